@@ -1,0 +1,115 @@
+"""Conversation -> token ids, equal to the reference processor's.
+
+The reference cuts the prompt string at its image tags and tokenizes each stretch by itself, with a `<s>` of its own. Within a
+stretch the tokenizer first splits at control tokens and then encodes every text between them with a prefix space. Here control
+ids come from structure alone and text goes through a tokenizer that knows no control tokens, so nothing typed can become one.
+Source: `processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (`_convert_images_texts_to_inputs`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from phiserve.chat.conversation import Conversation, Role
+from phiserve.chat.special_tokens import STRIPS_RIGHT, Control
+
+_ROLE_IDS: dict[Role, Control] = {"system": Control.SYSTEM, "user": Control.USER, "assistant": Control.ASSISTANT}
+
+# A prompt string in structure: text, control tokens, and None for an image tag.
+_Element = str | Control | None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """The prompt's ids around its images: `stretches[k]` precedes image k, the last one ends the prompt."""
+
+    stretches: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_text_tokens(self) -> int:
+        """Tokens that are not an image's."""
+        return sum(len(stretch) for stretch in self.stretches)
+
+    @property
+    def num_images(self) -> int:
+        """Image slots."""
+        return len(self.stretches) - 1
+
+    def image_offsets(self, image_tokens: Sequence[int]) -> tuple[int, ...]:
+        """Where each image's tokens start, given how many each takes."""
+        ends = accumulate(len(stretch) + count for stretch, count in zip(self.stretches, image_tokens, strict=False))
+        return tuple(end - count for end, count in zip(ends, image_tokens, strict=True))
+
+    def ids(self, image_tokens: Sequence[int]) -> list[int]:
+        """The flat ids, each image as that many `<|image|>` ids."""
+        ids = list(self.stretches[0])
+        for count, stretch in zip(image_tokens, self.stretches[1:], strict=True):
+            ids += [Control.IMAGE.value] * count
+            ids += stretch
+        return ids
+
+
+class PromptEncoder:
+    """Encodes conversations with the model's tokenizer. Thread-safe."""
+
+    def __init__(self, plain: Tokenizer) -> None:
+        """`plain` must have no added tokens and no post-processor; see `load`."""
+        self._plain = plain
+
+    @classmethod
+    def load(cls, tokenizer_json: Path) -> "PromptEncoder":
+        """Load `tokenizer.json` stripped of its control tokens. Raises OSError if it cannot be read."""
+        return cls(load_plain_tokenizer(tokenizer_json))
+
+    def encode(self, conversation: Conversation) -> EncodedPrompt:
+        """Encode all turns and the generation prompt."""
+        stretches: list[list[int]] = [[Control.BOS.value]]
+        strip_left = False
+        for element in _merge_text(_elements(conversation)):
+            if element is None:
+                stretches.append([Control.BOS.value])
+                strip_left = False
+            elif isinstance(element, Control):
+                stretches[-1].append(element.value)
+                strip_left = element in STRIPS_RIGHT
+            else:
+                stretches[-1] += self.encode_text(element.lstrip(RUST_WHITESPACE) if strip_left else element)
+        return EncodedPrompt(tuple(map(tuple, stretches)))
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of plain text with its prefix space; no control id can occur."""
+        return self._plain.encode(text, add_special_tokens=False).ids if text else []
+
+
+RUST_WHITESPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Unicode's White_Space, which the tokenizers library strips by; Python's `str.lstrip()` takes four control characters more."""
+
+
+def _elements(conversation: Conversation) -> list[_Element]:
+    elements: list[_Element] = []
+    for turn in conversation.turns:
+        elements += [_ROLE_IDS[turn.role], "\n"]
+        elements += [piece if isinstance(piece, str) else None for piece in turn.pieces]
+        elements += [Control.END, "\n"]
+    return [*elements, Control.ASSISTANT, "\n"]
+
+
+def _merge_text(elements: Sequence[_Element]) -> list[_Element]:
+    merged: list[_Element] = []
+    for element in elements:
+        if isinstance(element, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += element
+        else:
+            merged.append(element)
+    return merged
+
+
+def load_plain_tokenizer(tokenizer_json: Path) -> Tokenizer:
+    """`tokenizer.json` without added tokens, post-processor, truncation or padding."""
+    spec = json.loads(tokenizer_json.read_text(encoding="utf-8"))
+    spec.update(added_tokens=[], post_processor=None, truncation=None, padding=None)
+    return Tokenizer.from_str(json.dumps(spec))

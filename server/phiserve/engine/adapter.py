@@ -1,0 +1,188 @@
+"""The running engine: vLLM's AsyncLLM behind `EngineClient`."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from vllm.exceptions import GracefulHTTPError, VLLMClientError
+from vllm.inputs.engine import EngineInput, tokens_input
+from vllm.logprobs import SampleLogprobs
+from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from phiserve.engine.interface import Candidate, Delta, EngineLimits, Generation, Position
+from phiserve.engine.sampling import engine_choices, sampling_params
+from phiserve.engine.sender import PictureSender
+from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded
+from phiserve.protocol.requests import ChatCompletionRequest
+
+PING_INTERVAL_S = 1.0
+"""An answer of the engine younger than this needs no new ping."""
+
+Crops = dict[str, NDArray[np.uint8]]
+
+
+class Engine:
+    """Implements `EngineClient` on an AsyncLLM. Build it inside the event loop, with `start`."""
+
+    def __init__(self, llm: AsyncLLM) -> None:
+        self._llm = llm
+        self._sender = PictureSender(llm.renderer)
+        self._last_answer = float("-inf")
+        self._ping: asyncio.Task[bool] | None = None
+        self._limits = EngineLimits(
+            context_tokens=llm.model_config.max_model_len, vocab_size=llm.model_config.get_vocab_size()
+        )
+
+    @property
+    def limits(self) -> EngineLimits:
+        """Limits that hold for every request."""
+        return self._limits
+
+    async def warm_up(self) -> None:
+        """Cache what the first request would otherwise await: the picture protocol needs `generate` to send at once."""
+        await self._llm.get_supported_tasks()
+
+    def admit(self, request: ChatCompletionRequest) -> None:
+        """Refuse early what would be refused later. Raises InvalidRequest, Overloaded or EngineUnavailable."""
+        with _our_errors():
+            if self._llm.errored:
+                raise EngineDeadError
+            # Greedy copies cost the engine nothing; the other limits of sampling do not depend on the prompt's length.
+            params = sampling_params(request, request.output_limit or self._limits.context_tokens)
+            params.verify(self._llm.model_config, None, None, None)
+            self._llm.check_admission(engine_choices(request))
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        """Deltas of all choices. See `EngineClient.generate`."""
+        copies = generation.request.num_choices // engine_choices(generation.request)
+        with _our_errors():
+            async with aclosing(self._outputs(generation)) as outputs:
+                async for output in outputs:
+                    self._last_answer = time.monotonic()
+                    for completion in output.outputs:
+                        delta = _delta(completion, output)
+                        yield delta
+                        for index in range(1, copies):
+                            yield replace(delta, index=index)
+
+    async def answers_within(self, timeout_s: float) -> bool:
+        """Whether the engine loop answered lately or answers a ping within `timeout_s`. Concurrent callers share one ping."""
+        if self._llm.errored:
+            return False
+        if time.monotonic() - self._last_answer < PING_INTERVAL_S:
+            return True
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._ping_engine())
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._ping), timeout_s)
+        except TimeoutError:
+            return False
+
+    def shutdown(self) -> None:
+        """End the engine's processes. Unfinished requests are aborted."""
+        if self._ping is not None:
+            self._ping.cancel()
+        self._llm.shutdown()
+
+    async def _ping_engine(self) -> bool:
+        """A round trip through the engine's loop, which AsyncLLM's own health check does not make."""
+        try:
+            await self._llm.is_sleeping()
+        except EngineDeadError:
+            return False
+        self._last_answer = time.monotonic()
+        return True
+
+    async def _outputs(self, generation: Generation) -> AsyncGenerator[RequestOutput, None]:
+        """vLLM's outputs; when the engine turns out to lack a picture it should hold, once more with the pixels."""
+        crops: Crops = {}
+        for attempt in ("first", "retry"):
+            await self._load_missing(generation, crops)
+            stale = False
+            async with aclosing(self._send(generation, crops, f"{generation.request_id}-{attempt}")) as outputs:
+                async for output in outputs:
+                    if stale := _lacks_picture(output):
+                        break
+                    yield output
+            if not stale:
+                return
+        raise EngineFailure("The engine could not take the request's pictures")
+
+    async def _load_missing(self, generation: Generation, crops: Crops) -> None:
+        """Load pixels until the engine lacks none: it may evict a picture while another is being decoded."""
+        while missing := self._sender.missing(generation.images, crops):
+            loaded = await asyncio.gather(*(image.load() for image in missing.values()))
+            crops.update(zip(missing, loaded, strict=True))
+
+    async def _send(self, generation: Generation, crops: Crops, request_id: str) -> AsyncGenerator[RequestOutput, None]:
+        params = sampling_params(generation.request, generation.max_tokens)
+        new_keys = list(self._sender.missing(generation.images, {}))
+        # From here to the first step of `generate` nothing may be awaited: see `sender`.
+        engine_input: EngineInput
+        if generation.images:
+            engine_input = self._sender.assemble(generation, crops)
+        else:
+            engine_input = tokens_input(generation.prompt_ids)
+        arrived = False
+        try:
+            async with aclosing(self._llm.generate(engine_input, params, request_id)) as outputs:
+                async for output in outputs:
+                    arrived = True
+                    yield output
+        finally:
+            if not arrived:
+                self._sender.forget(new_keys)
+
+
+def _lacks_picture(output: RequestOutput) -> bool:
+    """vLLM reports a picture missing from the engine's cache as finish reason "error" without tokens (and forgets its key)."""
+    return any(completion.finish_reason == "error" for completion in output.outputs)
+
+
+def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
+    reason = completion.finish_reason
+    if reason not in (None, "stop", "length"):
+        raise EngineFailure("The engine gave up on the request")
+    return Delta(
+        index=completion.index,
+        text=completion.text,
+        token_ids=tuple(completion.token_ids),
+        positions=_positions(completion.token_ids, completion.logprobs),
+        finish_reason="stop" if reason == "stop" else "length" if reason == "length" else None,
+        cached_tokens=output.num_cached_tokens or 0,
+    )
+
+
+def _positions(token_ids: "object", logprobs: SampleLogprobs | None) -> tuple[Position, ...] | None:
+    """vLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
+    if logprobs is None:
+        return None
+    positions = []
+    for token_id, candidates in zip(token_ids, logprobs, strict=True):  # type: ignore[call-overload]
+        ranked = sorted(candidates.items(), key=lambda item: item[1].rank or 0)
+        top = tuple(Candidate(candidate_id, candidate.logprob) for candidate_id, candidate in ranked)
+        positions.append(Position(Candidate(token_id, candidates[token_id].logprob), top))
+    return tuple(positions)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """vLLM's exceptions as ours."""
+    try:
+        yield
+    except VLLMClientError as error:
+        param = getattr(error, "parameter", None)
+        message = str(error.args[0]) if error.args else "The engine refused the request"
+        raise InvalidRequest(message, param=param) from error
+    except GracefulHTTPError as error:
+        raise Overloaded("Too many unfinished requests; try again in a moment") from error
+    except EngineDeadError as error:
+        raise EngineUnavailable("The engine has stopped; the server must be restarted") from error
+    except EngineGenerateError as error:
+        raise EngineFailure("The engine failed on this request") from error

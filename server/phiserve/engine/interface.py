@@ -1,0 +1,93 @@
+"""What the pipeline and the engine say to each other. No vLLM in here, so that the pipeline can be tested without it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.sizes import CropPlan
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptImage:
+    """A picture in the prompt: its cache key, its crops' plan, where its tokens start, and the way to its pixels.
+
+    `load` yields uint8 crops (n, 336, 336, 3). It is only called when the engine does not hold the picture, and may be called again.
+    """
+
+    key: str
+    plan: CropPlan
+    offset: int
+    load: Callable[[], Awaitable[NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One request to the engine. `prompt_ids` holds `<|image|>` for every image token; `max_tokens` is decided, never absent."""
+
+    request_id: str
+    prompt_ids: list[int]
+    images: tuple[PromptImage, ...]
+    request: ChatCompletionRequest
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A token id and its log-probability."""
+
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Log-probabilities at one position: the chosen token, then the most likely ones, best first."""
+
+    chosen: Candidate
+    top: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one engine output adds to choice `index`. `text` may be empty while a character or a stop string is incomplete."""
+
+    index: int
+    text: str
+    token_ids: tuple[int, ...]
+    positions: tuple[Position, ...] | None
+    finish_reason: FinishReason | None
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What requests must fit into."""
+
+    context_tokens: int
+    vocab_size: int
+
+
+class EngineClient(Protocol):
+    """The engine as the pipeline sees it."""
+
+    @property
+    def limits(self) -> EngineLimits:
+        """Limits that hold for every request."""
+
+    def admit(self, request: ChatCompletionRequest) -> None:
+        """Refuse early what would be refused later. Raises InvalidRequest, Overloaded or EngineUnavailable."""
+
+    def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        """Deltas of all choices until each has finished. Closing the generator aborts the request in the engine.
+
+        Raises InvalidRequest, Overloaded, EngineFailure or EngineUnavailable.
+        """
+
+    async def answers_within(self, timeout_s: float) -> bool:
+        """Whether the engine loop answered lately or answers a ping within `timeout_s`."""

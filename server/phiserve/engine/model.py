@@ -1,0 +1,75 @@
+"""Phi-3-vision for vLLM: the stock model, fed with uint8 crops of varying number per picture.
+
+Normalisation and the global view happen here, beside the vision tower, so that the API process sends a quarter of the bytes
+float32 crops would take, and CLIP sees real crops only, never padding.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+from vllm.model_executor.models import phi3v
+from vllm.multimodal import MULTIMODAL_REGISTRY
+
+from phiserve.engine.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
+from phiserve.vision.sizes import CROP_SIDE
+
+CLIP_MICRO_BATCH = 32
+"""Most crops in one pass through CLIP: bounds its memory however many pictures a step holds."""
+
+# preprocessor_config.json of microsoft/Phi-3-vision-128k-instruct
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def normalise(crops: torch.Tensor) -> torch.Tensor:
+    """uint8 (n, 336, 336, 3) -> float32 (n, 3, 336, 336), normalised as the reference's image processor does."""
+    mean = torch.tensor(IMAGE_MEAN, device=crops.device).view(3, 1, 1)
+    std = torch.tensor(IMAGE_STD, device=crops.device).view(3, 1, 1)
+    return crops.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+
+
+def global_view(normalised: torch.Tensor, columns: int, rows: int) -> torch.Tensor:
+    """The whole padded picture at 336 x 336: (n, 3, 336, 336) crops, row-major -> (1, 3, 336, 336), bicubic, no antialias."""
+    picture = normalised.view(rows, columns, 3, CROP_SIDE, CROP_SIDE).permute(2, 0, 3, 1, 4)
+    picture = picture.reshape(1, 3, rows * CROP_SIDE, columns * CROP_SIDE)
+    return functional.interpolate(picture, size=(CROP_SIDE, CROP_SIDE), mode="bicubic")
+
+
+def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
+    """What CLIP sees of one picture: the global view, then the crops; float32 (1 + n, 3, 336, 336)."""
+    height, width = padded_hw
+    normalised = normalise(crops)
+    return torch.cat([global_view(normalised, width // CROP_SIDE, height // CROP_SIDE), normalised])
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    Phi3VProcessor, info=Phi3VProcessingInfo, dummy_inputs=Phi3VDummyInputsBuilder
+)
+class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
+    """vLLM's own Phi-3-vision with another way in for pictures; weights load unchanged."""
+
+    def embed_multimodal(self, **kwargs: object) -> list[torch.Tensor]:
+        """Embed pictures of one or several requests.
+
+        `crops`: uint8, a list of (n_i, 336, 336, 3) or one stacked (b, n, 336, 336, 3); `image_sizes`: (b, 2), padded height and width.
+        Returns one (tokens_i, hidden) tensor for each picture.
+        """
+        crops = kwargs.get("crops")
+        if crops is None:
+            return []
+        assert isinstance(crops, (torch.Tensor, list))
+        sizes = torch.as_tensor(kwargs["image_sizes"]).tolist()
+        inputs = [tower_input(picture, size) for picture, size in zip(crops, sizes, strict=True)]
+        features = self._clip_features(inputs).split([len(picture) for picture in inputs])
+        return [
+            self.vision_embed_tokens.hd_feature_transform(feature.unsqueeze(0), torch.tensor([size]))[0]
+            for feature, size in zip(features, sizes, strict=True)
+        ]
+
+    def _clip_features(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """CLIP's patch features of every crop: list of (n_i, 3, 336, 336) -> (sum n_i, 576, 1024)."""
+        tower = self.vision_embed_tokens
+        dtype = tower.glb_GN.dtype
+        batches = torch.cat(inputs).to(dtype).split(CLIP_MICRO_BATCH)
+        return torch.cat([tower.get_img_features(batch) for batch in batches])

@@ -1,0 +1,33 @@
+"""The vLLM plugin: makes every vLLM process accept Phi-3-vision checkpoints without remote code.
+
+Entry point `phiserve` in the group `vllm.general_plugins`. vLLM may call `register` several times and in every process.
+"""
+
+import os
+
+TOKENIZER_MODE = "phiserve"
+"""vLLM's `tokenizer_mode` under which the exact tokenizer is found; vLLM picks a renderer by the same name."""
+
+MODEL_CLASS = "phiserve.engine.model:Phi3VForCausalLM"
+
+
+def register() -> None:
+    """Register the config class, the tokenizer and the model class with transformers and vLLM."""
+    from transformers import AutoConfig
+    from vllm import ModelRegistry
+    from vllm.renderers.registry import RENDERER_REGISTRY
+    from vllm.tokenizers.registry import TokenizerRegistry
+
+    from phiserve.engine.hf_config import Phi3VConfig
+
+    AutoConfig.register(Phi3VConfig.model_type, Phi3VConfig, exist_ok=True)
+    # Assigned rather than registered: vLLM warns when a name is registered again.
+    TokenizerRegistry.tokenizers[TOKENIZER_MODE] = ("phiserve.engine.tokenizer", "Phi3VTokenizer")
+    RENDERER_REGISTRY.renderers[TOKENIZER_MODE] = ("vllm.renderers.hf", "HfRenderer")
+    ModelRegistry.register_model("Phi3VForCausalLM", MODEL_CLASS)
+
+
+def switched_off() -> bool:
+    """Whether the user's own VLLM_PLUGINS keeps vLLM's processes from loading this plugin."""
+    allowed = os.environ.get("VLLM_PLUGINS")
+    return allowed is not None and "phiserve" not in [name.strip() for name in allowed.split(",")]

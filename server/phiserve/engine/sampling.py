@@ -1,0 +1,44 @@
+"""OpenAI's sampling parameters -> vLLM's."""
+
+from vllm import SamplingParams
+from vllm.sampling_params import RequestOutputKind
+
+from phiserve.chat.special_tokens import STOP_TOKEN_IDS
+from phiserve.protocol.requests import ChatCompletionRequest
+
+
+def engine_choices(request: ChatCompletionRequest) -> int:
+    """Sequences the engine runs: greedy choices are all alike, so one is run (vLLM refuses more) and copied."""
+    return 1 if _is_greedy(request) else request.num_choices
+
+
+def sampling_params(request: ChatCompletionRequest, max_tokens: int) -> SamplingParams:
+    """Build vLLM's parameters. Raises VLLMValidationError for what the protocol layer cannot know."""
+    greedy = _is_greedy(request)
+    stop_token_ids = set(request.stop_token_ids)
+    if not request.ignore_eos:  # vLLM's flag covers its own eos only, not stop ids
+        stop_token_ids.update(int(token_id) for token_id in STOP_TOKEN_IDS)
+    return SamplingParams.from_optional(
+        n=engine_choices(request),
+        temperature=0.0 if greedy else request.temperature,
+        top_p=1.0 if greedy else request.top_p,
+        top_k=request.top_k if request.top_k is not None else 0,
+        min_p=request.min_p if request.min_p is not None else 0.0,
+        seed=request.seed,
+        frequency_penalty=request.frequency_penalty,
+        presence_penalty=request.presence_penalty,
+        repetition_penalty=request.repetition_penalty,
+        logit_bias=request.logit_bias,
+        logprobs=(request.top_logprobs or 0) if request.logprobs else None,
+        stop=list(request.stop_strings),
+        stop_token_ids=sorted(stop_token_ids),
+        ignore_eos=request.ignore_eos,
+        max_tokens=max_tokens,
+        min_tokens=request.min_tokens,
+        output_kind=RequestOutputKind.DELTA if request.stream else RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _is_greedy(request: ChatCompletionRequest) -> bool:
+    """`top_p` 0, which OpenAI allows and vLLM does not, leaves only the best token too."""
+    return request.temperature == 0 or request.top_p == 0

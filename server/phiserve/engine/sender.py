@@ -1,0 +1,81 @@
+"""The send-once protocol: a picture the engine holds is named by its key and not sent again.
+
+vLLM keeps a cache of pictures in the engine process and a shadow of its keys here. Both evict in the same order only if every
+look-up here is followed by the matching message, so `assemble` runs without an await and is followed by the send at once.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from prometheus_client import Counter
+from vllm.inputs.engine import MultiModalInput, mm_input
+from vllm.multimodal.inputs import MultiModalKwargsItem, MultiModalKwargsItems, PlaceholderRange
+from vllm.renderers import BaseRenderer
+
+from phiserve.engine.interface import Generation, PromptImage
+from phiserve.engine.processor import image_item
+
+SENT = Counter("phiserve_pictures_sent", "Pictures sent to the engine.")
+REUSED = Counter("phiserve_pictures_reused", "Pictures the engine already held.")
+SENT_BYTES = Counter("phiserve_picture_bytes_sent", "Bytes of crops sent to the engine.")
+
+CropsByKey = Mapping[str, NDArray[np.uint8]]
+
+
+class PictureSender:
+    """Assembles engine inputs, sending each picture's pixels only when the engine lacks them."""
+
+    def __init__(self, renderer: BaseRenderer) -> None:
+        self._renderer = renderer
+
+    def missing(self, images: Iterable[PromptImage], loaded: CropsByKey) -> dict[str, PromptImage]:
+        """The images whose pixels must be loaded before `assemble`, by key."""
+        return {image.key: image for image in images if image.key not in loaded and not self._holds(image.key)}
+
+    def assemble(self, generation: Generation, crops: CropsByKey) -> MultiModalInput:
+        """Build the engine input and update the shadow. `crops` must cover `missing`; send the result at once."""
+        images = generation.images
+        items = self._items(images, crops)
+        return mm_input(
+            prompt_token_ids=generation.prompt_ids,
+            mm_kwargs=MultiModalKwargsItems({"image": items}),
+            mm_hashes={"image": [image.key for image in images]},
+            mm_placeholders={"image": [PlaceholderRange(image.offset, image.plan.num_tokens) for image in images]},
+        )
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop keys from the shadow after a send that may not have happened."""
+        if (cache := self._renderer.mm_processor_cache) is not None:
+            for key in keys:
+                cache.invalidate(key)
+
+    def _holds(self, key: str) -> bool:
+        cache = self._renderer.mm_processor_cache
+        return cache is not None and cache.is_cached_item(key)
+
+    def _items(self, images: tuple[PromptImage, ...], crops: CropsByKey) -> list[MultiModalKwargsItem | None]:
+        cache = self._renderer.mm_processor_cache
+        if cache is None:
+            return [_item(image, crops) for image in images]
+        # All keys are touched first, so that inserting one image cannot evict another of the same request.
+        for image in images:
+            cache.touch_sender_cache_item(image.key)
+        try:
+            items = [
+                cache.get_and_update_item(None if self._holds(image.key) else (_item(image, crops), []), image.key)[0]
+                for image in images
+            ]
+        finally:
+            cache.release_sender_touches()
+        self._renderer.update_mm_cache_stats()
+        REUSED.inc(items.count(None))
+        return items
+
+
+def _item(image: PromptImage, crops: CropsByKey) -> MultiModalKwargsItem:
+    pixels = crops[image.key]
+    SENT.inc()
+    SENT_BYTES.inc(pixels.nbytes)
+    return image_item(torch.from_numpy(pixels), image.plan.padded)

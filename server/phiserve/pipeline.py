@@ -1,0 +1,163 @@
+"""The life of a chat request, from its wire form to the engine's deltas: one orchestration, no HTTP and no vLLM."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from phiserve.chat.conversation import Conversation, ImageSlot, build_conversation
+from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
+from phiserve.engine.interface import Delta, EngineClient, Generation, PromptImage
+from phiserve.errors import ContextLengthExceeded, InvalidRequest
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.fitting import fit_crops
+from phiserve.vision.pictures import EncodedPicture, PictureService, picture_key
+from phiserve.vision.sizes import CropPlan
+
+LONG_TEXT = 20_000
+"""Characters from which on a prompt is encoded off the event loop: below, it takes about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineLimits:
+    """`budget`: crops of a picture at most. `answer_reserve`: tokens `auto` leaves for an answer of unstated length."""
+
+    budget: int
+    max_images: int
+    answer_reserve: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """A picture that has been read and planned, not decoded."""
+
+    picture: EncodedPicture
+    plan: CropPlan
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChat:
+    """A request that has passed every check before the engine: its ids, pictures and room for the answer."""
+
+    request_id: str
+    request: ChatCompletionRequest
+    prompt_ids: list[int]
+    images: tuple[PreparedImage, ...]
+    max_tokens: int
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Prompt tokens that are pictures'."""
+        return sum(image.plan.num_tokens for image in self.images)
+
+
+class ChatPipeline:
+    """Turns requests into deltas. Holds the parts; each request's state is in `PreparedChat`."""
+
+    def __init__(
+        self, engine: EngineClient, encoder: PromptEncoder, pictures: PictureService, limits: PipelineLimits
+    ) -> None:
+        self._engine = engine
+        self._encoder = encoder
+        self._pictures = pictures
+        self._limits = limits
+
+    async def prepare(self, request: ChatCompletionRequest) -> PreparedChat:
+        """Everything before the engine, cheapest checks first; nothing is decoded.
+
+        Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
+        """
+        conversation = build_conversation(request.messages)
+        self._check_image_count(conversation.slots)
+        self._engine.admit(request)
+        prompt = await self._encode(conversation)
+        self._check_context(request, prompt.num_text_tokens, ())
+        pictures = await self._read(conversation.slots)
+        plans = self._plan(request, prompt, conversation.slots, pictures)
+        self._check_context(request, prompt.num_text_tokens, plans)
+        return self._prepared(request, prompt, pictures, plans)
+
+    def deltas(self, chat: PreparedChat) -> AsyncGenerator[Delta, None]:
+        """Run a prepared request. Closing the generator aborts it. Raises as `EngineClient.generate`, and InvalidImage."""
+        images = tuple(
+            PromptImage(
+                key=picture_key(image.picture.digest, image.plan),
+                plan=image.plan,
+                offset=image.offset,
+                load=partial(self._pictures.crops, image.picture, image.plan),
+            )
+            for image in chat.images
+        )
+        return self._engine.generate(
+            Generation(chat.request_id, chat.prompt_ids, images, chat.request, chat.max_tokens)
+        )
+
+    def _check_image_count(self, slots: Sequence[ImageSlot]) -> None:
+        if len(slots) > self._limits.max_images:
+            message = f"The request has {len(slots)} pictures; this server takes at most {self._limits.max_images}"
+            raise InvalidRequest(message, param=slots[self._limits.max_images].param, code="too_many_images")
+
+    async def _encode(self, conversation: Conversation) -> EncodedPrompt:
+        length = sum(len(piece) for turn in conversation.turns for piece in turn.pieces if isinstance(piece, str))
+        if length < LONG_TEXT:
+            return self._encoder.encode(conversation)
+        return await asyncio.to_thread(self._encoder.encode, conversation)
+
+    async def _read(self, slots: Sequence[ImageSlot]) -> list[EncodedPicture]:
+        """Read all pictures; if several are bad, the first is named."""
+        results = await asyncio.gather(
+            *(self._pictures.read(slot.url, slot.param) for slot in slots), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    def _plan(
+        self,
+        request: ChatCompletionRequest,
+        prompt: EncodedPrompt,
+        slots: Sequence[ImageSlot],
+        pictures: Sequence[EncodedPicture],
+    ) -> tuple[CropPlan, ...]:
+        answer = request.output_limit or self._limits.answer_reserve
+        return fit_crops(
+            sizes=[picture.size for picture in pictures],
+            details=[slot.detail for slot in slots],
+            budget=self._limits.budget,
+            available_tokens=self._engine.limits.context_tokens - prompt.num_text_tokens - answer,
+        )
+
+    def _check_context(self, request: ChatCompletionRequest, text_tokens: int, plans: Sequence[CropPlan]) -> None:
+        limit = self._engine.limits.context_tokens
+        image_tokens = sum(plan.num_tokens for plan in plans)
+        answer = request.output_limit or 1
+        if text_tokens + image_tokens + answer <= limit:
+            return
+        pictures = f", {image_tokens} in {len(plans)} picture(s)" if plans else ""
+        raise ContextLengthExceeded(
+            f"This model's maximum context length is {limit} tokens. The request needs "
+            f"{text_tokens + image_tokens + answer}: {text_tokens} in the text{pictures}, {answer} for the answer.",
+            param="messages",
+        )
+
+    def _prepared(
+        self,
+        request: ChatCompletionRequest,
+        prompt: EncodedPrompt,
+        pictures: Sequence[EncodedPicture],
+        plans: Sequence[CropPlan],
+    ) -> PreparedChat:
+        image_tokens = [plan.num_tokens for plan in plans]
+        prompt_ids = prompt.ids(image_tokens)
+        offsets = prompt.image_offsets(image_tokens)
+        return PreparedChat(
+            request_id=f"chatcmpl-{uuid.uuid4().hex}",
+            request=request,
+            prompt_ids=prompt_ids,
+            images=tuple(map(PreparedImage, pictures, plans, offsets)),
+            max_tokens=request.output_limit or self._engine.limits.context_tokens - len(prompt_ids),
+        )
+

@@ -1,0 +1,140 @@
+"""The messages of a chat request, one small class for each role and content part."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+PART_TYPES = ("text", "image_url", "refusal")
+
+
+class WireModel(BaseModel):
+    """Base of everything a client sends: exact types, no unknown keys, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TextPart(WireModel):
+    """`{"type": "text", "text": …}`."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(WireModel):
+    """Where a picture is, and how closely to look at it."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(WireModel):
+    """`{"type": "image_url", "image_url": {"url": …, "detail": …}}`."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class RefusalPart(WireModel):
+    """A refusal of an earlier assistant turn; read as its text."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+def _part_tag(part: Any) -> str | None:
+    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    return f":{kind}" if kind in PART_TYPES else None
+
+
+def _content_tag(content: Any) -> str:
+    return ":parts" if isinstance(content, list | tuple) else ":string"
+
+
+# Tags start with ":" so that they can be told from field names in an error's location (see `protocol.parsing`).
+_TextPart = Annotated[TextPart, Tag(":text")]
+_ImagePart = Annotated[ImagePart, Tag(":image_url")]
+_RefusalPart = Annotated[RefusalPart, Tag(":refusal")]
+_String = Annotated[str, Tag(":string")]
+
+_PartChoice = Discriminator(
+    _part_tag,
+    custom_error_type="part_type",
+    custom_error_message="type must be one of the content part types this role may use",
+)
+UserPart = Annotated[_TextPart | _ImagePart, _PartChoice]
+AssistantPart = Annotated[_TextPart | _RefusalPart, _PartChoice]
+
+_ContentChoice = Discriminator(_content_tag)
+TextContent = Annotated[
+    _String | Annotated[tuple[TextPart, ...], Tag(":parts"), Field(min_length=1, strict=False)], _ContentChoice
+]
+UserContent = Annotated[
+    _String | Annotated[tuple[UserPart, ...], Tag(":parts"), Field(min_length=1, strict=False)], _ContentChoice
+]
+AssistantContent = Annotated[
+    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), Field(min_length=1, strict=False)], _ContentChoice
+]
+
+
+class SystemMessage(WireModel):
+    """Instructions, under either of OpenAI's names for them."""
+
+    role: Literal["system", "developer"]
+    content: TextContent
+
+
+class UserMessage(WireModel):
+    """What the person says and shows."""
+
+    role: Literal["user"]
+    content: UserContent
+
+
+class FunctionCall(WireModel):
+    """Name and JSON arguments of an earlier tool call."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(WireModel):
+    """A tool call of an earlier assistant turn."""
+
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class AssistantMessage(WireModel):
+    """An earlier answer."""
+
+    role: Literal["assistant"]
+    content: AssistantContent | None = None
+    refusal: str | None = None
+    tool_calls: Annotated[tuple[ToolCall, ...], Field(strict=False)] | None = None
+
+
+class ToolMessage(WireModel):
+    """The result of a tool call."""
+
+    role: Literal["tool"]
+    content: TextContent
+    tool_call_id: str
+
+
+def _message_tag(message: Any) -> str | None:
+    role = message.get("role") if isinstance(message, dict) else getattr(message, "role", None)
+    role = "system" if role == "developer" else role
+    return f":{role}" if role in ROLES else None
+
+
+Message = Annotated[
+    Annotated[SystemMessage, Tag(":system")]
+    | Annotated[UserMessage, Tag(":user")]
+    | Annotated[AssistantMessage, Tag(":assistant")]
+    | Annotated[ToolMessage, Tag(":tool")],
+    Discriminator(
+        _message_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"
+    ),
+]

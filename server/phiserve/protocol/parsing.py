@@ -1,0 +1,60 @@
+"""Bytes -> request, with errors that name the place as a client would write it: `messages[2].content[1].image_url`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.requests import ChatCompletionRequest
+
+_CODES = {
+    "missing": "missing_required_parameter",
+    "extra_forbidden": "unknown_parameter",
+    "json_invalid": "invalid_json",
+}
+_MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown or not supported"}
+
+
+def parse_chat_request(body: bytes) -> ChatCompletionRequest:
+    """Parse and validate a chat request. Raises InvalidRequest with the path of the first offending value."""
+    try:
+        return ChatCompletionRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise _invalid_request(error.errors(include_url=False, include_input=False)[0]) from None
+
+
+def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
+    kind = detail["type"]
+    message = _MESSAGES.get(kind, detail["msg"])
+    if kind == "json_invalid":
+        return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=_CODES[kind])
+    param = detail.get("ctx", {}).get("field") or path_of(detail["loc"])
+    code = _CODES.get(kind, "invalid_type" if kind.endswith("_type") and kind != "part_type" else "invalid_value")
+    if not param:
+        return InvalidRequest("The body must be a JSON object", code=code)
+    return InvalidRequest(f"{param}: {message}", param=param, code=code)
+
+
+def _reason(detail: ErrorDetails) -> str:
+    context: dict[str, Any] = detail.get("ctx", {})
+    return str(context.get("error", detail["msg"]))
+
+
+def path_of(location: Sequence[int | str]) -> str:
+    """`("messages", 2, ":user", "content", ":parts", 1)` -> `messages[2].content[1]`."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step == "[key]":
+            continue
+        elif not _is_union_label(step):
+            path += f".{step}" if path else step
+    return path
+
+
+def _is_union_label(step: str) -> bool:
+    """Labels that pydantic puts into a location to say which member of a union it tried."""
+    return step.startswith(":") or step in ("str", "int") or "[" in step

@@ -1,0 +1,102 @@
+"""The body of `POST /v1/chat/completions` (and of `/tokenize`, which takes the same)."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, FiniteFloat, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from phiserve.protocol.messages import Message, WireModel
+
+MAX_STOP_STRINGS = 4
+"""OpenAI's limit."""
+
+
+class StreamOptions(WireModel):
+    """Options of a streamed answer."""
+
+    include_usage: bool = False
+
+
+class ChatCompletionRequest(WireModel):
+    """A chat request: the fields of OpenAI's that are served, then vLLM's extras that load generators and tests send.
+
+    Defaults are OpenAI's. A field that is not here is refused, never ignored.
+    """
+
+    model: str
+    messages: Annotated[tuple[Message, ...], Field(min_length=1, strict=False)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
+    top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
+    n: Annotated[int, Field(ge=1, le=128)] | None = 1
+    stop: str | Annotated[tuple[str, ...], Field(max_length=MAX_STOP_STRINGS, strict=False)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
+    presence_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
+    logit_bias: dict[str, Annotated[FiniteFloat, Field(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    ignore_eos: bool = False
+    min_tokens: Annotated[int, Field(ge=0)] = 0
+    stop_token_ids: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    return_token_ids: bool = False
+
+    @field_validator("stop")
+    @classmethod
+    def _stop_strings_not_empty(cls, stop: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if stop == "" or (isinstance(stop, tuple) and "" in stop):
+            raise PydanticCustomError("empty_stop", "a stop string must not be empty")
+        return stop
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _logit_bias_keys_are_ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
+        for key in bias or ():
+            if not (key.isascii() and key.isdigit()):
+                raise PydanticCustomError("token_id", "keys must be token ids, got {key}", {"key": repr(key)})
+        return bias
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise _disagreement("stream_options", "stream_options is only allowed when stream is true")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise _disagreement("top_logprobs", "top_logprobs needs logprobs to be true")
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+            raise _disagreement("max_tokens", "max_tokens and max_completion_tokens differ; send one of them")
+        if self.output_limit is not None and self.min_tokens > self.output_limit:
+            raise _disagreement("min_tokens", f"min_tokens is larger than max_tokens ({self.output_limit})")
+        return self
+
+    @property
+    def output_limit(self) -> int | None:
+        """Most tokens of the answer, under either name; None when the request leaves it open."""
+        return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """Stop strings, always as a tuple."""
+        if self.stop is None:
+            return ()
+        return (self.stop,) if isinstance(self.stop, str) else self.stop
+
+    @property
+    def num_choices(self) -> int:
+        """Answers asked for."""
+        return 1 if self.n is None else self.n
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+def _disagreement(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("disagreement", "{text}", {"text": message, "field": field})

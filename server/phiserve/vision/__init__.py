@@ -1,0 +1,1 @@
+"""Pictures: URL -> bytes -> RGB -> crops. Knows sizes and pixels; knows nothing of prompts or the engine."""

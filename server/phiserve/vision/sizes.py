@@ -1,0 +1,81 @@
+"""Size arithmetic of the HD transform: from a picture's size to its crops and tokens. No pixels.
+
+Source: `image_processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (HD_transform, calc_hd_transform_size).
+All sizes are (width, height) in pixels unless a name says otherwise.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+CROP_SIDE = 336
+"""Side of a crop in pixels, the input size of CLIP ViT-L/14-336."""
+
+MAX_ASPECT_RATIO = CROP_SIDE
+"""Up to this ratio of long to short side, some of the short side is left under every budget (the reference crashes beyond)."""
+
+TOKENS_PER_CROP_SIDE = 12
+"""CLIP's 24 x 24 patches of a crop, merged 2 x 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropPlan:
+    """How one picture is resized, padded and cut.
+
+    `columns` x `rows` crops make up the padded picture. `resized` is the size before padding. `transposed` says
+    that the picture is resized on its side: portrait pictures are, and PIL's result depends on it.
+    """
+
+    columns: int
+    rows: int
+    resized: tuple[int, int]
+    transposed: bool
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Size after padding, a whole number of crops each way."""
+        return self.columns * CROP_SIDE, self.rows * CROP_SIDE
+
+    @property
+    def num_crops(self) -> int:
+        """Crops cut from the padded picture; CLIP sees one more, the global view."""
+        return self.columns * self.rows
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens the picture takes in the prompt."""
+        return num_image_tokens(self.columns, self.rows)
+
+
+def num_image_tokens(columns: int, rows: int) -> int:
+    """Tokens of a picture of `columns` x `rows` crops: crops, row separators, the global view and its separators."""
+    side = TOKENS_PER_CROP_SIDE
+    return (rows * columns + 1) * side * side + 1 + (rows + 1) * side
+
+
+@lru_cache(maxsize=4096)
+def plan_crops(width: int, height: int, budget: int) -> CropPlan:
+    """Plan the HD transform of a `width` x `height` picture under a crop `budget`.
+
+    Raises ValueError unless all three are positive.
+    """
+    if width < 1 or height < 1 or budget < 1:
+        raise ValueError(f"width, height and budget must be positive, got {width}, {height}, {budget}")
+    transposed = width < height
+    long, short = (height, width) if transposed else (width, height)
+    ratio = long / short
+    scale = 1
+    while scale * math.ceil(scale / ratio) <= budget:
+        scale += 1
+    scale -= 1
+    resized_long = scale * CROP_SIDE
+    resized_short = int(resized_long / ratio)
+    short_crops = math.ceil(resized_short / CROP_SIDE)
+    if transposed:
+        return CropPlan(short_crops, scale, (resized_short, resized_long), transposed)
+    return CropPlan(scale, short_crops, (resized_long, resized_short), transposed)
+
+
+def most_image_tokens(budget: int) -> int:
+    """Tokens of the most expensive picture under `budget`: one column of crops, since each row adds a separator."""
+    return num_image_tokens(1, budget)
