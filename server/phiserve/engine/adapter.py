@@ -2,18 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import generate_latest
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import EngineInput, tokens_input
 from vllm.logprobs import SampleLogprobs
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.prometheus import get_prometheus_registry
 
 from phiserve.engine.interface import Candidate, Delta, EngineLimits, Generation, Position
 from phiserve.engine.sampling import engine_choices, sampling_params
@@ -35,6 +37,7 @@ class Engine:
         self._sender = PictureSender(llm.renderer)
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
+        self._closed = False
         self._limits = EngineLimits(
             context_tokens=llm.model_config.max_model_len, vocab_size=llm.model_config.get_vocab_size()
         )
@@ -84,8 +87,15 @@ class Engine:
         except TimeoutError:
             return False
 
+    def render_metrics(self) -> bytes:
+        """vLLM's metrics and ours, which share its registry, in Prometheus' text format."""
+        return generate_latest(get_prometheus_registry())
+
     def shutdown(self) -> None:
-        """End the engine's processes. Unfinished requests are aborted."""
+        """End the engine's processes; may be called again. Unfinished requests are aborted."""
+        if self._closed:
+            return
+        self._closed = True
         if self._ping is not None:
             self._ping.cancel()
         self._llm.shutdown()
@@ -159,12 +169,12 @@ def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
     )
 
 
-def _positions(token_ids: "object", logprobs: SampleLogprobs | None) -> tuple[Position, ...] | None:
+def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs | None) -> tuple[Position, ...] | None:
     """vLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
     if logprobs is None:
         return None
     positions = []
-    for token_id, candidates in zip(token_ids, logprobs, strict=True):  # type: ignore[call-overload]
+    for token_id, candidates in zip(token_ids, logprobs, strict=True):
         ranked = sorted(candidates.items(), key=lambda item: item[1].rank or 0)
         top = tuple(Candidate(candidate_id, candidate.logprob) for candidate_id, candidate in ranked)
         positions.append(Position(Candidate(token_id, candidates[token_id].logprob), top))

@@ -5,6 +5,8 @@ Entry point `phiserve` in the group `vllm.general_plugins`. vLLM may call `regis
 
 import os
 
+from phiserve.errors import StartupError
+
 TOKENIZER_MODE = "phiserve"
 """vLLM's `tokenizer_mode` under which the exact tokenizer is found; vLLM picks a renderer by the same name."""
 
@@ -27,7 +29,18 @@ def register() -> None:
     ModelRegistry.register_model("Phi3VForCausalLM", MODEL_CLASS)
 
 
-def switched_off() -> bool:
+def prepare_environment() -> None:
+    """Set vLLM's environment before it is first imported. Raises StartupError when this plugin is switched off."""
+    if _switched_off():
+        raise StartupError("VLLM_PLUGINS switches phiserve's plugin off: add phiserve to it, or unset it")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # vLLM says dozens of lines at every start; the banner says what was decided, and errors still come through.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+
+
+def _switched_off() -> bool:
     """Whether the user's own VLLM_PLUGINS keeps vLLM's processes from loading this plugin."""
     allowed = os.environ.get("VLLM_PLUGINS")
     return allowed is not None and "phiserve" not in [name.strip() for name in allowed.split(",")]

@@ -30,7 +30,7 @@ def sampling_params(request: ChatCompletionRequest, max_tokens: int) -> Sampling
         repetition_penalty=request.repetition_penalty,
         logit_bias=request.logit_bias,
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,
-        stop=list(request.stop_strings),
+        stop=list(request.stop),
         stop_token_ids=sorted(stop_token_ids),
         ignore_eos=request.ignore_eos,
         max_tokens=max_tokens,

@@ -1,14 +1,19 @@
 """The body of `POST /v1/chat/completions` (and of `/tokenize`, which takes the same)."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, FiniteFloat, field_validator, model_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.messages import Message, WireModel
 
 MAX_STOP_STRINGS = 4
 """OpenAI's limit."""
+
+
+def _stop_strings(stop: Any) -> Any:
+    """One string stands for a list of one, null for none."""
+    return [stop] if isinstance(stop, str) else () if stop is None else stop
 
 
 class StreamOptions(WireModel):
@@ -32,7 +37,11 @@ class ChatCompletionRequest(WireModel):
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
     n: Annotated[int, Field(ge=1, le=128)] | None = 1
-    stop: str | Annotated[tuple[str, ...], Field(max_length=MAX_STOP_STRINGS, strict=False)] | None = None
+    stop: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        BeforeValidator(_stop_strings),
+        Field(max_length=MAX_STOP_STRINGS, strict=False),
+    ] = ()
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
     presence_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
@@ -47,13 +56,6 @@ class ChatCompletionRequest(WireModel):
     min_tokens: Annotated[int, Field(ge=0)] = 0
     stop_token_ids: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     return_token_ids: bool = False
-
-    @field_validator("stop")
-    @classmethod
-    def _stop_strings_not_empty(cls, stop: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        if stop == "" or (isinstance(stop, tuple) and "" in stop):
-            raise PydanticCustomError("empty_stop", "a stop string must not be empty")
-        return stop
 
     @field_validator("logit_bias")
     @classmethod
@@ -79,13 +81,6 @@ class ChatCompletionRequest(WireModel):
     def output_limit(self) -> int | None:
         """Most tokens of the answer, under either name; None when the request leaves it open."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
-
-    @property
-    def stop_strings(self) -> tuple[str, ...]:
-        """Stop strings, always as a tuple."""
-        if self.stop is None:
-            return ()
-        return (self.stop,) if isinstance(self.stop, str) else self.stop
 
     @property
     def num_choices(self) -> int:

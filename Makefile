@@ -1,0 +1,50 @@
+# phiserve: `make serve` and `make test` set up everything they need.
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+TORCH := torch==2.13.0+cpu
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+ARGS ?=
+
+.PHONY: serve test test-unit lint types imports lock clean
+
+serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
+	$(VENV)/bin/phiserve serve $(ARGS)
+
+test: $(VENV)/.dev ## everything that runs without a GPU
+	$(VENV)/bin/python -m pytest --cov --cov-report=term $(ARGS)
+
+test-unit: $(VENV)/.dev ## only what needs no engine, in seconds
+	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.dev
+	$(VENV)/bin/mypy
+
+imports: $(VENV)/.dev
+	$(VENV)/bin/lint-imports
+
+lock: $(VENV)/.dev ## resolve dependencies anew
+	$(VENV)/bin/python requirements/relock.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+# The CPU build of torch comes from PyTorch's own index where that answers, else from wherever pip is configured to look.
+$(VENV)/.runtime: requirements/cpu.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "phiserve needs Python 3.11 to 3.13; set PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --no-deps --timeout 5 --retries 0 --index-url $(TORCH_INDEX) $(TORCH) 2>/dev/null \
+	  || $(PIP) install --quiet --no-deps $(TORCH)
+	grep -v '^torch==' requirements/cpu.lock > $(VENV)/requirements.txt
+	$(PIP) install --quiet --no-deps -r $(VENV)/requirements.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
+	$(PIP) install --quiet --no-deps -r requirements/dev.lock
+	touch $@

@@ -1,0 +1,45 @@
+"""Writes requirements/cpu.lock and requirements/dev.lock anew from pyproject.toml, with pip's own resolver.
+
+Left out: packages that do not import beside the CPU build of torch, or that it does not need (see `EXCLUDED`).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TORCH = "torch==2.13.0"
+EXCLUDED = {"torchvision", "torchaudio", "torchcodec", "triton", "phiserve"}
+HEADER = "# Exact versions; written by `make lock`. Installed with --no-deps, so that what is left out stays out.\n"
+
+
+def resolve(extras: str, *constraints: str) -> dict[str, str]:
+    """Name -> version of everything pip would install for these extras."""
+    with tempfile.NamedTemporaryFile() as report:
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report.name]
+            + [f"{ROOT}[{extras}]", TORCH, *constraints],
+            check=True,
+        )
+        items = json.loads(Path(report.name).read_text())["install"]
+    versions = {item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in items}
+    return {name: version for name, version in sorted(versions.items()) if name not in EXCLUDED}
+
+
+def write(path: Path, versions: dict[str, str]) -> None:
+    """One pin a line."""
+    path.write_text(HEADER + "".join(f"{name}=={version}\n" for name, version in versions.items()))
+
+
+def main() -> None:
+    """Resolve the runtime first, then the development tools on top of exactly that."""
+    runtime = resolve("cpu")
+    pins = [f"{name}=={version}" for name, version in runtime.items()]
+    everything = resolve("cpu,dev", *pins)
+    write(ROOT / "requirements" / "cpu.lock", runtime)
+    write(ROOT / "requirements" / "dev.lock", {k: v for k, v in everything.items() if k not in runtime})
+
+
+main()

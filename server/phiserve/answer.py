@@ -1,0 +1,78 @@
+"""Deltas -> what a client sees of them: text, log-probabilities, counts. State of one answer, shared by both wire forms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from phiserve.chat.vocabulary import Vocabulary
+from phiserve.engine.interface import Candidate, Delta, Position
+from phiserve.pipeline import PreparedChat
+from phiserve.protocol.responses import ChoiceLogprobs, PromptTokensDetails, TokenLogprob, TopLogprob, Usage
+
+
+@dataclass(slots=True)
+class _ChoiceState:
+    text_started: bool = False
+    tokens_started: bool = False
+    num_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleDelta:
+    """A delta as the client may see it."""
+
+    index: int
+    text: str
+    logprobs: ChoiceLogprobs | None
+    token_ids: tuple[int, ...]
+    finish_reason: str | None
+
+
+@dataclass(slots=True)
+class Answer:
+    """Feeds on deltas, keeps the counts.
+
+    The prefix space of an answer's first piece belongs to the tokenizer, not to the text: decoding drops it, and so do the text
+    and the first token's bytes here, so that the tokens of `logprobs` still add up to the content.
+    """
+
+    chat: PreparedChat
+    vocabulary: Vocabulary
+    _choices: dict[int, _ChoiceState] = field(default_factory=dict)
+
+    def feed(self, delta: Delta) -> VisibleDelta:
+        """Take in one delta."""
+        state = self._choices.setdefault(delta.index, _ChoiceState())
+        text = delta.text
+        if text and not state.text_started:
+            state.text_started = True
+            text = text.removeprefix(" ")
+        logprobs = self._logprobs(delta.positions, first=not state.tokens_started) if delta.positions is not None else None
+        state.tokens_started = state.tokens_started or bool(delta.token_ids)
+        state.num_tokens += len(delta.token_ids)
+        state.cached_tokens = max(state.cached_tokens, delta.cached_tokens)
+        return VisibleDelta(delta.index, text, logprobs, delta.token_ids, delta.finish_reason)
+
+    def usage(self) -> Usage:
+        """Counts so far; those of the prompt are the engine's own for cached tokens."""
+        prompt = len(self.chat.prompt_ids)
+        completion = sum(state.num_tokens for state in self._choices.values())
+        cached = max((state.cached_tokens for state in self._choices.values()), default=0)
+        image = self.chat.num_image_tokens
+        return Usage(prompt, completion, prompt + completion, PromptTokensDetails(cached, prompt - image, image))
+
+    def _logprobs(self, positions: Sequence[Position], *, first: bool) -> ChoiceLogprobs:
+        wanted = self.chat.request.top_logprobs or 0
+        content = []
+        for number, position in enumerate(positions):
+            strip = first and number == 0
+            top = [self._top(candidate, strip) for candidate in position.top[:wanted]]
+            chosen = self._top(position.chosen, strip)
+            content.append(TokenLogprob(chosen.token, chosen.logprob, chosen.bytes, top))
+        return ChoiceLogprobs(content)
+
+    def _top(self, candidate: Candidate, strip: bool) -> TopLogprob:
+        raw = self.vocabulary.bytes_of(candidate.token_id)
+        raw = raw.removeprefix(b" ") if strip else raw
+        # OpenAI's value for "very unlikely"; JSON has no infinity
+        return TopLogprob(raw.decode("utf-8", "replace"), max(candidate.logprob, -9999.0), list(raw))

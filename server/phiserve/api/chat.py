@@ -1,0 +1,86 @@
+"""`POST /v1/chat/completions` and `POST /tokenize`: the same body, answered or only counted."""
+
+import asyncio
+from contextlib import aclosing
+
+from fastapi import APIRouter, Request, Response
+
+from phiserve.answer import Answer
+from phiserve.api.body import read_body
+from phiserve.api.chunks import ChunkWriter
+from phiserve.api.completion import collect
+from phiserve.api.services import Services, services_of
+from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
+from phiserve.pipeline import PreparedChat
+from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.responses import Tokenized, TokenizedImage, encode_json
+
+LARGE_BODY = 256 * 2**10
+"""Bytes from which on a body is parsed off the event loop."""
+
+router = APIRouter()
+_REQUEST_SCHEMA = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatCompletionRequest"}}}}}
+
+
+@router.post("/v1/chat/completions", openapi_extra=_REQUEST_SCHEMA, tags=["chat"], summary="Answer a conversation")
+async def chat_completions(request: Request) -> Response:
+    """Answer a conversation that may show pictures; as one object or, with `stream`, as server-sent events."""
+    services = services_of(request)
+    chat_request = await _read_request(request, services)
+    return await unless_hung_up(request.receive, _respond(services, chat_request))
+
+
+@router.post("/tokenize", openapi_extra=_REQUEST_SCHEMA, tags=["chat"], summary="Count a conversation's tokens")
+async def tokenize(request: Request) -> Response:
+    """The prompt's ids and what each picture costs, without generating anything."""
+    services = services_of(request)
+    chat_request = await _read_request(request, services)
+    chat = await unless_hung_up(request.receive, services.pipeline.prepare(chat_request))
+    return json_response(_tokenized(chat, services.card.max_model_len))
+
+
+def json_response(payload: object) -> Response:
+    """200 with a struct as JSON."""
+    return Response(encode_json(payload), media_type="application/json")
+
+
+async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
+    body = await read_body(request, services.settings.max_body_bytes)
+    if len(body) > LARGE_BODY:
+        chat_request = await asyncio.to_thread(parse_chat_request, body)
+    else:
+        chat_request = parse_chat_request(body)
+    services.check_model(chat_request.model)
+    return chat_request
+
+
+async def _respond(services: Services, chat_request: ChatCompletionRequest) -> Response:
+    chat = await services.pipeline.prepare(chat_request)
+    answer = Answer(chat, services.vocabulary)
+    if chat_request.stream:
+        frames = _frames(services, chat, ChunkWriter(answer, services.card.id))
+        return await EventStream.open(with_keepalive(frames, services.settings.sse_keepalive_s))
+    async with aclosing(services.pipeline.deltas(chat)) as deltas:
+        return json_response(await collect(answer, deltas, services.card.id))
+
+
+async def _frames(services: Services, chat: PreparedChat, writer: ChunkWriter) -> Frames:
+    async with aclosing(services.pipeline.deltas(chat)) as deltas:
+        async for delta in deltas:
+            yield b"".join(writer.feed(delta))
+    yield b"".join(writer.end())
+
+
+def _tokenized(chat: PreparedChat, max_model_len: int) -> Tokenized:
+    images = [
+        TokenizedImage(
+            offset=image.offset,
+            tokens=image.plan.num_tokens,
+            crops=image.plan.num_crops,
+            size=list(image.picture.size),
+            padded_size=list(image.plan.padded),
+        )
+        for image in chat.images
+    ]
+    return Tokenized(len(chat.prompt_ids), max_model_len, chat.prompt_ids, images)

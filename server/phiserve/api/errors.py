@@ -1,0 +1,81 @@
+"""Errors on the wire: every failure becomes OpenAI's envelope, here and nowhere else."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from phiserve.api.chunks import error_response
+from phiserve.api.streaming import ClientGone
+from phiserve.errors import EngineFailure, InvalidRequest, MethodNotAllowed, NotFound, RequestError
+from phiserve.protocol.responses import encode_json
+
+_LOG = logging.getLogger(__name__)
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a client that hung up: nobody reads it, access logs show it."""
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make `app` answer every exception with OpenAI's envelope."""
+    app.add_exception_handler(RequestError, _answer_request_error)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(ClientGone, _answer_nobody)
+    app.add_middleware(_CatchAllMiddleware)
+
+
+def to_response(error: RequestError) -> Response:
+    """The error as an HTTP response."""
+    content = encode_json(error_response(error))
+    return Response(content, error.status, error.headers, media_type="application/json")
+
+
+async def _answer_request_error(request: Request, error: Any) -> Response:
+    return to_response(error)
+
+
+async def _answer_http_exception(request: Request, error: Any) -> Response:
+    """Starlette's own 404 and 405 (and whatever else the framework raises)."""
+    where = f"{request.method} {request.url.path}"
+    if error.status_code == 404:
+        response = to_response(NotFound(f"There is no route {where}"))
+    elif error.status_code == 405:
+        response = to_response(MethodNotAllowed(f"The route does not allow {where}"))
+    else:
+        response = to_response(InvalidRequest(str(error.detail)))
+        response.status_code = error.status_code
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _answer_nobody(request: Request, error: Any) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+class _CatchAllMiddleware:
+    """Answers what nobody expected with a 500 in the envelope, and logs it.
+
+    Starlette would do so outside all middleware, where the response gets no request id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            _LOG.exception("a request failed unexpectedly")
+            await to_response(EngineFailure("The server failed on this request", code="internal_error"))(
+                scope, receive, send
+            )

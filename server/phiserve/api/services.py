@@ -1,0 +1,39 @@
+"""What the routes work with, built once at start-up and passed along; nothing global."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from phiserve.chat.vocabulary import Vocabulary
+from phiserve.config import Settings
+from phiserve.engine.interface import EngineClient
+from phiserve.errors import ModelNotFound
+from phiserve.pipeline import ChatPipeline
+from phiserve.protocol.responses import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Parts of a running server. `metrics` renders the engine's and our own in Prometheus' text format."""
+
+    settings: Settings
+    engine: EngineClient
+    pipeline: ChatPipeline
+    vocabulary: Vocabulary
+    card: ModelCard
+    metrics: Callable[[], bytes]
+    versions: dict[str, str]
+    close: Callable[[], None] = field(default=lambda: None)
+
+    def check_model(self, name: str) -> None:
+        """Raises ModelNotFound unless `name` is the served model."""
+        if name != self.card.id:
+            raise ModelNotFound(f"The model {name!r} is not served here; this server serves {self.card.id!r}", param="model")
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app a request belongs to."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services

@@ -1,0 +1,56 @@
+"""What the server serves and how it is: models, health, readiness, versions."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from phiserve.api.chat import json_response
+from phiserve.api.services import services_of
+from phiserve.errors import EngineUnavailable
+from phiserve.protocol.responses import ModelList
+
+router = APIRouter()
+
+
+@router.get("/v1/models", tags=["models"], summary="List the served models")
+async def list_models(request: Request) -> Response:
+    """The one model this server serves."""
+    return json_response(ModelList([services_of(request).card]))
+
+
+@router.get("/v1/models/{model_id:path}", tags=["models"], summary="Describe a model")
+async def retrieve_model(request: Request, model_id: str) -> Response:
+    """The served model, or 404."""
+    services = services_of(request)
+    services.check_model(model_id)
+    return json_response(services.card)
+
+
+@router.get("/health", tags=["status"], summary="Is the process alive?")
+async def health() -> dict[str, str]:
+    """Says only that the server answers."""
+    return {"status": "ok"}
+
+
+@router.get("/ready", tags=["status"], summary="Does the engine answer?")
+async def ready(request: Request) -> dict[str, str]:
+    """200 when the engine answered lately or answers a ping now; 503 otherwise."""
+    services = services_of(request)
+    timeout_s = services.settings.ready_timeout_s
+    if not await services.engine.answers_within(timeout_s):
+        raise EngineUnavailable(f"The engine has not answered within {timeout_s:g} s")
+    return {"status": "ready"}
+
+
+@router.get("/metrics", tags=["status"], summary="Prometheus metrics")
+async def metrics(request: Request) -> Response:
+    """vLLM's metrics and phiserve's, in Prometheus' text format."""
+    content = await asyncio.to_thread(services_of(request).metrics)
+    return Response(content, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/version", tags=["status"], summary="Versions")
+async def version(request: Request) -> dict[str, str]:
+    """Versions of phiserve and of what it stands on."""
+    return services_of(request).versions

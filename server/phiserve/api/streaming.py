@@ -1,0 +1,117 @@
+"""A streamed answer as an ASGI response that knows when its client has gone.
+
+Starlette's own StreamingResponse learns of it only from a failing send; an abandoned answer must stop at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from phiserve.api.chunks import DONE, KEEPALIVE, error_response, event
+from phiserve.errors import EngineFailure, RequestError
+
+_LOG = logging.getLogger(__name__)
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_Result = TypeVar("_Result")
+Frames = AsyncGenerator[bytes, None]
+
+
+class ClientGone(Exception):
+    """The client hung up before it was answered; nobody is left to tell."""
+
+
+async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run `work`; cancel it and raise ClientGone when the client hangs up first. The body must have been read."""
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_hung_up(receive))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def with_keepalive(frames: Frames, interval_s: float | None) -> Frames:
+    """The same frames, with a comment whenever none came for `interval_s` seconds."""
+    if interval_s is None:
+        async with aclosing(frames):
+            async for frame in frames:
+                yield frame
+        return
+    upcoming = asyncio.ensure_future(anext(frames, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({upcoming}, timeout=interval_s)
+            if not done:
+                yield KEEPALIVE
+            elif (frame := upcoming.result()) is None:
+                return
+            else:
+                yield frame
+                upcoming = asyncio.ensure_future(anext(frames, None))
+    finally:
+        upcoming.cancel()
+        await asyncio.gather(upcoming, return_exceptions=True)
+        await frames.aclose()
+
+
+class EventStream(Response):
+    """Sends frames as they come and closes them when the client hangs up. Make it with `open`."""
+
+    def __init__(self, first: bytes, frames: Frames) -> None:
+        super().__init__()
+        self._first = first
+        self._frames = frames
+
+    @classmethod
+    async def open(cls, frames: Frames) -> "EventStream":
+        """Wait for the first frame, so that what fails before it is answered with a status of its own and raised here."""
+        try:
+            return cls(await anext(frames), frames)
+        except BaseException:
+            await frames.aclose()
+            raise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end or until the client hangs up."""
+        try:
+            await unless_hung_up(receive, self._send_all(send))
+        except ClientGone:
+            _LOG.debug("a client hung up while its answer was streamed")
+        finally:
+            await self._frames.aclose()
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        await _send_frame(send, self._first)
+        try:
+            async for frame in self._frames:
+                await _send_frame(send, frame)
+        except RequestError as error:
+            await _send_frame(send, event(error_response(error)) + DONE)
+        except Exception:
+            _LOG.exception("a stream failed")
+            await _send_frame(send, event(error_response(EngineFailure("The server failed on this request"))) + DONE)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_frame(send: Send, frame: bytes) -> None:
+    await send({"type": "http.response.body", "body": frame, "more_body": True})
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

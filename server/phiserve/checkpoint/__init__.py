@@ -1,0 +1,1 @@
+"""Checkpoints on disk: opening one and refusing the wrong ones, writing blank ones. Knows files; nothing of the engine."""

@@ -1,0 +1,190 @@
+"""Blank checkpoints: Phi-3-vision of any size with seeded random weights. They serve, and their answers mean nothing."""
+
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from phiserve.checkpoint.opened import BLANK_MARK
+from phiserve.checkpoint.tokenizer_files import write_tokenizer
+from phiserve.chat.special_tokens import VOCAB_SIZE
+from phiserve.errors import StartupError
+
+CLIP_WIDTH = 1024
+CLIP_FFN = 4096
+CLIP_DEPTH = 24
+"""CLIP ViT-L/14-336. Its size is fixed in vLLM; only the number of layers used can be smaller."""
+
+MAX_SHARD_BYTES = 2 * 2**30
+_IMAGE_DIM = 4 * CLIP_WIDTH
+
+
+@dataclass(frozen=True)
+class BlankShape:
+    """Size of a blank checkpoint. `clip_layers` counts the layers of CLIP that are used, at most 23."""
+
+    hidden_size: int = 192
+    num_layers: int = 2
+    num_heads: int = 2
+    intermediate_size: int = 512
+    clip_layers: int = 1
+    seed: int = 0
+
+    @cached_property
+    def head_size(self) -> int:
+        """Width of an attention head."""
+        return self.hidden_size // self.num_heads
+
+
+FULL = BlankShape(hidden_size=3072, num_layers=32, num_heads=32, intermediate_size=8192, clip_layers=23)
+"""The real model's size: 4.1 B parameters, 8.3 GB in bfloat16."""
+
+_Spec = tuple[str, tuple[int, ...], float, float]  # name, shape, mean, standard deviation
+
+
+def write_blank(folder: Path, shape: BlankShape) -> None:
+    """Write a checkpoint into `folder`, which must not exist or be empty. Raises StartupError.
+
+    Every tensor has a random stream of its own, so the same shape and seed give the same bytes. At most one shard is in memory.
+    The folder appears whole or not at all.
+    """
+    _check(shape, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        partial.chmod(0o755)
+        _dump(partial / "config.json", _config(shape))
+        _dump(partial / "preprocessor_config.json", _preprocessor_config())
+        write_tokenizer(partial)
+        _write_weights(partial, shape)
+        partial.rename(folder)  # replaces an empty folder too
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _check(shape: BlankShape, folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StartupError(f"{folder} exists and is not an empty folder")
+    if shape.hidden_size % shape.num_heads or shape.head_size % 2:
+        raise StartupError(f"hidden size {shape.hidden_size} does not divide into {shape.num_heads} heads of even size")
+    if not 1 <= shape.clip_layers < CLIP_DEPTH:
+        raise StartupError(f"clip layers must be 1 to {CLIP_DEPTH - 1}, got {shape.clip_layers}")
+
+
+def _config(shape: BlankShape) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(files("phiserve.checkpoint").joinpath("phi3v_config.json").read_text("utf-8"))
+    config.update(
+        {BLANK_MARK: True},
+        hidden_size=shape.hidden_size,
+        num_hidden_layers=shape.num_layers,
+        num_attention_heads=shape.num_heads,
+        num_key_value_heads=shape.num_heads,
+        intermediate_size=shape.intermediate_size,
+    )
+    # Negative: the reference counts hidden states, vLLM layers, and only negative indices mean the same to both.
+    config["img_processor"]["layer_idx"] = shape.clip_layers - CLIP_DEPTH - 1
+    for factors in ("short_factor", "long_factor"):
+        known = config["rope_scaling"][factors]
+        config["rope_scaling"][factors] = (known + [known[-1]] * shape.head_size)[: shape.head_size // 2]
+    return config
+
+
+def _preprocessor_config() -> dict[str, Any]:
+    return {"num_crops": 16, "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
+
+
+def _write_weights(folder: Path, shape: BlankShape) -> None:
+    """Write shards and their index; a shard is complete in memory, the checkpoint never is."""
+    weight_map: dict[str, str] = {}
+    shard: dict[str, torch.Tensor] = {}
+    size = total = 0
+
+    def flush() -> None:
+        nonlocal shard, size
+        name = f"model-{len(set(weight_map.values())) + 1:05d}.safetensors"
+        save_file(shard, folder / name, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(shard, name))
+        shard, size = {}, 0
+
+    for spec in _specs(shape):
+        weight = _tensor(spec, shape.seed)
+        if size and size + weight.nbytes > MAX_SHARD_BYTES:
+            flush()
+        shard[spec[0]] = weight
+        size += weight.nbytes
+        total += weight.nbytes
+    flush()
+    _dump(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def _tensor(spec: _Spec, seed: int) -> torch.Tensor:
+    name, shape, mean, std = spec
+    rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
+    values = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+    return values.mul_(std).add_(mean).to(torch.bfloat16)
+
+
+def _specs(shape: BlankShape) -> Iterator[_Spec]:
+    hidden, ffn = shape.hidden_size, shape.intermediate_size
+    yield "model.embed_tokens.weight", (VOCAB_SIZE, hidden), 0.0, 0.5
+    for layer in range(shape.num_layers):
+        prefix = f"model.layers.{layer}."
+        yield _matrix(f"{prefix}self_attn.qkv_proj", 3 * hidden, hidden)
+        yield _matrix(f"{prefix}self_attn.o_proj", hidden, hidden)
+        yield _matrix(f"{prefix}mlp.gate_up_proj", 2 * ffn, hidden)
+        yield _matrix(f"{prefix}mlp.down_proj", hidden, ffn)
+        yield f"{prefix}input_layernorm.weight", (hidden,), 1.0, 0.1
+        yield f"{prefix}post_attention_layernorm.weight", (hidden,), 1.0, 0.1
+    yield "model.norm.weight", (hidden,), 1.0, 0.1
+    yield _matrix("lm_head", VOCAB_SIZE, hidden)
+    vision = "model.vision_embed_tokens."
+    yield f"{vision}glb_GN", (1, 1, _IMAGE_DIM), 0.0, 0.5
+    yield f"{vision}sub_GN", (1, 1, 1, _IMAGE_DIM), 0.0, 0.5
+    yield from _linear(f"{vision}img_projection.0", hidden, _IMAGE_DIM)
+    yield from _linear(f"{vision}img_projection.2", hidden, hidden)
+    yield from _clip_specs(f"{vision}img_processor.vision_model.", shape.clip_layers)
+
+
+def _clip_specs(prefix: str, layers: int) -> Iterator[_Spec]:
+    yield f"{prefix}embeddings.class_embedding", (CLIP_WIDTH,), 0.0, 0.1
+    yield f"{prefix}embeddings.patch_embedding.weight", (CLIP_WIDTH, 3, 14, 14), 0.0, 588**-0.5
+    yield f"{prefix}embeddings.position_embedding.weight", (577, CLIP_WIDTH), 0.0, 0.2
+    yield from _norm(f"{prefix}pre_layrnorm")  # so spelled in CLIP's checkpoints
+    yield from _norm(f"{prefix}post_layernorm")
+    for layer in range(layers):
+        block = f"{prefix}encoder.layers.{layer}."
+        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from _linear(f"{block}self_attn.{projection}", CLIP_WIDTH, CLIP_WIDTH)
+        yield from _linear(f"{block}mlp.fc1", CLIP_FFN, CLIP_WIDTH)
+        yield from _linear(f"{block}mlp.fc2", CLIP_WIDTH, CLIP_FFN)
+        yield from _norm(f"{block}layer_norm1")
+        yield from _norm(f"{block}layer_norm2")
+
+
+def _matrix(name: str, out_features: int, in_features: int) -> _Spec:
+    return f"{name}.weight", (out_features, in_features), 0.0, in_features**-0.5
+
+
+def _linear(name: str, out_features: int, in_features: int) -> Iterator[_Spec]:
+    yield _matrix(name, out_features, in_features)
+    yield f"{name}.bias", (out_features,), 0.0, 0.1
+
+
+def _norm(name: str) -> Iterator[_Spec]:
+    yield f"{name}.weight", (CLIP_WIDTH,), 1.0, 0.1
+    yield f"{name}.bias", (CLIP_WIDTH,), 0.0, 0.1
+
+
+def _dump(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""Decides the engine's arguments: computed defaults for this host and checkpoint, overridden by the user's own."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.platforms import current_platform
+from vllm.utils.cpu_resource_utils import get_memory_node_info
+
+from phiserve.checkpoint.opened import Checkpoint
+from phiserve.engine.plugin import TOKENIZER_MODE
+from phiserve.engine.processor import BUDGET_KEY
+from phiserve.errors import StartupError
+from phiserve.vision.sizes import most_image_tokens
+
+GIB = 2**30
+BLOCK_TOKENS = 128
+"""Tokens of a KV block on CPU."""
+
+RUNTIME_BYTES = int(1.5 * GIB)
+"""What the two processes take besides weights and caches: Python, torch and vLLM."""
+
+_OWNED = {
+    "model": "use --model",
+    "trust_remote_code": "phiserve never runs a checkpoint's code",
+    "tokenizer_mode": "phiserve brings the exact tokenizer",
+    "served_model_name": "use --served-model-name",
+    "limit_mm_per_prompt": "use max_images",
+    "mm_processor_kwargs": "use crop_budget",
+    "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
+}
+"""Arguments that are decided elsewhere, and where."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the engine runs on. `memory_bytes` is what is free for it now."""
+
+    device: str
+    memory_bytes: int
+    cores: int
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """Everything the engine is started with."""
+
+    args: dict[str, Any]
+    encoder_cache_tokens: int
+    budget: int
+
+
+def detect_host() -> Host:
+    """Look at the device vLLM would use and at its free memory."""
+    if current_platform.is_cpu():
+        free = min(psutil.virtual_memory().available, get_memory_node_info(0).available_memory, _cgroup_free())
+        return Host("cpu", free, len(os.sched_getaffinity(0)))
+    return Host(current_platform.device_name, current_platform.get_device_total_memory(), os.cpu_count() or 1)
+
+
+def plan_engine(
+    checkpoint: Checkpoint, host: Host, *, name: str, budget: int | None, max_images: int, overrides: Mapping[str, Any]
+) -> EnginePlan:
+    """Compute the plan. Raises StartupError for unknown or owned arguments and for too little memory."""
+    _check_overrides(overrides)
+    crop_budget = budget or checkpoint.budget
+    args: dict[str, Any] = {
+        "model": checkpoint.model,
+        "served_model_name": name,
+        "tokenizer_mode": TOKENIZER_MODE,
+        "generation_config": "vllm",
+        "max_model_len": checkpoint.short_context,
+        "limit_mm_per_prompt": {"image": max_images},
+        "mm_processor_kwargs": {BUDGET_KEY: crop_budget},
+        "mm_processor_cache_type": "lru",
+        "use_tqdm_on_load": False,
+        "mm_processor_cache_gb": round(min(4.0, max(0.25, host.memory_bytes * 0.05 / GIB)), 2),
+        **(_cpu_defaults() if host.device == "cpu" else _gpu_defaults(host)),
+        **overrides,
+    }
+    args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
+    if args["max_model_len"] > checkpoint.longest_context:
+        raise StartupError(
+            f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens"
+        )
+    if host.device == "cpu" and "kv_cache_memory_bytes" not in args:
+        args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
+    pictures = 8 if host.device == "cpu" else 16
+    return EnginePlan(
+        args, max(args["max_num_batched_tokens"], pictures * most_image_tokens(crop_budget)), crop_budget
+    )
+
+
+def _check_overrides(overrides: Mapping[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+    for key in overrides:
+        if key in _OWNED:
+            raise StartupError(f"engine.{key} cannot be set: {_OWNED[key]}")
+        if key not in known:
+            raise StartupError(f"engine.{key}: vLLM has no engine argument of that name")
+
+
+def _cpu_defaults() -> dict[str, Any]:
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    return {
+        "enforce_eager": True,
+        "max_num_seqs": 64,
+        "max_num_batched_tokens": 2048,
+        # On CPU this is a fraction of host memory and only checked when the KV cache has no size of its own.
+        "gpu_memory_utilization": 0.1,
+        # The class itself: by name, vLLM's CPU platform turns to one more process.
+        "distributed_executor_backend": UniProcExecutor,
+    }
+
+
+def _gpu_defaults(host: Host) -> dict[str, Any]:
+    large = host.memory_bytes >= 60 * GIB
+    return {
+        "gpu_memory_utilization": 0.9,
+        "max_num_seqs": 256 if large else 64,
+        "max_num_batched_tokens": 16384 if large else 8192,
+    }
+
+
+def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> int:
+    """Room for every sequence at full length, but at most half of what the weights and the runtime leave."""
+    per_token = checkpoint.kv_bytes_per_token(str(args.get("dtype", "auto")))
+    context = -(-args["max_model_len"] // BLOCK_TOKENS) * BLOCK_TOKENS
+    least, wanted = per_token * context, per_token * context * args["max_num_seqs"]
+    left = host.memory_bytes - int((checkpoint.weight_bytes or 0) * 1.1) - RUNTIME_BYTES
+    if left // 2 < least:
+        raise StartupError(
+            f"Too little memory: the weights and one context of {args['max_model_len']} tokens need "
+            f"{(host.memory_bytes - left + 2 * least) / GIB:.1f} GiB and {host.memory_bytes / GIB:.1f} GiB are free; "
+            f"a smaller engine.max_model_len needs less"
+        )
+    return min(wanted, left // 2)
+
+
+def _cgroup_free() -> int:
+    """Bytes left under the container's memory limit."""
+    try:
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as current:
+            return int(limit.read()) - int(current.read())
+    except (OSError, ValueError):  # no limit, or no cgroup v2
+        return 2**62

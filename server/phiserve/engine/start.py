@@ -1,0 +1,87 @@
+"""Starting the engine by a plan, and saying what was decided."""
+
+from dataclasses import dataclass
+
+import torch
+import transformers
+import vllm
+from vllm.config import VllmConfig
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.platforms import current_platform
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from phiserve.checkpoint.opened import Checkpoint
+from phiserve.engine.adapter import Engine
+from phiserve.engine.plan import EnginePlan
+from phiserve.errors import StartupError
+from phiserve.vision.sizes import most_image_tokens
+
+REQUEST_TEXT_TOKENS = 512
+"""Text and answer counted to a picture when capacity is stated."""
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """What the running engine turned out to be."""
+
+    device: str
+    dtype: str
+    context_tokens: int
+    rope_regime: str
+    kv_tokens: int
+    one_picture_requests: int
+    budget: int
+
+    def lines(self) -> list[str]:
+        """For the banner."""
+        return [
+            f"device {self.device}, dtype {self.dtype}",
+            f"context {self.context_tokens} tokens, {self.rope_regime} RoPE factors",
+            f"KV cache {self.kv_tokens} tokens: {self.one_picture_requests} requests with one picture at once",
+            f"crop budget {self.budget}",
+        ]
+
+
+async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine, EngineReport]:
+    """Start vLLM's engine and wait until it can generate. Raises StartupError.
+
+    Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
+    """
+    try:
+        config = AsyncEngineArgs(**plan.args).create_engine_config()
+    except ValueError as error:
+        raise StartupError(f"vLLM refuses the engine's arguments: {_first_line(error)}") from error
+    config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens
+    try:
+        llm = AsyncLLM.from_vllm_config(config)
+    except (RuntimeError, ValueError) as error:
+        raise StartupError(f"vLLM's engine did not start: {_first_line(error)}") from error
+    engine = Engine(llm)
+    await engine.warm_up()
+    return engine, _report(config, plan, checkpoint)
+
+
+def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> EngineReport:
+    cache = config.cache_config
+    context = config.model_config.max_model_len
+    kv_tokens = (cache.num_gpu_blocks or 0) * cache.block_size
+    one_picture = min(context, most_image_tokens(plan.budget) + REQUEST_TEXT_TOKENS)
+    return EngineReport(
+        device=current_platform.device_name,
+        dtype=str(config.model_config.dtype).removeprefix("torch."),
+        context_tokens=context,
+        rope_regime="short" if context <= checkpoint.short_context else "long",
+        kv_tokens=kv_tokens,
+        one_picture_requests=kv_tokens // one_picture,
+        budget=plan.budget,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the engine is made of. From the modules: the CPU build of vLLM has no metadata under its name."""
+    return {"vllm": vllm.__version__, "torch": torch.__version__, "transformers": transformers.__version__}
