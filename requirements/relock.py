@@ -18,11 +18,9 @@ HEADER = "# Exact versions; written by `make lock`. Installed with --no-deps, so
 def resolve(extras: str, *constraints: str) -> dict[str, str]:
     """Name -> version of everything pip would install for these extras."""
     with tempfile.NamedTemporaryFile() as report:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report.name]
-            + [f"{ROOT}[{extras}]", TORCH, *constraints],
-            check=True,
-        )
+        options = ["--quiet", "--dry-run", "--ignore-installed", "--report", report.name]
+        command = [sys.executable, "-m", "pip", "install", *options, f"{ROOT}[{extras}]", TORCH, *constraints]
+        subprocess.run(command, check=True)
         items = json.loads(Path(report.name).read_text())["install"]
     versions = {item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in items}
     return {name: version for name, version in sorted(versions.items()) if name not in EXCLUDED}

@@ -144,12 +144,14 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
     )
 
 
-def _print_banner(
-    console: Console, listener: socket.socket, card: ModelCard, report: list[str], seconds: float
-) -> None:
+def _print_banner(console: Console, listener: socket.socket, card: ModelCard, report: list[str], seconds: float) -> None:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
-    console.print(f"[bold]{card.id}[/] at [bold]http://{address}:{port}/v1[/], ready after {seconds:.0f} s", highlight=False, soft_wrap=True)
+    console.print(
+        f"[bold]{card.id}[/] at [bold]http://{address}:{port}/v1[/], ready after {seconds:.0f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
     if BLANK_NOTE in card.description:
         console.print(f"[yellow]{card.id} has {BLANK_NOTE}[/]", highlight=False, soft_wrap=True)
     for line in report:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from phiserve.chat.conversation import Conversation, ImageSlot, build_conversation
-from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
+from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
 from phiserve.engine.interface import Delta, EngineClient, Generation, PromptImage
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.pictures import EncodedPicture, PictureService, picture_key
 from phiserve.vision.sizes import CropPlan
-
-LONG_TEXT = 20_000
-"""Characters from which on a prompt is encoded off the event loop: below, it takes about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +53,7 @@ class PreparedChat:
 class ChatPipeline:
     """Turns requests into deltas. Holds the parts; each request's state is in `PreparedChat`."""
 
-    def __init__(
-        self, engine: EngineClient, encoder: PromptEncoder, pictures: PictureService, limits: PipelineLimits
-    ) -> None:
+    def __init__(self, engine: EngineClient, encoder: PromptEncoder, pictures: PictureService, limits: PipelineLimits) -> None:
         self._engine = engine
         self._encoder = encoder
         self._pictures = pictures
@@ -90,9 +85,7 @@ class ChatPipeline:
             )
             for image in chat.images
         )
-        return self._engine.generate(
-            Generation(chat.request_id, chat.prompt_ids, images, chat.request, chat.max_tokens)
-        )
+        return self._engine.generate(Generation(chat.request_id, chat.prompt_ids, images, chat.request, chat.max_tokens))
 
     def _check_image_count(self, slots: Sequence[ImageSlot]) -> None:
         if len(slots) > self._limits.max_images:
@@ -107,9 +100,7 @@ class ChatPipeline:
 
     async def _read(self, slots: Sequence[ImageSlot]) -> list[EncodedPicture]:
         """Read all pictures; if several are bad, the first is named."""
-        results = await asyncio.gather(
-            *(self._pictures.read(slot.url, slot.param) for slot in slots), return_exceptions=True
-        )
+        results = await asyncio.gather(*(self._pictures.read(slot.url, slot.param) for slot in slots), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -160,4 +151,3 @@ class ChatPipeline:
             images=tuple(map(PreparedImage, pictures, plans, offsets)),
             max_tokens=request.output_limit or self._engine.limits.context_tokens - len(prompt_ids),
         )
-

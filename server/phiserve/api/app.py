@@ -39,8 +39,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schema = ChatCompletionRequest.model_json_schema(ref_template="#/components/schemas/{model}")
         definitions = schema.pop("$defs", {})
-        document.setdefault("components", {}).setdefault("schemas", {}).update(
-            definitions, ChatCompletionRequest=schema
-        )
+        document.setdefault("components", {}).setdefault("schemas", {}).update(definitions, ChatCompletionRequest=schema)
         app.openapi_schema = document
     return app.openapi_schema

@@ -20,7 +20,12 @@ LARGE_BODY = 256 * 2**10
 """Bytes from which on a body is parsed off the event loop."""
 
 router = APIRouter()
-_REQUEST_SCHEMA = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatCompletionRequest"}}}}}
+_REQUEST_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatCompletionRequest"}}},
+    }
+}
 
 
 @router.post("/v1/chat/completions", openapi_extra=_REQUEST_SCHEMA, tags=["chat"], summary="Answer a conversation")

@@ -76,6 +76,4 @@ class _CatchAllMiddleware:
             if scope["type"] != "http" or started:
                 raise
             _LOG.exception("a request failed unexpectedly")
-            await to_response(EngineFailure("The server failed on this request", code="internal_error"))(
-                scope, receive, send
-            )
+            await to_response(EngineFailure("The server failed on this request", code="internal_error"))(scope, receive, send)

@@ -34,6 +34,5 @@ class Services:
 
 def services_of(request: Request) -> Services:
     """The services of the app a request belongs to."""
-    services = request.app.state.services
-    assert isinstance(services, Services)
+    services: Services = request.app.state.services
     return services

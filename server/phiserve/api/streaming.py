@@ -57,11 +57,11 @@ async def with_keepalive(frames: Frames, interval_s: float | None) -> Frames:
             done, _ = await asyncio.wait({upcoming}, timeout=interval_s)
             if not done:
                 yield KEEPALIVE
-            elif (frame := upcoming.result()) is None:
+                continue
+            if (upcoming_frame := upcoming.result()) is None:
                 return
-            else:
-                yield frame
-                upcoming = asyncio.ensure_future(anext(frames, None))
+            yield upcoming_frame
+            upcoming = asyncio.ensure_future(anext(frames, None))
     finally:
         upcoming.cancel()
         await asyncio.gather(upcoming, return_exceptions=True)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from phiserve.chat.special_tokens import VOCAB_SIZE
 from phiserve.checkpoint.opened import BLANK_MARK
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
-from phiserve.chat.special_tokens import VOCAB_SIZE
 from phiserve.errors import StartupError
 
 CLIP_WIDTH = 1024
@@ -101,7 +101,11 @@ def _config(shape: BlankShape) -> dict[str, Any]:
 
 
 def _preprocessor_config() -> dict[str, Any]:
-    return {"num_crops": 16, "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
+    return {
+        "num_crops": 16,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
 
 
 def _write_weights(folder: Path, shape: BlankShape) -> None:

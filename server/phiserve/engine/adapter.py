@@ -38,9 +38,7 @@ class Engine:
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
-        self._limits = EngineLimits(
-            context_tokens=llm.model_config.max_model_len, vocab_size=llm.model_config.get_vocab_size()
-        )
+        self._limits = EngineLimits(context_tokens=llm.model_config.max_model_len, vocab_size=llm.model_config.get_vocab_size())
 
     @property
     def limits(self) -> EngineLimits:
@@ -88,7 +86,7 @@ class Engine:
             return False
 
     def render_metrics(self) -> bytes:
-        """vLLM's metrics and ours, which share its registry, in Prometheus' text format."""
+        """VLLM's metrics and ours, which share its registry, in Prometheus' text format."""
         return generate_latest(get_prometheus_registry())
 
     def shutdown(self) -> None:
@@ -110,7 +108,7 @@ class Engine:
         return True
 
     async def _outputs(self, generation: Generation) -> AsyncGenerator[RequestOutput, None]:
-        """vLLM's outputs; when the engine turns out to lack a picture it should hold, once more with the pixels."""
+        """VLLM's outputs; when the engine turns out to lack a picture it should hold, once more with the pixels."""
         crops: Crops = {}
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
@@ -134,11 +132,9 @@ class Engine:
         params = sampling_params(generation.request, generation.max_tokens)
         new_keys = list(self._sender.missing(generation.images, {}))
         # From here to the first step of `generate` nothing may be awaited: see `sender`.
-        engine_input: EngineInput
-        if generation.images:
-            engine_input = self._sender.assemble(generation, crops)
-        else:
-            engine_input = tokens_input(generation.prompt_ids)
+        engine_input: EngineInput = (
+            self._sender.assemble(generation, crops) if generation.images else tokens_input(generation.prompt_ids)
+        )
         arrived = False
         try:
             async with aclosing(self._llm.generate(engine_input, params, request_id)) as outputs:
@@ -151,7 +147,7 @@ class Engine:
 
 
 def _lacks_picture(output: RequestOutput) -> bool:
-    """vLLM reports a picture missing from the engine's cache as finish reason "error" without tokens (and forgets its key)."""
+    """VLLM reports a picture missing from the engine's cache as finish reason "error" without tokens (and forgets its key)."""
     return any(completion.finish_reason == "error" for completion in output.outputs)
 
 
@@ -170,7 +166,7 @@ def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
 
 
 def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs | None) -> tuple[Position, ...] | None:
-    """vLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
+    """VLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
     if logprobs is None:
         return None
     positions = []
@@ -183,7 +179,7 @@ def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs | None) -> tup
 
 @contextmanager
 def _our_errors() -> Iterator[None]:
-    """vLLM's exceptions as ours."""
+    """VLLM's exceptions as ours."""
     try:
         yield
     except VLLMClientError as error:

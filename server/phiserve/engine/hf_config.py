@@ -13,7 +13,6 @@ class Phi3VConfig(PretrainedConfig):
     """
 
     model_type = "phi3_v"
-    keys_to_ignore_at_inference = ["past_key_values"]
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ FinishReason = Literal["stop", "length"]
 class PromptImage:
     """A picture in the prompt: its cache key, its crops' plan, where its tokens start, and the way to its pixels.
 
-    `load` yields uint8 crops (n, 336, 336, 3). It is only called when the engine does not hold the picture, and may be called again.
+    `load` yields uint8 crops (n, 336, 336, 3). It is called only when the engine does not hold the picture, perhaps twice.
     """
 
     key: str

@@ -5,6 +5,7 @@ float32 crops would take, and CLIP sees real crops only, never padding.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch.nn import functional
@@ -43,22 +44,20 @@ def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
     return torch.cat([global_view(normalised, width // CROP_SIDE, height // CROP_SIDE), normalised])
 
 
-@MULTIMODAL_REGISTRY.register_processor(
-    Phi3VProcessor, info=Phi3VProcessingInfo, dummy_inputs=Phi3VDummyInputsBuilder
-)
+@MULTIMODAL_REGISTRY.register_processor(Phi3VProcessor, info=Phi3VProcessingInfo, dummy_inputs=Phi3VDummyInputsBuilder)
 class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
     """vLLM's own Phi-3-vision with another way in for pictures; weights load unchanged."""
 
     def embed_multimodal(self, **kwargs: object) -> list[torch.Tensor]:
         """Embed pictures of one or several requests.
 
-        `crops`: uint8, a list of (n_i, 336, 336, 3) or one stacked (b, n, 336, 336, 3); `image_sizes`: (b, 2), padded height and width.
+        `crops`: uint8, a list of (n_i, 336, 336, 3) or one stacked (b, n, 336, 336, 3).
+        `image_sizes`: (b, 2), height and width of the padded pictures.
         Returns one (tokens_i, hidden) tensor for each picture.
         """
-        crops = kwargs.get("crops")
-        if crops is None:
+        if "crops" not in kwargs:
             return []
-        assert isinstance(crops, (torch.Tensor, list))
+        crops = cast("Sequence[torch.Tensor]", kwargs["crops"])  # a stacked tensor iterates over pictures too
         sizes = torch.as_tensor(kwargs["image_sizes"]).tolist()
         inputs = [tower_input(picture, size) for picture, size in zip(crops, sizes, strict=True)]
         features = self._clip_features(inputs).split([len(picture) for picture in inputs])

@@ -84,15 +84,11 @@ def plan_engine(
     }
     args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
     if args["max_model_len"] > checkpoint.longest_context:
-        raise StartupError(
-            f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens"
-        )
+        raise StartupError(f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens")
     if host.device == "cpu" and "kv_cache_memory_bytes" not in args:
         args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
     pictures = 8 if host.device == "cpu" else 16
-    return EnginePlan(
-        args, max(args["max_num_batched_tokens"], pictures * most_image_tokens(crop_budget)), crop_budget
-    )
+    return EnginePlan(args, max(args["max_num_batched_tokens"], pictures * most_image_tokens(crop_budget)), crop_budget)
 
 
 def _check_overrides(overrides: Mapping[str, Any]) -> None:

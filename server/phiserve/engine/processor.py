@@ -81,9 +81,7 @@ class Phi3VProcessor(BaseMultiModalProcessor[Phi3VProcessingInfo]):
         """The picture with the most tokens, one column of `budget` crops: with its global view it also has the most crops."""
         budget = self.info.budget
         length = most_image_tokens(budget)
-        item = image_item(
-            torch.zeros(budget, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8), (CROP_SIDE, budget * CROP_SIDE)
-        )
+        item = image_item(torch.zeros(budget, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8), (CROP_SIDE, budget * CROP_SIDE))
         return mm_input(
             prompt_token_ids=[IMAGE_TOKEN_ID] * length,
             mm_kwargs=MultiModalKwargsItems({"image": [item]}),

@@ -12,7 +12,7 @@ class Phi3VTokenizer(PreTrainedTokenizerFast):
     """`tokenizer.json` behind transformers' interface. Source: design facts; transformers 5 re-derives other classes."""
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]  # vLLM's own signature
         cls, name_or_path: str, *args: Any, revision: str | None = None, download_dir: str | None = None, **kwargs: Any
     ) -> "Phi3VTokenizer":
         """Load from a folder or a hub repository. Raises OSError when there is no tokenizer.json."""

@@ -134,7 +134,5 @@ Message = Annotated[
     | Annotated[UserMessage, Tag(":user")]
     | Annotated[AssistantMessage, Tag(":assistant")]
     | Annotated[ToolMessage, Tag(":tool")],
-    Discriminator(
-        _message_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"
-    ),
+    Discriminator(_message_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"),
 ]

@@ -28,7 +28,17 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PARSER_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, MemoryError)
+_PARSER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    struct.error,
+    MemoryError,
+)
 
 # The limit on pixels is checked on the header by the caller, with its own number and its own words.
 Image.MAX_IMAGE_PIXELS = None

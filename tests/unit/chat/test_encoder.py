@@ -1,0 +1,115 @@
+"""Prompts are encoded exactly as the reference does, and nothing typed becomes a control token."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from golden.vectors import conversation_of, read_translation
+from phiserve.chat.conversation import Conversation, ImageSlot, Turn, build_conversation
+from phiserve.chat.encoder import RUST_WHITESPACE, PromptEncoder, load_plain_tokenizer
+from phiserve.chat.special_tokens import ADDED_TOKENS, PIECES, Control
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.sizes import plan_crops
+
+SLOT = ImageSlot("", "high", "")
+
+
+def user(*pieces: str | ImageSlot) -> Conversation:
+    return Conversation((Turn("user", pieces),))
+
+
+def test_golden_translation(golden: Path, reference: Path) -> None:
+    """Every line of translation.jsonl gives the reference's ids."""
+    encoder = PromptEncoder.load(reference / "tokenizer.json")
+    vectors = read_translation(golden / "translation.jsonl")
+    for vector in vectors:
+        tokens = [plan_crops(*size, vector.budget).num_tokens for size in vector.sizes]
+        ids = encoder.encode(conversation_of(vector.prompt)).ids(tokens)
+        assert ids == [Control.IMAGE if token < 0 else token for token in vector.ids], vector.prompt
+    assert len(vectors) == 134
+
+
+def test_structure(encoder: PromptEncoder, tokenizer_json: Path) -> None:
+    """A text-only prompt starts with one <s>, and equals the whole prompt string run through the full tokenizer."""
+    conversation = Conversation(
+        (Turn("system", ("Be terse.",)), Turn("user", ("Hi",)), Turn("assistant", ("  Hello",)), Turn("user", ("Bye",)))
+    )
+    prompt = (
+        "<|system|>\nBe terse.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n  Hello<|end|>\n<|user|>\nBye<|end|>\n<|assistant|>\n"
+    )
+    expected = Tokenizer.from_file(str(tokenizer_json)).encode(prompt).ids
+    assert encoder.encode(conversation).ids([]) == expected
+
+
+def test_each_stretch_around_an_image_has_its_own_bos(encoder: PromptEncoder) -> None:
+    """`<s>` opens the prompt and follows every image, as in the reference."""
+    prompt = encoder.encode(user(SLOT, "\n", SLOT, "\nCompare."))
+    assert [stretch[0] for stretch in prompt.stretches] == [Control.BOS] * 3
+    assert prompt.ids([3, 2]).count(Control.IMAGE) == 5
+    first, second = prompt.image_offsets([3, 2])
+    ids = prompt.ids([3, 2])
+    assert ids[first : first + 3] == [Control.IMAGE] * 3
+    assert ids[second : second + 2] == [Control.IMAGE] * 2
+    assert prompt.num_text_tokens == len(ids) - 5
+
+
+@pytest.mark.parametrize("typed", ["<|end|>", "<|system|>", "<|image_1|>", "<|image|>", "</s>", "<s>", "<unk>", "<0x0A>"])
+def test_typed_control_tokens_stay_text(encoder: PromptEncoder, typed: str) -> None:
+    """What a person types comes back as what they typed."""
+    ids = encoder.encode_text(f"a{typed}b")
+    assert all(2 < token < PIECES for token in ids)
+    assert Tokenizer.decode(encoder._plain, ids, skip_special_tokens=False) == f"a{typed}b"
+
+
+# U+2581 is the tokenizer's own spelling of a space, for the reference too.
+anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"))
+mischief = st.lists(st.one_of(anything, st.sampled_from([*ADDED_TOKENS.values(), "<|image_1|>", "\n", " "]))).map("".join)
+
+
+@given(mischief)
+def test_text_round_trips_without_control_ids(encoder: PromptEncoder, text: str) -> None:
+    """Any text encodes to pieces only, and decodes to itself."""
+    ids = encoder.encode_text(text)
+    assert all(2 < token < PIECES for token in ids)
+    assert encoder._plain.decode(ids, skip_special_tokens=False) == text
+
+
+@given(system=mischief, first=mischief, answer=mischief, refusal=mischief, call=mischief, result=mischief, last=mischief)
+def test_no_field_can_smuggle_control_ids(
+    encoder: PromptEncoder, system: str, first: str, answer: str, refusal: str, call: str, result: str, last: str
+) -> None:
+    """Whatever stands in any field that carries text, the prompt's control ids are exactly those of its structure."""
+    request = ChatCompletionRequest.model_validate(
+        {
+            "model": call,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": [{"type": "text", "text": first}, {"type": "text", "text": last}]},
+                {
+                    "role": "assistant",
+                    "content": answer,
+                    "refusal": refusal,
+                    "tool_calls": [{"id": call, "type": "function", "function": {"name": call, "arguments": call}}],
+                },
+                {"role": "tool", "tool_call_id": call, "content": result},
+                {"role": "developer", "content": [{"type": "text", "text": system}]},
+            ],
+        }
+    )
+    ids = encoder.encode(build_conversation(request.messages)).ids([])
+    roles = [Control.SYSTEM, Control.USER, Control.ASSISTANT, Control.USER, Control.SYSTEM]
+    structure = [Control.BOS, *(token for role in roles for token in (role, Control.END)), Control.ASSISTANT]
+    assert [token for token in ids if token >= PIECES or token <= 2] == structure
+
+
+def test_whitespace_after_assistant_is_what_the_tokenizers_library_strips(tokenizer_json: Path) -> None:
+    """Our list of white space is the library's: checked for every character of the basic plane."""
+    full = Tokenizer.from_file(str(tokenizer_json))
+    plain = load_plain_tokenizer(tokenizer_json)
+    candidates = [chr(code) for code in range(0x3100) if chr(code).isspace() or chr(code) in RUST_WHITESPACE]
+    for character in candidates:
+        stripped = full.encode(f"<|assistant|>{character}x", add_special_tokens=False).ids[1:] == plain.encode("x").ids
+        assert stripped == (character in RUST_WHITESPACE), hex(ord(character))

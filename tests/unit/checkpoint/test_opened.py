@@ -1,0 +1,113 @@
+"""What is not Phi-3-vision is refused with one sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phiserve.checkpoint.blank import BlankShape, write_blank
+from phiserve.checkpoint.opened import open_checkpoint
+from phiserve.errors import StartupError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_blank(tmp_path / "x", BlankShape(32, 1, 2, 32))
+    return tmp_path / "x"
+
+
+def edit(file: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_reference_files(reference: Path) -> None:
+    """The real model's own files are accepted."""
+    checkpoint = open_checkpoint(str(reference))
+    assert (checkpoint.budget, checkpoint.short_context, checkpoint.longest_context) == (16, 4096, 131072)
+    assert checkpoint.kv_bytes_per_token("auto") == 393_216
+    assert not checkpoint.is_blank
+
+
+@pytest.mark.parametrize("model", ["/no/such/folder", "./nowhere", "name", "a/b/c"])
+def test_no_such_model(model: str) -> None:
+    """Neither a folder nor the name of a hub repository."""
+    with pytest.raises(StartupError, match="no folder"):
+        open_checkpoint(model)
+
+
+def test_hub_repository_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that cannot be fetched is an error of one sentence, not a traceback."""
+
+    def fail(*arguments: object) -> None:
+        raise OSError("offline")
+
+    monkeypatch.setattr("phiserve.checkpoint.opened.hf_hub_download", fail)
+    with pytest.raises(StartupError, match="could not be fetched"):
+        open_checkpoint("owner/name")
+
+
+def test_hub_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the small files are fetched here; vLLM loads the weights by the repository's name."""
+    fetched: list[str] = []
+
+    def download(repository: str, name: str) -> str:
+        fetched.append(name)
+        return str(folder / name)
+
+    monkeypatch.setattr("phiserve.checkpoint.opened.hf_hub_download", download)
+    checkpoint = open_checkpoint("owner/name")
+    assert (checkpoint.model, checkpoint.weight_bytes) == ("owner/name", None)
+    assert sorted(fetched) == ["config.json", "preprocessor_config.json", "tokenizer.json"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_missing_files(folder: Path, name: str) -> None:
+    """The missing file is named."""
+    (folder / name).unlink()
+    with pytest.raises(StartupError, match=name.replace(".", r"\.")):
+        open_checkpoint(str(folder))
+
+
+def test_other_models(folder: Path) -> None:
+    """Another architecture, another vocabulary, broken JSON."""
+    edit(folder / "config.json", lambda config: config.update(vocab_size=32000))
+    with pytest.raises(StartupError, match="vocabulary"):
+        open_checkpoint(str(folder))
+    edit(folder / "config.json", lambda config: config.update(model_type="llama"))
+    with pytest.raises(StartupError, match="'llama'"):
+        open_checkpoint(str(folder))
+    (folder / "config.json").write_text("{")
+    with pytest.raises(StartupError, match="not valid JSON"):
+        open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: token.update(content="<|fin|>"),
+        lambda token: token.update(id=32050),
+        lambda token: token.update(rstrip=True),
+    ],
+)
+def test_other_tokenizers(folder: Path, change: Callable[[Any], None]) -> None:
+    """A control token under another name, at another id, or with another stripping."""
+    edit(folder / "tokenizer.json", lambda spec: change(next(t for t in spec["added_tokens"] if t["id"] == 32007)))
+    with pytest.raises(StartupError, match="32007"):
+        open_checkpoint(str(folder))
+
+
+def test_missing_pieces(folder: Path) -> None:
+    """A vocabulary of another size."""
+    edit(folder / "tokenizer.json", lambda spec: spec["model"]["vocab"].popitem())
+    with pytest.raises(StartupError, match="32000 pieces"):
+        open_checkpoint(str(folder))
+
+
+def test_default_budget(folder: Path) -> None:
+    """Without a preprocessor's configuration the budget is the model's published one."""
+    (folder / "preprocessor_config.json").unlink()
+    assert open_checkpoint(str(folder)).budget == 16

@@ -1,0 +1,50 @@
+"""An app around a scripted engine."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from scripted import ScriptedEngine
+
+from phiserve.api.services import Services
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.vocabulary import Vocabulary
+from phiserve.config import Settings
+from phiserve.pipeline import ChatPipeline, PipelineLimits
+from phiserve.protocol.responses import ModelCard
+from phiserve.vision.pictures import PictureLimits, PictureService
+
+
+@pytest.fixture(scope="session")
+def picture_service() -> Iterator[PictureService]:
+    """Real pictures, default limits."""
+    service = PictureService(PictureLimits(), workers=2)
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def make_pipeline(encoder: PromptEncoder, picture_service: PictureService) -> Callable[..., ChatPipeline]:
+    """Builds a pipeline on a scripted engine."""
+
+    def make(engine: ScriptedEngine, budget: int = 16, max_images: int = 4, reserve: int = 64) -> ChatPipeline:
+        return ChatPipeline(engine, encoder, picture_service, PipelineLimits(budget, max_images, reserve))
+
+    return make
+
+
+@pytest.fixture
+def make_services(make_pipeline: Callable[..., ChatPipeline], vocabulary: Vocabulary) -> Callable[..., Services]:
+    """Builds a server's services around a scripted engine."""
+
+    def make(engine: ScriptedEngine, **settings: object) -> Services:
+        return Services(
+            settings=Settings.model_validate(settings),
+            engine=engine,
+            pipeline=make_pipeline(engine),
+            vocabulary=vocabulary,
+            card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], ""),
+            metrics=lambda: b"x 1\n",
+            versions={"phiserve": "0"},
+        )
+
+    return make

@@ -1,0 +1,44 @@
+"""The in-model path: normalisation and the global view."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from phiserve.engine.model import IMAGE_MEAN, IMAGE_STD, tower_input
+from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.pixels import cut_crops
+from phiserve.vision.sizes import plan_crops
+from pictures import noise
+
+
+def test_golden_global_view(golden: Path) -> None:
+    """Samples, mean and deviation of the reference's global view, within 1e-3."""
+    for vector in json.loads((golden / "pixels.json").read_text()):
+        content = (golden / vector["file"]).read_bytes()
+        header = read_header(content, "image")
+        plan = plan_crops(*header.size, vector["num_crops"])
+        crops = torch.from_numpy(cut_crops(decode_rgb(content, header, "image"), plan))
+        view = tower_input(crops, vector["image_size_hw"])[0]
+        for channel, row, column, value in vector["global_view_samples"]:
+            assert view[channel, row, column].item() == pytest.approx(value, abs=1e-3)
+        assert view.mean((1, 2)).tolist() == pytest.approx(vector["global_view_mean"], abs=1e-3)
+        assert view.std((1, 2)).tolist() == pytest.approx(vector["global_view_std"], abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (900, 100), (20, 20)])
+def test_same_as_the_plain_steps(size: tuple[int, int]) -> None:
+    """The global view of the reassembled crops is that of the padded picture, and the crops follow it."""
+    plan = plan_crops(*size, 16)
+    crops = cut_crops(noise(*size), plan)
+    grid = crops.reshape(plan.rows, plan.columns, 336, 336, 3).transpose(0, 2, 1, 3, 4)
+    padded = torch.from_numpy(np.ascontiguousarray(grid.reshape(plan.rows * 336, plan.columns * 336, 3)))
+    mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
+    normalised = ((padded / 255 - mean) / std).permute(2, 0, 1).unsqueeze(0)
+    result = tower_input(torch.from_numpy(crops), plan.padded[::-1])
+    assert torch.allclose(result[0], functional.interpolate(normalised, (336, 336), mode="bicubic")[0], atol=1e-5)
+    assert torch.allclose(result[1], normalised[0, :, :336, :336], atol=1e-6)
+    assert len(result) == plan.num_crops + 1

@@ -1,0 +1,100 @@
+"""Defaults fit the host, overrides win, and what cannot work is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
+from phiserve.engine.plan import GIB, EnginePlan, Host, detect_host, plan_engine
+from phiserve.errors import StartupError
+
+SMALL = Host("cpu", int(6.5 * GIB), 2)  # what an 8 GB host has left
+L4 = Host("NVIDIA L4", 24 * GIB, 8)
+
+
+def config(**values: Any) -> dict[str, Any]:
+    base = {"hidden_size": 192, "num_attention_heads": 2, "num_hidden_layers": 2}
+    return base | {"max_position_embeddings": 131072, "original_max_position_embeddings": 4096} | values
+
+
+EMBEDDED = Checkpoint("m", Path("tokenizer.json"), config(), 16, 60 * 2**20)
+REAL = Checkpoint(
+    "m", Path("tokenizer.json"), config(hidden_size=3072, num_attention_heads=32, num_hidden_layers=32), 16, int(8.3e9)
+)
+
+
+def plan(checkpoint: Checkpoint = EMBEDDED, host: Host = SMALL, budget: int | None = None, **overrides: Any) -> EnginePlan:
+    return plan_engine(checkpoint, host, name="m", budget=budget, max_images=4, overrides=overrides)
+
+
+def test_embedded_on_a_small_host() -> None:
+    """Every sequence fits at full length, and half of the memory stays free."""
+    args = plan().args
+    assert args["max_model_len"] == 4096
+    assert args["kv_cache_memory_bytes"] == 64 * 4096 * 2 * 2 * 192 * 2
+    assert args["distributed_executor_backend"] is UniProcExecutor
+    assert args["max_num_queued_reqs"] == 4 * args["max_num_seqs"]
+
+
+def test_real_model_on_a_large_cpu_host() -> None:
+    """The KV cache takes half of what the weights leave."""
+    host = Host("cpu", 24 * GIB, 8)
+    kv_bytes = plan(REAL, host).args["kv_cache_memory_bytes"]
+    assert 393_216 * 4096 < kv_bytes < (24 * GIB - 8.3e9) / 2
+
+
+def test_real_model_on_a_small_host_is_refused() -> None:
+    """One sentence with both figures."""
+    with pytest.raises(StartupError, match=r"Too little memory.*GiB.*6\.5 GiB are free"):
+        plan(REAL)
+
+
+def test_gpu_sizes_the_kv_cache_itself() -> None:
+    """On a GPU an explicit size would override the utilisation."""
+    args = plan(REAL, L4).args
+    assert "kv_cache_memory_bytes" not in args
+    assert args["gpu_memory_utilization"] == 0.9
+
+
+@pytest.mark.parametrize("budget", [1, 4, 16])
+def test_largest_picture_fits_the_encoder_cache(budget: int) -> None:
+    """The budget travels in the engine's configuration, and the cache holds several of its largest pictures."""
+    result = plan(budget=budget)
+    assert result.args["mm_processor_kwargs"] == {"num_crops": budget}
+    assert result.encoder_cache_tokens >= 8 * ((budget + 1) * 156 + 1)
+
+
+def test_overrides_win() -> None:
+    """What the user sets is what the engine gets, and what depends on it follows."""
+    args = plan(max_num_seqs=3, dtype="float32", max_model_len=2048).args
+    assert (args["max_num_seqs"], args["dtype"], args["max_num_queued_reqs"]) == (3, "float32", 12)
+    assert args["kv_cache_memory_bytes"] == 3 * 2048 * 2 * 2 * 192 * 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"max_num_seq": 3}, "engine.max_num_seq:"),
+        ({"trust_remote_code": True}, "never runs"),
+        ({"mm_processor_kwargs": {}}, "crop_budget"),
+        ({"max_model_len": 200_000}, "131072"),
+    ],
+)
+def test_refusals(overrides: dict[str, Any], named: str) -> None:
+    """Unknown arguments, those decided elsewhere, and an impossible context."""
+    with pytest.raises(StartupError, match=named):
+        plan(**overrides)
+
+
+def test_this_host() -> None:
+    """The machine the tests run on has a device and memory."""
+    host = detect_host()
+    assert host.cores >= 1
+    assert host.memory_bytes > GIB
+
+
+def test_reference_checkpoint_plans(reference: Path) -> None:
+    """The real model's configuration gives a plan for a 24 GB GPU."""
+    assert plan(open_checkpoint(str(reference)), L4).args["max_model_len"] == 4096

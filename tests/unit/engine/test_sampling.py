@@ -1,0 +1,57 @@
+"""OpenAI's parameters become vLLM's, and our stops are always among them."""
+
+from typing import Any
+
+import pytest
+from vllm import SamplingParams
+from vllm.sampling_params import RequestOutputKind
+
+from phiserve.engine.sampling import engine_choices, sampling_params
+from phiserve.protocol.requests import ChatCompletionRequest
+
+STOPS = [2, 32000, 32001, 32007]
+
+
+def request(**fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+
+
+def params(**fields: Any) -> SamplingParams:
+    return sampling_params(request(**fields), max_tokens=50)
+
+
+def test_defaults() -> None:
+    """OpenAI's defaults, our stops, no log-probabilities."""
+    result = params()
+    assert (result.temperature, result.top_p, result.n, result.max_tokens, result.logprobs) == (1, 1, 1, 50, None)
+    assert sorted(result.stop_token_ids) == STOPS
+    assert result.output_kind == RequestOutputKind.FINAL_ONLY
+    assert params(stream=True).output_kind == RequestOutputKind.DELTA
+
+
+def test_everything_arrives() -> None:
+    """Each served parameter reaches the engine."""
+    result = params(
+        temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, n=3, seed=11, frequency_penalty=0.1, presence_penalty=0.2,
+        repetition_penalty=1.1, stop=["a", "b"], stop_token_ids=[5], min_tokens=2, logit_bias={"7": -100}, logprobs=True,
+        top_logprobs=4,
+    )  # fmt: skip
+    assert (result.temperature, result.top_p, result.top_k, result.min_p, result.n) == (0.5, 0.9, 7, 0.1, 3)
+    assert (result.seed, result.frequency_penalty, result.presence_penalty) == (11, 0.1, 0.2)
+    assert (result.repetition_penalty, result.stop, result.min_tokens) == (1.1, ["a", "b"], 2)
+    assert (sorted(result.stop_token_ids), result.logit_bias, result.logprobs) == ([2, 5, *STOPS[1:]], {7: -100}, 4)
+
+
+def test_ignore_eos_leaves_our_stops_out() -> None:
+    """Only the stop ids that the client itself names stay."""
+    result = params(ignore_eos=True, stop_token_ids=[9])
+    assert (result.stop_token_ids, result.ignore_eos) == ([9], True)
+
+
+@pytest.mark.parametrize("fields", [{"temperature": 0}, {"top_p": 0}])
+def test_greedy_runs_once(fields: dict[str, Any]) -> None:
+    """Greedy choices are alike, so one is run; `top_p` 0 is greedy too."""
+    result = params(n=5, **fields)
+    assert (result.n, result.temperature, result.top_p) == (1, 0, 1)
+    assert engine_choices(request(n=5, **fields)) == 1
+    assert engine_choices(request(n=5)) == 5

@@ -1,0 +1,110 @@
+"""Requests are validated strictly, and errors name the place as a client would write it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.parsing import parse_chat_request
+
+USER = {"role": "user", "content": "Hi"}
+
+
+def parse(**fields: Any) -> Any:
+    return parse_chat_request(json.dumps({"model": "m", "messages": [USER]} | fields).encode())
+
+
+def refusal(**fields: Any) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(**fields)
+    return caught.value
+
+
+def content(*parts: Any) -> list[Any]:
+    return [USER, {"role": "user", "content": list(parts)}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": "Hi"}, "messages", "invalid_type"),
+        ({"messages": [USER, {"role": "robot", "content": ""}]}, "messages[1]", "invalid_value"),
+        ({"messages": [USER, {"content": ""}]}, "messages[1]", "invalid_value"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "invalid_type"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content", "invalid_value"),
+        ({"messages": [{"role": "user", "content": "", "x": 1}]}, "messages[0].x", "unknown_parameter"),
+        ({"messages": content({"type": "video"})}, "messages[1].content[0]", "invalid_value"),
+        ({"messages": content({"type": "text"})}, "messages[1].content[0].text", "missing_required_parameter"),
+        ({"messages": content({"type": "text", "text": 1})}, "messages[1].content[0].text", "invalid_type"),
+        (
+            {"messages": content({"type": "image_url", "image_url": "data:"})},
+            "messages[1].content[0].image_url",
+            "invalid_type",
+        ),
+        (
+            {"messages": content({"type": "image_url", "image_url": {"url": "", "detail": "max"}})},
+            "messages[1].content[0].image_url.detail",
+            "invalid_value",
+        ),
+        ({"messages": [{"role": "tool", "content": ""}]}, "messages[0].tool_call_id", "missing_required_parameter"),
+        ({"temperature": "hot"}, "temperature", "invalid_type"),
+        ({"temperature": 2.5}, "temperature", "invalid_value"),
+        ({"temperature": True}, "temperature", "invalid_type"),
+        ({"top_p": -0.1}, "top_p", "invalid_value"),
+        ({"n": 0}, "n", "invalid_value"),
+        ({"max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"max_tokens": 1.5}, "max_tokens", "invalid_type"),
+        ({"max_tokens": 4, "max_completion_tokens": 5}, "max_tokens", "invalid_value"),
+        ({"max_tokens": 4, "min_tokens": 5}, "min_tokens", "invalid_value"),
+        ({"stop": ["a"] * 5}, "stop", "invalid_value"),
+        ({"stop": ["a", ""]}, "stop[1]", "invalid_value"),
+        ({"stop": 3}, "stop", "invalid_type"),
+        ({"logit_bias": {"a": 1}}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {"7": 101}}, "logit_bias.7", "invalid_value"),
+        ({"top_logprobs": 2}, "top_logprobs", "invalid_value"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
+        ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+        ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "unknown_parameter"),
+        ({"tools": []}, "tools", "unknown_parameter"),
+        ({"seed": 2**63}, "seed", "invalid_value"),
+    ],
+)
+def test_errors_name_the_place(fields: dict[str, Any], param: str, code: str) -> None:
+    """Path, code and type of each kind of mistake."""
+    error = refusal(**fields)
+    assert (error.param, error.code) == (param, code)
+    assert (error.status, error.type) == (400, "invalid_request_error")
+    assert error.message.startswith(f"{param}: ")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model": "\xff"}', b'{"a": "\\ud800"}'])
+def test_what_is_no_object(body: bytes) -> None:
+    """Anything but a JSON object of valid UTF-8 is a 400, too."""
+    with pytest.raises(InvalidRequest):
+        parse_chat_request(body)
+
+
+def test_deep_nesting_is_refused() -> None:
+    """A body that would overflow a recursive parser is an error like any other."""
+    with pytest.raises(InvalidRequest):
+        parse_chat_request(b'{"model":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def test_openai_defaults() -> None:
+    """Silence and null mean OpenAI's defaults."""
+    silent = parse()
+    nulls = parse(temperature=None, top_p=None, n=None, stop=None, stream=None, max_tokens=None, logprobs=None)
+    assert (silent.temperature, silent.top_p, silent.num_choices, silent.stop, silent.output_limit) == (
+        1,
+        1,
+        1,
+        (),
+        None,
+    )
+    assert (nulls.num_choices, nulls.stop, nulls.output_limit, nulls.stream) == (1, (), None, None)
+    assert parse(stop="x").stop == ("x",)
+    assert parse(max_completion_tokens=3).output_limit == 3
+    assert parse(temperature=1).temperature == 1.0

@@ -1,0 +1,55 @@
+"""A scripted engine, for what a real one cannot be made to show."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from phiserve.engine.interface import Delta, EngineLimits, Generation
+from phiserve.errors import RequestError
+from phiserve.protocol.requests import ChatCompletionRequest
+
+
+def delta(text: str = "", *, index: int = 0, ids: Sequence[int] = (), finish: str | None = None) -> Delta:
+    """A delta without log-probabilities."""
+    return Delta(index, text, tuple(ids), None, finish, 0)  # type: ignore[arg-type]
+
+
+Step = Delta | Exception | Callable[[], "asyncio.Future[None]"]
+
+
+@dataclass
+class ScriptedEngine:
+    """Plays `steps` for every request: deltas are yielded, exceptions raised, callables awaited."""
+
+    steps: Sequence[Step] = ()
+    context_tokens: int = 4096
+    refuse: RequestError | None = None
+    alive: bool = True
+    generations: list[Generation] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def limits(self) -> EngineLimits:
+        return EngineLimits(self.context_tokens, 32064)
+
+    def admit(self, request: ChatCompletionRequest) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        self.generations.append(generation)
+        try:
+            for image in generation.images:
+                await image.load()
+            for step in self.steps:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, Delta):
+                    yield step
+                else:
+                    await step()
+        finally:
+            self.closed.set()
+
+    async def answers_within(self, timeout_s: float) -> bool:
+        return self.alive

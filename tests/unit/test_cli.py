@@ -1,0 +1,62 @@
+"""The command line: mistakes are one sentence on stderr and a non-zero exit."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from phiserve.cli import app
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "/no/such/folder"], "no folder /no/such/folder"),
+        (["--config", "/no/such.yaml"], "/no/such.yaml"),
+        (["--engine", "seed"], "KEY=VALUE"),
+        (["--port", "99999"], "port"),
+        (["--host", "203.0.113.1"], "Cannot listen on 203.0.113.1"),
+    ],
+)
+def test_serve_refuses(arguments: list[str], said: str) -> None:
+    """Before anything is loaded."""
+    result = run("serve", "--port", "0", *arguments)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_busy_port() -> None:
+    """A port somebody listens on is refused at once."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = run("serve", "--port", str(other.getsockname()[1]))
+    assert result.exit_code == 1
+    assert "already in use" in result.stderr
+
+
+def test_plugin_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the variable."""
+    monkeypatch.setenv("VLLM_PLUGINS", "")
+    result = run("serve", "--port", "0")
+    assert (result.exit_code, "VLLM_PLUGINS" in result.stderr) == (1, True)
+
+
+def test_blank(tmp_path: Path) -> None:
+    """Sizes come from the flags; a folder with files is refused."""
+    arguments = ("checkpoint", "blank", str(tmp_path / "x"), "--hidden", "32", "--layers", "1", "--intermediate", "32")
+    assert run(*arguments).exit_code == 0
+    assert (tmp_path / "x" / "config.json").is_file()
+    again = run(*arguments)
+    assert (again.exit_code, "not an empty folder" in again.stderr) == (1, True)
+
+
+def test_version() -> None:
+    """Prints the version and nothing else."""
+    from phiserve import __version__
+
+    assert run("version").stdout == f"{__version__}\n"

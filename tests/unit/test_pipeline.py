@@ -1,0 +1,119 @@
+"""The orchestration: what is checked when, and what the engine is handed."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scripted import ScriptedEngine, delta
+
+from phiserve.chat.special_tokens import Control
+from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest, Overloaded
+from phiserve.pipeline import ChatPipeline, PreparedChat
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision import pictures as pictures_module
+from pictures import image_part, noise, text_part
+
+MakePipeline = Callable[..., ChatPipeline]
+
+
+def request(*parts: Any, **fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": parts}]} | fields)
+
+
+def prepare(pipeline: ChatPipeline, *parts: Any, **fields: Any) -> PreparedChat:
+    return asyncio.run(pipeline.prepare(request(*parts, **fields)))
+
+
+@pytest.fixture
+def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding fails the test."""
+    monkeypatch.setattr(pictures_module, "decode_rgb", None)
+
+
+@pytest.mark.usefixtures("nothing_is_decoded")
+def test_prompt_and_places(make_pipeline: MakePipeline) -> None:
+    """Two pictures and text: ids, offsets and counts fit together, nothing decoded yet."""
+    chat = prepare(
+        make_pipeline(ScriptedEngine()),
+        image_part(noise(40, 30), "low"),
+        image_part(noise(9, 9), "low"),
+        text_part("?"),
+    )
+    for image in chat.images:
+        run = chat.prompt_ids[image.offset : image.offset + image.plan.num_tokens]
+        assert set(run) == {Control.IMAGE}
+        assert chat.prompt_ids[image.offset + len(run)] == Control.BOS
+    assert chat.num_image_tokens == chat.prompt_ids.count(Control.IMAGE) == 2 * 313
+    assert chat.max_tokens == 4096 - len(chat.prompt_ids)
+
+
+@pytest.mark.usefixtures("nothing_is_decoded")
+def test_too_long_is_told_before_decoding(make_pipeline: MakePipeline) -> None:
+    """The error states the limit, the text, the pictures and the answer."""
+    engine = ScriptedEngine(context_tokens=3000)
+    with pytest.raises(ContextLengthExceeded, match=r"3000.*2509 in 1 picture.*500 for the answer"):
+        prepare(make_pipeline(engine), image_part(noise(30, 30), "high"), text_part("?"), max_tokens=500)
+    assert engine.generations == []
+
+
+def test_auto_gives_way_to_the_answer(make_pipeline: MakePipeline) -> None:
+    """`auto` leaves room for what was asked, or for the reserve where the request leaves it open."""
+    pipeline = make_pipeline(ScriptedEngine(context_tokens=2600), reserve=64)
+    picture = image_part(noise(30, 30))
+    assert prepare(pipeline, picture).images[0].plan.num_crops == 16
+    assert prepare(pipeline, picture, max_tokens=200).images[0].plan.num_crops == 9
+    assert prepare(pipeline, picture, max_tokens=1500).images[0].plan.num_crops == 4
+    assert prepare(make_pipeline(ScriptedEngine(context_tokens=2560), reserve=64), picture).images[0].plan.num_crops == 9
+
+
+def test_too_many_pictures(make_pipeline: MakePipeline) -> None:
+    """The first picture over the limit is named; nothing is read."""
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(make_pipeline(ScriptedEngine(), max_images=1), image_part(b"x"), text_part("a"), image_part(b"y"))
+    assert caught.value.param == "messages[0].content[2].image_url"
+
+
+def test_the_first_bad_picture_is_named(make_pipeline: MakePipeline) -> None:
+    """Pictures are read together; the error does not depend on which finished first."""
+    with pytest.raises(InvalidImage) as caught:
+        prepare(make_pipeline(ScriptedEngine()), image_part(noise(8, 8)), image_part(b"bad"), image_part(b"worse"))
+    assert caught.value.param == "messages[0].content[1].image_url"
+
+
+def test_refused_requests_read_no_pictures(make_pipeline: MakePipeline) -> None:
+    """Admission comes before any work on pictures."""
+    with pytest.raises(Overloaded):
+        prepare(make_pipeline(ScriptedEngine(refuse=Overloaded("full"))), image_part(b"not even a picture"))
+
+
+def test_same_picture_same_key(make_pipeline: MakePipeline) -> None:
+    """The engine's caches see equal pictures as equal, and another detail as another picture."""
+    engine = ScriptedEngine([delta("x", finish="stop")])
+    pipeline = make_pipeline(engine)
+
+    async def run() -> None:
+        parts = [image_part(noise(30, 30), "low"), image_part(noise(30, 30), "low"), image_part(noise(30, 30), "high")]
+        async for _ in pipeline.deltas(await pipeline.prepare(request(*parts))):
+            pass
+
+    asyncio.run(run())
+    first, second, third = (image.key for image in engine.generations[0].images)
+    assert first == second != third
+
+
+def test_long_texts_are_encoded_off_the_loop(make_pipeline: MakePipeline) -> None:
+    """A text of a hundred thousand words does not hold up the loop: another task keeps running meanwhile."""
+    pipeline = make_pipeline(ScriptedEngine(context_tokens=1_000_000))
+    ticks = 0
+
+    async def run() -> None:
+        nonlocal ticks
+        preparing = asyncio.create_task(pipeline.prepare(request(text_part("word " * 100_000))))
+        while not preparing.done():
+            await asyncio.sleep(0.001)
+            ticks += 1
+        await preparing
+
+    asyncio.run(run())
+    assert ticks > 5

@@ -1,0 +1,69 @@
+"""The picture service reads, checks and cuts, off the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from phiserve.errors import InvalidImage
+from phiserve.vision import pictures as module
+from phiserve.vision.pictures import PictureLimits, PictureService, picture_key
+from phiserve.vision.sizes import plan_crops
+from pictures import data_url, encode, noise
+
+
+@pytest.fixture
+def service() -> Iterator[PictureService]:
+    service = PictureService(PictureLimits(max_bytes=50_000, max_pixels=10_000, max_aspect_ratio=20), workers=2)
+    yield service
+    service.close()
+
+
+def test_read_then_cut(service: PictureService) -> None:
+    """Reading tells the size and hash; cutting gives the plan's crops."""
+
+    async def run() -> None:
+        picture = await service.read(data_url(encode(noise(60, 40))), "p")
+        assert picture.size == (60, 40)
+        crops = await service.crops(picture, plan_crops(60, 40, 4))
+        assert crops.shape == (4, 336, 336, 3)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("size", "code"), [((200, 51), "image_too_large"), ((42, 2), "image_too_thin"), ((2, 42), "image_too_thin")]
+)
+def test_limits_hold_before_decoding(
+    service: PictureService, size: tuple[int, int], code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels and aspect are judged by the header; nothing is decoded."""
+    monkeypatch.setattr(module, "decode_rgb", None)
+    with pytest.raises(InvalidImage) as caught:
+        asyncio.run(service.read(data_url(encode(noise(*size))), "messages[3].content[0].image_url"))
+    assert caught.value.code == code
+    assert caught.value.message.startswith("messages[3].content[0].image_url: ")
+
+
+def test_work_is_done_on_the_pool(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither reading nor cutting runs on the event loop's thread."""
+    threads: list[str] = []
+    original = module.read_header
+
+    def recording(content: bytes, param: str) -> module.Header:
+        threads.append(threading.current_thread().name)
+        return original(content, param)
+
+    monkeypatch.setattr(module, "read_header", recording)
+    asyncio.run(service.read(data_url(encode(noise(4, 4))), "p"))
+    assert threads
+    assert all(name.startswith("phiserve-picture") for name in threads)
+
+
+def test_key_tells_apart_what_differs() -> None:
+    """Content, grid and tenant all count; the budget only through the grid it leads to."""
+    square, wide = plan_crops(10, 10, 16), plan_crops(10, 1, 16)
+    keys = {picture_key(d, p, s) for d in ("a", "b") for p in (square, wide) for s in ("", "tenant")}
+    assert len(keys) == 8
+    assert picture_key("a", plan_crops(10, 10, 16)) == picture_key("a", plan_crops(10, 10, 17))

@@ -1,0 +1,49 @@
+"""Crops equal the reference's bit for bit."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.pixels import cut_crops
+from phiserve.vision.sizes import CROP_SIDE, plan_crops
+from pictures import noise
+
+
+def test_golden_crops(golden: Path) -> None:
+    """Every picture of pixels.json: the SHA-256 of its crops."""
+    vectors = json.loads((golden / "pixels.json").read_text())
+    for vector in vectors:
+        content = (golden / vector["file"]).read_bytes()
+        header = read_header(content, "image")
+        plan = plan_crops(*header.size, vector["num_crops"])
+        crops = cut_crops(decode_rgb(content, header, "image"), plan)
+        assert list(plan.padded[::-1]) == vector["image_size_hw"]
+        assert hashlib.sha256(crops.tobytes()).hexdigest() == vector["sub_crops_uint8_hwc_sha256"], vector["file"]
+    assert len(vectors) == 9
+
+
+def reference_crops(picture: Image.Image, budget: int) -> np.ndarray:
+    """The reference's steps written out plainly: lie down, resize, pad, stand up, cut."""
+    plan = plan_crops(*picture.size, budget)
+    width, height = plan.resized[::-1] if plan.transposed else plan.resized
+    lying = picture.transpose(Image.Transpose.TRANSPOSE) if plan.transposed else picture
+    resized = lying.resize((width, height), Image.Resampling.BILINEAR)
+    target = -(-height // CROP_SIDE) * CROP_SIDE
+    padded = Image.new("RGB", (width, target), "white")
+    padded.paste(resized, (0, int((target - height) / 2)))
+    upright = np.asarray(padded.transpose(Image.Transpose.TRANSPOSE) if plan.transposed else padded)
+    grid = upright.reshape(plan.rows, CROP_SIDE, plan.columns, CROP_SIDE, 3)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(-1, CROP_SIDE, CROP_SIDE, 3)
+
+
+@pytest.mark.parametrize("budget", [1, 4, 16])
+@pytest.mark.parametrize("size", [(64, 64), (640, 480), (480, 640), (900, 31), (31, 900), (337, 336), (1, 1), (5, 300)])
+def test_same_as_the_plain_steps(size: tuple[int, int], budget: int) -> None:
+    """Writing bands into crops gives what resizing, padding and cutting the whole picture gives."""
+    picture = noise(*size)
+    assert np.array_equal(cut_crops(picture, plan_crops(*size, budget)), reference_crops(picture, budget))
