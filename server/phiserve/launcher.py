@@ -45,7 +45,7 @@ def serve(settings: Settings, console: Console) -> None:
 async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.socket, console: Console) -> None:
     began = time.monotonic()
     console.print(f"phiserve {__version__}: loading {_model_name(settings)} …")
-    services, report = await _start_services(settings, checkpoint)
+    services, report = await start_services(settings, checkpoint)
     try:
         await _warm_up(services)
         _print_banner(console, listener, services.card, report, time.monotonic() - began)
@@ -61,7 +61,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
         services.close()
 
 
-async def _start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
+async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
     """Start the engine and build everything around it; also the lines that say what was decided."""
     # vLLM takes seconds to import: not before the cheap checks have passed.
     from phiserve.engine.plan import detect_host, plan_engine
