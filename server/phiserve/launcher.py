@@ -23,7 +23,7 @@ from phiserve.checkpoint.embedded import EMBEDDED_NAME, embedded_checkpoint
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
 from phiserve.engine.plugin import prepare_environment
-from phiserve.errors import StartupError
+from phiserve.errors import RequestError, StartupError
 from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ModelCard
@@ -47,7 +47,8 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
     console.print(f"phiserve {__version__}: loading {_model_name(settings)} …")
     services, report = await start_services(settings, checkpoint)
     try:
-        await _warm_up(services)
+        if settings.max_images:
+            await _warm_up(services)
         _print_banner(console, listener, services.card, report, time.monotonic() - began)
         config = uvicorn.Config(
             create_app(services),
@@ -74,6 +75,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         name=_model_name(settings),
         budget=settings.crop_budget,
         max_images=settings.max_images,
+        shutdown_grace_s=settings.shutdown_grace_s,
         overrides=settings.engine,
     )
     engine, report = await start_engine(plan, checkpoint)
@@ -119,9 +121,12 @@ async def _warm_up(services: Services) -> None:
             ],
         }
     )
-    async with aclosing(services.pipeline.deltas(await services.pipeline.prepare(request))) as deltas:
-        async for _ in deltas:
-            pass
+    try:
+        async with aclosing(services.pipeline.deltas(await services.pipeline.prepare(request))) as deltas:
+            async for _ in deltas:
+                pass
+    except RequestError as error:
+        raise StartupError(f"The engine starts, but cannot answer a small picture: {error.message}") from error
 
 
 def _model_name(settings: Settings) -> str:
@@ -146,16 +151,13 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
 
 def _print_banner(console: Console, listener: socket.socket, card: ModelCard, report: list[str], seconds: float) -> None:
     host, port = listener.getsockname()[:2]
-    address = f"[{host}]" if ":" in host else host
-    console.print(
-        f"[bold]{card.id}[/] at [bold]http://{address}:{port}/v1[/], ready after {seconds:.0f} s",
-        highlight=False,
-        soft_wrap=True,
-    )
+    url = f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+    lines = [*(f"  {line}" for line in report)]
     if BLANK_NOTE in card.description:
-        console.print(f"[yellow]{card.id} has {BLANK_NOTE}[/]", highlight=False, soft_wrap=True)
-    for line in report:
-        console.print(f"  {line}", highlight=False, soft_wrap=True)
+        lines.append(f"[yellow]{card.id} has {BLANK_NOTE}[/]")
+    lines.append(f"[bold]{card.id}[/] at [bold]{url}[/], ready after {seconds:.0f} s")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -168,6 +170,8 @@ def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as error:
             raise StartupError(f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
+        # Needed to bind soon after a restart; switched off again, or a second server could bind while this one loads.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         yield listener
 
 

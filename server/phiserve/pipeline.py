@@ -67,6 +67,7 @@ class ChatPipeline:
         conversation = build_conversation(request.messages)
         self._check_image_count(conversation.slots)
         self._engine.admit(request)
+        self._check_context(request, self._encoder.least_tokens(conversation), ())
         prompt = await self._encode(conversation)
         self._check_context(request, prompt.num_text_tokens, ())
         pictures = await self._read(conversation.slots)
@@ -93,8 +94,7 @@ class ChatPipeline:
             raise InvalidRequest(message, param=slots[self._limits.max_images].param, code="too_many_images")
 
     async def _encode(self, conversation: Conversation) -> EncodedPrompt:
-        length = sum(len(piece) for turn in conversation.turns for piece in turn.pieces if isinstance(piece, str))
-        if length < LONG_TEXT:
+        if conversation.num_characters < LONG_TEXT:
             return self._encoder.encode(conversation)
         return await asyncio.to_thread(self._encoder.encode, conversation)
 
@@ -129,7 +129,7 @@ class ChatPipeline:
             return
         pictures = f", {image_tokens} in {len(plans)} picture(s)" if plans else ""
         raise ContextLengthExceeded(
-            f"This model's maximum context length is {limit} tokens. The request needs "
+            f"This model's maximum context length is {limit} tokens. The request needs at least "
             f"{text_tokens + image_tokens + answer}: {text_tokens} in the text{pictures}, {answer} for the answer.",
             param="messages",
         )
@@ -146,7 +146,7 @@ class ChatPipeline:
         offsets = prompt.image_offsets(image_tokens)
         return PreparedChat(
             request_id=f"chatcmpl-{uuid.uuid4().hex}",
-            request=request,
+            request=request.model_copy(update={"messages": ()}),  # pictures as base64 need not live as long as the answer
             prompt_ids=prompt_ids,
             images=tuple(map(PreparedImage, pictures, plans, offsets)),
             max_tokens=request.output_limit or self._engine.limits.context_tokens - len(prompt_ids),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+
 from e2e.running import ServerProcess, server_process
 
 

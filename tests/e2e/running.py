@@ -30,7 +30,7 @@ class ServerProcess:
     def __init__(self, *arguments: str, **environment: str) -> None:
         command = [str(Path(sys.executable).parent / "phiserve"), "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(  # noqa: S603 - our own command
-            command, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+            command, stderr=subprocess.PIPE, text=True, env=os.environ | environment, start_new_session=True
         )
         self.lines: list[str] = []
         self.url = ""
@@ -43,9 +43,12 @@ class ServerProcess:
         self.url = self._urls.get(timeout=START_TIMEOUT_S)
         assert self.url, "the server did not start:\n" + "".join(self.lines)
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; the exit status."""
-        self.process.send_signal(number)
+    def stop(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
+        """Send a signal, to all its processes as a terminal does or to the one, and wait for the end; the exit status."""
+        if group:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         status = self.process.wait(timeout=60)
         self._reader.join(timeout=5)
         assert self.process.stderr is not None
@@ -101,6 +104,7 @@ class InProcessServer:
         del self.services, self._server  # vLLM's engine object complains if the interpreter ends before it does
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=30)
+        self._loop.close()
 
     @staticmethod
     async def _start(settings: Settings) -> Services:

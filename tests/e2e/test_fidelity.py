@@ -14,16 +14,16 @@ from typing import Any
 
 import openai
 import pytest
+
 from e2e.running import InProcessServer
 from golden.vectors import conversation_of
-from pictures import data_url
-
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.config import Settings
 from phiserve.engine.interface import Delta, Generation, PromptImage
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.pictures import PictureLimits, PictureService, picture_key
 from phiserve.vision.sizes import plan_crops
+from pictures import data_url
 
 TOLERANCE = 0.005
 CASES = [("logprobs.json", index) for index in range(9)] + [("logprobs_large.json", index) for index in range(2)]
@@ -91,9 +91,7 @@ async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case
         for picture, plan, offset in zip(read, plans, offsets, strict=True)
     )
     fields = {"temperature": 0, "logprobs": True, "top_logprobs": 20, "ignore_eos": True}
-    request = ChatCompletionRequest.model_validate(
-        {"model": "golden", "messages": [{"role": "user", "content": ""}]} | fields
-    )
+    request = ChatCompletionRequest.model_validate({"model": "golden", "messages": [{"role": "user", "content": ""}]} | fields)
     generation = Generation(f"case-{case['prompt_tokens']}", prompt.ids(tokens), images, request, len(case["steps"]))
     assert len(generation.prompt_ids) == case["prompt_tokens"]
     async with aclosing(server.services.engine.generate(generation)) as deltas:
@@ -103,9 +101,7 @@ async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case
 
 
 @pytest.mark.parametrize(("file", "index"), CASES)
-def test_same_as_the_reference(
-    served: InProcessServer, checkpoint: Path, golden: Path, file: str, index: int
-) -> None:
+def test_same_as_the_reference(served: InProcessServer, checkpoint: Path, golden: Path, file: str, index: int) -> None:
     """Prompt length, every token, and the log-probabilities of the twenty best candidates at every step."""
     case = read_case(golden, file, index)
     messages = messages_of(case, golden)
@@ -155,7 +151,11 @@ def test_global_view_counts(served: InProcessServer, golden: Path) -> None:
     messages = messages_of(case | {"images": ["images/02_301x299_RGB.png"]}, golden)
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
         completion = client.chat.completions.create(
-            model="golden", messages=messages, temperature=0, max_tokens=1, logprobs=True  # type: ignore[arg-type]
+            model="golden",
+            messages=messages,
+            temperature=0,
+            max_tokens=1,
+            logprobs=True,  # type: ignore[arg-type]
         )
     assert completion.choices[0].logprobs is not None
     (entry,) = completion.choices[0].logprobs.content or ()

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import numpy as np
 import openai
-from e2e.conftest import MODEL
-from pictures import encode, image_part, noise, text_part
 from PIL import Image
 
+from e2e.conftest import MODEL
 from phiserve.vision.decode import decode_rgb, read_header
 from phiserve.vision.pixels import cut_crops
 from phiserve.vision.sizes import plan_crops
+from pictures import encode, image_part, noise, text_part
 
 STREAMS = 32
 HANG_UPS = 200

@@ -6,11 +6,11 @@ from typing import Any
 
 import openai
 import pytest
-from e2e.conftest import MODEL
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pictures import encode, image_part, photo, text_part
 
+from e2e.conftest import MODEL
 from phiserve.vision.sizes import plan_crops
+from pictures import encode, image_part, photo, text_part
 
 
 def user(*parts: Any) -> list[Any]:
@@ -122,7 +122,7 @@ def test_greedy_choices_are_alike(client: openai.OpenAI, options: dict[str, Any]
     assert completion.usage is not None
     assert completion.usage.completion_tokens == 3 * 8
     stream = list(client.chat.completions.create(model=MODEL, messages=user("Hi"), n=3, max_tokens=4, stream=True, **options))
-    texts = {index: "" for index in range(3)}
+    texts = dict.fromkeys(range(3), "")
     for chunk in stream:
         texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
     assert len(set(texts.values())) == 1
@@ -147,9 +147,7 @@ def test_stop_strings_never_show(client: openai.OpenAI) -> None:
     expected = text[: text.index(stop)]
     stopped = ask(client, "Hi", stop=[stop, "never occurs"], **options).choices[0]
     assert (stopped.message.content, stopped.finish_reason) == (expected, "stop")
-    stream = client.chat.completions.create(
-        model=MODEL, messages=user("Hi"), temperature=0, stop=stop, stream=True, **options
-    )
+    stream = client.chat.completions.create(model=MODEL, messages=user("Hi"), temperature=0, stop=stop, stream=True, **options)
     shown = ""
     for chunk in stream:
         shown += chunk.choices[0].delta.content or ""

@@ -57,6 +57,13 @@ def test_too_long_is_told_before_decoding(make_pipeline: MakePipeline) -> None:
     assert engine.generations == []
 
 
+def test_a_text_that_cannot_fit_is_not_encoded(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its length alone tells; encoding megabytes first would take seconds and gigabytes."""
+    monkeypatch.setattr("phiserve.chat.encoder.PromptEncoder.encode", None)
+    with pytest.raises(ContextLengthExceeded, match="at least"):
+        prepare(make_pipeline(ScriptedEngine()), text_part("x" * 1_000_000))
+
+
 def test_auto_gives_way_to_the_answer(make_pipeline: MakePipeline) -> None:
     """`auto` leaves room for what was asked, or for the reserve where the request leaves it open."""
     pipeline = make_pipeline(ScriptedEngine(context_tokens=2600), reserve=64)

@@ -54,6 +54,11 @@ class Conversation:
         """All image slots, in order."""
         return tuple(piece for turn in self.turns for piece in turn.pieces if isinstance(piece, ImageSlot))
 
+    @property
+    def num_characters(self) -> int:
+        """Length of all text."""
+        return sum(len(piece) for turn in self.turns for piece in turn.pieces if isinstance(piece, str))
+
 
 def build_conversation(messages: Sequence[Message]) -> Conversation:
     """Turn messages into a conversation. Raises InvalidRequest for text that is not Unicode (lone surrogates)."""
@@ -106,23 +111,20 @@ def _piece(part: TextPart | ImagePart | RefusalPart, param: str) -> Piece:
 def _join(parts: Iterable[Piece]) -> tuple[Piece, ...]:
     """Put the newlines between parts and merge texts that touch."""
     pieces: list[Piece] = []
+    run: list[str] = []  # texts since the last image
     for part in parts:
         if isinstance(part, ImageSlot):
-            if pieces and not _text_of(pieces[-1:]).endswith("\n"):
-                _append_text(pieces, "\n")
-            pieces += [part, "\n"]
+            if run and not run[-1].endswith("\n"):
+                run.append("\n")
+            pieces += [text for text in ["".join(run)] if text]
+            pieces.append(part)
+            run = ["\n"]
         else:
-            if pieces and not _text_of(pieces[-1:]).endswith("\n") and not part.startswith("\n"):
-                _append_text(pieces, "\n")
-            _append_text(pieces, part)
+            if run and not run[-1].endswith("\n") and not part.startswith("\n"):
+                run.append("\n")
+            run.append(part)
+    pieces += [text for text in ["".join(run)] if text]
     return tuple(pieces)
-
-
-def _append_text(pieces: list[Piece], text: str) -> None:
-    if pieces and isinstance(pieces[-1], str):
-        pieces[-1] += text
-    else:
-        pieces.append(text)
 
 
 def _text_of(pieces: Sequence[Piece]) -> str:

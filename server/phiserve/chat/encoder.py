@@ -63,11 +63,16 @@ class PromptEncoder:
     def __init__(self, plain: Tokenizer) -> None:
         """`plain` must have no added tokens and no post-processor; see `load`."""
         self._plain = plain
+        self._longest_piece = max(map(len, plain.get_vocab()))
 
     @classmethod
     def load(cls, tokenizer_json: Path) -> "PromptEncoder":
         """Load `tokenizer.json` stripped of its control tokens. Raises OSError if it cannot be read."""
         return cls(load_plain_tokenizer(tokenizer_json))
+
+    def least_tokens(self, conversation: Conversation) -> int:
+        """Tokens that the conversation's text takes at least, told from its length alone: no piece is longer than the longest."""
+        return -(-conversation.num_characters // self._longest_piece)
 
     def encode(self, conversation: Conversation) -> EncodedPrompt:
         """Encode all turns and the generation prompt."""

@@ -17,6 +17,8 @@ BLANK_MARK = "phiserve_blank"
 """Key in config.json of checkpoints whose weights are random."""
 
 DEFAULT_BUDGET = 16
+CLIP_WIDTH = 1024
+CLIP_LAYERS = 24
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float": 4}
 
@@ -25,14 +27,13 @@ _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float
 class Checkpoint:
     """A verified checkpoint: a local folder, or a hub repository whose small files have been fetched.
 
-    `model` is what vLLM loads, `tokenizer_json` a local file, `weight_bytes` the size of the weights where it is known.
+    `model` is what vLLM loads, `tokenizer_json` a local file, `budget` the largest number of crops of a picture.
     """
 
     model: str
     tokenizer_json: Path
     config: dict[str, Any]
     budget: int
-    weight_bytes: int | None
 
     @property
     def is_blank(self) -> bool:
@@ -64,8 +65,20 @@ class Checkpoint:
         heads = int(self.config["num_attention_heads"])
         kv_heads = int(self.config.get("num_key_value_heads") or heads)
         head_size = self.hidden_size // heads
-        value = _BYTES_PER_VALUE.get(self.dtype if dtype == "auto" else dtype, 2)
-        return 2 * int(self.config["num_hidden_layers"]) * kv_heads * head_size * value
+        return 2 * int(self.config["num_hidden_layers"]) * kv_heads * head_size * self._value_bytes(dtype)
+
+    def weight_bytes(self, dtype: str) -> int:
+        """Bytes the weights take in memory, told from the configuration: large matrices only, norms and biases are noise."""
+        hidden, ffn = self.hidden_size, int(self.config["intermediate_size"])
+        layer = 4 * hidden * hidden + 3 * hidden * ffn
+        clip_layers = CLIP_LAYERS + 1 + int(self.config["img_processor"].get("layer_idx", -2))
+        clip = clip_layers * 12 * CLIP_WIDTH**2
+        projection = 4 * CLIP_WIDTH * hidden + hidden * hidden
+        values = 2 * VOCAB_SIZE * hidden + int(self.config["num_hidden_layers"]) * layer + clip + projection
+        return values * self._value_bytes(dtype)
+
+    def _value_bytes(self, dtype: str) -> int:
+        return _BYTES_PER_VALUE.get(self.dtype if dtype == "auto" else dtype, 2)
 
 
 def open_checkpoint(model: str) -> Checkpoint:
@@ -81,7 +94,6 @@ def open_checkpoint(model: str) -> Checkpoint:
         tokenizer_json=tokenizer_json,
         config=config,
         budget=int(preprocessor.get("num_crops", DEFAULT_BUDGET)),
-        weight_bytes=files.weight_bytes(),
     )
 
 
@@ -126,12 +138,6 @@ class _Files:
         if not isinstance(content, dict):
             raise StartupError(f"{name} of {self._model} does not hold a JSON object")
         return content
-
-    def weight_bytes(self) -> int | None:
-        """Size of all safetensors files of a folder; None for a hub repository."""
-        if self._folder is None:
-            return None
-        return sum(path.stat().st_size for path in self._folder.glob("*.safetensors"))
 
 
 def _check_config(config: dict[str, Any], model: str) -> None:

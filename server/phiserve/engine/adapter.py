@@ -54,10 +54,10 @@ class Engine:
         with _our_errors():
             if self._llm.errored:
                 raise EngineDeadError
-            # Greedy copies cost the engine nothing; the other limits of sampling do not depend on the prompt's length.
             params = sampling_params(request, request.output_limit or self._limits.context_tokens)
             params.verify(self._llm.model_config, None, None, None)
-            self._llm.check_admission(engine_choices(request))
+            self._check_choices(params.n)
+            self._llm.check_admission(params.n)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """Deltas of all choices. See `EngineClient.generate`."""
@@ -97,6 +97,14 @@ class Engine:
         if self._ping is not None:
             self._ping.cancel()
         self._llm.shutdown()
+        # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
+        self._llm.shutdown = lambda timeout=None: None
+
+    def _check_choices(self, choices: int) -> None:
+        """More choices than the engine ever admits would be told to come back for ever."""
+        most = self._llm.scheduler_config.max_num_queued_reqs
+        if most is not None and choices > most:
+            raise InvalidRequest(f"n: this server runs at most {most} choices at once", param="n")
 
     async def _ping_engine(self) -> bool:
         """A round trip through the engine's loop, which AsyncLLM's own health check does not make."""
@@ -108,17 +116,20 @@ class Engine:
         return True
 
     async def _outputs(self, generation: Generation) -> AsyncGenerator[RequestOutput, None]:
-        """VLLM's outputs; when the engine turns out to lack a picture it should hold, once more with the pixels."""
+        """VLLM's outputs; when the engine turns out to lack a picture it should hold, once more with all pixels."""
         crops: Crops = {}
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
-            stale = False
+            begun = False
             async with aclosing(self._send(generation, crops, f"{generation.request_id}-{attempt}")) as outputs:
                 async for output in outputs:
-                    if stale := _lacks_picture(output):
+                    if not begun and _lacks_picture(output, generation):
+                        self._sender.forget(generation.images)
                         break
+                    begun = True
+                    crops.clear()  # the engine has them; an answer may be long
                     yield output
-            if not stale:
+            if begun:
                 return
         raise EngineFailure("The engine could not take the request's pictures")
 
@@ -129,26 +140,28 @@ class Engine:
             crops.update(zip(missing, loaded, strict=True))
 
     async def _send(self, generation: Generation, crops: Crops, request_id: str) -> AsyncGenerator[RequestOutput, None]:
+        """Send one request and yield vLLM's outputs. Nothing may be awaited before the first step of `generate`: see `sender`."""
         params = sampling_params(generation.request, generation.max_tokens)
-        new_keys = list(self._sender.missing(generation.images, {}))
-        # From here to the first step of `generate` nothing may be awaited: see `sender`.
-        engine_input: EngineInput = (
-            self._sender.assemble(generation, crops) if generation.images else tokens_input(generation.prompt_ids)
-        )
+        self._llm.check_admission(params.n)
         arrived = False
         try:
+            engine_input: EngineInput = (
+                self._sender.assemble(generation, crops) if generation.images else tokens_input(generation.prompt_ids)
+            )
             async with aclosing(self._llm.generate(engine_input, params, request_id)) as outputs:
                 async for output in outputs:
                     arrived = True
                     yield output
-        finally:
-            if not arrived:
-                self._sender.forget(new_keys)
+        except Exception:
+            if not arrived:  # it may not have reached the engine, and vLLM may count it as unfinished all the same
+                self._sender.forget(generation.images)
+                await self._llm.abort(request_id)
+            raise
 
 
-def _lacks_picture(output: RequestOutput) -> bool:
-    """VLLM reports a picture missing from the engine's cache as finish reason "error" without tokens (and forgets its key)."""
-    return any(completion.finish_reason == "error" for completion in output.outputs)
+def _lacks_picture(output: RequestOutput, generation: Generation) -> bool:
+    """VLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
+    return bool(generation.images) and any(completion.finish_reason == "error" for completion in output.outputs)
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -36,12 +37,17 @@ _OWNED = {
 """Arguments that are decided elsewhere, and where."""
 
 
+_COUNTS = {"max_model_len", "max_num_seqs", "max_num_batched_tokens"}
+"""Arguments that others are computed from."""
+
+
 @dataclass(frozen=True)
 class Host:
-    """What the engine runs on. `memory_bytes` is what is free for it now."""
+    """What the engine runs on. `memory_bytes` is what is free for it now, `kv_limit_bytes` what vLLM would grant a KV cache."""
 
     device: str
     memory_bytes: int
+    kv_limit_bytes: int
     cores: int
 
 
@@ -56,14 +62,23 @@ class EnginePlan:
 
 def detect_host() -> Host:
     """Look at the device vLLM would use and at its free memory."""
+    cores = len(os.sched_getaffinity(0))
     if current_platform.is_cpu():
-        free = min(psutil.virtual_memory().available, get_memory_node_info(0).available_memory, _cgroup_free())
-        return Host("cpu", free, len(os.sched_getaffinity(0)))
-    return Host(current_platform.device_name, current_platform.get_device_total_memory(), os.cpu_count() or 1)
+        free = min(psutil.virtual_memory().available, _cgroup_free())
+        return Host("cpu", free, get_memory_node_info(0).available_memory, cores)
+    total = current_platform.get_device_total_memory()
+    return Host(current_platform.device_name, total, total, cores)
 
 
 def plan_engine(
-    checkpoint: Checkpoint, host: Host, *, name: str, budget: int | None, max_images: int, overrides: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    host: Host,
+    *,
+    name: str,
+    budget: int | None,
+    max_images: int,
+    shutdown_grace_s: int,
+    overrides: Mapping[str, Any],
 ) -> EnginePlan:
     """Compute the plan. Raises StartupError for unknown or owned arguments and for too little memory."""
     _check_overrides(overrides)
@@ -78,6 +93,8 @@ def plan_engine(
         "mm_processor_kwargs": {BUDGET_KEY: crop_budget},
         "mm_processor_cache_type": "lru",
         "use_tqdm_on_load": False,
+        # A terminal's Ctrl-C reaches the engine's process too: without this it would drop what is running.
+        "shutdown_timeout": shutdown_grace_s,
         "mm_processor_cache_gb": round(min(4.0, max(0.25, host.memory_bytes * 0.05 / GIB)), 2),
         **(_cpu_defaults() if host.device == "cpu" else _gpu_defaults(host)),
         **overrides,
@@ -98,6 +115,9 @@ def _check_overrides(overrides: Mapping[str, Any]) -> None:
             raise StartupError(f"engine.{key} cannot be set: {_OWNED[key]}")
         if key not in known:
             raise StartupError(f"engine.{key}: vLLM has no engine argument of that name")
+    for key in _COUNTS & overrides.keys():
+        if not isinstance(overrides[key], int) or overrides[key] < 1:
+            raise StartupError(f"engine.{key} must be a whole number from 1 on, got {overrides[key]!r}")
 
 
 def _cpu_defaults() -> dict[str, Any]:
@@ -125,23 +145,28 @@ def _gpu_defaults(host: Host) -> dict[str, Any]:
 
 def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> int:
     """Room for every sequence at full length, but at most half of what the weights and the runtime leave."""
-    per_token = checkpoint.kv_bytes_per_token(str(args.get("dtype", "auto")))
+    dtype = str(args.get("dtype", "auto"))
+    per_token = checkpoint.kv_bytes_per_token(dtype)
     context = -(-args["max_model_len"] // BLOCK_TOKENS) * BLOCK_TOKENS
     least, wanted = per_token * context, per_token * context * args["max_num_seqs"]
-    left = host.memory_bytes - int((checkpoint.weight_bytes or 0) * 1.1) - RUNTIME_BYTES
-    if left // 2 < least:
+    taken = checkpoint.weight_bytes(dtype) + RUNTIME_BYTES
+    half = min((host.memory_bytes - taken) // 2, host.kv_limit_bytes // 2)
+    if half < least:
         raise StartupError(
-            f"Too little memory: the weights and one context of {args['max_model_len']} tokens need "
-            f"{(host.memory_bytes - left + 2 * least) / GIB:.1f} GiB and {host.memory_bytes / GIB:.1f} GiB are free; "
+            f"Too little memory: weights, runtime and a context of {args['max_model_len']} tokens need "
+            f"{(taken + 2 * least) / GIB:.1f} GiB, and {host.memory_bytes / GIB:.1f} GiB are free; "
             f"a smaller engine.max_model_len needs less"
         )
-    return min(wanted, left // 2)
+    return min(wanted, half)
 
 
 def _cgroup_free() -> int:
-    """Bytes left under the container's memory limit."""
+    """Bytes left under the container's memory limit; file cache counts as free, since it gives way."""
+    folder = Path("/sys/fs/cgroup")
     try:
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as current:
-            return int(limit.read()) - int(current.read())
-    except (OSError, ValueError):  # no limit, or no cgroup v2
+        limit = int((folder / "memory.max").read_text())
+        used = int((folder / "memory.current").read_text())
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return limit - used + int(stat["inactive_file"]) + int(stat["active_file"])
+    except (OSError, ValueError, KeyError):  # no limit, or no cgroup v2
         return 2**62

@@ -34,6 +34,7 @@ def prepare_environment() -> None:
     if _switched_off():
         raise StartupError("VLLM_PLUGINS switches phiserve's plugin off: add phiserve to it, or unset it")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # a fork would inherit the event loop and the socket
     # vLLM says dozens of lines at every start; the banner says what was decided, and errors still come through.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -6,6 +6,9 @@ from vllm.sampling_params import RequestOutputKind
 from phiserve.chat.special_tokens import STOP_TOKEN_IDS
 from phiserve.protocol.requests import ChatCompletionRequest
 
+SEEDS = 2**62
+"""vLLM adds a choice's index to its seed, in 64 bits, and takes -1 for none: every seed is folded into what is safe."""
+
 
 def engine_choices(request: ChatCompletionRequest) -> int:
     """Sequences the engine runs: greedy choices are all alike, so one is run (vLLM refuses more) and copied."""
@@ -24,7 +27,7 @@ def sampling_params(request: ChatCompletionRequest, max_tokens: int) -> Sampling
         top_p=1.0 if greedy else request.top_p,
         top_k=request.top_k if request.top_k is not None else 0,
         min_p=request.min_p if request.min_p is not None else 0.0,
-        seed=request.seed,
+        seed=None if request.seed is None else request.seed % SEEDS,
         frequency_penalty=request.frequency_penalty,
         presence_penalty=request.presence_penalty,
         repetition_penalty=request.repetition_penalty,

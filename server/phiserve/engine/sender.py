@@ -16,6 +16,7 @@ from vllm.renderers import BaseRenderer
 
 from phiserve.engine.interface import Generation, PromptImage
 from phiserve.engine.processor import image_item
+from phiserve.vision.sizes import CROP_SIDE
 
 SENT = Counter("phiserve_pictures_sent", "Pictures sent to the engine.")
 REUSED = Counter("phiserve_pictures_reused", "Pictures the engine already held.")
@@ -29,10 +30,17 @@ class PictureSender:
 
     def __init__(self, renderer: BaseRenderer) -> None:
         self._renderer = renderer
+        capacity_gib: float = renderer.model_config.get_multimodal_config().mm_processor_cache_gb
+        self._capacity_bytes = int(capacity_gib * 2**30 * 0.95)  # some is taken by what goes with the pixels
 
     def missing(self, images: Iterable[PromptImage], loaded: CropsByKey) -> dict[str, PromptImage]:
-        """The images whose pixels must be loaded before `assemble`, by key."""
-        return {image.key: image for image in images if image.key not in loaded and not self._holds(image.key)}
+        """The images whose pixels must be loaded before `assemble`, by key.
+
+        Where the request's pictures exceed the cache, one may push out another as they are inserted: all are loaded then.
+        """
+        by_key = {image.key: image for image in images}
+        crowded = sum(_num_bytes(image) for image in by_key.values()) > self._capacity_bytes
+        return {key: image for key, image in by_key.items() if key not in loaded and (crowded or not self._holds(key))}
 
     def assemble(self, generation: Generation, crops: CropsByKey) -> MultiModalInput:
         """Build the engine input and update the shadow. `crops` must cover `missing`; send the result at once."""
@@ -45,11 +53,11 @@ class PictureSender:
             mm_placeholders={"image": [PlaceholderRange(image.offset, image.plan.num_tokens) for image in images]},
         )
 
-    def forget(self, keys: Iterable[str]) -> None:
-        """Drop keys from the shadow after a send that may not have happened."""
+    def forget(self, images: Iterable[PromptImage]) -> None:
+        """Drop pictures from the shadow when it may no longer mirror the engine: they are sent anew."""
         if (cache := self._renderer.mm_processor_cache) is not None:
-            for key in keys:
-                cache.invalidate(key)
+            for image in images:
+                cache.invalidate(image.key)
 
     def _holds(self, key: str) -> bool:
         cache = self._renderer.mm_processor_cache
@@ -72,6 +80,10 @@ class PictureSender:
         self._renderer.update_mm_cache_stats()
         REUSED.inc(items.count(None))
         return items
+
+
+def _num_bytes(image: PromptImage) -> int:
+    return image.plan.num_crops * CROP_SIDE * CROP_SIDE * 3
 
 
 def _item(image: PromptImage, crops: CropsByKey) -> MultiModalKwargsItem:

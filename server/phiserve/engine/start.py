@@ -48,13 +48,16 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
     Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
     """
     try:
-        config = AsyncEngineArgs(**plan.args).create_engine_config()
-    except ValueError as error:
+        args = AsyncEngineArgs(**plan.args)
+        config = args.create_engine_config()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise StartupError(f"vLLM refuses the engine's arguments: {_first_line(error)}") from error
     config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens
     try:
-        llm = AsyncLLM.from_vllm_config(config)
-    except (RuntimeError, ValueError) as error:
+        llm = AsyncLLM.from_vllm_config(
+            config, enable_log_requests=args.enable_log_requests, disable_log_stats=args.disable_log_stats
+        )
+    except (OSError, RuntimeError, ValueError) as error:
         raise StartupError(f"vLLM's engine did not start: {_first_line(error)}") from error
     engine = Engine(llm)
     await engine.warm_up()

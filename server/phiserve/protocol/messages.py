@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 PART_TYPES = ("text", "image_url", "refusal")
+MAX_PARTS = 1000
+"""Content parts of one message."""
 
 
 class WireModel(BaseModel):
@@ -67,13 +69,16 @@ AssistantPart = Annotated[_TextPart | _RefusalPart, _PartChoice]
 
 _ContentChoice = Discriminator(_content_tag)
 TextContent = Annotated[
-    _String | Annotated[tuple[TextPart, ...], Tag(":parts"), Field(min_length=1, strict=False)], _ContentChoice
+    _String | Annotated[tuple[TextPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _ContentChoice,
 ]
 UserContent = Annotated[
-    _String | Annotated[tuple[UserPart, ...], Tag(":parts"), Field(min_length=1, strict=False)], _ContentChoice
+    _String | Annotated[tuple[UserPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _ContentChoice,
 ]
 AssistantContent = Annotated[
-    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), Field(min_length=1, strict=False)], _ContentChoice
+    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _ContentChoice,
 ]
 
 
@@ -112,7 +117,7 @@ class AssistantMessage(WireModel):
     role: Literal["assistant"]
     content: AssistantContent | None = None
     refusal: str | None = None
-    tool_calls: Annotated[tuple[ToolCall, ...], Field(strict=False)] | None = None
+    tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=MAX_PARTS, strict=False)] | None = None
 
 
 class ToolMessage(WireModel):

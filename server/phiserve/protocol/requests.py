@@ -10,6 +10,12 @@ from phiserve.protocol.messages import Message, WireModel
 MAX_STOP_STRINGS = 4
 """OpenAI's limit."""
 
+MAX_MESSAGES = 10_000
+"""A turn takes at least four tokens, so that no context of this model holds more."""
+
+MAX_COUNT = 2**31 - 1
+"""Integers beyond this do not reach the engine's process whole."""
+
 
 def _stop_strings(stop: Any) -> Any:
     """One string stands for a list of one, null for none."""
@@ -29,11 +35,11 @@ class ChatCompletionRequest(WireModel):
     """
 
     model: str
-    messages: Annotated[tuple[Message, ...], Field(min_length=1, strict=False)]
+    messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MAX_MESSAGES, strict=False)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
     n: Annotated[int, Field(ge=1, le=128)] | None = 1
@@ -49,12 +55,12 @@ class ChatCompletionRequest(WireModel):
     logprobs: bool | None = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
-    top_k: Annotated[int, Field(ge=-1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=MAX_COUNT)] | None = None
     min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    repetition_penalty: Annotated[FiniteFloat, Field(gt=0, le=1e6)] | None = None
     ignore_eos: bool = False
-    min_tokens: Annotated[int, Field(ge=0)] = 0
-    stop_token_ids: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+    stop_token_ids: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_COUNT)], ...], Field(max_length=128, strict=False)] = ()
     return_token_ids: bool = False
 
     @field_validator("logit_bias")

@@ -39,7 +39,8 @@ def test_opens_as_blank(tmp_path: Path) -> None:
     write_blank(tmp_path / "x", TINY)
     checkpoint = open_checkpoint(str(tmp_path / "x"))
     assert (checkpoint.is_blank, checkpoint.budget, checkpoint.hidden_size) == (True, 16, 32)
-    assert checkpoint.weight_bytes is not None
+    on_disk = sum(file.stat().st_size for file in (tmp_path / "x").glob("*.safetensors"))
+    assert checkpoint.weight_bytes("auto") == pytest.approx(on_disk, rel=0.1)
     assert len(checkpoint.config["rope_scaling"]["short_factor"]) == 8
     assert checkpoint.kv_bytes_per_token("auto") == 2 * 1 * 2 * 16 * 2
 

@@ -29,6 +29,8 @@ def test_reference_files(reference: Path) -> None:
     checkpoint = open_checkpoint(str(reference))
     assert (checkpoint.budget, checkpoint.short_context, checkpoint.longest_context) == (16, 4096, 131072)
     assert checkpoint.kv_bytes_per_token("auto") == 393_216
+    assert checkpoint.weight_bytes("auto") == pytest.approx(8.3e9, rel=0.01)
+    assert checkpoint.weight_bytes("float32") == 2 * checkpoint.weight_bytes("auto")
     assert not checkpoint.is_blank
 
 
@@ -60,7 +62,7 @@ def test_hub_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("phiserve.checkpoint.opened.hf_hub_download", download)
     checkpoint = open_checkpoint("owner/name")
-    assert (checkpoint.model, checkpoint.weight_bytes) == ("owner/name", None)
+    assert checkpoint.model == "owner/name"
     assert sorted(fetched) == ["config.json", "preprocessor_config.json", "tokenizer.json"]
 
 

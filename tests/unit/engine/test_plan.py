@@ -10,23 +10,26 @@ from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.engine.plan import GIB, EnginePlan, Host, detect_host, plan_engine
 from phiserve.errors import StartupError
 
-SMALL = Host("cpu", int(6.5 * GIB), 2)  # what an 8 GB host has left
-L4 = Host("NVIDIA L4", 24 * GIB, 8)
+SMALL = Host("cpu", int(6.5 * GIB), 6 * GIB, 2)  # what an 8 GB host has left
+L4 = Host("NVIDIA L4", 24 * GIB, 24 * GIB, 8)
 
 
 def config(**values: Any) -> dict[str, Any]:
-    base = {"hidden_size": 192, "num_attention_heads": 2, "num_hidden_layers": 2}
+    base = {"hidden_size": 192, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 512, "img_processor": {}}
     return base | {"max_position_embeddings": 131072, "original_max_position_embeddings": 4096} | values
 
 
-EMBEDDED = Checkpoint("m", Path("tokenizer.json"), config(), 16, 60 * 2**20)
+EMBEDDED = Checkpoint("m", Path("tokenizer.json"), config(), 16)
 REAL = Checkpoint(
-    "m", Path("tokenizer.json"), config(hidden_size=3072, num_attention_heads=32, num_hidden_layers=32), 16, int(8.3e9)
+    "m",
+    Path("tokenizer.json"),
+    config(hidden_size=3072, num_attention_heads=32, num_hidden_layers=32, intermediate_size=8192),
+    16,
 )
 
 
 def plan(checkpoint: Checkpoint = EMBEDDED, host: Host = SMALL, budget: int | None = None, **overrides: Any) -> EnginePlan:
-    return plan_engine(checkpoint, host, name="m", budget=budget, max_images=4, overrides=overrides)
+    return plan_engine(checkpoint, host, name="m", budget=budget, max_images=4, shutdown_grace_s=7, overrides=overrides)
 
 
 def test_embedded_on_a_small_host() -> None:
@@ -36,11 +39,12 @@ def test_embedded_on_a_small_host() -> None:
     assert args["kv_cache_memory_bytes"] == 64 * 4096 * 2 * 2 * 192 * 2
     assert args["distributed_executor_backend"] is UniProcExecutor
     assert args["max_num_queued_reqs"] == 4 * args["max_num_seqs"]
+    assert args["shutdown_timeout"] == 7
 
 
 def test_real_model_on_a_large_cpu_host() -> None:
     """The KV cache takes half of what the weights leave."""
-    host = Host("cpu", 24 * GIB, 8)
+    host = Host("cpu", 24 * GIB, 24 * GIB, 8)
     kv_bytes = plan(REAL, host).args["kv_cache_memory_bytes"]
     assert 393_216 * 4096 < kv_bytes < (24 * GIB - 8.3e9) / 2
 
@@ -49,6 +53,12 @@ def test_real_model_on_a_small_host_is_refused() -> None:
     """One sentence with both figures."""
     with pytest.raises(StartupError, match=r"Too little memory.*GiB.*6\.5 GiB are free"):
         plan(REAL)
+
+
+def test_what_vllm_would_refuse_is_not_asked_for() -> None:
+    """VLLM measures memory its own way; where it sees less, the KV cache is smaller."""
+    host = Host("cpu", 24 * GIB, 6 * GIB, 8)
+    assert plan(REAL, host).args["kv_cache_memory_bytes"] == 3 * GIB
 
 
 def test_gpu_sizes_the_kv_cache_itself() -> None:
@@ -80,6 +90,9 @@ def test_overrides_win() -> None:
         ({"trust_remote_code": True}, "never runs"),
         ({"mm_processor_kwargs": {}}, "crop_budget"),
         ({"max_model_len": 200_000}, "131072"),
+        ({"max_model_len": "8k"}, "max_model_len must be"),
+        ({"max_num_seqs": None}, "max_num_seqs must be"),
+        ({"max_num_batched_tokens": 0}, "max_num_batched_tokens must be"),
     ],
 )
 def test_refusals(overrides: dict[str, Any], named: str) -> None:

@@ -48,6 +48,15 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
     assert (result.stop_token_ids, result.ignore_eos) == ([9], True)
 
 
+def test_every_seed_is_a_seed() -> None:
+    """Also -1, which vLLM takes for none, and the largest, to which it would add a choice's index."""
+    assert [params(seed=seed).seed for seed in (0, 7)] == [0, 7]
+    for seed in (-1, -(2**63), 2**63 - 1):
+        folded = params(seed=seed).seed
+        assert folded is not None
+        assert 0 <= folded < 2**63 - 128
+
+
 @pytest.mark.parametrize("fields", [{"temperature": 0}, {"top_p": 0}])
 def test_greedy_runs_once(fields: dict[str, Any]) -> None:
     """Greedy choices are alike, so one is run; `top_p` 0 is greedy too."""

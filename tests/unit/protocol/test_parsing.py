@@ -70,6 +70,12 @@ def content(*parts: Any) -> list[Any]:
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "unknown_parameter"),
         ({"tools": []}, "tools", "unknown_parameter"),
         ({"seed": 2**63}, "seed", "invalid_value"),
+        ({"top_k": 10**20}, "top_k", "invalid_value"),
+        ({"min_tokens": 10**20}, "min_tokens", "invalid_value"),
+        ({"max_tokens": 10**20}, "max_tokens", "invalid_value"),
+        ({"stop_token_ids": [10**20]}, "stop_token_ids[0]", "invalid_value"),
+        ({"messages": [USER] * 10_001}, "messages", "invalid_value"),
+        ({"messages": content(*[{"type": "text", "text": ""}] * 1001)}, "messages[1].content", "invalid_value"),
     ],
 )
 def test_errors_name_the_place(fields: dict[str, Any], param: str, code: str) -> None:

@@ -1,0 +1,43 @@
+"""Ask about pictures with the openai client: describe one, or compare several.
+
+usage: python clients/openai_vision.py "What is the difference between these two images?" first.png second.jpg
+       OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
+"""
+
+import base64
+import mimetypes
+import os
+import sys
+from pathlib import Path
+
+from openai import OpenAI
+
+
+def data_url(path: str) -> str:
+    """A picture file as a data URL."""
+    media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
+
+
+def main(question: str, *pictures: str) -> None:
+    """Stream the answer, then print what the request cost."""
+    client = OpenAI(base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"), api_key="none")
+    model = client.models.list().data[0].id
+    images = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in pictures]
+    stream = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": [*images, {"type": "text", "text": question}]}],  # type: ignore[list-item]
+        max_tokens=100,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    for chunk in stream:
+        if chunk.choices:
+            print(chunk.choices[0].delta.content or "", end="", flush=True)
+        elif chunk.usage and chunk.usage.prompt_tokens_details:
+            details = chunk.usage.prompt_tokens_details
+            print(f"\n{chunk.usage.total_tokens} tokens, {details.image_tokens} of them in pictures", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

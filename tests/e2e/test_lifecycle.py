@@ -1,0 +1,92 @@
+"""The server as a process: what it says, how it ends, and that it leaves nothing behind."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from e2e.conftest import MODEL
+from e2e.running import ServerProcess, server_process
+
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True, "ignore_eos": True}
+
+
+def descendants(server: ServerProcess) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+def wait_until(condition: object, timeout_s: float = 30) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "condition not met in time"
+        time.sleep(0.05)
+
+
+def test_banner(server: ServerProcess) -> None:
+    """States address, device, dtype, context and RoPE, capacity, crop budget, and that the answers mean nothing."""
+    text = "".join(server.lines)
+    for said in ("mean nothing", "device cpu, dtype bfloat16", "context 4096 tokens, short RoPE", "crop budget 16"):
+        assert said in text
+    assert "requests with one picture at once" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_settings_reach_the_engine_and_running_streams_finish(tmp_path: Path, number: int, group: bool) -> None:
+    """File, environment and flags arrive; on SIGTERM, or Ctrl-C in a terminal, a running answer is finished, then all ends."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("served_model_name: other\nshutdown_grace_s: 30\nengine: {max_model_len: 6000}\n")
+    arguments = ["--config", str(file), "--served-model-name", MODEL, "--engine", "max_num_seqs=5"]
+    with server_process(*arguments, XDG_CACHE_HOME=str(tmp_path), PHISERVE_CROP_BUDGET="4") as server:
+        server.wait_until_ready()
+        card = httpx.get(f"{server.url}/v1/models").json()["data"][0]
+        assert (card["id"], card["max_model_len"], card["crop_budget"]) == (MODEL, 6000, 4)
+        assert "context 6000 tokens, long RoPE" in "".join(server.lines)
+        processes = descendants(server)
+        assert processes
+        lines: list[str] = []
+        begun = threading.Event()
+
+        def listen() -> None:
+            with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY | {"max_tokens": 300}, timeout=60) as r:
+                for line in r.iter_lines():
+                    lines.append(line)
+                    begun.set()
+
+        listening = threading.Thread(target=listen)
+        listening.start()
+        assert begun.wait(60)
+        assert server.stop(number, group=group) in (0, 130, 143)
+        listening.join(30)
+        assert lines[-2:] == ["data: [DONE]", ""]
+        assert '"finish_reason":"length"' in "".join(lines)
+        wait_until(lambda: not any(process.is_running() for process in processes))
+
+
+def test_ctrl_c_ends_endless_streams_after_the_grace(tmp_path: Path) -> None:
+    """A stream that does not end in time is cut, and the engine's processes end too."""
+    with server_process(XDG_CACHE_HOME=str(tmp_path), PHISERVE_SHUTDOWN_GRACE_S="1") as server:
+        server.wait_until_ready()
+        processes = descendants(server)
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
+            next(response.iter_lines())
+            server.stop(signal.SIGINT, group=True)
+        wait_until(lambda: not any(process.is_running() for process in processes))
+        assert "Traceback" not in "".join(server.lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_loading_ends_everything(tmp_path: Path, number: int) -> None:
+    """A server that is still loading its model can be ended like any other."""
+    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+        wait_until(
+            lambda: any("EngineCore" in " ".join(p.cmdline()) or p.name().startswith("VLLM") for p in descendants(server)), 120
+        )
+        processes = descendants(server)
+        server.stop(number)
+        wait_until(lambda: not any(process.is_running() for process in processes))
