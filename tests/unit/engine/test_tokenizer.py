@@ -7,6 +7,7 @@ import pytest
 from vllm import SamplingParams
 from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer, IncrementalDetokenizer
 
+from phiserve.chat.conversation import Conversation, Turn
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.engine.tokenizer import Phi3VTokenizer
 
@@ -16,14 +17,15 @@ def tokenizer(tokenizer_json: Path) -> Phi3VTokenizer:
     return Phi3VTokenizer.from_pretrained(str(tokenizer_json.parent))
 
 
-def shown(tokenizer: Phi3VTokenizer, ids: list[int], stop: list[str]) -> tuple[list[str], str | None]:
-    """What vLLM shows after each token, and the stop string it found."""
+def shown(tokenizer: Phi3VTokenizer, encoder: PromptEncoder, text: str, stop: list[str]) -> tuple[list[str], str | None]:
+    """What vLLM shows after each token of an answer, and the stop string it found."""
+    prompt_ids = encoder.encode(Conversation((Turn("user", ("Hi",)),))).ids([])
     params = SamplingParams(stop=stop, max_tokens=1000)
-    request = SimpleNamespace(sampling_params=params, request_id="r", prompt_token_ids=[1, 32010, 32001], prompt_embeds=None)
+    request = SimpleNamespace(sampling_params=params, request_id="r", prompt_token_ids=prompt_ids, prompt_embeds=None)
     detokenizer = IncrementalDetokenizer.from_new_request(tokenizer, request)
     assert isinstance(detokenizer, FastIncrementalDetokenizer)
     texts = []
-    for token in ids:
+    for token in encoder.encode_text(text):
         found = detokenizer.update([token], stop_terminated=False)
         texts.append(detokenizer.get_next_output_text(finished=found is not None, delta=True))
         if found is not None:
@@ -46,15 +48,15 @@ def test_reference_tokenizer(reference: Path) -> None:
     assert tokenizer.eos_token_id == 32000
 
 
-@pytest.mark.parametrize("text", ["a 🙂 b", "日本語", "żółć 👩‍👩‍👧‍👦", "𝔘𝔫𝔦"])
+@pytest.mark.parametrize("text", ["a 🙂 b", "日本語", "żółć 👩‍👩‍👧‍👦", "ᚠᛇᚻ"])
 def test_characters_are_never_split(tokenizer: Phi3VTokenizer, encoder: PromptEncoder, text: str) -> None:
     """Characters of several byte tokens appear whole, once their last byte has come."""
-    texts, _ = shown(tokenizer, encoder.encode_text(text), [])
+    texts, _ = shown(tokenizer, encoder, text, [])
     assert "".join(texts) == f" {text}"
     assert not any("\ufffd" in part for part in texts)
 
 
 def test_stop_strings_are_held_back(tokenizer: Phi3VTokenizer, encoder: PromptEncoder) -> None:
     """Text that may be the start of a stop string is not shown until it turns out not to be one."""
-    texts, found = shown(tokenizer, encoder.encode_text("one STO two STOP three"), ["STOP"])
+    texts, found = shown(tokenizer, encoder, "one STO two STOP three", ["STOP"])
     assert ("".join(texts), found) == (" one STO two ", "STOP")
