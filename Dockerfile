@@ -5,7 +5,7 @@
 
 FROM python:3.11-slim-bookworm AS base
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends g++ make \
+    && apt-get install --yes --no-install-recommends g++ libnuma1 make \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home phiserve
 WORKDIR /app
@@ -15,7 +15,7 @@ HEALTHCHECK --start-period=10m CMD \
     ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=10)"]
 
 FROM base AS cpu
-COPY Makefile pyproject.toml LICENSE README.md ./
+COPY Makefile pyproject.toml LICENSE NOTICE README.md ./
 COPY requirements requirements
 COPY server server
 COPY configs configs
@@ -24,7 +24,7 @@ USER phiserve
 ENTRYPOINT ["/app/.venv/bin/phiserve", "serve"]
 
 FROM base AS gpu
-COPY pyproject.toml LICENSE README.md ./
+COPY pyproject.toml LICENSE NOTICE README.md ./
 COPY server server
 COPY configs configs
 RUN pip install '.[gpu]'

@@ -21,7 +21,7 @@ test-unit: $(VENV)/.dev ## only what needs no engine, in seconds
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev ## of the package, tests, clients and benchmarks
 	$(VENV)/bin/mypy
 
 imports: $(VENV)/.dev
@@ -37,9 +37,13 @@ clean:
 $(VENV)/.runtime: requirements/cpu.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "phiserve needs Python 3.11 to 3.13; set PYTHON=…"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --no-deps --timeout 5 --retries 0 --index-url $(TORCH_INDEX) $(TORCH) 2>/dev/null \
-	  || $(PIP) install --quiet --no-deps $(TORCH)
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null \
+	  || { echo "vLLM's CPU backend needs libnuma.so.1: apt-get install libnuma1"; exit 1; }
+	$(PYTHON) -m venv $(VENV) \
+	  || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; }
+	if $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_INDEX)/torch/", timeout=5)' 2>/dev/null; \
+	  then $(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) $(TORCH); \
+	  else $(PIP) install --quiet --no-deps $(TORCH); fi
 	grep -v '^torch==' requirements/cpu.lock > $(VENV)/requirements.txt
 	$(PIP) install --quiet --no-deps -r $(VENV)/requirements.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .

@@ -5,11 +5,11 @@
 set -eu
 base=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}
 model=$(curl -sS "$base/models" | sed 's/.*"id":"\([^"]*\)".*/\1/')
-# A picture is too long for a command line: the body goes through a pipe.
+# A picture is too long for a command line: the body goes through a pipe. The server looks at the bytes, not at the media type.
 {
   printf '{"model":"%s","max_tokens":100,"messages":[{"role":"user","content":[' "$model"
   printf '{"type":"image_url","image_url":{"url":"data:image/png;base64,'
   base64 <"$1" | tr -d '\n'
-  printf '"}},{"type":"text","text":"%s"}]}]}' "$2"
+  printf '"}},{"type":"text","text":"%s"}]}]}' "$(printf %s "$2" | sed 's/[\\"]/\\&/g')"
 } | curl -sS "$base/chat/completions" -H 'Content-Type: application/json' --data-binary @-
 echo

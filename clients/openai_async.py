@@ -6,6 +6,7 @@ usage: python clients/openai_async.py picture.png "What is it?" "Which colours d
 import asyncio
 import os
 import sys
+from typing import Any
 
 from openai import AsyncOpenAI
 from openai_vision import data_url
@@ -16,12 +17,13 @@ async def main(picture: str, *questions: str) -> None:
     base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
     async with AsyncOpenAI(base_url=base_url, api_key="none") as client:
         model = (await client.models.list()).data[0].id
-        image = {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "high"}}
+        image: Any = {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "high"}}
 
         async def ask(question: str) -> str:
+            """One question about the picture."""
             completion = await client.chat.completions.create(
                 model=model,
-                messages=[{"role": "user", "content": [image, {"type": "text", "text": question}]}],  # type: ignore[list-item]
+                messages=[{"role": "user", "content": [image, {"type": "text", "text": question}]}],
                 max_tokens=50,
             )
             return completion.choices[0].message.content or ""

@@ -9,6 +9,7 @@ import mimetypes
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from openai import OpenAI
 
@@ -23,10 +24,10 @@ def main(question: str, *pictures: str) -> None:
     """Stream the answer, then print what the request cost."""
     client = OpenAI(base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"), api_key="none")
     model = client.models.list().data[0].id
-    images = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in pictures]
+    images: list[Any] = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in pictures]
     stream = client.chat.completions.create(
         model=model,
-        messages=[{"role": "user", "content": [*images, {"type": "text", "text": question}]}],  # type: ignore[list-item]
+        messages=[{"role": "user", "content": [*images, {"type": "text", "text": question}]}],
         max_tokens=100,
         stream=True,
         stream_options={"include_usage": True},

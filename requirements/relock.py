@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TORCH = "torch==2.13.0"
+TORCH = "torch==2.13.0+cpu"
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 EXCLUDED = {"torchvision", "torchaudio", "torchcodec", "triton", "phiserve"}
 HEADER = "# Exact versions; written by `make lock`. Installed with --no-deps, so that what is left out stays out.\n"
 
@@ -18,7 +19,7 @@ HEADER = "# Exact versions; written by `make lock`. Installed with --no-deps, so
 def resolve(extras: str, *constraints: str) -> dict[str, str]:
     """Name -> version of everything pip would install for these extras."""
     with tempfile.NamedTemporaryFile() as report:
-        options = ["--quiet", "--dry-run", "--ignore-installed", "--report", report.name]
+        options = ["--quiet", "--dry-run", "--ignore-installed", "--report", report.name, "--extra-index-url", TORCH_INDEX]
         command = [sys.executable, "-m", "pip", "install", *options, f"{ROOT}[{extras}]", TORCH, *constraints]
         subprocess.run(command, check=True)
         items = json.loads(Path(report.name).read_text())["install"]

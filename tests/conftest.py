@@ -9,25 +9,30 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 
-_SHARED = Path(os.environ.get("PHISERVE_GOLDEN", Path(__file__).parents[2] / "shared"))
+_SHARED = Path(os.environ.get("GOLDEN_VECTORS", Path(__file__).parents[2] / "shared"))
+_REQUIRED = "GOLDEN_VECTORS_REQUIRED" in os.environ
+
+
+def _folder(name: str) -> Path:
+    folder = _SHARED / name
+    if folder.is_dir():
+        return folder
+    reason = f"{name} vectors are not on this machine; GOLDEN_VECTORS names the folder that holds them"
+    if _REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Folder of vectors computed with the reference implementation."""
-    folder = _SHARED / "golden"
-    if not folder.is_dir():
-        pytest.skip("the golden vectors are not on this machine (PHISERVE_GOLDEN names their folder)")
-    return folder
+    return _folder("golden")
 
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """Folder of the model repository's data files and OpenAI's specification."""
-    folder = _SHARED / "reference"
-    if not folder.is_dir():
-        pytest.skip("the reference files are not on this machine (PHISERVE_GOLDEN names their folder)")
-    return folder
+    return _folder("reference")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Settings: a YAML file, then environment variables (PHISERVE_PORT, …), then flags; read once and frozen."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +14,14 @@ from phiserve.errors import StartupError
 MIB = 2**20
 ENV_PREFIX = "PHISERVE_"
 ENV_ENGINE_PREFIX = "PHISERVE_ENGINE__"
+_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_TCP(_|$)")
+"""Variables that Kubernetes sets by itself where a service is called phiserve; the rest of them begin with tcp://."""
 
 
 class Settings(BaseModel):
     """All settings of a server. Every field is a key of the YAML file and, in capitals after `PHISERVE_`, a variable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), coerce_numbers_to_str=True)
 
     model: Annotated[str | None, Field(description="Folder or hub repository; none serves the embedded default.")] = None
     served_model_name: Annotated[str | None, Field(description="Name clients send; defaults to the model's own.")] = None
@@ -60,12 +63,14 @@ def _read_file(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise StartupError(f"The settings file {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StartupError(f"The settings file {file} is not text in UTF-8") from None
     except yaml.YAMLError as error:
         raise StartupError(f"The settings file {file} is not valid YAML: {error}") from None
     content = {} if content is None else content
     if not isinstance(content, dict) or not isinstance(content.get("engine") or {}, dict):
         raise StartupError(f"The settings file {file} must hold a mapping, and so must its key engine")
-    return {**content, "engine": content.get("engine") or {}}
+    return {**{str(key): value for key, value in content.items()}, "engine": content.get("engine") or {}}
 
 
 def _read_environment() -> dict[str, Any]:
@@ -73,6 +78,8 @@ def _read_environment() -> dict[str, Any]:
     settings: dict[str, Any] = {}
     engine: dict[str, Any] = {}
     for name, value in os.environ.items():
+        if value.startswith("tcp://") or _KUBERNETES.search(name):
+            continue
         if name.startswith(ENV_ENGINE_PREFIX):
             engine[name.removeprefix(ENV_ENGINE_PREFIX).lower()] = parse_value(value)
         elif name.startswith(ENV_PREFIX):

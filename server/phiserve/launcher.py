@@ -49,7 +49,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
     try:
         if settings.max_images:
             await _warm_up(services)
-        _print_banner(console, listener, services.card, report, time.monotonic() - began)
+        lines = _banner(listener, services.card, report, time.monotonic() - began)
         config = uvicorn.Config(
             create_app(services),
             log_level="warning",
@@ -57,7 +57,9 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_grace_s,
         )
-        await uvicorn.Server(config).serve(sockets=[listener])
+        # Off while loading, so that no second server could bind; on again, so that the next one can soon after this one's end.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        await _AnnouncingServer(config, console, lines).serve(sockets=[listener])
     finally:
         services.close()
 
@@ -149,15 +151,30 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
     )
 
 
-def _print_banner(console: Console, listener: socket.socket, card: ModelCard, report: list[str], seconds: float) -> None:
+class _AnnouncingServer(uvicorn.Server):
+    """Prints the banner once connections are accepted, not before."""
+
+    def __init__(self, config: uvicorn.Config, console: Console, lines: list[str]) -> None:
+        super().__init__(config)
+        self._console = console
+        self._lines = lines
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        for line in self._lines:
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _banner(listener: socket.socket, card: ModelCard, report: list[str], seconds: float) -> list[str]:
+    """What was decided, and last the address."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
     lines = [*(f"  {line}" for line in report)]
     if BLANK_NOTE in card.description:
         lines.append(f"[yellow]{card.id} has {BLANK_NOTE}[/]")
     lines.append(f"[bold]{card.id}[/] at [bold]{url}[/], ready after {seconds:.0f} s")
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+    return lines
 
 
 @contextmanager
@@ -170,7 +187,7 @@ def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as error:
             raise StartupError(f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
-        # Needed to bind soon after a restart; switched off again, or a second server could bind while this one loads.
+        # Needed to bind soon after a restart; while it stays on, a second server could bind beside us until we listen.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         yield listener
 

@@ -59,14 +59,17 @@ class ChatPipeline:
         self._pictures = pictures
         self._limits = limits
 
+    def admit(self, request: ChatCompletionRequest) -> None:
+        """Whether the engine would take the request at all. Raises InvalidRequest, Overloaded or EngineUnavailable."""
+        self._engine.admit(request)
+
     async def prepare(self, request: ChatCompletionRequest) -> PreparedChat:
         """Everything before the engine, cheapest checks first; nothing is decoded.
 
-        Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
+        Raises InvalidRequest, InvalidImage or ContextLengthExceeded.
         """
         conversation = build_conversation(request.messages)
         self._check_image_count(conversation.slots)
-        self._engine.admit(request)
         self._check_context(request, self._encoder.least_tokens(conversation), ())
         prompt = await self._encode(conversation)
         self._check_context(request, prompt.num_text_tokens, ())

@@ -46,7 +46,7 @@ def test_openai_async(url: str, pictures: list[str]) -> None:
 
 def test_curl(url: str, pictures: list[str]) -> None:
     """Prints a completion."""
-    answer = json.loads(run(url, "./curl.sh", pictures[0], "What is it?").stdout)
+    answer = json.loads(run(url, "./curl.sh", pictures[0], 'What does "it" show?').stdout)
     assert answer["object"] == "chat.completion"
     assert answer["usage"]["prompt_tokens_details"]["image_tokens"] > 0
 

@@ -1,14 +1,15 @@
 """Many clients at once: each gets its own answer, and those who hang up leave nothing running."""
 
 import asyncio
-import random
 import time
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import numpy as np
 import openai
+import pytest
 from PIL import Image
 
 from e2e.conftest import MODEL
@@ -81,17 +82,14 @@ async def gauge(client: httpx.AsyncClient, name: str) -> float:
     return float(next(line for line in metrics.splitlines() if line.startswith(f"vllm:{name}{{")).split()[-1])
 
 
-async def hang_up(client: httpx.AsyncClient, number: int) -> bool:
-    """Start an endless answer and leave: half of the clients in mid-stream, half without waiting for anything."""
-    streamed = number % 2 == 0
-    body = {"model": MODEL, "messages": conversation(number), "stream": streamed, "ignore_eos": True}
-    if not streamed:
-        try:
-            await client.post("/v1/chat/completions", json=body, timeout=random.Random(number).uniform(0.2, 2))  # noqa: S311
-        except httpx.TimeoutException:
-            return True
-        return False
-    async with client.stream("POST", "/v1/chat/completions", json=body, timeout=120) as response:
+def endless(number: int, *, stream: bool) -> dict[str, Any]:
+    """A request whose answer ends only with the context."""
+    return {"model": MODEL, "messages": conversation(number), "stream": stream, "ignore_eos": True}
+
+
+async def leave_in_mid_stream(client: httpx.AsyncClient, number: int) -> bool:
+    """Read the first text of an endless answer, then hang up."""
+    async with client.stream("POST", "/v1/chat/completions", json=endless(number, stream=True)) as response:
         assert response.status_code == 200
         async for line in response.aiter_lines():
             if '"content":' in line:
@@ -99,13 +97,23 @@ async def hang_up(client: httpx.AsyncClient, number: int) -> bool:
     return False
 
 
-def test_clients_that_hang_up_leave_nothing_running(url: str) -> None:
+async def leave_while_waiting(client: httpx.AsyncClient, number: int) -> bool:
+    """Ask for an endless answer in one piece, then hang up."""
+    try:
+        await client.post("/v1/chat/completions", json=endless(number, stream=False), timeout=0.3 + number / HANG_UPS)
+    except httpx.TimeoutException:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("leave", [leave_in_mid_stream, leave_while_waiting])
+def test_clients_that_hang_up_leave_nothing_running(url: str, leave: Callable[[httpx.AsyncClient, int], Awaitable[bool]]) -> None:
     """200 clients leave endless answers; soon nothing runs or waits, and the server answers as before."""
 
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120) as client:
-            assert all(await asyncio.gather(*(hang_up(client, number) for number in range(HANG_UPS))))
+            assert all(await asyncio.gather(*(leave(client, number) for number in range(HANG_UPS))))
             async with asyncio.timeout(30):
                 while [await gauge(client, f"num_requests_{state}") for state in ("running", "waiting")] != [0, 0]:
                     await asyncio.sleep(0.1)

@@ -188,7 +188,7 @@ def test_other_sampling_parameters_take_effect(client: openai.OpenAI) -> None:
         sampled = ask(client, "Hi", max_tokens=12, temperature=1, extra_body={"return_token_ids": True} | extra)
         assert extras(sampled)["token_ids"] == extras(greedy)["token_ids"]
     pushed = {"logit_bias": {"32007": 100}, "max_tokens": 6}
-    assert ask(client, "Hi", **pushed, extra_body={"min_tokens": 4}).usage.completion_tokens == 5  # type: ignore[union-attr, arg-type]
+    assert ask(client, "Hi", **pushed, extra_body={"min_tokens": 4}).usage.completion_tokens == 5  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("penalty", [{"frequency_penalty": 2}, {"repetition_penalty": 50.0}])
@@ -200,6 +200,20 @@ def test_penalties_break_repetition(client: openai.OpenAI, penalty: dict[str, fl
     assert set(extras(plain)["token_ids"]) == {15043}
     assert extras(penalised)["token_ids"][0] == 15043
     assert len(set(extras(penalised)["token_ids"])) > 1
+
+
+def test_presence_penalty_changes_a_close_race(client: openai.OpenAI) -> None:
+    """Two tokens share all the probability; where their race is close, the one already said falls behind."""
+    changed = []
+    for first in range(15_000, 15_010):
+        race: dict[str, Any] = {"logit_bias": {str(first): 100, str(first + 100): 100}, "max_tokens": 8}
+        ids = [
+            extras(ask(client, "Hi", **race, presence_penalty=penalty, extra_body={"return_token_ids": True}))["token_ids"]
+            for penalty in (0, 2)
+        ]
+        assert ids[0][0] == ids[1][0]
+        changed.append(ids[0] != ids[1])
+    assert any(changed)
 
 
 def test_max_tokens_absent_means_the_rest_of_the_context(client: openai.OpenAI) -> None:

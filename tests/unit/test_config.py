@@ -1,8 +1,11 @@
 """Settings come from file, environment and flags, in that order, and mistakes are named."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from phiserve.config import Settings, load_settings, parse_value
 from phiserve.errors import StartupError
@@ -57,7 +60,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_frozen() -> None:
     """Settings do not change after start-up."""
     with pytest.raises(ValueError, match="frozen"):
-        Settings().port = 1
+        Settings().port = 1  # type: ignore[misc]
 
 
 def test_values() -> None:
@@ -67,10 +70,35 @@ def test_values() -> None:
         parse_value("[")
 
 
+def test_variables_of_kubernetes_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Kubernetes service called phiserve sets variables that look like ours."""
+    for name, value in {
+        "PHISERVE_PORT": "tcp://10.0.0.1:8000",
+        "PHISERVE_SERVICE_HOST": "10.0.0.1",
+        "PHISERVE_SERVICE_PORT": "8000",
+        "PHISERVE_PORT_8000_TCP_PROTO": "tcp",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == Settings()
+
+
+def test_names_may_look_like_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may be called 123."""
+    monkeypatch.setenv("PHISERVE_SERVED_MODEL_NAME", "123")
+    assert load_settings().served_model_name == "123"
+
+
 @pytest.mark.parametrize("name", ["embedded", "cpu", "l4", "a100", "h100"])
 def test_shipped_configs(name: str) -> None:
-    """Every file in configs/ is complete and valid."""
+    """Every file in configs/ is valid, names every setting, shows true defaults, and only vLLM's own engine arguments."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
     file = CONFIGS / f"{name}.yaml"
-    load_settings(file)
-    named = {line.split(":")[0].lstrip("# ") for line in file.read_text().splitlines() if ":" in line}
-    assert set(Settings.model_fields) <= named
+    settings = load_settings(file)
+    lines = [line for line in file.read_text().splitlines() if re.match(r"(# )?\w+:", line)]
+    shown = {line.removeprefix("# ").split(":")[0]: yaml.safe_load(line.removeprefix("# ")) for line in lines}
+    assert set(Settings.model_fields) <= set(shown)
+    for key in Settings.model_fields:
+        if f"# {key}: {shown[key][key]}" in lines:
+            assert shown[key][key] == getattr(Settings(), key)
+    assert set(settings.engine) <= {field.name for field in dataclasses.fields(AsyncEngineArgs)}

@@ -8,7 +8,7 @@ import pytest
 from scripted import ScriptedEngine, delta
 
 from phiserve.chat.special_tokens import Control
-from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest, Overloaded
+from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
 from phiserve.pipeline import ChatPipeline, PreparedChat
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision import pictures as pictures_module
@@ -86,12 +86,6 @@ def test_the_first_bad_picture_is_named(make_pipeline: MakePipeline) -> None:
     with pytest.raises(InvalidImage) as caught:
         prepare(make_pipeline(ScriptedEngine()), image_part(noise(8, 8)), image_part(b"bad"), image_part(b"worse"))
     assert caught.value.param == "messages[0].content[1].image_url"
-
-
-def test_refused_requests_read_no_pictures(make_pipeline: MakePipeline) -> None:
-    """Admission comes before any work on pictures."""
-    with pytest.raises(Overloaded):
-        prepare(make_pipeline(ScriptedEngine(refuse=Overloaded("full"))), image_part(b"not even a picture"))
 
 
 def test_same_picture_same_key(make_pipeline: MakePipeline) -> None:

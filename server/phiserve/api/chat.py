@@ -61,6 +61,7 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 
 
 async def _respond(services: Services, chat_request: ChatCompletionRequest) -> Response:
+    services.pipeline.admit(chat_request)
     chat = await services.pipeline.prepare(chat_request)
     answer = Answer(chat, services.vocabulary)
     if chat_request.stream:

@@ -19,6 +19,7 @@ class _Collected:
     finish_reason: str = "stop"
 
     def add(self, visible: VisibleDelta) -> None:
+        """Take in one delta."""
         self.text.append(visible.text)
         self.token_ids += visible.token_ids
         if visible.logprobs is not None:

@@ -29,7 +29,9 @@ class Services:
     def check_model(self, name: str) -> None:
         """Raises ModelNotFound unless `name` is the served model."""
         if name != self.card.id:
-            raise ModelNotFound(f"The model {name!r} is not served here; this server serves {self.card.id!r}", param="model")
+            raise ModelNotFound(
+                f"The model {name[:100]!r} is not served here; this server serves {self.card.id!r}", param="model"
+            )
 
 
 def services_of(request: Request) -> Services:

@@ -16,14 +16,12 @@ import torch
 from safetensors.torch import save_file
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
-from phiserve.checkpoint.opened import BLANK_MARK
+from phiserve.checkpoint.opened import BLANK_MARK, CLIP_LAYERS, CLIP_WIDTH, DEFAULT_BUDGET
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
+from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
-CLIP_WIDTH = 1024
 CLIP_FFN = 4096
-CLIP_DEPTH = 24
-"""CLIP ViT-L/14-336. Its size is fixed in vLLM; only the number of layers used can be smaller."""
 
 MAX_SHARD_BYTES = 2 * 2**30
 _IMAGE_DIM = 4 * CLIP_WIDTH
@@ -78,8 +76,8 @@ def _check(shape: BlankShape, folder: Path) -> None:
         raise StartupError(f"{folder} exists and is not an empty folder")
     if shape.hidden_size % shape.num_heads or shape.head_size % 2:
         raise StartupError(f"hidden size {shape.hidden_size} does not divide into {shape.num_heads} heads of even size")
-    if not 1 <= shape.clip_layers < CLIP_DEPTH:
-        raise StartupError(f"clip layers must be 1 to {CLIP_DEPTH - 1}, got {shape.clip_layers}")
+    if not 1 <= shape.clip_layers < CLIP_LAYERS:
+        raise StartupError(f"clip layers must be 1 to {CLIP_LAYERS - 1}, got {shape.clip_layers}")
 
 
 def _config(shape: BlankShape) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def _config(shape: BlankShape) -> dict[str, Any]:
         intermediate_size=shape.intermediate_size,
     )
     # Negative: the reference counts hidden states, vLLM layers, and only negative indices mean the same to both.
-    config["img_processor"]["layer_idx"] = shape.clip_layers - CLIP_DEPTH - 1
+    config["img_processor"]["layer_idx"] = shape.clip_layers - CLIP_LAYERS - 1
     for factors in ("short_factor", "long_factor"):
         known = config["rope_scaling"][factors]
         config["rope_scaling"][factors] = (known + [known[-1]] * shape.head_size)[: shape.head_size // 2]
@@ -101,11 +99,7 @@ def _config(shape: BlankShape) -> dict[str, Any]:
 
 
 def _preprocessor_config() -> dict[str, Any]:
-    return {
-        "num_crops": 16,
-        "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711],
-    }
+    return {"num_crops": DEFAULT_BUDGET, "image_mean": IMAGE_MEAN, "image_std": IMAGE_STD}
 
 
 def _write_weights(folder: Path, shape: BlankShape) -> None:
@@ -115,6 +109,7 @@ def _write_weights(folder: Path, shape: BlankShape) -> None:
     size = total = 0
 
     def flush() -> None:
+        """Write the shard and start another."""
         nonlocal shard, size
         name = f"model-{len(set(weight_map.values())) + 1:05d}.safetensors"
         save_file(shard, folder / name, metadata={"format": "pt"})

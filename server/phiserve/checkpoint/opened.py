@@ -19,7 +19,12 @@ BLANK_MARK = "phiserve_blank"
 DEFAULT_BUDGET = 16
 CLIP_WIDTH = 1024
 CLIP_LAYERS = 24
+"""CLIP ViT-L/14-336. Its size is fixed in vLLM; only the number of layers used can be smaller."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_NEEDED = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings"),
+    *("img_processor", "embd_layer"),
+)
 _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float": 4}
 
 
@@ -86,12 +91,11 @@ def open_checkpoint(model: str) -> Checkpoint:
     files = _Files(model)
     config = files.read_json("config.json")
     _check_config(config, model)
-    tokenizer_json = files.find("tokenizer.json")
-    _check_tokenizer(tokenizer_json, model)
+    _check_tokenizer(files.read_json("tokenizer.json"), model)
     preprocessor = files.read_json("preprocessor_config.json", optional=True)
     return Checkpoint(
         model=files.location,
-        tokenizer_json=tokenizer_json,
+        tokenizer_json=files.find("tokenizer.json"),
         config=config,
         budget=int(preprocessor.get("num_crops", DEFAULT_BUDGET)),
     )
@@ -145,14 +149,15 @@ def _check_config(config: dict[str, Any], model: str) -> None:
     if config.get("model_type") != "phi3_v" or "Phi3VForCausalLM" not in architectures:
         kind = config.get("model_type", "unknown")
         raise StartupError(f"{model} is not a Phi-3-vision checkpoint: its config.json says model type {kind!r}")
+    if missing := [key for key in _NEEDED if key not in config]:
+        raise StartupError(f"config.json of {model} lacks {', '.join(missing)}")
     if config.get("vocab_size") != VOCAB_SIZE:
         raise StartupError(f"{model} has a vocabulary of {config.get('vocab_size')}, not Phi-3-vision's {VOCAB_SIZE}")
 
 
-def _check_tokenizer(path: Path, model: str) -> None:
+def _check_tokenizer(spec: dict[str, Any], model: str) -> None:
     """The control tokens must be where prompts are built to have them, with the stripping that decides neighbours' ids."""
-    spec = json.loads(path.read_text(encoding="utf-8"))
-    added = {token["id"]: token for token in spec.get("added_tokens", ())}
+    added = {token["id"]: token for token in spec.get("added_tokens") or ()}
     for control in Control:
         token = added.get(control.value, {})
         expected = (ADDED_TOKENS[control], control.value in STRIPS_RIGHT)

@@ -13,14 +13,11 @@ from vllm.model_executor.models import phi3v
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
 from phiserve.engine.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
+from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import CROP_SIDE
 
 CLIP_MICRO_BATCH = 32
 """Most crops in one pass through CLIP: bounds its memory however many pictures a step holds."""
-
-# preprocessor_config.json of microsoft/Phi-3-vision-128k-instruct
-IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,12 @@ RUNTIME_BYTES = int(1.5 * GIB)
 
 _OWNED = {
     "model": "use --model",
+    "tokenizer": "it is the checkpoint's own, verified at start-up",
+    "skip_tokenizer_init": "answers are text",
+    "hf_config_path": "the checkpoint's own config.json is what was verified",
+    "hf_overrides": "the checkpoint's own config.json is what was verified",
+    "revision": "the files verified at start-up are the default revision's",
+    "tokenizer_revision": "the files verified at start-up are the default revision's",
     "trust_remote_code": "phiserve never runs a checkpoint's code",
     "tokenizer_mode": "phiserve brings the exact tokenizer",
     "served_model_name": "use --served-model-name",
@@ -43,11 +49,14 @@ _COUNTS = {"max_model_len", "max_num_seqs", "max_num_batched_tokens"}
 
 @dataclass(frozen=True)
 class Host:
-    """What the engine runs on. `memory_bytes` is what is free for it now, `kv_limit_bytes` what vLLM would grant a KV cache."""
+    """What the engine runs on.
+
+    `ram_bytes` is the host memory free now; `device_bytes` all of a GPU's memory, on CPU what vLLM would grant a KV cache.
+    """
 
     device: str
-    memory_bytes: int
-    kv_limit_bytes: int
+    ram_bytes: int
+    device_bytes: int
     cores: int
 
 
@@ -63,11 +72,10 @@ class EnginePlan:
 def detect_host() -> Host:
     """Look at the device vLLM would use and at its free memory."""
     cores = len(os.sched_getaffinity(0))
+    ram = min(psutil.virtual_memory().available, _cgroup_free())
     if current_platform.is_cpu():
-        free = min(psutil.virtual_memory().available, _cgroup_free())
-        return Host("cpu", free, get_memory_node_info(0).available_memory, cores)
-    total = current_platform.get_device_total_memory()
-    return Host(current_platform.device_name, total, total, cores)
+        return Host("cpu", ram, get_memory_node_info(0).available_memory, cores)
+    return Host(current_platform.device_name, ram, current_platform.get_device_total_memory(), cores)
 
 
 def plan_engine(
@@ -95,14 +103,16 @@ def plan_engine(
         "use_tqdm_on_load": False,
         # A terminal's Ctrl-C reaches the engine's process too: without this it would drop what is running.
         "shutdown_timeout": shutdown_grace_s,
-        "mm_processor_cache_gb": round(min(4.0, max(0.25, host.memory_bytes * 0.05 / GIB)), 2),
+        "mm_processor_cache_gb": round(min(4.0, max(0.25, host.ram_bytes * 0.05 / GIB)), 2),
         **(_cpu_defaults() if host.device == "cpu" else _gpu_defaults(host)),
         **overrides,
     }
     args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
     if args["max_model_len"] > checkpoint.longest_context:
         raise StartupError(f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens")
-    if host.device == "cpu" and "kv_cache_memory_bytes" not in args:
+    if host.device != "cpu":
+        _check_gpu_memory(checkpoint, host, args)
+    elif "kv_cache_memory_bytes" not in args:
         args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
     pictures = 8 if host.device == "cpu" else 16
     return EnginePlan(args, max(args["max_num_batched_tokens"], pictures * most_image_tokens(crop_budget)), crop_budget)
@@ -135,7 +145,7 @@ def _cpu_defaults() -> dict[str, Any]:
 
 
 def _gpu_defaults(host: Host) -> dict[str, Any]:
-    large = host.memory_bytes >= 60 * GIB
+    large = host.device_bytes >= 60 * GIB
     return {
         "gpu_memory_utilization": 0.9,
         "max_num_seqs": 256 if large else 64,
@@ -150,14 +160,27 @@ def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> in
     context = -(-args["max_model_len"] // BLOCK_TOKENS) * BLOCK_TOKENS
     least, wanted = per_token * context, per_token * context * args["max_num_seqs"]
     taken = checkpoint.weight_bytes(dtype) + RUNTIME_BYTES
-    half = min((host.memory_bytes - taken) // 2, host.kv_limit_bytes // 2)
+    half = min((host.ram_bytes - taken) // 2, host.device_bytes // 2)
     if half < least:
         raise StartupError(
             f"Too little memory: weights, runtime and a context of {args['max_model_len']} tokens need "
-            f"{(taken + 2 * least) / GIB:.1f} GiB, and {host.memory_bytes / GIB:.1f} GiB are free; "
+            f"{(taken + 2 * least) / GIB:.1f} GiB, and {host.ram_bytes / GIB:.1f} GiB are free; "
             f"a smaller engine.max_model_len needs less"
         )
     return min(wanted, half)
+
+
+def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> None:
+    """VLLM sizes the KV cache of a GPU itself; what cannot hold one context is refused before the weights are loaded."""
+    dtype = str(args.get("dtype", "auto"))
+    ranks = int(args.get("tensor_parallel_size", 1))
+    need = checkpoint.weight_bytes(dtype) + checkpoint.kv_bytes_per_token(dtype) * args["max_model_len"]
+    have = host.device_bytes * ranks * float(args["gpu_memory_utilization"])
+    if need > have:
+        raise StartupError(
+            f"Too little memory: weights and a context of {args['max_model_len']} tokens need {need / GIB:.1f} GiB, and "
+            f"{have / GIB:.1f} GiB of {host.device} may be used; a smaller engine.max_model_len needs less"
+        )
 
 
 def _cgroup_free() -> int:

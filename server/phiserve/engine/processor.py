@@ -17,10 +17,10 @@ from vllm.multimodal.inputs import (
 )
 from vllm.multimodal.processing import BaseDummyInputsBuilder, BaseMultiModalProcessor, BaseProcessingInfo
 
+from phiserve.chat.special_tokens import Control
+from phiserve.checkpoint.opened import DEFAULT_BUDGET
 from phiserve.vision.sizes import CROP_SIDE, most_image_tokens
 
-IMAGE_TOKEN_ID = 32044
-DEFAULT_BUDGET = 16
 BUDGET_KEY = "num_crops"
 """Key of the crop budget in vLLM's `mm_processor_kwargs`: engine processes are spawned and know nothing else of us."""
 
@@ -83,7 +83,7 @@ class Phi3VProcessor(BaseMultiModalProcessor[Phi3VProcessingInfo]):
         length = most_image_tokens(budget)
         item = image_item(torch.zeros(budget, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8), (CROP_SIDE, budget * CROP_SIDE))
         return mm_input(
-            prompt_token_ids=[IMAGE_TOKEN_ID] * length,
+            prompt_token_ids=[Control.IMAGE.value] * length,
             mm_kwargs=MultiModalKwargsItems({"image": [item]}),
             mm_hashes={"image": ["phiserve-profile"]},
             mm_placeholders={"image": [PlaceholderRange(offset=0, length=length)]},

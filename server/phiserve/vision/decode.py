@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from phiserve.errors import InvalidImage
 
@@ -112,4 +112,4 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     grey = ((np.minimum(levels, 65535) * 255 + 32767) // 65535).astype(np.uint8)
     if isinstance(transparent, int):
         grey[levels == transparent] = 255
-    return ImageOps.grayscale(Image.fromarray(grey)).convert("RGB")
+    return Image.fromarray(grey).convert("RGB")

@@ -1,38 +1,15 @@
-"""The chat route around a scripted engine: wire forms, failures at every moment, clients that hang up."""
+"""The chat route around a scripted engine: wire forms, and failures at every moment."""
 
-import asyncio
-import json
 from collections.abc import Callable
-from typing import Any
 
-import httpx
 import pytest
 from scripted import ScriptedEngine, delta
+from wire import ANSWER, events, post
 
-from phiserve.api.app import create_app
 from phiserve.api.services import Services
 from phiserve.errors import EngineFailure, Overloaded
 
-BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-ANSWER = [delta(" Hel", ids=[5]), delta("", ids=[6]), delta("lo", ids=[7], finish="stop")]
 MakeServices = Callable[..., Services]
-
-
-def post(services: Services, body: Any = None, path: str = "/v1/chat/completions", **fields: Any) -> httpx.Response:
-    """One request through the whole application."""
-
-    async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            content = body if isinstance(body, bytes) else json.dumps((body or BODY) | fields).encode()
-            return await client.post(path, content=content)
-
-    return asyncio.run(run())
-
-
-def events(response: httpx.Response) -> list[Any]:
-    frames = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line.startswith("data: ")]
-    return [frame if frame == "[DONE]" else json.loads(frame) for frame in frames]
 
 
 def test_completion(make_services: MakeServices) -> None:
@@ -114,88 +91,12 @@ def test_unexpected_failure_is_a_500_in_the_envelope(make_services: MakeServices
     assert "secret" not in response.text
 
 
-def test_body_limit(make_services: MakeServices) -> None:
-    """A body over the limit is refused by its announced length, and while reading when none is announced."""
-    services = make_services(ScriptedEngine(ANSWER), max_body_bytes=2000)
-    assert post(services, b"x" * 3000).status_code == 413
-
-    async def chunked() -> tuple[int, int]:
-        sent = 0
-
-        async def body() -> Any:
-            nonlocal sent
-            for _ in range(100):
-                sent += 1
-                yield b"x" * 1000
-
-        transport = httpx.ASGITransport(create_app(services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return (await client.post("/v1/chat/completions", content=body())).status_code, sent
-
-    status, sent = asyncio.run(chunked())
-    assert (status, sent < 10) == (413, True)
-
-
 def test_wrong_model(make_services: MakeServices) -> None:
     """404 that names the model served."""
     response = post(make_services(ScriptedEngine(ANSWER)), model="gpt-5")
     assert response.status_code == 404
     assert response.json()["error"]["param"] == "model"
     assert "'m'" in response.json()["error"]["message"]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("begun", [False, True])
-def test_hanging_up_closes_the_engine_request(make_services: MakeServices, stream: bool, begun: bool) -> None:
-    """A client that goes away, before or after the first token, closes the engine's generator at once."""
-
-    async def run() -> ScriptedEngine:
-        engine = ScriptedEngine([delta("a")] if begun else [])
-        reached = asyncio.Event()
-
-        async def forever() -> None:
-            reached.set()
-            await asyncio.Event().wait()
-
-        engine.steps = [*engine.steps, forever]  # type: ignore[list-item]
-        gone = asyncio.Event()
-        body = iter([{"type": "http.request", "body": json.dumps(BODY | {"stream": stream}).encode()}])
-
-        async def receive() -> Any:
-            if (message := next(body, None)) is not None:
-                return message
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            pass
-
-        headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
-        scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "server": ("t", 80), "client": ("c", 1)}
-        answering = asyncio.create_task(create_app(make_services(engine))(scope, receive, send))
-        await reached.wait()
-        gone.set()
-        await asyncio.wait_for(engine.closed.wait(), 2)
-        await asyncio.wait_for(answering, 2)
-        return engine
-
-    assert len(asyncio.run(run()).generations) == 1
-
-
-def test_keepalive_comments(make_services: MakeServices) -> None:
-    """While the engine is silent, comments keep the connection alive; without the setting there are none."""
-
-    async def silence() -> None:
-        await asyncio.sleep(0.2)
-
-    steps = [silence, *ANSWER]
-    with_comments = post(make_services(ScriptedEngine(steps), sse_keepalive_s=0.02), stream=True)  # type: ignore[arg-type]
-    without = post(make_services(ScriptedEngine(steps)), stream=True)  # type: ignore[arg-type]
-    assert with_comments.text.startswith(": keep-alive\n\n")
-    assert ": keep-alive" not in without.text
-    assert events(with_comments)[1:4] != []
-    assert events(with_comments)[-1] == "[DONE]"
 
 
 def test_tokenize(make_services: MakeServices) -> None:

@@ -1,25 +1,13 @@
-"""Models, health, readiness, and the envelope around everything the framework refuses."""
+"""Models, health, readiness, metrics, versions."""
 
-import asyncio
 from collections.abc import Callable
 
-import httpx
-import pytest
 from scripted import ScriptedEngine
+from wire import call
 
-from phiserve.api.app import create_app
 from phiserve.api.services import Services
 
 MakeServices = Callable[..., Services]
-
-
-def call(services: Services, method: str, path: str, **options: object) -> httpx.Response:
-    async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, **options)  # type: ignore[arg-type]
-
-    return asyncio.run(run())
 
 
 def test_models(make_services: MakeServices) -> None:
@@ -45,34 +33,3 @@ def test_metrics_and_version(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine())
     assert call(services, "GET", "/metrics").text == "x 1\n"
     assert call(services, "GET", "/version").json() == {"phiserve": "0"}
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405), ("POST", "/v1/models", 405), ("GET", "/v1", 404)],
-)
-def test_framework_errors_have_the_envelope(make_services: MakeServices, method: str, path: str, status: int) -> None:
-    """404 and 405 are OpenAI's error object too."""
-    response = call(make_services(ScriptedEngine()), method, path)
-    assert response.status_code == status
-    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
-
-
-@pytest.mark.parametrize(
-    ("sent", "kept"), [("abc-1", True), ("", False), ("a b", False), ("x" * 200, False), ("é".encode(), False)]
-)
-def test_request_id(make_services: MakeServices, sent: str | bytes, kept: bool) -> None:
-    """A sane id is echoed, anything else replaced; there always is one."""
-    response = call(make_services(ScriptedEngine()), "GET", "/health", headers={"x-request-id": sent})
-    returned = response.headers["x-request-id"]
-    assert (returned == sent) is kept
-    assert returned
-
-
-def test_openapi_document(make_services: MakeServices) -> None:
-    """The document describes the request that the route validates itself."""
-    document = call(make_services(ScriptedEngine()), "GET", "/openapi.json").json()
-    schema = document["components"]["schemas"]["ChatCompletionRequest"]
-    assert {"messages", "model", "stream"} <= set(schema["properties"])
-    body = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert body == {"$ref": "#/components/schemas/ChatCompletionRequest"}

@@ -1,9 +1,10 @@
 """Prompts are encoded exactly as the reference does, and nothing typed becomes a control token."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -64,45 +65,86 @@ def test_typed_control_tokens_stay_text(encoder: PromptEncoder, typed: str) -> N
     assert Tokenizer.decode(encoder._plain, ids, skip_special_tokens=False) == f"a{typed}b"
 
 
-# U+2581 is the tokenizer's own spelling of a space, for the reference too.
-anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"))
+@pytest.fixture(scope="module", params=["assembled", "reference"])
+def any_encoder(request: pytest.FixtureRequest) -> PromptEncoder:
+    """The assembled tokenizer and, where it is at hand, the model's own."""
+    if request.param == "assembled":
+        assembled: PromptEncoder = request.getfixturevalue("encoder")
+        return assembled
+    return PromptEncoder.load(request.getfixturevalue("reference") / "tokenizer.json")
+
+
+anything = st.text(st.characters(exclude_categories=["Cs"]))
 mischief = st.lists(st.one_of(anything, st.sampled_from([*ADDED_TOKENS.values(), "<|image_1|>", "\n", " "]))).map("".join)
 
 
+def plain(text: str) -> str:
+    """Text as the tokenizer sees it: U+2581 is its own spelling of a space, for the reference too."""
+    return text.replace("\u2581", " ")
+
+
 @given(mischief)
-def test_text_round_trips_without_control_ids(encoder: PromptEncoder, text: str) -> None:
+def test_text_round_trips_without_control_ids(any_encoder: PromptEncoder, text: str) -> None:
     """Any text encodes to pieces only, and decodes to itself."""
-    ids = encoder.encode_text(text)
+    ids = any_encoder.encode_text(text)
     assert all(2 < token < PIECES for token in ids)
-    assert encoder._plain.decode(ids, skip_special_tokens=False) == text
+    assert any_encoder._plain.decode(ids, skip_special_tokens=False) == plain(text)
 
 
-@given(system=mischief, first=mischief, answer=mischief, refusal=mischief, call=mischief, result=mischief, last=mischief)
-def test_no_field_can_smuggle_control_ids(
-    encoder: PromptEncoder, system: str, first: str, answer: str, refusal: str, call: str, result: str, last: str
-) -> None:
-    """Whatever stands in any field that carries text, the prompt's control ids are exactly those of its structure."""
-    request = ChatCompletionRequest.model_validate(
-        {
-            "model": call,
-            "messages": [
-                {"role": "system", "content": system},
-                {"role": "user", "content": [{"type": "text", "text": first}, {"type": "text", "text": last}]},
-                {
-                    "role": "assistant",
-                    "content": answer,
-                    "refusal": refusal,
-                    "tool_calls": [{"id": call, "type": "function", "function": {"name": call, "arguments": call}}],
-                },
-                {"role": "tool", "tool_call_id": call, "content": result},
-                {"role": "developer", "content": [{"type": "text", "text": system}]},
-            ],
-        }
-    )
-    ids = encoder.encode(build_conversation(request.messages)).ids([])
-    roles = [Control.SYSTEM, Control.USER, Control.ASSISTANT, Control.USER, Control.SYSTEM]
-    structure = [Control.BOS, *(token for role in roles for token in (role, Control.END)), Control.ASSISTANT]
-    assert [token for token in ids if token >= PIECES or token <= 2] == structure
+def texts(draw: st.DrawFn, kind: str) -> list[dict[str, str]]:
+    """A list of parts of one kind that carries text."""
+    return [{"type": kind, kind: text} for text in draw(st.lists(mischief, min_size=1, max_size=3))]
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A message of every role, with mischief in every field that carries text and a picture among the user's parts."""
+    picture = {"type": "image_url", "image_url": {"url": draw(mischief)}}
+    call = {"id": draw(mischief), "type": "function", "function": {"name": draw(mischief), "arguments": draw(mischief)}}
+    return [
+        {"role": "system", "content": draw(mischief)},
+        {"role": "user", "content": [*texts(draw, "text"), picture, *texts(draw, "text")]},
+        {"role": "assistant", "content": draw(mischief), "refusal": draw(mischief), "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": draw(mischief), "content": texts(draw, "text")},
+        {"role": "assistant", "content": [*texts(draw, "text"), *texts(draw, "refusal")]},
+        {"role": "developer", "content": texts(draw, "text")},
+        {"role": "user", "content": draw(mischief)},
+    ]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(messages())
+def test_no_field_can_smuggle_control_ids(any_encoder: PromptEncoder, messages: list[dict[str, Any]]) -> None:
+    """Whatever stands in any field that carries text, control ids are exactly the structure's, and decoding gives the text."""
+    request = ChatCompletionRequest.model_validate({"model": "m", "messages": messages})
+    conversation = build_conversation(request.messages)
+    prompt = any_encoder.encode(conversation)
+    ids = prompt.ids([1])
+    roles = [Control.SYSTEM, Control.USER, Control.ASSISTANT, Control.USER, Control.ASSISTANT, Control.SYSTEM, Control.USER]
+    structure = [Control.BOS]
+    for number, role in enumerate(roles):
+        structure += [role, *([Control.IMAGE, Control.BOS] if number == 1 else []), Control.END]
+    assert [token for token in ids if token >= PIECES or token <= 2] == [*structure, Control.ASSISTANT]
+    assert [decoded(any_encoder, ids)] == [plain("".join(shown(turn) for turn in conversation.turns))]
+
+
+def shown(turn: Turn) -> str:
+    """A turn's text with its newlines; what follows `<|assistant|>` loses its leading white space, as in the reference."""
+    text = "\n" + "".join(piece for piece in turn.pieces if isinstance(piece, str))
+    return (text.lstrip(RUST_WHITESPACE) if turn.role == "assistant" else text) + "\n"
+
+
+def decoded(encoder: PromptEncoder, ids: list[int]) -> str:
+    """The text between control ids, put together again."""
+    text = ""
+    run: list[int] = []
+    for token in ids:
+        if token >= PIECES or token <= 2:
+            text += encoder._plain.decode(run, skip_special_tokens=False)
+            run = []
+        else:
+            run.append(token)
+    return text
 
 
 def test_whitespace_after_assistant_is_what_the_tokenizers_library_strips(tokenizer_json: Path) -> None:

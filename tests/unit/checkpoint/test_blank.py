@@ -1,14 +1,15 @@
 """Blank checkpoints are whole, repeatable and honest about themselves."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 
 from phiserve.checkpoint import blank as module
 from phiserve.checkpoint.blank import FULL, BlankShape, write_blank
-from phiserve.checkpoint.embedded import embedded_checkpoint
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.errors import StartupError
 
@@ -20,7 +21,7 @@ def weights(folder: Path) -> dict[str, bytes]:
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             names = tensors.keys()
-            found.update({name: tensors.get_tensor(name).view(module.torch.uint8).numpy().tobytes() for name in names})
+            found.update({name: tensors.get_tensor(name).view(torch.uint8).numpy().tobytes() for name in names})
     return found
 
 
@@ -58,7 +59,7 @@ def test_shards_cover_every_weight_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_full_is_the_real_size() -> None:
     """8.3 GB of bfloat16 (4.15 billion parameters), counted, not written."""
-    total = sum(module.np.prod(shape) for _, shape, _, _ in module._specs(FULL))
+    total = sum(math.prod(shape) for _, shape, _, _ in module._specs(FULL))
     assert 4.1e9 < total < 4.2e9
 
 
@@ -82,15 +83,3 @@ def test_nothing_is_overwritten_and_nothing_half_done(tmp_path: Path, monkeypatc
     with pytest.raises(OSError, match="disk full"):
         write_blank(tmp_path / "x", TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_embedded_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first call writes it into the cache, the second finds it."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    said: list[str] = []
-    assert embedded_checkpoint(said.append) == embedded_checkpoint(said.append)
-    assert len(said) == 1
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(StartupError, match="cannot be written"):
-        embedded_checkpoint(said.append)

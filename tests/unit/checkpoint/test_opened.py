@@ -63,7 +63,7 @@ def test_hub_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phiserve.checkpoint.opened.hf_hub_download", download)
     checkpoint = open_checkpoint("owner/name")
     assert checkpoint.model == "owner/name"
-    assert sorted(fetched) == ["config.json", "preprocessor_config.json", "tokenizer.json"]
+    assert sorted(set(fetched)) == ["config.json", "preprocessor_config.json", "tokenizer.json"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
@@ -82,6 +82,9 @@ def test_other_models(folder: Path) -> None:
     edit(folder / "config.json", lambda config: config.update(model_type="llama"))
     with pytest.raises(StartupError, match="'llama'"):
         open_checkpoint(str(folder))
+    edit(folder / "config.json", lambda config: config.update(model_type="phi3_v", vocab_size=32064) or config.pop("hidden_size"))
+    with pytest.raises(StartupError, match="lacks hidden_size"):
+        open_checkpoint(str(folder))
     (folder / "config.json").write_text("{")
     with pytest.raises(StartupError, match="not valid JSON"):
         open_checkpoint(str(folder))
@@ -99,6 +102,14 @@ def test_other_tokenizers(folder: Path, change: Callable[[Any], None]) -> None:
     """A control token under another name, at another id, or with another stripping."""
     edit(folder / "tokenizer.json", lambda spec: change(next(t for t in spec["added_tokens"] if t["id"] == 32007)))
     with pytest.raises(StartupError, match="32007"):
+        open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"added_tokens": null}', "\xff"])
+def test_broken_tokenizers(folder: Path, content: str) -> None:
+    """Not JSON, not an object, empty where it must not be, not UTF-8."""
+    (folder / "tokenizer.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(StartupError):
         open_checkpoint(str(folder))
 
 

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
-from phiserve.chat.special_tokens import ADDED_TOKENS, STRIPS_RIGHT
-
 MODEL = SentencePieceProcessor(str(Path(mistral_common.__path__[0]) / "data" / "tokenizer.model.v1"))
 pieces = st.integers(300, 31_999).map(MODEL.id_to_piece).map(lambda piece: piece.replace("\u2581", " "))
 
@@ -26,5 +24,3 @@ def test_added_tokens(tokenizer_json: Path, reference: Path) -> None:
     ours = Tokenizer.from_file(str(tokenizer_json)).get_added_tokens_decoder()
     theirs = Tokenizer.from_file(str(reference / "tokenizer.json")).get_added_tokens_decoder()
     assert {k: repr(v) for k, v in ours.items()} == {k: repr(v) for k, v in theirs.items()}
-    assert {token_id: token.content for token_id, token in theirs.items()} == ADDED_TOKENS
-    assert {token_id for token_id, token in theirs.items() if token.rstrip} == STRIPS_RIGHT

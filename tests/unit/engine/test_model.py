@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from phiserve.engine.model import IMAGE_MEAN, IMAGE_STD, tower_input
+from phiserve.engine.model import tower_input
 from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.pixels import cut_crops
 from phiserve.vision.sizes import plan_crops
 from pictures import noise

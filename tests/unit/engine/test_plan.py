@@ -61,6 +61,12 @@ def test_what_vllm_would_refuse_is_not_asked_for() -> None:
     assert plan(REAL, host).args["kv_cache_memory_bytes"] == 3 * GIB
 
 
+def test_real_model_on_a_small_gpu_is_refused() -> None:
+    """Before gigabytes of weights are read."""
+    with pytest.raises(StartupError, match=r"Too little memory.*9\.2 GiB.*7\.2 GiB of GPU"):
+        plan(REAL, Host("GPU", 64 * GIB, 8 * GIB, 8))
+
+
 def test_gpu_sizes_the_kv_cache_itself() -> None:
     """On a GPU an explicit size would override the utilisation."""
     args = plan(REAL, L4).args
@@ -105,7 +111,7 @@ def test_this_host() -> None:
     """The machine the tests run on has a device and memory."""
     host = detect_host()
     assert host.cores >= 1
-    assert host.memory_bytes > GIB
+    assert host.ram_bytes > GIB
 
 
 def test_reference_checkpoint_plans(reference: Path) -> None:

@@ -97,20 +97,3 @@ def test_deep_nesting_is_refused() -> None:
     """A body that would overflow a recursive parser is an error like any other."""
     with pytest.raises(InvalidRequest):
         parse_chat_request(b'{"model":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-
-
-def test_openai_defaults() -> None:
-    """Silence and null mean OpenAI's defaults."""
-    silent = parse()
-    nulls = parse(temperature=None, top_p=None, n=None, stop=None, stream=None, max_tokens=None, logprobs=None)
-    assert (silent.temperature, silent.top_p, silent.num_choices, silent.stop, silent.output_limit) == (
-        1,
-        1,
-        1,
-        (),
-        None,
-    )
-    assert (nulls.num_choices, nulls.stop, nulls.output_limit, nulls.stream) == (1, (), None, None)
-    assert parse(stop="x").stop == ("x",)
-    assert parse(max_completion_tokens=3).output_limit == 3
-    assert parse(temperature=1).temperature == 1.0

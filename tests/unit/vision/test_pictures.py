@@ -8,6 +8,7 @@ import pytest
 
 from phiserve.errors import InvalidImage
 from phiserve.vision import pictures as module
+from phiserve.vision.decode import Header, read_header
 from phiserve.vision.pictures import PictureLimits, PictureService, picture_key
 from phiserve.vision.sizes import plan_crops
 from pictures import data_url, encode, noise
@@ -49,9 +50,9 @@ def test_limits_hold_before_decoding(
 def test_work_is_done_on_the_pool(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither reading nor cutting runs on the event loop's thread."""
     threads: list[str] = []
-    original = module.read_header
+    original = read_header
 
-    def recording(content: bytes, param: str) -> module.Header:
+    def recording(content: bytes, param: str) -> Header:
         threads.append(threading.current_thread().name)
         return original(content, param)
 

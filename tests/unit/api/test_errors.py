@@ -1,0 +1,22 @@
+"""The envelope is around everything the framework refuses."""
+
+from collections.abc import Callable
+
+import pytest
+from scripted import ScriptedEngine
+from wire import call
+
+from phiserve.api.services import Services
+
+MakeServices = Callable[..., Services]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405), ("POST", "/v1/models", 405), ("GET", "/v1", 404)],
+)
+def test_framework_errors_have_the_envelope(make_services: MakeServices, method: str, path: str, status: int) -> None:
+    """404 and 405 are OpenAI's error object too."""
+    response = call(make_services(ScriptedEngine()), method, path)
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}

@@ -1,0 +1,99 @@
+"""Streams end when their clients do, and comments keep silent ones open."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from phiserve.api.app import create_app
+from phiserve.api.services import Services
+from phiserve.api.streaming import ClientGone, unless_hung_up
+from scripted import ScriptedEngine, delta
+from wire import ANSWER, BODY, events, post
+
+MakeServices = Callable[..., Services]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_hanging_up_closes_the_engine_request(make_services: MakeServices, stream: bool, begun: bool) -> None:
+    """A client that goes away, before or after the first token, closes the engine's generator at once."""
+
+    async def run() -> ScriptedEngine:
+        engine = ScriptedEngine([delta("a")] if begun else [])
+        reached = asyncio.Event()
+
+        async def forever() -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        engine.steps = [*engine.steps, forever]  # type: ignore[list-item]
+        gone = asyncio.Event()
+        body = iter([{"type": "http.request", "body": json.dumps(BODY | {"stream": stream}).encode()}])
+
+        async def receive() -> Any:
+            if (message := next(body, None)) is not None:
+                return message
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            pass
+
+        headers = [(b"content-type", b"application/json")]
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+        scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "server": ("t", 80), "client": ("c", 1)}
+        answering = asyncio.create_task(create_app(make_services(engine))(scope, receive, send))
+        await reached.wait()
+        gone.set()
+        await asyncio.wait_for(engine.closed.wait(), 2)
+        await asyncio.wait_for(answering, 2)
+        return engine
+
+    assert len(asyncio.run(run()).generations) == 1
+
+
+def test_keepalive_comments(make_services: MakeServices) -> None:
+    """While the engine is silent, comments keep the connection alive; without the setting there are none."""
+
+    async def silence() -> None:
+        await asyncio.sleep(0.2)
+
+    steps = [silence, *ANSWER]
+    with_comments = post(make_services(ScriptedEngine(steps), sse_keepalive_s=0.02), stream=True)  # type: ignore[arg-type]
+    without = post(make_services(ScriptedEngine(steps)), stream=True)  # type: ignore[arg-type]
+    assert with_comments.text.startswith(": keep-alive\n\n")
+    assert ": keep-alive" not in without.text
+    assert events(with_comments)[1:4] != []
+    assert events(with_comments)[-1] == "[DONE]"
+
+
+async def hang_up_now() -> dict[str, str]:
+    """A client that has gone."""
+    return {"type": "http.disconnect"}
+
+
+def test_work_is_cancelled_when_the_client_goes() -> None:
+    """The work is cancelled and has cleaned up before the error is raised."""
+    cleaned: list[bool] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
+
+    with pytest.raises(ClientGone):
+        asyncio.run(unless_hung_up(hang_up_now, work()))
+    assert cleaned == [True]
+
+
+def test_finished_work_wins() -> None:
+    """A result that is there is returned even if the client goes in the same moment."""
+
+    async def work() -> int:
+        return 7
+
+    assert asyncio.run(unless_hung_up(hang_up_now, work())) == 7

@@ -1,0 +1,198 @@
+"""The adapter around a scripted AsyncLLM: vLLM's failures become ours, and nothing is left behind."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from vllm.exceptions import QueueOverflowError, VLLMValidationError
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+from phiserve.engine.adapter import Engine
+from phiserve.engine.interface import Delta, Generation, PromptImage
+from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, RequestError
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.pixels import Crops
+from phiserve.vision.sizes import plan_crops
+
+Script = Callable[[int], AsyncGenerator[Any, None]]
+
+
+def output(text: str = "", *, finish: str | None = None, ids: tuple[int, ...] = ()) -> Any:
+    """One of vLLM's outputs."""
+    completion = SimpleNamespace(index=0, text=text, token_ids=list(ids), logprobs=None, finish_reason=finish)
+    return SimpleNamespace(outputs=[completion], num_cached_tokens=0)
+
+
+class ScriptedLLM:
+    """Plays `script(attempt)` for every call of `generate`."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.started: list[str] = []
+        self.aborted: list[str] = []
+        self.errored = False
+        self.ping_seconds = 0.0
+        mm_config = SimpleNamespace(mm_processor_cache_gb=0)
+        model_config = SimpleNamespace(max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False)
+        self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
+        self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
+        self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4)
+        self.full = False
+
+    def check_admission(self, n: int = 1) -> None:
+        if self.full:
+            raise QueueOverflowError
+
+    async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:
+        self.started.append(request_id)
+        async for item in self._script(len(self.started)):
+            yield item
+
+    async def abort(self, request_id: str) -> None:
+        self.aborted.append(request_id)
+
+    async def is_sleeping(self) -> bool:
+        await asyncio.sleep(self.ping_seconds)
+        return False
+
+
+def request(**fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+
+
+def run(llm: ScriptedLLM, images: tuple[PromptImage, ...] = (), **fields: Any) -> list[Delta]:
+    """All deltas of one request."""
+
+    async def collect() -> list[Delta]:
+        generation = Generation("r", [1, 2, 3], images, request(**fields), 5)
+        async with aclosing(Engine(llm).generate(generation)) as deltas:
+            return [delta async for delta in deltas]
+
+    return asyncio.run(collect())
+
+
+def failing(error: Exception) -> Script:
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        raise error
+        yield
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (VLLMValidationError("bad", parameter="stop"), InvalidRequest),
+        (QueueOverflowError(), Overloaded),
+        (EngineDeadError(), EngineUnavailable),
+        (EngineGenerateError(), EngineFailure),
+    ],
+)
+def test_failures_are_ours_and_leave_nothing(error: Exception, expected: type[RequestError]) -> None:
+    """Each of vLLM's exceptions has a class of ours; a request that failed before any output is aborted, lest it be counted."""
+    llm = ScriptedLLM(failing(error))
+    with pytest.raises(expected) as caught:
+        run(llm)
+    assert llm.aborted == llm.started == ["r-first"]
+    if isinstance(error, VLLMValidationError):
+        assert (caught.value.message, caught.value.param) == ("bad", "stop")
+
+
+def test_greedy_choices_are_copied() -> None:
+    """One sequence runs, and every choice gets its deltas."""
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output("a", ids=(7,))
+        yield output("b", finish="stop")
+
+    deltas = run(ScriptedLLM(script), n=3, temperature=0)
+    assert [(delta.index, delta.text) for delta in deltas] == [(0, "a"), (1, "a"), (2, "a"), (0, "b"), (1, "b"), (2, "b")]
+
+
+@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_text_requests_are_not_retried(reason: str) -> None:
+    """Only a picture can be missing; anything else that ends with "error" or "abort" is a failure."""
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish=reason)
+
+    llm = ScriptedLLM(script)
+    with pytest.raises(EngineFailure):
+        run(llm)
+    assert len(llm.started) == 1
+
+
+def picture(loads: list[str]) -> PromptImage:
+    """A picture that records when its pixels are loaded."""
+
+    async def load() -> Crops:
+        loads.append("x")
+        return np.zeros((1, 336, 336, 3), np.uint8)
+
+    return PromptImage("key", plan_crops(9, 9, 1), 1, load)
+
+
+def test_missing_pictures_are_sent_again_once() -> None:
+    """The first answer says that the engine lacks the picture; the second attempt carries the pixels."""
+    loads: list[str] = []
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish="error") if attempt == 1 else output("ok", finish="stop")
+
+    llm = ScriptedLLM(script)
+    assert [delta.text for delta in run(llm, (picture(loads),))] == ["ok"]
+    assert llm.started == ["r-first", "r-retry"]
+
+    async def never(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish="error")
+
+    with pytest.raises(EngineFailure):
+        run(ScriptedLLM(never), (picture(loads),))
+
+
+def test_nothing_is_retried_once_text_was_shown() -> None:
+    """A failure in mid-answer is told, not repeated from the start."""
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output("half")
+        yield output(finish="error")
+
+    llm = ScriptedLLM(script)
+    with pytest.raises(EngineFailure):
+        run(llm, (picture([]),))
+    assert len(llm.started) == 1
+
+
+def test_admission() -> None:
+    """A full engine, a dead one, and more choices than it ever runs at once."""
+    llm = ScriptedLLM(failing(AssertionError()))
+    engine = Engine(llm)
+    with pytest.raises(InvalidRequest) as caught:
+        engine.admit(request(n=5))
+    assert caught.value.param == "n"
+    engine.admit(request(n=5, temperature=0))
+    llm.full = True
+    with pytest.raises(Overloaded):
+        engine.admit(request())
+    llm.errored = True
+    with pytest.raises(EngineUnavailable):
+        engine.admit(request())
+
+
+def test_ping_is_timed_and_shared() -> None:
+    """An engine loop that hangs is not ready; one that answers is; a dead one never."""
+
+    async def ask(llm: ScriptedLLM) -> list[bool]:
+        engine = Engine(llm)
+        return await asyncio.gather(*(engine.answers_within(0.05) for _ in range(3)))
+
+    llm = ScriptedLLM(failing(AssertionError()))
+    assert asyncio.run(ask(llm)) == [True] * 3
+    llm.ping_seconds = 10
+    assert asyncio.run(ask(llm)) == [False] * 3
+    llm.ping_seconds, llm.errored = 0, True
+    assert asyncio.run(ask(llm)) == [False] * 3
