@@ -99,8 +99,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return _from_16_bit(image)
     if image.has_transparency_data:
         picture = image.convert("RGBA")
-        canvas = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(canvas, picture).convert("RGB")
+        canvas = Image.new("RGB", picture.size, "white")
+        canvas.paste(picture, mask=picture)
+        return canvas
     # `convert` returns a copy even when nothing changes, and the file behind a lazy image is about to be closed
     return image.convert("RGB")
 
