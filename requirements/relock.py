@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -16,10 +17,19 @@ EXCLUDED = {"torchvision", "torchaudio", "torchcodec", "triton", "phiserve"}
 HEADER = "# Exact versions; written by `make lock`. Installed with --no-deps, so that what is left out stays out.\n"
 
 
+def torch_index() -> list[str]:
+    """PyTorch's own index of CPU builds, where it answers; else pip must be configured with another."""
+    try:
+        urllib.request.urlopen(f"{TORCH_INDEX}/torch/", timeout=5).close()
+    except OSError:
+        return []
+    return ["--extra-index-url", TORCH_INDEX]
+
+
 def resolve(extras: str, *constraints: str) -> dict[str, str]:
     """Name -> version of everything pip would install for these extras."""
     with tempfile.NamedTemporaryFile() as report:
-        options = ["--quiet", "--dry-run", "--ignore-installed", "--report", report.name, "--extra-index-url", TORCH_INDEX]
+        options = ["--quiet", "--dry-run", "--ignore-installed", "--report", report.name, *torch_index()]
         command = [sys.executable, "-m", "pip", "install", *options, f"{ROOT}[{extras}]", TORCH, *constraints]
         subprocess.run(command, check=True)
         items = json.loads(Path(report.name).read_text())["install"]

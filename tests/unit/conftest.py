@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from scripted import ScriptedEngine
 
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
@@ -12,6 +11,7 @@ from phiserve.config import Settings
 from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.responses import ModelCard
 from phiserve.vision.pictures import PictureLimits, PictureService
+from scripted import ScriptedEngine
 
 
 @pytest.fixture(scope="session")

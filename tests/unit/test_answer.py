@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from scripted import delta
 
 from phiserve.answer import Answer
 from phiserve.chat.encoder import PromptEncoder
@@ -11,6 +10,7 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.engine.interface import Candidate, Position
 from phiserve.pipeline import PreparedChat
 from phiserve.protocol.requests import ChatCompletionRequest
+from scripted import delta
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted import ScriptedEngine, delta
 
 from phiserve.chat.special_tokens import Control
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
@@ -13,6 +12,7 @@ from phiserve.pipeline import ChatPipeline, PreparedChat
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision import pictures as pictures_module
 from pictures import image_part, noise, text_part
+from scripted import ScriptedEngine, delta
 
 MakePipeline = Callable[..., ChatPipeline]
 

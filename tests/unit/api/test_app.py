@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from scripted import ScriptedEngine
-from wire import call
-
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
+from scripted import ScriptedEngine
+from wire import call
 
 MakeServices = Callable[..., Services]
 

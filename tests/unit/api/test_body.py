@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from scripted import ScriptedEngine
-from wire import ANSWER, post
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
+from scripted import ScriptedEngine
+from wire import ANSWER, post
 
 MakeServices = Callable[..., Services]
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from scripted import ScriptedEngine, delta
-from wire import ANSWER, events, post
 
 from phiserve.api.services import Services
 from phiserve.errors import EngineFailure, Overloaded
+from scripted import ScriptedEngine, delta
+from wire import ANSWER, events, post
 
 MakeServices = Callable[..., Services]
 

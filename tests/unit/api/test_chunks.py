@@ -2,14 +2,13 @@
 
 import json
 
-from scripted import delta
-
 from phiserve.answer import Answer
 from phiserve.api.chunks import DONE, ChunkWriter, error_response, event
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.errors import InvalidRequest
 from phiserve.pipeline import PreparedChat
 from phiserve.protocol.requests import ChatCompletionRequest
+from scripted import delta
 
 
 def writer(vocabulary: Vocabulary, **fields: object) -> ChunkWriter:

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from scripted import delta
-
 from phiserve.answer import Answer
 from phiserve.api.completion import collect
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.engine.interface import Delta
 from phiserve.pipeline import PreparedChat
 from phiserve.protocol.requests import ChatCompletionRequest
+from scripted import delta
 
 
 def test_choices_in_order(vocabulary: Vocabulary) -> None:

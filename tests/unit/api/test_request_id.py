@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from scripted import ScriptedEngine
-from wire import call
 
 from phiserve.api.services import Services
+from scripted import ScriptedEngine
+from wire import call
 
 MakeServices = Callable[..., Services]
 

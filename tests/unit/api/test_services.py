@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from scripted import ScriptedEngine
 
 from phiserve.api.services import Services
 from phiserve.errors import ModelNotFound
+from scripted import ScriptedEngine
 
 
 def test_model_name(make_services: Callable[..., Services]) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
+from phiserve.api.services import Services
 from scripted import ScriptedEngine
 from wire import call
-
-from phiserve.api.services import Services
 
 MakeServices = Callable[..., Services]
 
