@@ -70,12 +70,12 @@ class ChatPipeline:
         """
         conversation = build_conversation(request.messages)
         self._check_image_count(conversation.slots)
-        self._check_context(request, self._encoder.least_tokens(conversation), ())
+        self._check_context(request, self._encoder.least_tokens(conversation))
         prompt = await self._encode(conversation)
-        self._check_context(request, prompt.num_text_tokens, ())
+        self._check_context(request, prompt.num_text_tokens)
         pictures = await self._read(conversation.slots)
         plans = self._plan(request, prompt, conversation.slots, pictures)
-        self._check_context(request, prompt.num_text_tokens, plans)
+        self._check_context(request, prompt.num_text_tokens, plans, pictures)
         return self._prepared(request, prompt, pictures, plans)
 
     def deltas(self, chat: PreparedChat) -> AsyncGenerator[Delta, None]:
@@ -124,18 +124,34 @@ class ChatPipeline:
             available_tokens=self._engine.limits.context_tokens - prompt.num_text_tokens - answer,
         )
 
-    def _check_context(self, request: ChatCompletionRequest, text_tokens: int, plans: Sequence[CropPlan]) -> None:
+    def _check_context(
+        self,
+        request: ChatCompletionRequest,
+        text_tokens: int,
+        plans: Sequence[CropPlan] = (),
+        pictures: Sequence[EncodedPicture] = (),
+    ) -> None:
+        """Raises ContextLengthExceeded with all the numbers, and with the lower `detail` that would fit where one would."""
         limit = self._engine.limits.context_tokens
-        image_tokens = sum(plan.num_tokens for plan in plans)
         answer = request.output_limit or 1
-        if text_tokens + image_tokens + answer <= limit:
+        total = text_tokens + sum(plan.num_tokens for plan in plans) + answer
+        if total <= limit:
             return
-        pictures = f", {image_tokens} in {len(plans)} picture(s)" if plans else ""
-        raise ContextLengthExceeded(
-            f"This model's maximum context length is {limit} tokens. The request needs at least "
-            f"{text_tokens + image_tokens + answer}: {text_tokens} in the text{pictures}, {answer} for the answer.",
-            param="messages",
+        costs = [f"{plan.num_tokens} in picture {number}" for number, plan in enumerate(plans, 1)]
+        parts = ", ".join([f"{text_tokens} in the text", *costs, f"{answer} for the answer"])
+        message = (
+            f"This model's maximum context length is {limit} tokens. The request needs at least {total}: {parts}."
+            f"{self._lower_detail_hint(pictures, limit - text_tokens - answer)}"
         )
+        raise ContextLengthExceeded(message, param="messages")
+
+    def _lower_detail_hint(self, pictures: Sequence[EncodedPicture], available_tokens: int) -> str:
+        sizes = [picture.size for picture in pictures]
+        for detail in ("auto", "low"):
+            plans = fit_crops(sizes, [detail] * len(sizes), self._limits.budget, available_tokens)
+            if plans and sum(plan.num_tokens for plan in plans) <= available_tokens:
+                return f' With detail "{detail}" its pictures would fit.'
+        return ""
 
     def _prepared(
         self,

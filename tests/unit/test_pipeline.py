@@ -52,9 +52,32 @@ def test_prompt_and_places(make_pipeline: MakePipeline) -> None:
 def test_too_long_is_told_before_decoding(make_pipeline: MakePipeline) -> None:
     """The error states the limit, the text, the pictures and the answer."""
     engine = ScriptedEngine(context_tokens=3000)
-    with pytest.raises(ContextLengthExceeded, match=r"3000.*2509 in 1 picture.*500 for the answer"):
+    with pytest.raises(
+        ContextLengthExceeded, match=r"3000.*2509 in picture 1.*500 for the answer.*\"auto\" its pictures would fit"
+    ):
         prepare(make_pipeline(engine), image_part(noise(30, 30), "high"), text_part("?"), max_tokens=500)
     assert engine.generations == []
+
+
+@pytest.mark.usefixtures("nothing_is_decoded")
+@pytest.mark.parametrize(
+    ("details", "answer", "hint"),
+    [
+        (["high", "high"], 10, 'With detail "auto"'),
+        (["auto", "high"], 2000, 'With detail "auto"'),
+        (["auto", "auto"], 2400, None),
+        (["low", "low"], 2900, None),
+    ],
+)
+def test_a_lower_detail_is_offered_where_it_would_fit(
+    make_pipeline: MakePipeline, details: list[str], answer: int, hint: str | None
+) -> None:
+    """And only there."""
+    pictures = [image_part(noise(30, 30), detail) for detail in details]
+    with pytest.raises(ContextLengthExceeded) as caught:
+        prepare(make_pipeline(ScriptedEngine(context_tokens=3000)), *pictures, max_tokens=answer)
+    assert ("would fit" in caught.value.message) == (hint is not None)
+    assert hint is None or hint in caught.value.message
 
 
 def test_a_text_that_cannot_fit_is_not_encoded(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:

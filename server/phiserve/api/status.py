@@ -1,6 +1,7 @@
 """What the server serves and how it is: models, health, readiness, versions."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -8,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from phiserve.api.chat import json_response
 from phiserve.api.services import services_of
 from phiserve.errors import EngineUnavailable
+from phiserve.protocol.compatibility import compatibility
 from phiserve.protocol.responses import ModelList
 
 router = APIRouter()
@@ -25,6 +27,12 @@ async def retrieve_model(request: Request, model_id: str) -> Response:
     services = services_of(request)
     services.check_model(model_id)
     return json_response(services.card)
+
+
+@router.get("/v1/compatibility", tags=["models"], summary="What becomes of every request field")
+async def show_compatibility() -> dict[str, Any]:
+    """Of every field of OpenAI's chat request: served, accepted without effect, or refused, and why."""
+    return compatibility()
 
 
 @router.get("/health", tags=["status"], summary="Is the process alive?")

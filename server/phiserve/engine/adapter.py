@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import generate_latest
+from vllm import SamplingParams
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import EngineInput, tokens_input
 from vllm.logprobs import SampleLogprobs
@@ -25,6 +26,8 @@ from phiserve.protocol.requests import ChatCompletionRequest
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
+
+_UNSUPPORTED_FORM = "the constraint is not valid, or uses a feature that the grammar library cannot enforce"
 
 Crops = dict[str, NDArray[np.uint8]]
 
@@ -55,7 +58,7 @@ class Engine:
             if self._llm.errored:
                 raise EngineDeadError
             params = sampling_params(request, request.output_limit or self._limits.context_tokens)
-            params.verify(self._llm.model_config, None, None, None)
+            self._verify(request, params)
             self._check_choices(params.n)
             self._llm.check_admission(params.n)
 
@@ -99,6 +102,17 @@ class Engine:
         self._llm.shutdown()
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
+
+    def _verify(self, request: ChatCompletionRequest, params: SamplingParams) -> None:
+        """VLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the answer's form."""
+        config = self._llm.vllm_config.structured_outputs_config
+        try:
+            params.verify(self._llm.model_config, None, config, self._llm.tokenizer)
+        except (VLLMClientError, ValueError, RuntimeError) as error:
+            if params.structured_outputs is None or getattr(error, "parameter", None):
+                raise
+            param = "response_format" if request.response_format is not None else "structured_outputs"
+            raise InvalidRequest(f"{param}: {_UNSUPPORTED_FORM}", param=param, code="unsupported_schema") from error
 
     def _check_choices(self, choices: int) -> None:
         """More choices than the engine ever admits would be told to come back for ever."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from vllm.config import StructuredOutputsConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.utils.cpu_resource_utils import get_memory_node_info
@@ -101,6 +102,8 @@ def plan_engine(
         "mm_processor_kwargs": {BUDGET_KEY: crop_budget},
         "mm_processor_cache_type": "lru",
         "use_tqdm_on_load": False,
+        # Weak models fill JSON with white space for ever where they may; only a named backend can forbid it.
+        "structured_outputs_config": StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
         # A terminal's Ctrl-C reaches the engine's process too: without this it would drop what is running.
         "shutdown_timeout": shutdown_grace_s,
         "mm_processor_cache_gb": round(min(4.0, max(0.25, host.ram_bytes * 0.05 / GIB)), 2),

@@ -1,9 +1,10 @@
 """OpenAI's sampling parameters -> vLLM's."""
 
 from vllm import SamplingParams
-from vllm.sampling_params import RequestOutputKind
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from phiserve.chat.special_tokens import STOP_TOKEN_IDS
+from phiserve.protocol.formats import JsonObjectFormat, JsonSchemaFormat
 from phiserve.protocol.requests import ChatCompletionRequest
 
 SEEDS = 2**62
@@ -36,9 +37,26 @@ def sampling_params(request: ChatCompletionRequest, max_tokens: int) -> Sampling
         stop=list(request.stop),
         stop_token_ids=sorted(stop_token_ids),
         ignore_eos=request.ignore_eos,
+        structured_outputs=_structured_outputs(request),
         max_tokens=max_tokens,
         min_tokens=request.min_tokens,
         output_kind=RequestOutputKind.DELTA if request.stream else RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _structured_outputs(request: ChatCompletionRequest) -> StructuredOutputsParams | None:
+    match request.response_format:
+        case JsonObjectFormat():
+            return StructuredOutputsParams(json_object=True)
+        case JsonSchemaFormat(json_schema=named):
+            return StructuredOutputsParams(json=named.schema_)
+    if (outputs := request.structured_outputs) is None:
+        return None
+    return StructuredOutputsParams(
+        json=outputs.json_,
+        regex=outputs.regex,
+        choice=None if outputs.choice is None else list(outputs.choice),
+        grammar=outputs.grammar,
     )
 
 

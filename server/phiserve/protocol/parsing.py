@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from phiserve.errors import InvalidRequest
+from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.requests import ChatCompletionRequest
 
 _CODES = {
@@ -14,7 +15,7 @@ _CODES = {
     "extra_forbidden": "unknown_parameter",
     "json_invalid": "invalid_json",
 }
-_MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown or not supported"}
+_MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
 
 
 def parse_chat_request(body: bytes) -> ChatCompletionRequest:
@@ -31,9 +32,13 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=_CODES[kind])
     param = detail.get("ctx", {}).get("field") or path_of(detail["loc"])
-    code = _CODES.get(kind, "invalid_type" if kind.endswith("_type") and kind != "part_type" else "invalid_value")
+    code = _CODES.get(
+        kind, "invalid_type" if kind.endswith("_type") and kind not in ("part_type", "format_type") else "invalid_value"
+    )
     if not param:
         return InvalidRequest("The body must be a JSON object", code=code)
+    if code == "unknown_parameter" and (field := OPENAI_FIELDS.get(param)) is not None:
+        return InvalidRequest(f"{param}: this parameter is not supported: {field.note}", param=param, code="unsupported_parameter")
     return InvalidRequest(f"{param}: {message}", param=param, code=code)
 
 

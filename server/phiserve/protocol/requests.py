@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
 from phiserve.protocol.messages import Message, WireModel
 
 MAX_STOP_STRINGS = 4
@@ -29,9 +30,9 @@ class StreamOptions(WireModel):
 
 
 class ChatCompletionRequest(WireModel):
-    """A chat request: the fields of OpenAI's that are served, then vLLM's extras that load generators and tests send.
+    """A chat request: the fields of OpenAI's that are served, those accepted without effect, then vLLM's extras that are served.
 
-    Defaults are OpenAI's. A field that is not here is refused, never ignored.
+    Defaults are OpenAI's. A field that is not here is refused, never ignored; `protocol.compatibility` says of each what and why.
     """
 
     model: str
@@ -55,12 +56,22 @@ class ChatCompletionRequest(WireModel):
     logprobs: bool | None = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
+    response_format: ResponseFormat | None = None
+
+    metadata: dict[str, str] | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    user: str | None = None
+
     top_k: Annotated[int, Field(ge=-1, le=MAX_COUNT)] | None = None
     min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[FiniteFloat, Field(gt=0, le=1e6)] | None = None
     ignore_eos: bool = False
     min_tokens: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
     stop_token_ids: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_COUNT)], ...], Field(max_length=128, strict=False)] = ()
+    structured_outputs: StructuredOutputs | None = None
     return_token_ids: bool = False
 
     @field_validator("logit_bias")
@@ -79,6 +90,8 @@ class ChatCompletionRequest(WireModel):
             raise _disagreement("top_logprobs", "top_logprobs needs logprobs to be true")
         if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
             raise _disagreement("max_tokens", "max_tokens and max_completion_tokens differ; send one of them")
+        if self.response_format is not None and self.structured_outputs is not None:
+            raise _disagreement("structured_outputs", "response_format and structured_outputs exclude each other")
         if self.output_limit is not None and self.min_tokens > self.output_limit:
             raise _disagreement("min_tokens", f"min_tokens is larger than max_tokens ({self.output_limit})")
         return self

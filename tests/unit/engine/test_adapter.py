@@ -41,6 +41,8 @@ class ScriptedLLM:
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
         self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
         self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4)
+        self.vllm_config = SimpleNamespace(structured_outputs_config=None)
+        self.tokenizer = None
         self.full = False
 
     def check_admission(self, n: int = 1) -> None:

@@ -48,6 +48,32 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
     assert (result.stop_token_ids, result.ignore_eos) == ([9], True)
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"response_format": {"type": "text"}}, None),
+        ({"response_format": {"type": "json_object"}}, ("json_object", True)),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "null"}}}},
+            ("json", {"type": "null"}),
+        ),
+        ({"structured_outputs": {"json": {"type": "null"}}}, ("json", {"type": "null"})),
+        ({"structured_outputs": {"regex": "a+"}}, ("regex", "a+")),
+        ({"structured_outputs": {"choice": ["a", "b"]}}, ("choice", ["a", "b"])),
+        ({"structured_outputs": {"grammar": "g"}}, ("grammar", "g")),
+    ],
+)
+def test_constraints_on_the_form(fields: dict[str, Any], expected: tuple[str, Any] | None) -> None:
+    """Each becomes vLLM's own kind, and only that."""
+    outputs = params(**fields).structured_outputs
+    if expected is None:
+        assert outputs is None
+    else:
+        assert outputs is not None
+        assert getattr(outputs, expected[0]) == expected[1]
+
+
 def test_every_seed_is_a_seed() -> None:
     """Also -1, which vLLM takes for none, and the largest, to which it would add a choice's index."""
     assert [params(seed=seed).seed for seed in (0, 7)] == [0, 7]

@@ -11,6 +11,15 @@ from phiserve.protocol.parsing import parse_chat_request
 USER = {"role": "user", "content": "Hi"}
 
 
+NAME = "response_format.json_schema.name"
+SCHEMA = "response_format.json_schema.schema"
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """A schema this many levels deep."""
+    return {"items": nested(levels - 1)} if levels else {}
+
+
 def parse(**fields: Any) -> Any:
     return parse_chat_request(json.dumps({"model": "m", "messages": [USER]} | fields).encode())
 
@@ -68,7 +77,26 @@ def content(*parts: Any) -> list[Any]:
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "unknown_parameter"),
-        ({"tools": []}, "tools", "unknown_parameter"),
+        ({"tools": []}, "tools", "unsupported_parameter"),
+        ({"nonsense": 1}, "nonsense", "unknown_parameter"),
+        ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}}, NAME, "invalid_value"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": nested(40)}}},
+            SCHEMA,
+            "invalid_value",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"x": "y" * 70_000}}}},
+            SCHEMA,
+            "invalid_value",
+        ),
+        ({"structured_outputs": {}}, "structured_outputs", "invalid_value"),
+        ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs", "invalid_value"),
+        ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "invalid_value"),
+        ({"structured_outputs": {"regex": "a" * 2000}}, "structured_outputs.regex", "invalid_value"),
+        ({"structured_outputs": {"regex": "a"}, "response_format": {"type": "text"}}, "structured_outputs", "invalid_value"),
         ({"seed": 2**63}, "seed", "invalid_value"),
         ({"top_k": 10**20}, "top_k", "invalid_value"),
         ({"min_tokens": 10**20}, "min_tokens", "invalid_value"),

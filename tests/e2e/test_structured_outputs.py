@@ -1,0 +1,108 @@
+"""Answers in a prescribed form, from a model whose own words mean nothing: whatever fits the form was enforced."""
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import openai
+import pytest
+
+from e2e.conftest import MODEL
+from pictures import image_part, photo, text_part
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["chart", "cover", "photograph"]},
+        "colours": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 2, "maxItems": 3},
+        "sharp": {"type": "boolean"},
+    },
+    "required": ["kind", "colours", "sharp"],
+    "additionalProperties": False,
+}
+AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "picture", "schema": SCHEMA, "strict": True}}
+
+
+def ask(client: openai.OpenAI, *parts: Any, **options: Any) -> Any:
+    """One answer about these parts."""
+    messages: Any = [{"role": "user", "content": [*parts, text_part("Describe it as JSON.")]}]
+    return client.chat.completions.create(model=MODEL, messages=messages, **({"max_tokens": 100} | options))
+
+
+def test_schema(client: openai.OpenAI) -> None:
+    """Every answer about a picture follows the schema, sampled ones too, without white space, and ends by itself."""
+    completion = ask(client, image_part(photo("coffee"), "low"), response_format=AS_SCHEMA, n=4, temperature=1, seed=1)
+    for choice in completion.choices:
+        jsonschema.validate(json.loads(choice.message.content), SCHEMA)
+        assert choice.finish_reason == "stop"
+        assert not re.search(r"\s", choice.message.content)
+    assert len({choice.message.content for choice in completion.choices}) > 1
+
+
+def test_schema_streamed(client: openai.OpenAI) -> None:
+    """The same, in pieces."""
+    chunks = ask(client, response_format=AS_SCHEMA, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_schema_as_a_class(client: openai.OpenAI) -> None:
+    """The openai client's own way: a pydantic class in, an instance out."""
+    from typing import Literal
+
+    from pydantic import BaseModel
+
+    class Picture(BaseModel):
+        """What the answer holds."""
+
+        kind: Literal["chart", "cover"]
+        sharp: bool
+
+    messages: Any = [{"role": "user", "content": "?"}]
+    completion = client.chat.completions.parse(model=MODEL, messages=messages, response_format=Picture, max_tokens=50)
+    assert isinstance(completion.choices[0].message.parsed, Picture)
+
+
+def test_json_object(client: openai.OpenAI) -> None:
+    """Any object: it begins as one, and where the model ends it, it is one."""
+    choice = ask(client, response_format={"type": "json_object"}, temperature=0, max_tokens=30).choices[0]
+    assert choice.message.content.startswith("{")
+    if choice.finish_reason == "stop":
+        assert isinstance(json.loads(choice.message.content), dict)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "pattern"),
+    [
+        ({"regex": "[0-9]{3}-[a-f]{2}"}, r"[0-9]{3}-[a-f]{2}"),
+        ({"choice": ["a bar chart", "a book cover"]}, r"a bar chart|a book cover"),
+        ({"grammar": 'root ::= "yes" | "no" " " ("indeed" | "never")'}, r"yes|no (indeed|never)"),
+        ({"json": {"enum": [1, 2]}}, r"[12]"),
+    ],
+)
+def test_structured_outputs(client: openai.OpenAI, constraint: dict[str, Any], pattern: str) -> None:
+    """VLLM's own constraints."""
+    choice = ask(client, extra_body={"structured_outputs": constraint}).choices[0]
+    assert re.fullmatch(pattern, choice.message.content)
+    assert choice.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "nonsense"}}}},
+        {"extra_body": {"structured_outputs": {"regex": "(["}}},
+        {"extra_body": {"structured_outputs": {"grammar": "root ::= nowhere"}}},
+    ],
+)
+def test_what_cannot_be_enforced_is_refused(client: openai.OpenAI, options: dict[str, Any]) -> None:
+    """Before any work on pictures, and naming the parameter."""
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, image_part(b"not even a picture"), **options)
+    assert caught.value.param in ("response_format", "structured_outputs")
+
+
+def test_the_server_lives_on(client: openai.OpenAI) -> None:
+    """After constraints of every kind, plain requests are answered as ever."""
+    assert ask(client, max_tokens=2).choices[0].finish_reason in ("stop", "length")
