@@ -23,12 +23,15 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     served_model_name: Annotated[str | None, typer.Option(help="Name under which clients ask for the model.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(help="Key that clients must send; better in PHISERVE_API_KEY, which no process list shows.")
+    ] = None,
     engine: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM's; may be repeated.")
     ] = None,
 ) -> None:
     """Serve a Phi-3-vision checkpoint."""
-    given = {"model": model, "host": host, "port": port, "served_model_name": served_model_name}
+    given = {"model": model, "host": host, "port": port, "served_model_name": served_model_name, "api_key": api_key}
     flags: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
         flags["engine"] = dict(_key_value(item) for item in engine or ())

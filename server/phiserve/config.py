@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from phiserve.errors import StartupError
 
@@ -27,6 +27,7 @@ class Settings(BaseModel):
     served_model_name: Annotated[str | None, Field(description="Name clients send; defaults to the model's own.")] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
+    api_key: Annotated[SecretStr | None, Field(min_length=1, description="Key that clients must send; none: no key.")] = None
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body read.")] = 128 * MIB
     max_images: Annotated[int, Field(ge=0, description="Most pictures in a request.")] = 16
     max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one picture.")] = 20 * MIB

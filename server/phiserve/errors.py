@@ -3,6 +3,7 @@
 PhiserveError
  ├── StartupError                     one sentence for the operator; the command exits
  └── RequestError                     has a status and becomes OpenAI's error object
+      ├── Unauthorized          401
       ├── InvalidRequest        400
       │    ├── InvalidImage           the picture itself is at fault
       │    └── ContextLengthExceeded
@@ -66,6 +67,19 @@ class ContextLengthExceeded(InvalidRequest):
     """Prompt and requested output do not fit the context."""
 
     default_code = "context_length_exceeded"
+
+
+class Unauthorized(RequestError):
+    """The API key is missing or wrong."""
+
+    status = 401
+    type = "invalid_request_error"
+    default_code = "invalid_api_key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """HTTP's challenge."""
+        return {"WWW-Authenticate": "Bearer"}
 
 
 class NotFound(RequestError):

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from phiserve import __version__
 from phiserve.api import chat, status
+from phiserve.api.authorization import ApiKeyMiddleware
 from phiserve.api.errors import install_error_handlers
 from phiserve.api.request_id import RequestIdMiddleware
 from phiserve.api.services import Services
@@ -28,6 +29,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(chat.router)
     app.include_router(status.router)
     install_error_handlers(app)
+    if services.settings.api_key is not None:
+        app.add_middleware(ApiKeyMiddleware, key=services.settings.api_key.get_secret_value())
     app.add_middleware(RequestIdMiddleware)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

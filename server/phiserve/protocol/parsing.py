@@ -38,7 +38,9 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     if not param:
         return InvalidRequest("The body must be a JSON object", code=code)
     if code == "unknown_parameter" and (field := OPENAI_FIELDS.get(param)) is not None:
-        return InvalidRequest(f"{param}: this parameter is not supported: {field.note}", param=param, code="unsupported_parameter")
+        return InvalidRequest(
+            f"{param}: this parameter is not supported: {field.note}", param=param, code="unsupported_parameter"
+        )
     return InvalidRequest(f"{param}: {message}", param=param, code=code)
 
 
