@@ -44,6 +44,15 @@ def test_openai_async(url: str, pictures: list[str]) -> None:
     assert "Which colours?\n" in result.stdout
 
 
+def test_langchain_vision(url: str, pictures: list[str]) -> None:
+    """Streams an answer through LangChain, then prints a typed one."""
+    result = run(url, sys.executable, "langchain_vision.py", pictures[0], "What is it?")
+    streamed, typed = result.stdout.rsplit("Picture(", 1)
+    assert streamed.strip()
+    assert "kind=" in typed
+    assert "colourful=" in typed
+
+
 def test_curl(url: str, pictures: list[str]) -> None:
     """Prints a completion."""
     answer = json.loads(run(url, "./curl.sh", pictures[0], 'What does "it" show?').stdout)
@@ -53,4 +62,5 @@ def test_curl(url: str, pictures: list[str]) -> None:
 
 def test_every_example_has_a_test() -> None:
     """A new example needs a test here."""
-    assert {path.name for path in CLIENTS.iterdir() if path.is_file()} == {"openai_vision.py", "openai_async.py", "curl.sh"}
+    tested = {"openai_vision.py", "openai_async.py", "langchain_vision.py", "curl.sh"}
+    assert {path.name for path in CLIENTS.iterdir() if path.is_file()} == tested
