@@ -30,7 +30,7 @@ class ScriptedEngine:
 
     @property
     def limits(self) -> EngineLimits:
-        return EngineLimits(self.context_tokens, 32064)
+        return EngineLimits(self.context_tokens)
 
     def admit(self, request: ChatCompletionRequest) -> None:
         if self.refuse is not None:

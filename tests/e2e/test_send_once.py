@@ -141,7 +141,7 @@ def test_a_cancelled_request_does_not_poison_the_cache(served: InProcessServer) 
 
 
 def test_limits_of_vllm_are_ours(served: InProcessServer) -> None:
-    """VLLM's own refusal of a parameter, known only to it, names the parameter."""
+    """vLLM's own refusal of a parameter, known only to it, names the parameter."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stop_token_ids": [99_999]}
     response = httpx.post(f"{served.url}/v1/chat/completions", json=body)
     assert response.status_code == 400

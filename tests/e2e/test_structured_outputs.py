@@ -82,7 +82,7 @@ def test_json_object(client: openai.OpenAI) -> None:
     ],
 )
 def test_structured_outputs(client: openai.OpenAI, constraint: dict[str, Any], pattern: str) -> None:
-    """VLLM's own constraints."""
+    """vLLM's own constraints."""
     choice = ask(client, extra_body={"structured_outputs": constraint}).choices[0]
     assert re.fullmatch(pattern, choice.message.content)
     assert choice.finish_reason == "stop"

@@ -53,7 +53,7 @@ async def ready(request: Request) -> dict[str, str]:
 
 @router.get("/metrics", tags=["status"], summary="Prometheus metrics")
 async def metrics(request: Request) -> Response:
-    """VLLM's metrics and phiserve's, in Prometheus' text format."""
+    """vLLM's metrics and phiserve's, in Prometheus' text format."""
     content = await asyncio.to_thread(services_of(request).metrics)
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 

@@ -33,7 +33,7 @@ Crops = dict[str, NDArray[np.uint8]]
 
 
 class Engine:
-    """Implements `EngineClient` on an AsyncLLM. Build it inside the event loop, with `start`."""
+    """Implements `EngineClient` on an AsyncLLM. `start.start_engine` builds it, inside the event loop."""
 
     def __init__(self, llm: AsyncLLM) -> None:
         self._llm = llm
@@ -41,7 +41,7 @@ class Engine:
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
-        self._limits = EngineLimits(context_tokens=llm.model_config.max_model_len, vocab_size=llm.model_config.get_vocab_size())
+        self._limits = EngineLimits(llm.model_config.max_model_len)
 
     @property
     def limits(self) -> EngineLimits:
@@ -89,7 +89,7 @@ class Engine:
             return False
 
     def render_metrics(self) -> bytes:
-        """VLLM's metrics and ours, which share its registry, in Prometheus' text format."""
+        """vLLM's metrics and ours, which share its registry, in Prometheus' text format."""
         return generate_latest(get_prometheus_registry())
 
     def shutdown(self) -> None:
@@ -104,7 +104,7 @@ class Engine:
         self._llm.shutdown = lambda timeout=None: None
 
     def _verify(self, request: ChatCompletionRequest, params: SamplingParams) -> None:
-        """VLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the answer's form."""
+        """vLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the answer's form."""
         config = self._llm.vllm_config.structured_outputs_config
         try:
             params.verify(self._llm.model_config, None, config, self._llm.tokenizer)
@@ -130,7 +130,7 @@ class Engine:
         return True
 
     async def _outputs(self, generation: Generation) -> AsyncGenerator[RequestOutput, None]:
-        """VLLM's outputs; when the engine turns out to lack a picture it should hold, once more with all pixels."""
+        """vLLM's outputs; when the engine turns out to lack a picture it should hold, once more with all pixels."""
         crops: Crops = {}
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
@@ -174,7 +174,7 @@ class Engine:
 
 
 def _lacks_picture(output: RequestOutput, generation: Generation) -> bool:
-    """VLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
+    """vLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
     return bool(generation.images) and any(completion.finish_reason == "error" for completion in output.outputs)
 
 
@@ -193,7 +193,7 @@ def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
 
 
 def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs | None) -> tuple[Position, ...] | None:
-    """VLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
+    """vLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
     if logprobs is None:
         return None
     positions = []
@@ -206,7 +206,7 @@ def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs | None) -> tup
 
 @contextmanager
 def _our_errors() -> Iterator[None]:
-    """VLLM's exceptions as ours."""
+    """vLLM's exceptions as ours."""
     try:
         yield
     except VLLMClientError as error:

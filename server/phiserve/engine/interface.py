@@ -70,7 +70,6 @@ class EngineLimits:
     """What requests must fit into."""
 
     context_tokens: int
-    vocab_size: int
 
 
 class EngineClient(Protocol):

@@ -174,7 +174,7 @@ def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> in
 
 
 def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> None:
-    """VLLM sizes the KV cache of a GPU itself; what cannot hold one context is refused before the weights are loaded."""
+    """vLLM sizes the KV cache of a GPU itself; what cannot hold one context is refused before the weights are loaded."""
     dtype = str(args.get("dtype", "auto"))
     ranks = int(args.get("tensor_parallel_size", 1))
     need = checkpoint.weight_bytes(dtype) + checkpoint.kv_bytes_per_token(dtype) * args["max_model_len"]

@@ -56,7 +56,7 @@ def test_real_model_on_a_small_host_is_refused() -> None:
 
 
 def test_what_vllm_would_refuse_is_not_asked_for() -> None:
-    """VLLM measures memory its own way; where it sees less, the KV cache is smaller."""
+    """vLLM measures memory its own way; where it sees less, the KV cache is smaller."""
     host = Host("cpu", 24 * GIB, 6 * GIB, 8)
     assert plan(REAL, host).args["kv_cache_memory_bytes"] == 3 * GIB
 

@@ -8,7 +8,7 @@ from phiserve.errors import StartupError
 
 @pytest.mark.parametrize("value", ["", "other", "other,another"])
 def test_switched_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """VLLM_PLUGINS without us means vLLM's processes would not know the model."""
+    """vLLM_PLUGINS without us means vLLM's processes would not know the model."""
     monkeypatch.setenv("VLLM_PLUGINS", value)
     with pytest.raises(StartupError, match="VLLM_PLUGINS"):
         prepare_environment()
@@ -25,7 +25,7 @@ def test_on(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
 
 
 def test_no_usage_reports_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """VLLM's usage reports are off by default, and the user's own word is kept."""
+    """vLLM's usage reports are off by default, and the user's own word is kept."""
     monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
     prepare_environment()
     import os

@@ -97,7 +97,7 @@ def test_loaded_pictures_are_not_missing() -> None:
 
 
 def test_without_a_cache_everything_is_sent() -> None:
-    """VLLM has none where its size is set to 0."""
+    """vLLM has none where its size is set to 0."""
     mm_config = SimpleNamespace(mm_processor_cache_gb=0)
     renderer: Any = SimpleNamespace(
         mm_processor_cache=None, model_config=SimpleNamespace(get_multimodal_config=lambda: mm_config)

@@ -26,5 +26,5 @@ def test_response_formats(given: dict[str, Any], kind: type) -> None:
 
 @pytest.mark.parametrize("given", [{"json": SCHEMA}, {"regex": "a+"}, {"choice": ["yes", "no"]}, {"grammar": 'root ::= "a"'}])
 def test_structured_outputs(given: dict[str, Any]) -> None:
-    """VLLM's kinds, one at a time."""
+    """vLLM's kinds, one at a time."""
     assert StructuredOutputs.model_validate(given).model_dump(by_alias=True, exclude_none=True).keys() == given.keys()
