@@ -21,7 +21,7 @@ _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_TCP(_|$)")
 class Settings(BaseModel):
     """All settings of a server. Every field is a key of the YAML file and, in capitals after `PHISERVE_`, a variable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: Annotated[str | None, Field(description="Folder or hub repository; none serves the embedded default.")] = None
     served_model_name: Annotated[str | None, Field(description="Name clients send; defaults to the model's own.")] = None
@@ -44,6 +44,10 @@ class Settings(BaseModel):
     ready_timeout_s: Annotated[float, Field(gt=0, description="Seconds within which the engine must answer /ready.")] = 5.0
     shutdown_grace_s: Annotated[int, Field(ge=0, description="Seconds running requests get on SIGTERM.")] = 10
     engine: Annotated[dict[str, Any], Field(description="vLLM's engine arguments by their own names.")] = {}
+
+
+_TEXT_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key"})
+"""Settings whose variables are taken as they are: read as YAML, a key of `null` would be no key, and `0123` another one."""
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -84,7 +88,8 @@ def _read_environment() -> dict[str, Any]:
         if name.startswith(ENV_ENGINE_PREFIX):
             engine[name.removeprefix(ENV_ENGINE_PREFIX).lower()] = parse_value(value)
         elif name.startswith(ENV_PREFIX):
-            settings[name.removeprefix(ENV_PREFIX).lower()] = parse_value(value)
+            key = name.removeprefix(ENV_PREFIX).lower()
+            settings[key] = value if key in _TEXT_SETTINGS else parse_value(value)
     return {**settings, "engine": engine}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phiserve.config import Settings, load_settings, parse_value
+from phiserve.config import _TEXT_SETTINGS, Settings, load_settings, parse_value
 from phiserve.errors import StartupError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -82,10 +82,28 @@ def test_variables_of_kubernetes_are_not_settings(monkeypatch: pytest.MonkeyPatc
     assert load_settings() == Settings()
 
 
-def test_names_may_look_like_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model may be called 123."""
-    monkeypatch.setenv("PHISERVE_SERVED_MODEL_NAME", "123")
-    assert load_settings().served_model_name == "123"
+@pytest.mark.parametrize("text", ["123", "0123", "null", "~", "yes", "1e5", "[1]"])
+def test_text_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A model may be called 123, and a key of `null` is a key, not the absence of one."""
+    monkeypatch.setenv("PHISERVE_SERVED_MODEL_NAME", text)
+    monkeypatch.setenv("PHISERVE_API_KEY", text)
+    settings = load_settings()
+    assert settings.served_model_name == text
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == text
+
+
+def test_an_empty_key_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets the variable wants a key: an empty one does not open the server."""
+    monkeypatch.setenv("PHISERVE_API_KEY", "")
+    with pytest.raises(StartupError, match="api_key"):
+        load_settings()
+
+
+def test_text_settings_are_all_the_settings_that_are_text() -> None:
+    """A new one must be listed."""
+    text = {name for name, field in Settings.model_fields.items() if re.search(r"\bstr\b|SecretStr", str(field.annotation))}
+    assert text - {"engine"} == _TEXT_SETTINGS
 
 
 @pytest.mark.parametrize("name", ["embedded", "cpu", "l4", "a100", "h100"])

@@ -18,7 +18,7 @@ class ApiKeyMiddleware:
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app = app
-        self._digest = _digest(key)
+        self._digest = _digest(key.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer 401."""
@@ -29,9 +29,9 @@ class ApiKeyMiddleware:
 
     def _allows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        return hmac.compare_digest(_digest(given), self._digest) and scheme.lower() == "bearer"
+        return hmac.compare_digest(_digest(given.encode("latin-1")), self._digest) and scheme.lower() == "bearer"
 
 
-def _digest(key: str) -> bytes:
-    """Equal lengths, so that not even the key's length shows in the time."""
-    return hashlib.sha256(key.encode("latin-1", "replace")).digest()
+def _digest(key: bytes) -> bytes:
+    """Equal lengths, so that not even the key's length shows in the time. Headers come decoded as Latin-1."""
+    return hashlib.sha256(key).digest()

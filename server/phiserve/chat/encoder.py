@@ -38,11 +38,6 @@ class EncodedPrompt:
         """Tokens that are not an image's."""
         return sum(len(stretch) for stretch in self.stretches)
 
-    @property
-    def num_images(self) -> int:
-        """Image slots."""
-        return len(self.stretches) - 1
-
     def image_offsets(self, image_tokens: Sequence[int]) -> tuple[int, ...]:
         """Where each image's tokens start, given how many each takes."""
         ends = accumulate(len(stretch) + count for stretch, count in zip(self.stretches, image_tokens, strict=False))

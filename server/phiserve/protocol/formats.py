@@ -7,10 +7,10 @@ express is refused by the engine, by name.
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from phiserve.protocol.messages import WireModel
+from phiserve.protocol.messages import WireModel, choose_by
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
 MAX_SCHEMA_BYTES = 64 * 2**10
@@ -75,20 +75,11 @@ class JsonSchemaFormat(WireModel):
     json_schema: JsonSchema
 
 
-def _format_tag(given: Any) -> str | None:
-    kind = given.get("type") if isinstance(given, dict) else getattr(given, "type", None)
-    return f":{kind}" if kind in FORMAT_TYPES else None
-
-
 ResponseFormat = Annotated[
     Annotated[TextFormat, Tag(":text")]
     | Annotated[JsonObjectFormat, Tag(":json_object")]
     | Annotated[JsonSchemaFormat, Tag(":json_schema")],
-    Discriminator(
-        _format_tag,
-        custom_error_type="format_type",
-        custom_error_message=f"type must be one of {', '.join(FORMAT_TYPES)}",
-    ),
+    choose_by("type", FORMAT_TYPES, "format_type", f"type must be one of {', '.join(FORMAT_TYPES)}"),
 ]
 
 

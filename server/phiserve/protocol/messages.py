@@ -44,26 +44,29 @@ class RefusalPart(WireModel):
     refusal: str
 
 
-def _part_tag(part: Any) -> str | None:
-    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
-    return f":{kind}" if kind in PART_TYPES else None
+def choose_by(field: str, names: tuple[str, ...], error_type: str, message: str) -> Discriminator:
+    """Choose the class of a union by the value of `field`; other values than `names` are an error with this type and message.
+
+    Tags start with ":" so that they can be told from field names in an error's location (see `protocol.parsing`).
+    """
+
+    def tag(value: Any) -> str | None:
+        name = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
+        return f":{name}" if name in names else None
+
+    return Discriminator(tag, custom_error_type=error_type, custom_error_message=message)
 
 
 def _content_tag(content: Any) -> str:
     return ":parts" if isinstance(content, list | tuple) else ":string"
 
 
-# Tags start with ":" so that they can be told from field names in an error's location (see `protocol.parsing`).
 _TextPart = Annotated[TextPart, Tag(":text")]
 _ImagePart = Annotated[ImagePart, Tag(":image_url")]
 _RefusalPart = Annotated[RefusalPart, Tag(":refusal")]
 _String = Annotated[str, Tag(":string")]
 
-_PartChoice = Discriminator(
-    _part_tag,
-    custom_error_type="part_type",
-    custom_error_message="type must be one of the content part types this role may use",
-)
+_PartChoice = choose_by("type", PART_TYPES, "part_type", "type must be one of the content part types this role may use")
 UserPart = Annotated[_TextPart | _ImagePart, _PartChoice]
 AssistantPart = Annotated[_TextPart | _RefusalPart, _PartChoice]
 
@@ -128,16 +131,11 @@ class ToolMessage(WireModel):
     tool_call_id: str
 
 
-def _message_tag(message: Any) -> str | None:
-    role = message.get("role") if isinstance(message, dict) else getattr(message, "role", None)
-    role = "system" if role == "developer" else role
-    return f":{role}" if role in ROLES else None
-
-
 Message = Annotated[
     Annotated[SystemMessage, Tag(":system")]
+    | Annotated[SystemMessage, Tag(":developer")]
     | Annotated[UserMessage, Tag(":user")]
     | Annotated[AssistantMessage, Tag(":assistant")]
     | Annotated[ToolMessage, Tag(":tool")],
-    Discriminator(_message_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"),
+    choose_by("role", ROLES, "role", f"role must be one of {', '.join(ROLES)}"),
 ]

@@ -9,13 +9,13 @@ from scripted import ScriptedEngine
 from wire import ANSWER, BODY, call
 
 MakeServices = Callable[..., Services]
-KEY = "sécret"
+KEY = "sécret-日本"
 ROUTES = [("POST", "/v1/chat/completions"), ("POST", "/tokenize"), ("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/docs")]
 
 
 def ask(services: Services, method: str, path: str, authorization: str | None) -> int:
     """The status of one request."""
-    headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
+    headers = {} if authorization is None else {"authorization": authorization.encode()}
     return call(services, method, path, headers=headers, json=BODY if method == "POST" else None).status_code
 
 
@@ -23,7 +23,7 @@ def ask(services: Services, method: str, path: str, authorization: str | None) -
 def test_key_is_needed(make_services: MakeServices, method: str, path: str) -> None:
     """Without it, with a wrong one, under another scheme: 401. With it: answered."""
     services = make_services(ScriptedEngine(ANSWER), api_key=KEY)
-    for wrong in (None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY} "):
+    for wrong in (None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer sécret-??"):
         assert ask(services, method, path, wrong) == 401
     assert ask(services, method, path, f"Bearer {KEY}") == 200
     assert ask(services, method, path, f"bearer {KEY}") == 200
