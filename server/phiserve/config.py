@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, SecretStr, ValidationError
 
 from phiserve.errors import StartupError
 
@@ -28,11 +28,24 @@ class Settings(BaseModel):
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     api_key: Annotated[SecretStr | None, Field(min_length=1, description="Key that clients must send; none: no key.")] = None
+    cors_origins: Annotated[
+        tuple[str, ...], Field(description="Web pages' origins that browsers may call from, or *; none: no CORS headers.")
+    ] = ()
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body read.")] = 128 * MIB
     max_images: Annotated[int, Field(ge=0, description="Most pictures in a request.")] = 16
     max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one picture.")] = 20 * MIB
     max_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of one picture.")] = 64_000_000
+    max_request_image_bytes: Annotated[int, Field(ge=1, description="Most bytes of all picture files of a request.")] = 96 * MIB
+    max_request_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of all pictures of a request.")] = 256_000_000
     max_image_aspect_ratio: Annotated[float, Field(ge=1, le=336, description="Most of long side to short side.")] = 336
+    image_hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[^\s/*:@]+)$")], ...],
+        Field(description="Hosts that pictures are fetched from: names, *.names or *; none: nothing is fetched."),
+    ] = ()
+    image_fetch_timeout_s: Annotated[float, Field(gt=0, description="Seconds within which a picture must have come.")] = 10.0
+    image_folder: Annotated[
+        DirectoryPath | None, Field(description="Folder below which file:// URLs are read; none: no files.")
+    ] = None
     crop_budget: Annotated[int | None, Field(ge=1, le=64, description="Crops of a picture at most; none: the model's.")] = None
     answer_reserve_tokens: Annotated[
         int, Field(ge=1, description="What `detail: auto` leaves for an answer whose length the request leaves open.")
@@ -46,7 +59,7 @@ class Settings(BaseModel):
     engine: Annotated[dict[str, Any], Field(description="vLLM's engine arguments by their own names.")] = {}
 
 
-_TEXT_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key"})
+_TEXT_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key", "image_folder"})
 """Settings whose variables are taken as they are: read as YAML, a key of `null` would be no key, and `0123` another one."""
 
 

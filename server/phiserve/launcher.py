@@ -26,8 +26,13 @@ from phiserve.engine.plugin import prepare_environment
 from phiserve.errors import RequestError, StartupError
 from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import ModelCard
-from phiserve.vision.pictures import PictureLimits, PictureService
+from phiserve.protocol.responses import ModelCard, RequestLimits
+from phiserve.vision.fetch import PictureFetcher
+from phiserve.vision.folder import PictureFolder
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService
+from phiserve.vision.sources import PictureSources
+from phiserve.vision.url_gate import UrlGate
 
 BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
 _WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
@@ -61,7 +66,7 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         await _AnnouncingServer(config, console, lines).serve(sockets=[listener])
     finally:
-        services.close()
+        await services.close()
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
@@ -81,9 +86,11 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         overrides=settings.engine,
     )
     engine, report = await start_engine(plan, checkpoint)
+    fetcher = _picture_fetcher(settings)
     pictures = PictureService(
-        PictureLimits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_aspect_ratio),
+        _picture_limits(settings),
         settings.picture_workers or host.cores,
+        PictureSources(fetcher, PictureFolder(settings.image_folder) if settings.image_folder else None),
     )
     pipeline = ChatPipeline(
         engine,
@@ -92,7 +99,9 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         PipelineLimits(plan.budget, settings.max_images, settings.answer_reserve_tokens),
     )
 
-    def close() -> None:
+    async def close() -> None:
+        if fetcher is not None:
+            await fetcher.close()
         pictures.close()
         engine.shutdown()
 
@@ -131,6 +140,22 @@ async def _warm_up(services: Services) -> None:
         raise StartupError(f"The engine starts, but cannot answer a small picture: {error.message}") from error
 
 
+def _picture_limits(settings: Settings) -> PictureLimits:
+    return PictureLimits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_aspect_ratio=settings.max_image_aspect_ratio,
+        max_request_bytes=settings.max_request_image_bytes,
+        max_request_pixels=settings.max_request_image_pixels,
+    )
+
+
+def _picture_fetcher(settings: Settings) -> PictureFetcher | None:
+    if not settings.image_hosts:
+        return None
+    return PictureFetcher(UrlGate(settings.image_hosts), settings.image_fetch_timeout_s)
+
+
 def _model_name(settings: Settings) -> str:
     if settings.served_model_name:
         return settings.served_model_name
@@ -147,6 +172,16 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
         max_model_len=context_tokens,
         crop_budget=budget,
         input_modalities=["text", "image"],
+        limits=RequestLimits(
+            max_total_tokens=context_tokens,
+            max_body_bytes=settings.max_body_bytes,
+            max_images=settings.max_images,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+            max_image_aspect_ratio=settings.max_image_aspect_ratio,
+            max_request_image_bytes=settings.max_request_image_bytes,
+            max_request_image_pixels=settings.max_request_image_pixels,
+        ),
         description=f"Phi-3-vision with {BLANK_NOTE}" if checkpoint.is_blank else "Phi-3-vision",
     )
 

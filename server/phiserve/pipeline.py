@@ -73,7 +73,7 @@ class ChatPipeline:
         self._check_context(request, self._encoder.least_tokens(conversation))
         prompt = await self._encode(conversation)
         self._check_context(request, prompt.num_text_tokens)
-        pictures = await self._read(conversation.slots)
+        pictures = await self._pictures.read((slot.url, slot.param) for slot in conversation.slots)
         plans = self._plan(request, prompt, conversation.slots, pictures)
         self._check_context(request, prompt.num_text_tokens, plans, pictures)
         return self._prepared(request, prompt, pictures, plans)
@@ -93,21 +93,13 @@ class ChatPipeline:
 
     def _check_image_count(self, slots: Sequence[ImageSlot]) -> None:
         if len(slots) > self._limits.max_images:
-            message = f"The request has {len(slots)} pictures; this server takes at most {self._limits.max_images}"
+            message = f"The request has {len(slots)} pictures; the limit is {self._limits.max_images} (max_images)"
             raise InvalidRequest(message, param=slots[self._limits.max_images].param, code="too_many_images")
 
     async def _encode(self, conversation: Conversation) -> EncodedPrompt:
         if conversation.num_characters < LONG_TEXT:
             return self._encoder.encode(conversation)
         return await asyncio.to_thread(self._encoder.encode, conversation)
-
-    async def _read(self, slots: Sequence[ImageSlot]) -> list[EncodedPicture]:
-        """Read all pictures; if several are bad, the first is named."""
-        results = await asyncio.gather(*(self._pictures.read(slot.url, slot.param) for slot in slots), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in results if not isinstance(result, BaseException)]
 
     def _plan(
         self,

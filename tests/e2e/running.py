@@ -100,7 +100,7 @@ class InProcessServer:
         """End the server and its engine."""
         self._server.should_exit = True
         self._serving.result(timeout=30)
-        self.services.close()
+        self.run(self.services.close())
         del self.services, self._server  # vLLM's engine object complains if the interpreter ends before it does
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=30)

@@ -22,7 +22,8 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
 from phiserve.engine.interface import Delta, Generation, PromptImage
 from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.vision.pictures import PictureLimits, PictureService, picture_key
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService, picture_key
 from phiserve.vision.sizes import plan_crops
 from pictures import data_url
 
@@ -83,7 +84,7 @@ async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case
     """Send a case straight to the engine adapter."""
     pictures = PictureService(PictureLimits(), workers=1)
     prompt = PromptEncoder.load(checkpoint / "tokenizer.json").encode(conversation_of(case["prompt"]))
-    read = [await pictures.read(data_url((golden / name).read_bytes()), name) for name in case["images"]]
+    read = await pictures.read((data_url((golden / name).read_bytes()), name) for name in case["images"])
     plans = [plan_crops(*picture.size, case["num_crops"]) for picture in read]
     tokens = [plan.num_tokens for plan in plans]
     offsets = prompt.image_offsets(tokens)

@@ -10,8 +10,10 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
 from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.responses import ModelCard
-from phiserve.vision.pictures import PictureLimits, PictureService
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService
 from scripted import ScriptedEngine
+from wire import LIMITS
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +44,7 @@ def make_services(make_pipeline: Callable[..., ChatPipeline], vocabulary: Vocabu
             engine=engine,
             pipeline=make_pipeline(engine),
             vocabulary=vocabulary,
-            card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], ""),
+            card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], LIMITS, ""),
             metrics=lambda: b"x 1\n",
             versions={"phiserve": "0"},
         )

@@ -8,11 +8,12 @@ import pytest
 from phiserve.errors import StartupError
 from phiserve.launcher import BLANK_NOTE, _banner, _bound_socket
 from phiserve.protocol.responses import ModelCard
+from wire import LIMITS
 
 
 def card(description: str) -> ModelCard:
     """A model card."""
-    return ModelCard("m", 0, 4096, 16, ["text"], description)
+    return ModelCard("m", 0, 4096, 16, ["text"], LIMITS, description)
 
 
 def test_port_is_held_while_loading() -> None:

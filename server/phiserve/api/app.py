@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
 
 from phiserve import __version__
 from phiserve.api import chat, status
@@ -22,7 +23,7 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        services.close()
+        await services.close()
 
     app = FastAPI(title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False)
     app.state.services = services
@@ -32,6 +33,14 @@ def create_app(services: Services) -> FastAPI:
     if services.settings.api_key is not None:
         app.add_middleware(ApiKeyMiddleware, key=services.settings.api_key.get_secret_value())
     app.add_middleware(RequestIdMiddleware)
+    if services.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=services.settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -1,7 +1,8 @@
 """What the routes work with, built once at start-up and passed along; nothing global."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
@@ -11,6 +12,10 @@ from phiserve.engine.interface import EngineClient
 from phiserve.errors import ModelNotFound
 from phiserve.pipeline import ChatPipeline
 from phiserve.protocol.responses import ModelCard
+
+
+async def _nothing_to_close() -> None:
+    """For services made of parts that hold nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Services:
     card: ModelCard
     metrics: Callable[[], bytes]
     versions: dict[str, str]
-    close: Callable[[], None] = field(default=lambda: None)
+    close: Callable[[], Coroutine[Any, Any, None]] = field(default=_nothing_to_close)
 
     def check_model(self, name: str) -> None:
         """Raises ModelNotFound unless `name` is the served model."""

@@ -122,6 +122,19 @@ class ErrorResponse(Struct, frozen=True):
     error: ErrorBody
 
 
+class RequestLimits(Struct, frozen=True):
+    """What one request may hold, by the names that errors use. Files in bytes, pictures in pixels as shown."""
+
+    max_total_tokens: int
+    max_body_bytes: int
+    max_images: int
+    max_image_bytes: int
+    max_image_pixels: int
+    max_image_aspect_ratio: float
+    max_request_image_bytes: int
+    max_request_image_pixels: int
+
+
 class ModelCard(Struct, frozen=True):
     """A served model: OpenAI's keys, vLLM's `max_model_len` and what else a client must know."""
 
@@ -130,6 +143,7 @@ class ModelCard(Struct, frozen=True):
     max_model_len: int
     crop_budget: int
     input_modalities: list[str]
+    limits: RequestLimits
     description: str
     object: str = "model"
     owned_by: str = "phiserve"

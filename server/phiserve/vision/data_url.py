@@ -5,7 +5,9 @@ import re
 
 import pybase64
 
-from phiserve.errors import InvalidImage, InvalidRequest
+from phiserve.errors import InvalidImage
+from phiserve.vision.limits import too_many_bytes
+from phiserve.vision.url_gate import ForbiddenUrl
 
 _HEADER = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]*)*?;base64,", re.IGNORECASE)
 _WHITESPACE = str.maketrans("", "", " \t\r\n")
@@ -14,19 +16,19 @@ _WHITESPACE = str.maketrans("", "", " \t\r\n")
 def decode_data_url(url: str, *, max_bytes: int, param: str) -> bytes:
     """The bytes a `data:` URL holds.
 
-    Raises InvalidRequest for another kind of URL, InvalidImage for bad base64, an empty body or more than `max_bytes`.
+    Raises ForbiddenUrl for another kind of URL, InvalidImage for bad base64, an empty body or more than `max_bytes`.
     """
     header = _HEADER.match(url, 0, 512)
     if header is None:
-        raise InvalidRequest(f"{param}: {_what_is_wrong(url)}", param=param, code="invalid_image_url")
+        raise ForbiddenUrl(f"{param}: a data URL must read data:image/…;base64,…", param=param)
     body = url[header.end() :]
     if len(body) // 4 * 3 > max_bytes + 2:
-        raise InvalidImage(f"{param}: the picture is larger than {max_bytes} bytes", param=param, code="image_too_large")
+        raise too_many_bytes(param, max_bytes)
     content = _decode_base64(body, param)
     if not content:
         raise InvalidImage(f"{param}: the picture is empty", param=param)
     if len(content) > max_bytes:
-        raise InvalidImage(f"{param}: the picture is larger than {max_bytes} bytes", param=param, code="image_too_large")
+        raise too_many_bytes(param, max_bytes)
     return content
 
 
@@ -39,12 +41,3 @@ def _decode_base64(body: str, param: str) -> bytes:
         return pybase64.b64decode(body.translate(_WHITESPACE), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidImage(f"{param}: the base64 of the data URL is not valid", param=param) from None
-
-
-def _what_is_wrong(url: str) -> str:
-    scheme = url.split(":", 1)[0].lower() if ":" in url[:16] else ""
-    if scheme == "data":
-        return "a data URL must read data:image/…;base64,…"
-    if scheme in ("http", "https", "file"):
-        return f"{scheme} URLs are not fetched by this server; send the picture as a data URL"
-    return "the picture must be a data URL (data:image/…;base64,…)"

@@ -1,33 +1,26 @@
 """The picture pipeline as a service: everything that blocks runs on a thread pool of its own, never on the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from blake3 import blake3
 from prometheus_client import Counter
 
-from phiserve.errors import InvalidImage
 from phiserve.vision.data_url import decode_data_url
 from phiserve.vision.decode import Header, decode_rgb, read_header
+from phiserve.vision.limits import PictureLimits, RequestMeter
 from phiserve.vision.pixels import Crops, cut_crops
-from phiserve.vision.sizes import MAX_ASPECT_RATIO, CropPlan
+from phiserve.vision.sizes import CropPlan
+from phiserve.vision.sources import PictureSources, scheme_of
 
 _Result = TypeVar("_Result")
 
 READ = Counter("phiserve_pictures_read", "Pictures received and hashed.")
 DECODED = Counter("phiserve_pictures_decoded", "Pictures decoded and cut into crops.")
-
-
-@dataclass(frozen=True, slots=True)
-class PictureLimits:
-    """What one picture may be. `max_aspect_ratio` is long side to short side."""
-
-    max_bytes: int = 20 * 2**20
-    max_pixels: int = 64_000_000
-    max_aspect_ratio: float = MAX_ASPECT_RATIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +49,23 @@ def picture_key(digest: str, plan: CropPlan, salt: str = "") -> str:
 class PictureService:
     """Reads and cuts pictures on `workers` threads. Close with `close`."""
 
-    def __init__(self, limits: PictureLimits, workers: int) -> None:
+    def __init__(self, limits: PictureLimits, workers: int, sources: PictureSources | None = None) -> None:
         self._limits = limits
+        self._sources = sources or PictureSources()
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="phiserve-picture")
 
-    async def read(self, url: str, param: str) -> EncodedPicture:
-        """URL -> content, hash and header, nothing decoded. Raises InvalidRequest or InvalidImage naming `param`."""
-        return await self._run(lambda: self._read(url, param))
+    async def read(self, pictures: Iterable[tuple[str, str]]) -> list[EncodedPicture]:
+        """Read all pictures of a request, (URL, param) each: content, hash and header, nothing decoded.
+
+        Raises InvalidRequest or InvalidImage; if several are bad, the first is named.
+        """
+        meter = RequestMeter(self._limits)
+        reading = (self._read(url, param, meter) for url, param in pictures)
+        results = await asyncio.gather(*reading, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
 
     async def crops(self, picture: EncodedPicture, plan: CropPlan) -> Crops:
         """Decode a picture and cut it by `plan`: uint8 (n, 336, 336, 3). Raises InvalidImage."""
@@ -75,21 +78,24 @@ class PictureService:
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def _read(self, url: str, param: str) -> EncodedPicture:
-        content = decode_data_url(url, max_bytes=self._limits.max_bytes, param=param)
+    async def _read(self, url: str, param: str, meter: RequestMeter) -> EncodedPicture:
+        if scheme_of(url) == "data":
+            picture = await self._run(lambda: self._describe(self._decode_url(url, param), param))
+            meter.add_bytes(len(picture.content), param)
+        else:
+            content = await self._sources.fetch(url, param, self._limits.max_bytes, partial(meter.add_bytes, param=param))
+            picture = await self._run(lambda: self._describe(content, param))
+        meter.add_pixels(picture.size, param)
+        return picture
+
+    def _decode_url(self, url: str, param: str) -> bytes:
+        return decode_data_url(url, max_bytes=self._limits.max_bytes, param=param)
+
+    def _describe(self, content: bytes, param: str) -> EncodedPicture:
         header = read_header(content, param)
-        self._check_size(header.size, param)
+        self._limits.check_size(header.size, param)
         READ.inc()
         return EncodedPicture(content, blake3(content).hexdigest(), header, param)
-
-    def _check_size(self, size: tuple[int, int], param: str) -> None:
-        width, height = size
-        if width * height > self._limits.max_pixels:
-            message = f"{param}: the picture has {width} x {height} pixels; the limit is {self._limits.max_pixels}"
-            raise InvalidImage(message, param=param, code="image_too_large")
-        if max(size) > self._limits.max_aspect_ratio * min(size):
-            message = f"{param}: {width} x {height} is too thin; the limit is {self._limits.max_aspect_ratio:g} to 1"
-            raise InvalidImage(message, param=param, code="image_too_thin")
 
 
 def _cut(picture: EncodedPicture, plan: CropPlan) -> Crops:

@@ -9,14 +9,17 @@ import pytest
 from phiserve.errors import InvalidImage
 from phiserve.vision import pictures as module
 from phiserve.vision.decode import Header, read_header
-from phiserve.vision.pictures import PictureLimits, PictureService, picture_key
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService, picture_key
 from phiserve.vision.sizes import plan_crops
+from phiserve.vision.url_gate import ForbiddenUrl
 from pictures import data_url, encode, noise
 
 
 @pytest.fixture
 def service() -> Iterator[PictureService]:
-    service = PictureService(PictureLimits(max_bytes=50_000, max_pixels=10_000, max_aspect_ratio=20), workers=2)
+    limits = PictureLimits(50_000, 10_000, max_aspect_ratio=20, max_request_bytes=100_000, max_request_pixels=15_000)
+    service = PictureService(limits, workers=2)
     yield service
     service.close()
 
@@ -25,7 +28,7 @@ def test_read_then_cut(service: PictureService) -> None:
     """Reading tells the size and hash; cutting gives the plan's crops."""
 
     async def run() -> None:
-        picture = await service.read(data_url(encode(noise(60, 40))), "p")
+        (picture,) = await service.read([(data_url(encode(noise(60, 40))), "p")])
         assert picture.size == (60, 40)
         crops = await service.crops(picture, plan_crops(60, 40, 4))
         assert crops.shape == (4, 336, 336, 3)
@@ -42,9 +45,27 @@ def test_limits_hold_before_decoding(
     """Pixels and aspect are judged by the header; nothing is decoded."""
     monkeypatch.setattr(module, "decode_rgb", None)
     with pytest.raises(InvalidImage) as caught:
-        asyncio.run(service.read(data_url(encode(noise(*size))), "messages[3].content[0].image_url"))
+        asyncio.run(service.read([(data_url(encode(noise(*size))), "messages[3].content[0].image_url")]))
     assert caught.value.code == code
     assert caught.value.message.startswith("messages[3].content[0].image_url: ")
+
+
+def test_pictures_of_a_request_have_limits_together(service: PictureService) -> None:
+    """Each is within its limits, both are not: the one with which it becomes too much is named, and the limit."""
+    url = data_url(encode(noise(100, 80)))
+    with pytest.raises(InvalidImage, match=r"max_request_image_pixels") as caught:
+        asyncio.run(service.read([(url, "first"), (url, "second")]))
+    assert (caught.value.param, caught.value.code) == ("second", "image_too_large")
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a.png", "HTTP://x", "file:///etc/passwd", "ftp://x/y", "", "a.png"])
+def test_nothing_is_fetched_unless_allowed(service: PictureService, url: str) -> None:
+    """Other than data URLs: a 400 that names the place and repeats nothing of the URL."""
+    with pytest.raises(ForbiddenUrl) as caught:
+        asyncio.run(service.read([(url, "messages[0]")]))
+    assert (caught.value.status, caught.value.param, caught.value.code) == (400, "messages[0]", "invalid_image_url")
+    assert "example" not in caught.value.message
+    assert "passwd" not in caught.value.message
 
 
 def test_work_is_done_on_the_pool(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +78,7 @@ def test_work_is_done_on_the_pool(service: PictureService, monkeypatch: pytest.M
         return original(content, param)
 
     monkeypatch.setattr(module, "read_header", recording)
-    asyncio.run(service.read(data_url(encode(noise(4, 4))), "p"))
+    asyncio.run(service.read([(data_url(encode(noise(4, 4))), "p")]))
     assert threads
     assert all(name.startswith("phiserve-picture") for name in threads)
 

@@ -1,0 +1,53 @@
+"""`file://` URLs, below one folder that the settings name."""
+
+import os
+import stat
+from pathlib import Path
+
+from yarl import URL
+
+from phiserve.errors import InvalidImage
+from phiserve.vision.limits import too_many_bytes
+from phiserve.vision.url_gate import ForbiddenUrl
+
+
+class PictureFolder:
+    """Reads regular files below `folder`, wherever symbolic links lead; everything else is answered alike, as absent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    def read(self, url: str, param: str, max_bytes: int) -> bytes:
+        """The content of a `file:///…` URL. Raises ForbiddenUrl, or InvalidImage beyond `max_bytes`."""
+        try:
+            descriptor = self._open(_path_of(url))
+        except (OSError, ValueError, RuntimeError):
+            message = f"{param}: there is no such file in the folder that this server reads pictures from"
+            raise ForbiddenUrl(message, param=param) from None
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise too_many_bytes(param, max_bytes)
+        if not content:
+            raise InvalidImage(f"{param}: the picture is empty", param=param)
+        return content
+
+    def _open(self, path: Path) -> int:
+        """Open without waiting (a FIFO would) and look again at what has been opened: a link may change in between."""
+        if not self._is_inside(path.resolve(strict=True)):
+            raise ValueError
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._is_inside(Path(f"/proc/self/fd/{descriptor}").readlink()) and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise ValueError
+
+    def _is_inside(self, path: Path) -> bool:
+        return path.is_relative_to(self._folder)
+
+
+def _path_of(url: str) -> Path:
+    parsed = URL(url)
+    if parsed.raw_host not in (None, "", "localhost") or parsed.query_string or not parsed.path.startswith("/"):
+        raise ValueError
+    return Path(parsed.path)

@@ -1,0 +1,59 @@
+"""What pictures may be, one by one and all of a request together. Each limit is named in its error as in the settings."""
+
+from dataclasses import dataclass
+
+from phiserve.errors import InvalidImage
+from phiserve.vision.sizes import MAX_ASPECT_RATIO
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """Bytes of files and pixels as shown. `max_aspect_ratio` is long side to short side."""
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 64_000_000
+    max_aspect_ratio: float = MAX_ASPECT_RATIO
+    max_request_bytes: int = 96 * 2**20
+    max_request_pixels: int = 256_000_000
+
+    def check_size(self, size: tuple[int, int], param: str) -> None:
+        """Judge (width, height) of one picture. Raises InvalidImage."""
+        width, height = size
+        if width * height > self.max_pixels:
+            raise _too_large(f"the picture has {width} x {height} pixels", f"{self.max_pixels} (max_image_pixels)", param)
+        if max(size) > self.max_aspect_ratio * min(size):
+            limit = f"{self.max_aspect_ratio:g} to 1 (max_image_aspect_ratio)"
+            message = f"{param}: {width} x {height} is too thin; the limit is {limit}"
+            raise InvalidImage(message, param=param, code="image_too_thin")
+
+
+@dataclass(slots=True)
+class RequestMeter:
+    """Counts what the pictures of one request add up to, as it comes in. For one thread: the event loop's."""
+
+    limits: PictureLimits
+    bytes: int = 0
+    pixels: int = 0
+
+    def add_bytes(self, count: int, param: str) -> None:
+        """Raises InvalidImage naming the picture with which the request becomes too large."""
+        self.bytes += count
+        if self.bytes > self.limits.max_request_bytes:
+            limit = f"{self.limits.max_request_bytes} bytes (max_request_image_bytes)"
+            raise _too_large("with this one the request's pictures are larger than allowed together", limit, param)
+
+    def add_pixels(self, size: tuple[int, int], param: str) -> None:
+        """Raises InvalidImage naming the picture with which the request has too many pixels."""
+        self.pixels += size[0] * size[1]
+        if self.pixels > self.limits.max_request_pixels:
+            limit = f"{self.limits.max_request_pixels} (max_request_image_pixels)"
+            raise _too_large(f"with this one the request's pictures have {self.pixels} pixels", limit, param)
+
+
+def too_many_bytes(param: str, max_bytes: int) -> InvalidImage:
+    """The error for a picture whose file is larger than the limit."""
+    return _too_large("the picture's file is too large", f"{max_bytes} bytes (max_image_bytes)", param)
+
+
+def _too_large(fault: str, limit: str, param: str) -> InvalidImage:
+    return InvalidImage(f"{param}: {fault}; the limit is {limit}", param=param, code="image_too_large")

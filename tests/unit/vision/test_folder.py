@@ -1,0 +1,84 @@
+"""file:// reads regular files below one folder and tells nothing of the rest."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from phiserve.errors import InvalidImage
+from phiserve.vision.folder import PictureFolder
+from phiserve.vision.url_gate import ForbiddenUrl
+
+CONTENT = b"picture"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with pictures, beside a secret."""
+    root = tmp_path / "pictures"
+    (root / "sub").mkdir(parents=True)
+    (root / "sub" / "a ü.png").write_bytes(CONTENT)
+    (root / "empty.png").touch()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "pictures-too").mkdir()
+    (tmp_path / "pictures-too" / "a.png").write_bytes(b"secret")
+    (root / "inside").symlink_to(root / "sub" / "a ü.png")
+    (root / "outside").symlink_to(tmp_path / "secret")
+    (root / "up").symlink_to(tmp_path)
+    (root / "loop").symlink_to(root / "loop")
+    (root / "device").symlink_to("/dev/zero")
+    os.mkfifo(root / "pipe")
+    return root
+
+
+@pytest.mark.parametrize("name", ["sub/a%20%C3%BC.png", "sub/a ü.png", "inside", "sub/../inside", "./inside"])
+@pytest.mark.parametrize("start", ["file://", "file://localhost", "FILE://"])
+def test_read(root: Path, start: str, name: str) -> None:
+    """Files below the folder, also by links that stay inside."""
+    assert PictureFolder(root).read(f"{start}{root}/{name}", "p", 100) == CONTENT
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("missing", "sub", "", "outside", "up/secret", "../secret", "%2e%2e/secret", "..%2fsecret", "../pictures-too/a.png"),
+        *("loop", "device", "pipe", "inside?x", "inside%00", "sub/" + "a" * 5000),
+    ],
+)
+def test_everything_else_is_alike(root: Path, name: str) -> None:
+    """Missing, outside, folders, devices, pipes: one message, at once, without a path."""
+    with pytest.raises(ForbiddenUrl) as caught:
+        PictureFolder(root).read(f"file://{root}/{name}", "messages[0]", 100)
+    assert caught.value.message == "messages[0]: there is no such file in the folder that this server reads pictures from"
+
+
+@pytest.mark.parametrize("url", ["file://host/x", "file:x", "file:", "file:///etc/passwd", "file:///dev/stdin"])
+def test_other_urls(root: Path, url: str) -> None:
+    """Other hosts, relative paths, files elsewhere."""
+    with pytest.raises(ForbiddenUrl):
+        PictureFolder(root).read(url, "p", 100)
+
+
+def test_a_link_that_changes_after_the_first_look(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been opened is looked at again: a link set in between leads nowhere."""
+    real_open = os.open
+
+    def swap_then_open(path: Path, flags: int) -> int:
+        path.unlink()
+        path.symlink_to(root.parent / "secret")
+        return real_open(path, flags)
+
+    (root / "victim").write_bytes(CONTENT)
+    monkeypatch.setattr(os, "open", swap_then_open)
+    with pytest.raises(ForbiddenUrl):
+        PictureFolder(root).read(f"file://{root}/victim", "p", 100)
+
+
+def test_sizes(root: Path) -> None:
+    """As many bytes as the limit are fine, one more is not, none is not a picture."""
+    folder = PictureFolder(root)
+    assert folder.read(f"file://{root}/inside", "p", len(CONTENT)) == CONTENT
+    with pytest.raises(InvalidImage, match="max_image_bytes"):
+        folder.read(f"file://{root}/inside", "p", len(CONTENT) - 1)
+    with pytest.raises(InvalidImage, match="empty"):
+        folder.read(f"file://{root}/empty.png", "p", 100)

@@ -1,0 +1,30 @@
+"""Limits hold exactly, and each error names its limit."""
+
+import pytest
+
+from phiserve.errors import InvalidImage
+from phiserve.vision.limits import PictureLimits, RequestMeter, too_many_bytes
+
+LIMITS = PictureLimits(10, 100, 5, 25, 150)
+
+
+def test_one_picture() -> None:
+    """At the limit is fine, beyond is not."""
+    LIMITS.check_size((10, 10), "p")
+    LIMITS.check_size((20, 4), "p")
+    with pytest.raises(InvalidImage, match=r"^p: .*101 x 1 pixels.* 100 \(max_image_pixels\)"):
+        LIMITS.check_size((101, 1), "p")
+    with pytest.raises(InvalidImage, match=r"^p: 21 x 4 .* 5 to 1 \(max_image_aspect_ratio\)"):
+        LIMITS.check_size((21, 4), "p")
+    assert "10 bytes (max_image_bytes)" in too_many_bytes("p", 10).message
+
+
+def test_a_request() -> None:
+    """Bytes and pixels add up over pictures; the one that goes beyond is named."""
+    meter = RequestMeter(LIMITS)
+    meter.add_bytes(25, "a")
+    with pytest.raises(InvalidImage, match=r"^b: .* 25 bytes \(max_request_image_bytes\)"):
+        meter.add_bytes(1, "b")
+    meter.add_pixels((15, 10), "a")
+    with pytest.raises(InvalidImage, match=r"^b: .*151 pixels.* 150 \(max_request_image_pixels\)"):
+        meter.add_pixels((1, 1), "b")
