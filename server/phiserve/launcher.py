@@ -4,7 +4,7 @@ import platform
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -39,22 +39,28 @@ _WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBAD
 """A GIF of one pixel."""
 
 
-def serve(settings: Settings, console: Console) -> None:
-    """Serve until SIGINT or SIGTERM. Raises StartupError, before anything is loaded wherever that can be told."""
+def serve(settings: Settings, console: Console, ready_file: Path | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; `ready_file` gets the URL as soon as connections are accepted.
+
+    Raises StartupError, before anything is loaded wherever that can be told.
+    """
     with _bound_socket(settings.host, settings.port) as listener, _sigterm_raises():
         prepare_environment()
         checkpoint = open_checkpoint(settings.model or str(embedded_checkpoint(console.print)))
-        uvloop.run(_serve(settings, checkpoint, listener, console))
+        uvloop.run(_serve(settings, checkpoint, listener, console, ready_file))
 
 
-async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.socket, console: Console) -> None:
+async def _serve(
+    settings: Settings, checkpoint: Checkpoint, listener: socket.socket, console: Console, ready_file: Path | None
+) -> None:
     began = time.monotonic()
     console.print(f"phiserve {__version__}: loading {_model_name(settings)} …")
     services, report = await start_services(settings, checkpoint)
     try:
         if settings.max_images:
             await _warm_up(services)
-        lines = _banner(listener, services.card, report, time.monotonic() - began)
+        url = _url_of(listener)
+        lines = _banner(url, services.card, report, time.monotonic() - began)
         config = uvicorn.Config(
             create_app(services),
             log_level="warning",
@@ -64,7 +70,14 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
         )
         # Off while loading, so that no second server could bind; on again, so that the next one can soon after this one's end.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        await _AnnouncingServer(config, console, lines).serve(sockets=[listener])
+
+        def announce() -> None:
+            for line in lines:
+                console.print(line, highlight=False, soft_wrap=True)
+            if ready_file is not None:
+                _write_whole(ready_file, url)
+
+        await _AnnouncingServer(config, announce).serve(sockets=[listener])
     finally:
         await services.close()
 
@@ -187,24 +200,32 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Prints the banner once connections are accepted, not before."""
+    """Says so once connections are accepted, not before."""
 
-    def __init__(self, config: uvicorn.Config, console: Console, lines: list[str]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._console = console
-        self._lines = lines
+        self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
-        for line in self._lines:
-            self._console.print(line, highlight=False, soft_wrap=True)
+        self._announce()
 
 
-def _banner(listener: socket.socket, card: ModelCard, report: list[str], seconds: float) -> list[str]:
-    """What was decided, and last the address."""
+def _url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+
+def _write_whole(file: Path, text: str) -> None:
+    """Write a file that nobody sees half of."""
+    beginning = file.with_name(f"{file.name}.part")
+    beginning.write_text(text, encoding="utf-8")
+    beginning.replace(file)
+
+
+def _banner(url: str, card: ModelCard, report: list[str], seconds: float) -> list[str]:
+    """What was decided, and last the address."""
     lines = [*(f"  {line}" for line in report)]
     if BLANK_NOTE in card.description:
         lines.append(f"[yellow]{card.id} has {BLANK_NOTE}[/]")

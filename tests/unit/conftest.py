@@ -1,12 +1,14 @@
 """An app around a scripted engine."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
+from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.config import Settings
 from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.responses import ModelCard
@@ -22,6 +24,14 @@ def picture_service() -> Iterator[PictureService]:
     service = PictureService(PictureLimits(), workers=2)
     yield service
     service.close()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest blank checkpoint."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "blank"
+    write_blank(folder, BlankShape(hidden_size=32, num_layers=1, num_heads=2, intermediate_size=32, clip_layers=1))
+    return folder
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from phiserve.errors import StartupError
-from phiserve.launcher import BLANK_NOTE, _banner, _bound_socket
+from phiserve.launcher import BLANK_NOTE, _banner, _bound_socket, _url_of, _write_whole
 from phiserve.protocol.responses import ModelCard
 from wire import LIMITS
 
@@ -50,9 +51,18 @@ def test_port_is_free_again_after_a_restart() -> None:
 def test_banner(host: str, url: str) -> None:
     """The address comes last; blank weights are told."""
     with _bound_socket(host, 0) as listener:
-        plain = _banner(listener, card("Phi-3-vision"), ["device x"], 3)
-        blank = _banner(listener, card(f"Phi-3-vision with {BLANK_NOTE}"), [], 3)
+        address = _url_of(listener)
+        plain = _banner(address, card("Phi-3-vision"), ["device x"], 3)
+        blank = _banner(address, card(f"Phi-3-vision with {BLANK_NOTE}"), [], 3)
     assert url in plain[-1]
     assert plain[0] == "  device x"
     assert not any("mean nothing" in line for line in plain)
     assert any("mean nothing" in line for line in blank)
+
+
+def test_ready_file_is_never_half_written(tmp_path: Path) -> None:
+    """It replaces what was there at once, and leaves nothing beside it."""
+    file = tmp_path / "url"
+    file.write_text("old")
+    _write_whole(file, "http://127.0.0.1:1/v1")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["http://127.0.0.1:1/v1"]

@@ -1,12 +1,11 @@
-"""The command line: mistakes are one sentence on stderr and a non-zero exit."""
+"""`phiserve serve`: mistakes are one sentence on stderr and a non-zero exit, before anything is loaded."""
 
 import socket
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from phiserve.cli import app
+from phiserve.cli.main import app
 
 
 def run(*arguments: str) -> Result:
@@ -44,19 +43,3 @@ def test_plugin_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_PLUGINS", "")
     result = run("serve", "--port", "0")
     assert (result.exit_code, "VLLM_PLUGINS" in result.stderr) == (1, True)
-
-
-def test_blank(tmp_path: Path) -> None:
-    """Sizes come from the flags; a folder with files is refused."""
-    arguments = ("checkpoint", "blank", str(tmp_path / "x"), "--hidden", "32", "--layers", "1", "--intermediate", "32")
-    assert run(*arguments).exit_code == 0
-    assert (tmp_path / "x" / "config.json").is_file()
-    again = run(*arguments)
-    assert (again.exit_code, "not an empty folder" in again.stderr) == (1, True)
-
-
-def test_version() -> None:
-    """Prints the version and nothing else."""
-    from phiserve import __version__
-
-    assert run("version").stdout == f"{__version__}\n"

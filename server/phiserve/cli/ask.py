@@ -1,0 +1,38 @@
+"""`phiserve ask`: one question, one answer."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from phiserve.cli.answers import PrintedAnswer, print_answer, print_footer
+from phiserve.cli.connection import DEFAULT_URL, connected
+from phiserve.cli.content import Detail, picture_url, system_messages, user_message
+
+Url = Annotated[str | None, typer.Option(help=f"Server to ask; else the one at {DEFAULT_URL}, else one is started.")]
+Model = Annotated[str | None, typer.Option(help="Checkpoint to start a server with, instead of asking one that runs.")]
+System = Annotated[str | None, typer.Option(help="Instructions for the model.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest answer in tokens.")]
+Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 always takes the most likely token.")]
+PictureDetail = Annotated[Detail, typer.Option(help="How closely to look at pictures.")]
+
+
+def ask(
+    pictures_and_question: Annotated[
+        list[str], typer.Argument(metavar="[PICTURE]... QUESTION", help="Files or URLs, then the question.")
+    ],
+    url: Url = None,
+    model: Model = None,
+    system: System = None,
+    detail: PictureDetail = Detail.AUTO,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+) -> None:
+    """Ask about pictures, or about anything; the answer streams to standard output."""
+    *pictures, question = pictures_and_question
+    message = user_message(map(picture_url, pictures), question, detail)
+    console = Console(stderr=True, highlight=False)
+    answer = PrintedAnswer()
+    with connected(url, model, console) as connection:
+        print_answer(connection, [*system_messages(system), message], answer, max_tokens, temperature)
+        print_footer(answer, console)

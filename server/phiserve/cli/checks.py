@@ -1,0 +1,194 @@
+"""What `phiserve doctor` looks at, each check with what to do about its finding. Nothing is loaded or served."""
+
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import entry_points
+from typing import Literal
+
+import numpy as np
+import openai
+
+from phiserve import __version__
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.vocabulary import Vocabulary
+from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
+from phiserve.cli.connection import DEFAULT_URL, LOOK_TIMEOUT_S
+from phiserve.config import Settings, load_settings
+from phiserve.errors import StartupError
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService
+from phiserve.vision.sizes import plan_crops
+
+GIB = 2**30
+PYTHONS = ((3, 11), (3, 13))
+Verdict = Literal["fine", "note", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. `remedy` says what to do; nothing for what is fine."""
+
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+
+
+@dataclass
+class Patient:
+    """What later checks need of earlier ones; `model` as on the command line."""
+
+    model: str | None
+    settings: Settings | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def python(patient: Patient) -> Finding:
+    """The interpreter."""
+    text = f"Python {platform.python_version()}, phiserve {__version__}"
+    if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        return Finding("fine", text)
+    return Finding("wrong", text, "vLLM needs Python 3.11 to 3.13: set PYTHON=… for make, and remove .venv")
+
+
+def settings(patient: Patient) -> Finding:
+    """What the environment's PHISERVE_… variables say."""
+    patient.settings = load_settings(None, {"model": patient.model} if patient.model else None)
+    return Finding("fine", "the environment's settings are valid")
+
+
+def plugin(patient: Patient) -> Finding:
+    """vLLM's processes find the model through an entry point of the installed package."""
+    from phiserve.engine.plugin import prepare_environment
+
+    prepare_environment()
+    if not entry_points(group="vllm.general_plugins", name="phiserve"):
+        return Finding("wrong", "vLLM cannot find phiserve's plugin", "install the package: pip install --no-deps -e .")
+    return Finding("fine", "vLLM finds phiserve's plugin")
+
+
+def engine(patient: Patient) -> Finding:
+    """Versions of what the engine is made of."""
+    from phiserve.engine.start import versions
+
+    return Finding("fine", ", ".join(f"{name} {number}" for name, number in versions().items()))
+
+
+def device(patient: Patient) -> Finding:
+    """What the model would run on."""
+    from phiserve.engine.plan import detect_host
+
+    host = detect_host()
+    text = f"{host.device}, {host.cores} cores, {host.ram_bytes / GIB:.1f} GiB of memory free"
+    if host.device == "cpu":
+        return Finding("note", text, "the real model is slow on a CPU; a GPU needs NVIDIA's driver and the [gpu] extra")
+    return Finding("fine", f"{text}, {host.device_bytes / GIB:.0f} GiB on the device")
+
+
+def tokenizer(patient: Patient) -> Finding:
+    """The checkpoint is Phi-3-vision's, and its tokenizer encodes a turn as the reference does."""
+    model = (patient.settings.model if patient.settings else None) or patient.model
+    patient.checkpoint = open_checkpoint(model or str(embedded_checkpoint(lambda line: None)))
+    ids = PromptEncoder.load(patient.checkpoint.tokenizer_json).encode_text("\n")
+    vocabulary = Vocabulary.load(patient.checkpoint.tokenizer_json)
+    if [vocabulary.bytes_of(token_id) for token_id in ids] != [b" ", b"\n"]:
+        return Finding(
+            "wrong", "the tokenizer encodes a line break in another way", "fetch the checkpoint's tokenizer.json again"
+        )
+    kind = "a blank checkpoint of phiserve's own" if patient.checkpoint.is_blank else "a checkpoint of Phi-3-vision"
+    return Finding("fine", f"{kind}, a line break is {ids}")
+
+
+def memory(patient: Patient) -> Finding:
+    """Whether weights and a cache fit."""
+    from phiserve.engine.plan import detect_host, plan_engine
+
+    if patient.checkpoint is None or patient.settings is None:
+        return Finding("note", "not looked at: there is no checkpoint", "see above")
+    given = patient.settings
+    plan = plan_engine(
+        patient.checkpoint,
+        detect_host(),
+        name="doctor",
+        budget=given.crop_budget,
+        max_images=given.max_images,
+        shutdown_grace_s=given.shutdown_grace_s,
+        overrides=given.engine,
+    )
+    kv = plan.args.get("kv_cache_memory_bytes")
+    cache = f", {kv / GIB:.1f} GiB of KV cache" if kv else ""
+    return Finding("fine", f"{patient.checkpoint.weight_bytes('auto') / GIB:.1f} GiB of weights fit{cache}")
+
+
+GOLDEN_TOKENS = 1921
+GOLDEN_CROPS = "10715252fc5752f5e76652f9a15f76a043f75071535a71245ce88100755ff810"
+"""SHA-256 of the crops of `_golden_picture`, from the HD transform that tests hold against the reference's."""
+
+
+def picture(patient: Patient) -> Finding:
+    """One picture's tokens and pixels, against what the reference processor makes of it."""
+    service = PictureService(PictureLimits(), workers=1)
+    try:
+        tokens, digest = asyncio.run(_measure(service))
+    finally:
+        service.close()
+    if (tokens, digest) != (GOLDEN_TOKENS, GOLDEN_CROPS):
+        text = f"a picture of 640 x 480 takes {tokens} tokens, and its pixels differ from the reference's"
+        return Finding("wrong", text, "install Pillow and NumPy as requirements/cpu.lock has them")
+    return Finding("fine", f"a picture of 640 x 480 takes {tokens} tokens, pixels as the reference's")
+
+
+async def _measure(service: PictureService) -> tuple[int, str]:
+    (read,) = await service.read([(_golden_picture(), "picture")])
+    plan = plan_crops(*read.size, 16)
+    return plan.num_tokens, sha256((await service.crops(read, plan)).tobytes()).hexdigest()
+
+
+def _golden_picture() -> str:
+    """A BMP of 640 x 480 whose pixels a formula gives: no codec has a say in them."""
+    import base64
+
+    y, x = np.mgrid[0:480, 0:640]
+    pixels = np.stack([x * y // 7, x * 3 + y, x ^ y], axis=-1).astype(np.uint8)
+    header = b"BM" + (54 + pixels.size).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
+    info = (40).to_bytes(4, "little") + (640).to_bytes(4, "little") + (480).to_bytes(4, "little")
+    info += (1).to_bytes(2, "little") + (24).to_bytes(2, "little") + bytes(24)
+    return "data:image/bmp;base64," + base64.b64encode(header + info + pixels.tobytes()).decode()
+
+
+def running(patient: Patient) -> Finding:
+    """Whether a server answers where `ask` and `chat` look first."""
+    key = os.environ.get("PHISERVE_API_KEY") or "none"
+    client = openai.OpenAI(base_url=DEFAULT_URL, api_key=key, max_retries=0, timeout=LOOK_TIMEOUT_S)
+    try:
+        models = client.models.list().data
+    except openai.APIConnectionError:
+        return Finding("note", f"no server at {DEFAULT_URL}", "phiserve serve starts one; ask and chat start their own")
+    except openai.APIError:
+        return Finding(
+            "note", f"something at {DEFAULT_URL} answers with an error", "if it is phiserve with a key, set PHISERVE_API_KEY"
+        )
+    return Finding("fine", f"a server at {DEFAULT_URL} serves {', '.join(model.id for model in models)}")
+
+
+CHECKS: tuple[Callable[[Patient], Finding], ...] = (
+    *(python, settings, plugin, engine, device, tokenizer, memory, picture, running),
+)
+"""In this order: later ones need what earlier ones found."""
+
+
+def examine(check: Callable[[Patient], Finding], patient: Patient) -> Finding:
+    """The finding of a check; whatever it raises is a finding too."""
+    try:
+        return check(patient)
+    except StartupError as error:
+        return Finding("wrong", str(error), "see the sentence")
+    except ImportError as error:
+        return Finding("wrong", f"cannot import: {error}", "make clean serve sets the environment up anew")
+    except Exception as error:
+        return Finding("wrong", f"unexpected {type(error).__name__}: {error}", "make clean serve sets the environment up anew")

@@ -1,0 +1,116 @@
+"""A server to talk to: one that runs already, or one started for the call and ended with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+from rich.console import Console
+
+from phiserve.errors import StartupError
+
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
+LOOK_TIMEOUT_S = 3.0
+"""A running server lists its models within this."""
+
+END_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client and the model to ask for."""
+
+    client: openai.OpenAI
+    model: str
+
+
+@contextmanager
+def connected(url: str | None, checkpoint: str | None, console: Console) -> Iterator[Connection]:
+    """A running server at `url`, else one started for the call, with `checkpoint` or the embedded default.
+
+    A checkpoint that is named is always served anew. Raises StartupError.
+    """
+    if url and checkpoint:
+        raise StartupError("Give --url for a server that runs or --model for one to start, not both")
+    running = None if checkpoint else _connect(url or DEFAULT_URL)
+    if running is not None:
+        yield running
+    elif url:
+        raise StartupError(f"No server answers at {url}")
+    else:
+        with _started(checkpoint, console) as address:
+            yield _expect(address)
+
+
+def _connect(url: str) -> Connection | None:
+    """A connection, or None if nothing listens there. Raises StartupError for a server that cannot be talked to."""
+    client = openai.OpenAI(base_url=url, api_key=os.environ.get("PHISERVE_API_KEY") or "none", max_retries=0)
+    try:
+        models = client.with_options(timeout=LOOK_TIMEOUT_S).models.list().data
+    except openai.APIConnectionError:
+        return None
+    except openai.AuthenticationError:
+        raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
+    except openai.APIError:
+        models = []
+    if not models:
+        raise StartupError(f"What answers at {url} is not an OpenAI-compatible server")
+    return Connection(client, models[0].id)
+
+
+def _expect(url: str) -> Connection:
+    connection = _connect(url)
+    if connection is None:
+        raise StartupError("The server has started, and does not answer")
+    return connection
+
+
+@contextmanager
+def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
+    """A server of our own; it ends with this process, whatever ends that, since its standard input does."""
+    with tempfile.TemporaryDirectory(prefix="phiserve-") as folder:
+        ready, log = Path(folder) / "url", Path(folder) / "log"
+        command = [sys.executable, "-m", "phiserve", "serve", "--port", "0", "--attached", "--ready-file", str(ready)]
+        command += ["--model", checkpoint] if checkpoint else []
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            yield _wait(process, ready, log, console)
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.communicate(timeout=END_TIMEOUT_S)  # closes its standard input
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path, console: Console) -> str:
+    """Show how the start goes until the server has written its URL."""
+    began = time.monotonic()
+    with console.status("Starting a server …") as status:
+        while not ready.exists():
+            line = _last_line(log)
+            if process.poll() is not None:
+                raise StartupError(line.removeprefix("phiserve: ") or "The server ended while starting")
+            status.update(f"{line or 'Starting a server …'} {time.monotonic() - began:.0f} s")
+            time.sleep(0.1)
+    console.print("[dim]`phiserve serve` in another terminal keeps it loaded for the next time[/]")
+    return ready.read_text(encoding="utf-8")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

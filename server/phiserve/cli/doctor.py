@@ -1,0 +1,29 @@
+"""`phiserve doctor`: looks at everything a server stands on, and says what to do."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from phiserve.cli.checks import CHECKS, Patient, examine
+
+_MARKS = {"fine": ("ok  ", "green"), "note": ("note", "yellow"), "wrong": ("FAIL", "bold red")}
+
+
+def doctor(
+    model: Annotated[str | None, typer.Option(help="Folder or hub repository to look at; else the embedded default.")] = None,
+) -> None:
+    """Check versions, device, memory, tokenizer, plugin and one picture; exits with 1 if something is wrong."""
+    console = Console(highlight=False, soft_wrap=True)
+    patient = Patient(model)
+    healthy = True
+    for check in CHECKS:
+        finding = examine(check, patient)
+        healthy = healthy and finding.verdict != "wrong"
+        mark, style = _MARKS[finding.verdict]
+        console.print(Text.assemble((mark, style), f" {check.__name__:<10}{finding.text}"))
+        if finding.remedy:
+            console.print(Text(f"     {'':<10}-> {finding.remedy}", "dim"))
+    if not healthy:
+        raise typer.Exit(1)

@@ -1,0 +1,60 @@
+"""The `phiserve` command as a whole: its subcommands, and what becomes of failures."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from phiserve import __version__
+from phiserve.cli import ask, chat, checkpoint, doctor, serve, tokens
+from phiserve.cli.failures import sentence
+
+_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _OneSentence(TyperGroup):
+    """Ends every failure in one sentence on stderr and a non-zero exit; with `--debug`, in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except (TyperException, typer.Exit, typer.Abort):
+            raise  # Typer's own way to say usage and exit
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            _console.print(f"phiserve: {sentence(error)}", style="red", markup=False)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_OneSentence,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An OpenAI-compatible chat server for Phi-3-vision.",
+)
+app.command()(serve.serve)
+app.command()(ask.ask)
+app.command()(chat.chat)
+app.command()(tokens.tokens)
+app.command()(doctor.doctor)
+app.add_typer(checkpoint.app, name="checkpoint")
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+) -> None:
+    """Options of every subcommand."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)

@@ -1,0 +1,128 @@
+"""`phiserve tokens`: the prompt as the model sees it, without a model."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from phiserve.chat.segments import Segment
+from phiserve.chat.vocabulary import Vocabulary
+from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.opened import open_checkpoint
+from phiserve.cli.ask import PictureDetail, System
+from phiserve.cli.content import Detail, picture_url, system_messages, user_message
+from phiserve.cli.inspection import Inspected, inspect
+from phiserve.errors import StartupError
+from phiserve.vision.drawing import draw_crops, to_png
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService
+
+SHOWN_IDS = 16
+"""Ids shown of a long stretch of text."""
+
+
+def tokens(
+    pictures_and_text: Annotated[list[str], typer.Argument(metavar="[PICTURE]... TEXT", help="Picture files, then the text.")],
+    model: Annotated[str | None, typer.Option(help="Folder or hub repository whose tokenizer to use.")] = None,
+    system: System = None,
+    detail: PictureDetail = Detail.AUTO,
+    ids: Annotated[bool, typer.Option("--ids", help="Print the ids alone, as JSON.")] = False,
+    draw: Annotated[Path | None, typer.Option(help="PNG to draw the crops into; crops.png where there are pictures.")] = None,
+) -> None:
+    """Show the prompt as the model sees it: its tokens, what each picture costs, and the crops as a drawing."""
+    *names, text = pictures_and_text
+    messages = [*system_messages(system), user_message(map(picture_url, names), text, detail)]
+    checkpoint = open_checkpoint(model or str(embedded_checkpoint(lambda line: typer.echo(line, err=True))))
+    service = PictureService(PictureLimits(), workers=1)
+    try:
+        inspected = asyncio.run(inspect(checkpoint, service, messages, names))
+        if ids:
+            typer.echo(json.dumps(inspected.ids))
+            return
+        console = Console(highlight=False)
+        _print_segments(inspected, Vocabulary.load(checkpoint.tokenizer_json), console)
+        if names:
+            _print_costs(names, inspected, console)
+            file = draw or _free_name()
+            _save(asyncio.run(_drawing(service, inspected)), file)
+            console.print(f"crops drawn in {file}", markup=False)
+    finally:
+        service.close()
+
+
+def _print_segments(inspected: Inspected, vocabulary: Vocabulary, console: Console) -> None:
+    total, text = len(inspected.ids), inspected.prompt.num_text_tokens
+    console.print(f"{total} tokens: {text} of text, {total - text} of {len(inspected.plans)} pictures")
+    table = Table("at", "tokens", "what", "ids", box=None, pad_edge=False)
+    number = 0
+    for segment in inspected.segments(vocabulary):
+        number += segment.kind == "image"
+        table.add_row(str(segment.offset), str(len(segment.token_ids)), _plain(_what(segment, number)), _shown(segment))
+    console.print(table)
+
+
+def _what(segment: Segment, number: int) -> str:
+    match segment.kind:
+        case "image":
+            return f"picture {number}"
+        case "text":
+            return json.dumps(segment.text, ensure_ascii=False)
+        case "control":
+            return segment.text
+
+
+def _shown(segment: Segment) -> str:
+    if segment.kind == "image":
+        return f"{segment.token_ids[0]} each"
+    more = " …" if len(segment.token_ids) > SHOWN_IDS else ""
+    return " ".join(map(str, segment.token_ids[:SHOWN_IDS])) + more
+
+
+def _print_costs(names: Sequence[str], inspected: Inspected, console: Console) -> None:
+    """What each picture takes, and what it would if all had the same `detail`."""
+    table = Table(Column("picture", overflow="fold"), box=None, pad_edge=False)
+    for heading in ("size", "resized", "crops", "tokens", *(detail.value for detail in Detail)):
+        table.add_column(heading, no_wrap=True)
+    choices = [inspected.under(detail.value) for detail in Detail]
+    for number, (name, picture, plan) in enumerate(zip(names, inspected.pictures, inspected.plans, strict=True)):
+        table.add_row(
+            f"{number + 1} {_plain(Path(name).name)}",
+            _size(picture.size),
+            _size(plan.resized),
+            f"{plan.columns} x {plan.rows}",
+            str(plan.num_tokens),
+            *(str(plans[number].num_tokens) for plans in choices),
+        )
+    console.print(table)
+
+
+async def _drawing(service: PictureService, inspected: Inspected) -> bytes:
+    pairs = zip(inspected.pictures, inspected.plans, strict=True)
+    return to_png([draw_crops(await service.crops(picture, plan), plan) for picture, plan in pairs])
+
+
+def _save(drawing: bytes, file: Path) -> None:
+    try:
+        file.write_bytes(drawing)
+    except OSError as error:
+        raise StartupError(f"The drawing cannot be written to {file}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _free_name() -> Path:
+    """crops.png, or the next name that no file has."""
+    names = (Path("crops.png" if number == 1 else f"crops-{number}.png") for number in range(1, 10_000))
+    return next(name for name in names if not name.exists())
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _plain(text: str) -> str:
+    """Text that rich takes as it is."""
+    return text.replace("[", r"\[")

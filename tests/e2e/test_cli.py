@@ -1,0 +1,116 @@
+"""`phiserve ask` and `phiserve chat` as a person at a terminal meets them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import psutil
+import pytest
+
+from e2e.test_lifecycle import wait_until
+from phiserve.checkpoint.blank import BlankShape, write_blank
+from pictures import encode, photo
+
+PHISERVE = [sys.executable, "-m", "phiserve"]
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph as a file."""
+    file = tmp_path_factory.mktemp("pictures") / "a cup.png"
+    file.write_bytes(encode(photo("coffee")))
+    return file
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A blank checkpoint to start a server with."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    write_blank(folder, BlankShape(hidden_size=32, num_layers=1, num_heads=2, intermediate_size=32, clip_layers=1))
+    return folder
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PHISERVE, *arguments], capture_output=True, text=True, timeout=240)  # noqa: S603 - our own command
+
+
+def started_servers(parent: psutil.Process) -> list[psutil.Process]:
+    return [child for child in parent.children(recursive=True) if "--attached" in child.cmdline()]
+
+
+def test_ask_a_running_server(url: str, picture: Path) -> None:
+    """The answer on stdout, what it cost on stderr; what the server refuses is one sentence."""
+    result = run("ask", "--url", f"{url}/v1", "--max-tokens", "8", "--detail", "low", str(picture), "What is it?")
+    assert result.returncode == 0
+    assert result.stdout.strip()
+    assert "(313 in pictures), 8 written; the answer was cut off" in " ".join(result.stderr.split())
+    refused = run("ask", "--url", f"{url}/v1", "https://example.com/a.png", "What is it?")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "messages[0].content[0].image_url: https URLs are not fetched by this server" in refused.stderr
+
+
+def test_ask_starts_a_server_for_the_call(small: Path, picture: Path) -> None:
+    """It loads, answers, and is gone with the call."""
+    terminal = pexpect.spawn(
+        PHISERVE[0], [*PHISERVE[1:], "ask", "--model", str(small), "--max-tokens", "3", str(picture), "Hi"], timeout=240
+    )
+    me = psutil.Process(terminal.pid)
+    terminal.expect("loading")
+    processes = started_servers(me)
+    terminal.expect(r"in pictures\), \d written")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert processes
+    assert not any(process.is_running() for process in processes)
+
+
+def test_a_server_does_not_outlive_who_started_it(small: Path) -> None:
+    """Even when that is killed while the server loads."""
+    with subprocess.Popen([*PHISERVE, "ask", "--model", str(small), "Hi"], stderr=subprocess.DEVNULL) as asking:
+        me = psutil.Process(asking.pid)
+        wait_until(lambda: started_servers(me))
+        processes = started_servers(me)
+        asking.kill()
+    psutil.wait_procs(processes, timeout=60)
+    assert not any(process.is_running() for process in processes)
+
+
+def test_a_server_that_cannot_start(tmp_path: Path) -> None:
+    """Its own sentence is the error."""
+    result = run("ask", "--model", str(tmp_path), "Hi")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "is not a Phi-3-vision checkpoint" in result.stderr
+
+
+def test_chat(url: str, picture: Path) -> None:
+    """Turns add up, pictures go along, Ctrl-C stops an answer and nothing else, Ctrl-D leaves."""
+    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
+    command = [*PHISERVE[1:], "chat", "--url", f"{url}/v1", "--temperature", "0"]
+    terminal = pexpect.spawn(PHISERVE[0], command, timeout=120, encoding="utf-8", env=environment, dimensions=(40, 200))
+    terminal.expect("you> ")
+    terminal.sendline(f"/image {picture}")
+    terminal.expect(r"you \[1 picture\]> ")
+    terminal.sendline("What is it?")
+    terminal.expect(r"\w+ \w+ \w+")  # an answer has begun; the blank model writes up to the context's end
+    terminal.sendintr()
+    terminal.expect(r"\(stopped\)")
+    terminal.expect("you> ")
+    terminal.sendintr()
+    terminal.expect("Ctrl-D to leave")
+    terminal.expect("you> ")
+    terminal.sendline("/history")
+    terminal.expect(r"user: \[picture\] What is it\?")
+    terminal.expect("assistant: ")
+    terminal.expect("you> ")
+    terminal.sendline("/image /no/such.png")
+    terminal.expect("cannot be read")
+    terminal.sendline("/reset")
+    terminal.expect("you> ")
+    terminal.sendeof()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0

@@ -1,0 +1,50 @@
+"""`phiserve tokens` shows the prompt, its cost and the crops."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from phiserve.cli.main import app
+from pictures import encode, noise
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a [1].png").write_bytes(encode(noise(640, 480)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def run(checkpoint: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["tokens", "--model", str(checkpoint), *arguments])
+
+
+def test_a_picture(checkpoint: Path) -> None:
+    """Segments in order, the picture's cost under every detail, the crops drawn."""
+    result = run(checkpoint, "a [1].png", "What is <|end|>?")
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0][:2] == ["1945", "tokens:"] or lines[0][1] == "tokens:"
+    assert [line[2] for line in lines if line[-1] == "32007"] == ["<|end|>"]  # the one of structure
+    assert ["1", "a", "[1].png", "640", "x", "480", "1344", "x", "1008", "4", "x", "3", "1921", "1921", "313", "1921"] in lines
+    with Image.open("crops.png") as drawing:
+        assert drawing.size == (5 * 348 + 24, 3 * 348 + 12)
+
+
+def test_ids_and_detail(checkpoint: Path) -> None:
+    """The ids alone, for programs; `low` is one crop."""
+    ids = json.loads(run(checkpoint, "a [1].png", "Hi", "--ids", "--detail", "low").stdout)
+    assert ids.count(32044) == 313
+    assert not Path("crops.png").exists()
+
+
+def test_drawings_are_never_overwritten_unasked(checkpoint: Path) -> None:
+    """A file that is there keeps its name; a name that is given is used."""
+    Path("crops.png").write_text("mine")
+    assert run(checkpoint, "a [1].png", "Hi", "--detail", "low").exit_code == 0
+    assert Path("crops.png").read_text() == "mine"
+    assert Path("crops-2.png").exists()
+    assert run(checkpoint, "a [1].png", "Hi", "--draw", "/no/such/folder/x.png").exit_code == 1
