@@ -21,6 +21,8 @@ LOOK_TIMEOUT_S = 3.0
 """A running server lists its models within this."""
 
 END_TIMEOUT_S = 30.0
+_SENTENCE = "phiserve: "
+"""How `phiserve serve` begins the sentence that says why it ends."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,16 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path, console: Con
     began = time.monotonic()
     with console.status("Starting a server …") as status:
         while not ready.exists():
-            line = _last_line(log)
             if process.poll() is not None:
-                raise StartupError(line.removeprefix("phiserve: ") or "The server ended while starting")
-            status.update(f"{line or 'Starting a server …'} {time.monotonic() - began:.0f} s")
+                reason = _last_line(log, _SENTENCE).removeprefix(_SENTENCE)
+                raise StartupError(reason or "The server ended while starting; phiserve serve shows why")
+            status.update(f"{_last_line(log, 'phiserve ') or 'Starting a server …'} {time.monotonic() - began:.0f} s")
             time.sleep(0.1)
     console.print("[dim]`phiserve serve` in another terminal keeps it loaded for the next time[/]")
     return ready.read_text(encoding="utf-8")
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def _last_line(log: Path, beginning: str) -> str:
+    """The last of phiserve's own lines; the engine may say more around them."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in reversed(lines) if line.startswith(beginning)), "")

@@ -71,9 +71,9 @@ def test_no_server() -> None:
 
 
 def test_a_server_that_ends_while_starting(tmp_path: Path) -> None:
-    """Its last sentence is the reason."""
+    """Its last sentence is the reason, whatever its libraries say after it."""
     log = tmp_path / "log"
-    log.write_text("loading\nphiserve: There is no folder x\n")
+    log.write_text("phiserve 1: loading\nphiserve: There is no folder x\n  warnings.warn('something')\n")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     with pytest.raises(StartupError, match=r"^There is no folder x$"):
