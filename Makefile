@@ -7,7 +7,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
 
-.PHONY: serve test test-unit lint types imports lock clean
+.PHONY: serve test test-unit lint types imports docs lock clean
 
 serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
 	$(VENV)/bin/phiserve serve $(ARGS)
@@ -26,6 +26,9 @@ types: $(VENV)/.dev ## of the package, tests, clients and benchmarks
 
 imports: $(VENV)/.dev
 	$(VENV)/bin/lint-imports
+
+docs: $(VENV)/.dev ## write the tables in docs/ from the code
+	$(VENV)/bin/python docs/write.py
 
 lock: $(VENV)/.dev ## resolve dependencies anew
 	$(VENV)/bin/python requirements/relock.py

@@ -1,6 +1,7 @@
 """`phiserve ask` and `phiserve chat` as a person at a terminal meets them."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,7 +92,14 @@ def test_chat(url: str, picture: Path) -> None:
     """Turns add up, pictures go along, Ctrl-C stops an answer and nothing else, Ctrl-D leaves."""
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
     command = [*PHISERVE[1:], "chat", "--url", f"{url}/v1", "--temperature", "0"]
-    terminal = pexpect.spawn(PHISERVE[0], command, timeout=120, encoding="utf-8", env=environment, dimensions=(40, 200))
+    terminal = pexpect.spawn(
+        *(PHISERVE[0], command),
+        timeout=120,
+        encoding="utf-8",
+        env=environment,
+        dimensions=(40, 200),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it, and hand that on
+    )
     terminal.expect("you> ")
     terminal.sendline(f"/image {picture}")
     terminal.expect(r"you \[1 picture\]> ")

@@ -1,16 +1,20 @@
 """What the documents say is held against the tree."""
 
+import importlib.util
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from phiserve.config import Settings
+from phiserve.cli.main import app
+from phiserve.config import Settings, load_settings
 from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.requests import ChatCompletionRequest
+from snippets import PAGES, ROOT, Snippet, all_snippets, snippets
 
 ACCEPTED = {name for name, field in OPENAI_FIELDS.items() if field.support == "accepted"}
-ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "server" / "phiserve"
 
 
@@ -28,11 +32,61 @@ def test_readme_lists_every_parameter() -> None:
     assert set(re.findall(r"`(\w+)`", section)) == {*ChatCompletionRequest.model_fields} - {"model"} - ACCEPTED
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
-def test_files_that_are_named_exist(name: str) -> None:
-    """Paths in the documents lead somewhere."""
-    for path in re.findall(r"(?:configs|clients|benchmarks|tests)/[\w./]+\w", (ROOT / name).read_text()):
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"], ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    """Paths in the documents lead somewhere, and so do links and their anchors."""
+    text = page.read_text()
+    for path in re.findall(r"(?<![\w./])(?:configs|clients|benchmarks|tests|docs)/[\w./]+\w", text):
         assert (ROOT / path).exists(), path
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        headings = [re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in file.read_text().splitlines()]
+        assert not anchor or anchor in headings, anchor
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_generated_tables_are_the_code_s(page: Path) -> None:
+    """Otherwise `make docs` writes them anew."""
+    spec = importlib.util.spec_from_file_location("docs_write", ROOT / "docs" / "write.py")
+    assert spec is not None
+    assert spec.loader is not None
+    write = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(write)
+    assert page.read_text() == write.page_as_it_should_be(page)
+
+
+def test_every_snippet_is_run_or_says_why_not() -> None:
+    """Languages that no test runs are not used."""
+    assert {snippet.language for snippet in all_snippets()} <= {"sh", "python", "yaml"}
+    assert all(len(snippet.reason) > 10 for snippet in all_snippets() if snippet.reason is not None)
+
+
+@pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
+def test_settings_files(snippet: Snippet, tmp_path: Path) -> None:
+    """Files of settings are valid."""
+    (tmp_path / "settings.yaml").write_text(snippet.code)
+    load_settings(tmp_path / "settings.yaml")
+
+
+@pytest.mark.parametrize("snippet", [s for s in snippets("sh") if s.starts_a_server], ids=str)
+def test_commands_that_serve(snippet: Snippet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command that starts a server is one, up to the point where it would load the engine."""
+    from phiserve import launcher
+
+    served: list[Settings] = []
+    monkeypatch.setattr(launcher, "serve", lambda settings, *rest: served.append(settings))
+    monkeypatch.chdir(ROOT)
+    lines = [line.split("#")[0].strip() for line in snippet.code.replace("\\\n", " ").splitlines()]
+    for words in (shlex.split(line) for line in lines if line):
+        variables = [word for word in words if re.match(r"[A-Z_]+=", word)]
+        for name, value in (word.split("=", 1) for word in variables):
+            monkeypatch.setenv(name, value)
+        command = words[len(variables) + (words[0] == "export") :]
+        if command:
+            assert command[0] == "phiserve"
+            assert CliRunner().invoke(app, command[1:]).exit_code == 0
+    assert len(served) == snippet.code.count("phiserve serve")
 
 
 def test_variables_named_in_the_readme_are_settings() -> None:

@@ -26,7 +26,7 @@ BLOCK_TOKENS = 128
 RUNTIME_BYTES = int(1.5 * GIB)
 """What the two processes take besides weights and caches: Python, torch and vLLM."""
 
-_OWNED = {
+OWNED_ARGUMENTS = {
     "model": "use --model",
     "tokenizer": "it is the checkpoint's own, verified at start-up",
     "skip_tokenizer_init": "answers are text",
@@ -124,8 +124,8 @@ def plan_engine(
 def _check_overrides(overrides: Mapping[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     for key in overrides:
-        if key in _OWNED:
-            raise StartupError(f"engine.{key} cannot be set: {_OWNED[key]}")
+        if key in OWNED_ARGUMENTS:
+            raise StartupError(f"engine.{key} cannot be set: {OWNED_ARGUMENTS[key]}")
         if key not in known:
             raise StartupError(f"engine.{key}: vLLM has no engine argument of that name")
     for key in _COUNTS & overrides.keys():

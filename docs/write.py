@@ -1,0 +1,137 @@
+"""Writes the parts of these pages that come from the code, between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+
+`make docs` runs it; a test fails while a page says something else than the code.
+"""
+
+import re
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from fastapi.routing import APIRoute
+from pydantic.fields import FieldInfo
+
+from phiserve.api import chat, status
+from phiserve.config import Settings
+from phiserve.engine.plan import OWNED_ARGUMENTS
+from phiserve.errors import RequestError
+from phiserve.protocol.compatibility import OPENAI_FIELDS, compatibility
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.fitting import LOW_BUDGET
+from phiserve.vision.sizes import plan_crops
+
+FOLDER = Path(__file__).parent
+_BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+
+
+def table(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def settings() -> str:
+    """Every setting: key, variable, type, default, meaning."""
+    rows = (
+        [f"`{name}`", _type(field.annotation), _default(field), _with_bounds(field)]
+        for name, field in Settings.model_fields.items()
+    )
+    return table(["key", "type", "default", "meaning"], rows)
+
+
+def owned() -> str:
+    """Engine arguments that are decided elsewhere."""
+    return table(["argument", "instead"], ([f"`{name}`", reason] for name, reason in sorted(OWNED_ARGUMENTS.items())))
+
+
+def routes() -> str:
+    """Every route."""
+    found = [route for router in (chat.router, status.router) for route in router.routes if isinstance(route, APIRoute)]
+    return table(
+        ["route", ""], ([f"`{' '.join(sorted(route.methods))} {route.path_format}`", str(route.summary)] for route in found)
+    )
+
+
+def openai_fields() -> str:
+    """What becomes of every field of OpenAI's request."""
+    order = {"served": 0, "accepted": 1, "refused": 2}
+    fields = sorted(OPENAI_FIELDS.items(), key=lambda item: (order[item[1].support], item[0]))
+    return table(["field", "", "note"], ([f"`{name}`", field.support, field.note] for name, field in fields))
+
+
+def extra_fields() -> str:
+    """vLLM's fields that are served."""
+    fields = ChatCompletionRequest.model_fields
+    return table(
+        ["field", "type", "default"],
+        ([f"`{name}`", _type(fields[name].annotation), _default(fields[name])] for name in compatibility()["extra"]),
+    )
+
+
+def errors() -> str:
+    """Every class of failure."""
+    kinds = sorted(_concrete(RequestError), key=lambda kind: (kind.status, kind.__name__))
+    rows = (
+        [str(kind.status), f"`{kind.type}`", f"`{kind.default_code}`", (kind.__doc__ or "").strip().splitlines()[0]]
+        for kind in kinds
+    )
+    return table(["status", "type", "code", "when"], rows)
+
+
+def costs() -> str:
+    """Tokens of pictures of common shapes under every `detail`, with the model's budget of 16 crops."""
+    shapes = {"square": (1024, 1024), "4:3": (1024, 768), "3:4": (768, 1024), "16:9": (1920, 1080), "A4 page": (1240, 1754)}
+    rows = (
+        [name, *(str(plan_crops(*size, budget).num_tokens) for budget in (LOW_BUDGET, 4, 9, 16))] for name, size in shapes.items()
+    )
+    return table(["picture", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    block.__name__: block for block in (settings, owned, routes, openai_fields, extra_fields, errors, costs)
+}
+
+
+def page_as_it_should_be(page: Path) -> str:
+    """A page's text with all its blocks written anew. Raises KeyError for a block that nobody writes."""
+    return _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8"))
+
+
+def _concrete(kind: type[RequestError]) -> Iterator[type[RequestError]]:
+    for child in kind.__subclasses__():
+        if child.__module__.startswith("phiserve."):
+            yield child
+            yield from _concrete(child)
+
+
+def _type(annotation: Any) -> str:
+    """A type as a person says it."""
+    if annotation is type(None):
+        return "none"
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is types.UnionType or str(origin) == "typing.Union":
+        return " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
+    if origin is tuple:
+        return "list"
+    names = {"str": "text", "SecretStr": "text", "int": "integer", "float": "number", "bool": "true or false", "dict": "mapping"}
+    name = getattr(origin or annotation, "__name__", "")
+    if name == "Annotated":
+        return _type(arguments[0])
+    return names.get(name, "folder" if "Path" in name or "Path" in str(annotation) else name)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default()
+    return "none" if value is None else f"`{list(value) if isinstance(value, tuple) else value}`"
+
+
+def _with_bounds(field: FieldInfo) -> str:
+    words = {"ge": "at least", "gt": "more than", "le": "at most"}
+    bounds = [f"{words[name]} {getattr(item, name)}" for item in field.metadata for name in words if hasattr(item, name)]
+    return f"{field.description}" + (f" ({', '.join(bounds)})" if bounds else "")
+
+
+if __name__ == "__main__":
+    for path in FOLDER.glob("*.md"):
+        path.write_text(page_as_it_should_be(path), encoding="utf-8")

@@ -1,0 +1,37 @@
+"""Every snippet of the documents that talks to a server does so, as it stands but for the port."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pictures import encode, photo
+from snippets import ROOT, Snippet, snippets
+
+PORT = "127.0.0.1:8000"
+RUN = [snippet for snippet in snippets("sh", "python") if not snippet.starts_a_server]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that snippets name."""
+    folder = tmp_path_factory.mktemp("snippets")
+    for name, picture in (("china.jpg", "china"), ("flower.png", "flower"), ("cover.jpg", "page"), ("chart.png", "coffee")):
+        (folder / name).write_bytes(encode(photo(picture).convert("RGB").resize((320, 200)), "PNG"))
+    for name in ("clients", "configs"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.mark.parametrize("snippet", RUN, ids=str)
+def test_snippet(snippet: Snippet, url: str, folder: Path) -> None:
+    """It ends well."""
+    code = snippet.code.replace(PORT, url.removeprefix("http://"))
+    command = [sys.executable, "-c", code] if snippet.language == "python" else ["bash", "-euo", "pipefail", "-c", code]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "OPENAI_BASE_URL": f"{url}/v1"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)  # noqa: S603
+    assert result.returncode == 0, result.stderr
+    assert "error" not in result.stdout.lower()
