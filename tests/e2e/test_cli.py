@@ -88,6 +88,11 @@ def test_a_server_that_cannot_start(tmp_path: Path) -> None:
     assert "is not a Phi-3-vision checkpoint" in result.stderr
 
 
+def _heed_ctrl_c() -> None:
+    """A shell's background jobs ignore it, and hand that on to what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_chat(url: str, picture: Path) -> None:
     """Turns add up, pictures go along, Ctrl-C stops an answer and nothing else, Ctrl-D leaves."""
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
@@ -98,7 +103,7 @@ def test_chat(url: str, picture: Path) -> None:
         encoding="utf-8",
         env=environment,
         dimensions=(40, 200),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it, and hand that on
+        preexec_fn=_heed_ctrl_c,
     )
     terminal.expect("you> ")
     terminal.sendline(f"/image {picture}")

@@ -36,7 +36,7 @@ def test_readme_lists_every_parameter() -> None:
 def test_files_that_are_named_exist(page: Path) -> None:
     """Paths in the documents lead somewhere, and so do links and their anchors."""
     text = page.read_text()
-    for path in re.findall(r"(?<![\w./])(?:configs|clients|benchmarks|tests|docs)/[\w./]+\w", text):
+    for path in re.findall(r"(?<![\w./])(?:configs|clients|benchmarks|tests|docs)/[\w./-]+\w", text):
         assert (ROOT / path).exists(), path
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", text):
         file = page.parent / target if target else page
