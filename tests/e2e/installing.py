@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 _UNREACHABLE = re.compile(
-    "NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|"  # pip's words
-    "ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH"  # npm's
+    r".*(NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|from versions: none"  # pip's words
+    r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH).*"  # npm's
 )
 
 
@@ -46,6 +46,6 @@ def _folder(cache: pytest.Cache, kind: str, lock: Path) -> Path:
 
 def _install(*command: str) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)  # noqa: S603 - our own commands
-    if result.returncode and _UNREACHABLE.search(result.stderr):
-        pytest.skip(f"the package registry can't be reached: {result.stderr.strip().splitlines()[-1]}")
+    if result.returncode and (reason := _UNREACHABLE.search(result.stderr)):
+        pytest.skip(f"the package registry can't be reached: {reason[0]}")
     assert result.returncode == 0, result.stderr
