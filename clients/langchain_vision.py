@@ -1,18 +1,20 @@
-"""Ask about a picture with LangChain: streamed, then as a typed answer, through a chain.
+"""Ask about a picture with LangChain: whole, streamed, and as a typed answer.
 
-usage: python clients/langchain_vision.py picture.png "What does the picture show?"
+usage: python langchain_vision.py picture.png "What does the picture show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
+import base64
+import mimetypes
 import os
 import sys
+from pathlib import Path
 from typing import Literal
 
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from openai import OpenAI
-from openai_vision import data_url
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 
 class Picture(BaseModel):
@@ -22,21 +24,34 @@ class Picture(BaseModel):
     colourful: bool
 
 
+def data_url(path: str) -> str:
+    """A picture file as a data URL."""
+    media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
+
+
 def main(picture: str, question: str) -> None:
-    """One message with a picture, asked twice."""
+    """One message with a picture, asked three times."""
     base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
-    name = OpenAI(base_url=base_url, api_key="none").models.list().data[0].id
-    model = ChatOpenAI(model=name, base_url=base_url, api_key=lambda: "none", max_completion_tokens=100)
+    api_key = os.environ.get("OPENAI_API_KEY", "none")  # any word will do, unless the server was started with a key
+    name = OpenAI(base_url=base_url, api_key=api_key).models.list().data[0].id
+    model = ChatOpenAI(
+        model=name, base_url=base_url, api_key=SecretStr(api_key), max_completion_tokens=50, stream_usage=True
+    )  # stream_usage: LangChain asks only OpenAI's own address for the usage of a stream
     message = HumanMessage(
         content=[
             {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "low"}},
             {"type": "text", "text": question},
         ]
     )
+    answer = model.invoke([message])
+    print("whole:", answer.text, answer.usage_metadata)
+    print("streamed: ", end="")
     for chunk in model.stream([message]):
         print(chunk.text, end="", flush=True)
-    print()
-    print(repr(model.with_structured_output(Picture, method="json_schema").invoke([message])))
+        if chunk.usage_metadata:
+            print("", chunk.usage_metadata)
+    print("typed:", repr(model.with_structured_output(Picture, method="json_schema").invoke([message])))
 
 
 if __name__ == "__main__":

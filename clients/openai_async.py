@@ -1,23 +1,34 @@
 """Ask several questions about one picture at the same time, with the asynchronous openai client.
 
-usage: python clients/openai_async.py picture.png "What is it?" "Which colours do you see?"
+usage: python openai_async.py picture.png "What is it?" "Which colours do you see?"
+       OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
 import asyncio
+import base64
+import mimetypes
 import os
 import sys
-from typing import Any
+from pathlib import Path
 
 from openai import AsyncOpenAI
-from openai_vision import data_url
+from openai.types.chat import ChatCompletionContentPartImageParam
+
+
+def data_url(path: str) -> str:
+    """A picture file as a data URL."""
+    media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
 async def main(picture: str, *questions: str) -> None:
     """The picture is sent with every question, and decoded by the server only once."""
-    base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
-    async with AsyncOpenAI(base_url=base_url, api_key="none") as client:
+    image: ChatCompletionContentPartImageParam = {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "high"}}
+    async with AsyncOpenAI(
+        base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),  # any word will do, unless the server was started with a key
+    ) as client:
         model = (await client.models.list()).data[0].id
-        image: Any = {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "high"}}
 
         async def ask(question: str) -> str:
             """One question about the picture."""

@@ -1,6 +1,6 @@
-"""Ask about pictures with the openai client: describe one, or compare several.
+"""Compare pictures with the openai client; the answer is streamed.
 
-usage: python clients/openai_vision.py "What is the difference between these two images?" first.png second.jpg
+usage: python openai_vision.py "What is the difference between these two images?" first.png second.jpg
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -9,9 +9,9 @@ import mimetypes
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from openai import OpenAI
+from openai.types.chat import ChatCompletionContentPartParam
 
 
 def data_url(path: str) -> str:
@@ -21,13 +21,19 @@ def data_url(path: str) -> str:
 
 
 def main(question: str, *pictures: str) -> None:
-    """Stream the answer, then print what the request cost."""
-    client = OpenAI(base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"), api_key="none")
-    model = client.models.list().data[0].id
-    images: list[Any] = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in pictures]
+    """Stream the answer, then print what the request cost. `detail` may be low, high or auto: as close as fits the context."""
+    client = OpenAI(
+        base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),  # any word will do, unless the server was started with a key
+    )
+    content: list[ChatCompletionContentPartParam] = []
+    for number, picture in enumerate(pictures, 1):
+        content.append({"type": "text", "text": f"Image {number}:"})
+        content.append({"type": "image_url", "image_url": {"url": data_url(picture), "detail": "auto"}})
+    content.append({"type": "text", "text": question})
     stream = client.chat.completions.create(
-        model=model,
-        messages=[{"role": "user", "content": [*images, {"type": "text", "text": question}]}],
+        model=client.models.list().data[0].id,
+        messages=[{"role": "user", "content": content}],
         max_tokens=100,
         stream=True,
         stream_options={"include_usage": True},

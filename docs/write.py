@@ -3,6 +3,7 @@
 `make docs` runs it; a test fails while a page says something else than the code.
 """
 
+import json
 import re
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from phiserve.api import chat, status
 from phiserve.config import Settings
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
-from phiserve.protocol.compatibility import OPENAI_FIELDS, compatibility
+from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.fitting import LOW_BUDGET
 from phiserve.vision.sizes import plan_crops
@@ -57,7 +58,7 @@ def openai_fields() -> str:
     """What becomes of every field of OpenAI's request."""
     order = {"served": 0, "accepted": 1, "refused": 2}
     fields = sorted(OPENAI_FIELDS.items(), key=lambda item: (order[item[1].support], item[0]))
-    return table(["field", "", "note"], ([f"`{name}`", field.support, field.note] for name, field in fields))
+    return table(["field", "", "note"], ([f"`{name}`", field.support, _note(field)] for name, field in fields))
 
 
 def extra_fields() -> str:
@@ -65,7 +66,7 @@ def extra_fields() -> str:
     fields = ChatCompletionRequest.model_fields
     return table(
         ["field", "type", "default"],
-        ([f"`{name}`", _type(fields[name].annotation), _default(fields[name])] for name in compatibility()["extra"]),
+        ([f"`{name}`", _type(fields[name].annotation), _default(fields[name])] for name in EXTRA_FIELDS),
     )
 
 
@@ -96,6 +97,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
 def page_as_it_should_be(page: Path) -> str:
     """A page's text with all its blocks written anew. Raises KeyError for a block that nobody writes."""
     return _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8"))
+
+
+def _note(field: Field) -> str:
+    """The note, and which values of a refused field pass all the same."""
+    values = ", ".join(f"`{json.dumps(value)}`" for value in field.allowed)
+    return f"{field.note}; {values} may be sent" if values else field.note
 
 
 def _concrete(kind: type[RequestError]) -> Iterator[type[RequestError]]:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from phiserve.chat.encoder import PromptEncoder
@@ -11,6 +12,9 @@ from phiserve.checkpoint.tokenizer_files import write_tokenizer
 
 _SHARED = Path(os.environ.get("GOLDEN_VECTORS", Path(__file__).parents[2] / "shared"))
 _REQUIRED = "GOLDEN_VECTORS_REQUIRED" in os.environ
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how fast a shared machine is says nothing
+hypothesis.settings.load_profile("untimed")
 
 
 def _folder(name: str) -> Path:

@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from e2e.installing import npm_folder, python_with
 from pictures import encode, photo
 
 CLIENTS = Path(__file__).parents[2] / "clients"
+NOWHERE = "http://127.0.0.1:9"
+"""A proxy that does not answer: whatever wants to leave the machine through it fails."""
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +26,20 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / f"{name}.png") for name in ("china", "flower")]
 
 
-def run(url: str, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OPENAI_BASE_URL": f"{url}/v1"}
-    return subprocess.run(  # noqa: S603 - our own examples
-        command, env=environment, cwd=CLIENTS, capture_output=True, text=True, timeout=120, check=True
+def run(url: str, *command: str, folder: Path = CLIENTS, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OPENAI_BASE_URL": f"{url}/v1"} | environment
+    result = subprocess.run(  # noqa: S603 - our own examples
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
+    assert result.returncode == 0, result.stderr
+    return result
 
 
-def test_openai_vision(url: str, pictures: list[str]) -> None:
-    """Streams an answer about two pictures and prints their cost."""
-    question = "What is the difference between these two images?"
-    result = run(url, sys.executable, "openai_vision.py", question, *pictures)
+def test_openai_sync(url: str, pictures: list[str]) -> None:
+    """Prints an answer and its usage."""
+    result = run(url, sys.executable, "openai_sync.py", pictures[0], "What does the picture show?")
     assert result.stdout.strip()
-    assert "of them in pictures" in result.stderr
+    assert "image_tokens=1921" in result.stderr
 
 
 def test_openai_async(url: str, pictures: list[str]) -> None:
@@ -44,13 +49,61 @@ def test_openai_async(url: str, pictures: list[str]) -> None:
     assert "Which colours?\n" in result.stdout
 
 
+def test_openai_streaming(url: str) -> None:
+    """Prints each question, each followed by an answer."""
+    result = run(url, sys.executable, "openai_streaming.py", "What is a heron?", "And what does it eat?")
+    first, second = re.fullmatch(r"> What is a heron\?\n(.+)\n> And what does it eat\?\n(.+)\n", result.stdout, re.S).groups()  # type: ignore[union-attr]
+    assert first.strip()
+    assert second.strip()
+
+
+def test_openai_vision(url: str, pictures: list[str]) -> None:
+    """Streams an answer about two pictures and prints their cost."""
+    question = "What is the difference between these two images?"
+    result = run(url, sys.executable, "openai_vision.py", question, *pictures)
+    assert result.stdout.strip()
+    cost = re.search(r"(\d+) tokens, (\d+) of them in pictures", result.stderr)
+    assert cost is not None
+    assert int(cost[1]) > int(cost[2]) > 0
+
+
+def test_openai_structured(url: str, pictures: list[str]) -> None:
+    """Prints an object of the class."""
+    result = run(url, sys.executable, "openai_structured.py", pictures[0])
+    assert re.fullmatch(r"Description\(kind='[a-z ]+', colours=\[.+\], people=\d\d?, caption=.*\)\n", result.stdout, re.S)
+
+
 def test_langchain_vision(url: str, pictures: list[str]) -> None:
-    """Streams an answer through LangChain, then prints a typed one."""
+    """Prints an answer, a streamed one, the usage of both, and a typed one."""
     result = run(url, sys.executable, "langchain_vision.py", pictures[0], "What is it?")
-    streamed, typed = result.stdout.rsplit("Picture(", 1)
-    assert streamed.strip()
-    assert "kind=" in typed
-    assert "colourful=" in typed
+    whole, rest = result.stdout.removeprefix("whole: ").split("streamed: ")
+    streamed, typed = rest.split("typed: ")
+    for answer in (whole, streamed):
+        assert re.fullmatch(r".+ \{'input_tokens': \d+, 'output_tokens': \d+, .*\}\n", answer, re.S)
+    assert re.fullmatch(r"Picture\(kind='[a-z ]+', colourful=(True|False)\)\n", typed)
+
+
+def test_litellm_vision(url: str, pictures: list[str], cache: pytest.Cache) -> None:
+    """Streams an answer through LiteLLM, which asks nobody else for anything."""
+    python = python_with(cache, CLIENTS / "litellm_requirements.txt")
+    result = run(
+        url,
+        *(str(python), "litellm_vision.py", pictures[0], "What is it?"),
+        LITELLM_LOCAL_MODEL_COST_MAP="True",
+        HTTPS_PROXY=NOWHERE,
+        NO_PROXY="127.0.0.1",
+        PYTHONPATH="",
+    )
+    assert result.stdout.strip()
+    assert re.search(r"\d+ tokens in, \d+ out", result.stderr)
+
+
+def test_javascript(url: str, pictures: list[str], cache: pytest.Cache) -> None:
+    """Streams an answer through npm's openai package."""
+    folder = npm_folder(cache, CLIENTS / "javascript")
+    result = run(url, "node", "vision.mjs", pictures[0], "What is it?", folder=folder)
+    assert result.stdout.strip()
+    assert re.search(r"\d+ tokens in, \d+ out", result.stderr)
 
 
 def test_curl(url: str, pictures: list[str]) -> None:
@@ -62,5 +115,19 @@ def test_curl(url: str, pictures: list[str]) -> None:
 
 def test_every_example_has_a_test() -> None:
     """A new example needs a test here."""
-    tested = {"openai_vision.py", "openai_async.py", "langchain_vision.py", "curl.sh"}
-    assert {path.name for path in CLIENTS.iterdir() if path.is_file()} == tested
+    tested = {
+        *("openai_sync.py", "openai_async.py", "openai_streaming.py", "openai_vision.py", "openai_structured.py"),
+        *("langchain_vision.py", "litellm_vision.py", "litellm_requirements.txt", "curl.sh"),
+        *("javascript/vision.mjs", "javascript/package.json", "javascript/package-lock.json"),
+    }
+    files = (path.relative_to(CLIENTS).as_posix() for path in CLIENTS.rglob("*") if path.is_file())
+    assert {name for name in files if "__pycache__" not in name and "node_modules" not in name} == tested
+
+
+def test_lock_names_no_registry_but_npms() -> None:
+    """The lock file works wherever npm is pointed."""
+    packages = json.loads((CLIENTS / "javascript" / "package-lock.json").read_text())["packages"]
+    assert all(
+        lock.get("resolved", "https://registry.npmjs.org/").startswith("https://registry.npmjs.org/")
+        for lock in packages.values()
+    )

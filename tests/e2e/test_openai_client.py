@@ -139,6 +139,15 @@ def test_sampled_choices_differ_and_seeds_repeat(client: openai.OpenAI) -> None:
     assert texts != [choice.message.content for choice in other.choices]
 
 
+def test_a_seed_may_come_with_a_prompt_of_several_steps(client: openai.OpenAI) -> None:
+    """A prompt longer than the engine reads at once (2048 tokens) is answered, whatever is drawn from its seed meanwhile."""
+    options: dict[str, Any] = {"temperature": 1, "seed": 3, "max_tokens": 4, "extra_body": {"ignore_eos": True}}
+    completion = ask(client, "seeded " * 1300, **options)
+    assert completion.usage is not None
+    assert completion.usage.prompt_tokens > 2048
+    assert completion.usage.completion_tokens == 4
+
+
 def test_stop_strings_never_show(client: openai.OpenAI) -> None:
     """The answer ends before the stop string, whole or streamed, and no part of it is shown."""
     options: dict[str, Any] = {"max_tokens": 30, "extra_body": {"ignore_eos": True}}

@@ -144,6 +144,7 @@ def _cpu_defaults() -> dict[str, Any]:
         "gpu_memory_utilization": 0.1,
         # The class itself: by name, vLLM's CPU platform turns to one more process.
         "distributed_executor_backend": UniProcExecutor,
+        "worker_cls": "phiserve.engine.worker.SeededCPUWorker",
     }
 
 

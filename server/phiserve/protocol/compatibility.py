@@ -6,10 +6,14 @@ Support = Literal["served", "accepted", "refused"]
 
 
 class Field(NamedTuple):
-    """`served`: has its effect. `accepted`: allowed, without effect, and why that is right. `refused`: 400, and why."""
+    """`served`: has its effect. `accepted`: allowed, without effect, and why that is right. `refused`: 400, and why.
+
+    Clients like to write defaults out: null, and the values of `allowed`, ask for nothing of a refused field, and pass.
+    """
 
     support: Support
     note: str
+    allowed: tuple[object, ...] = ()
 
 
 _TOOLS = "tools are not supported"
@@ -34,24 +38,24 @@ OPENAI_FIELDS: dict[str, Field] = {
     "top_logprobs": _SERVED,
     "top_p": _SERVED,
     "metadata": Field("accepted", "nothing is stored here"),
+    "parallel_tool_calls": Field("accepted", "tools are refused, so that there is nothing to call"),
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
     "safety_identifier": Field("accepted", "users are not told apart"),
     "service_tier": Field("accepted", "there is one tier"),
     "store": Field("accepted", "nothing is stored here"),
     "user": Field("accepted", "users are not told apart"),
     "audio": Field("refused", "the model has no voice"),
-    "function_call": Field("refused", _TOOLS),
+    "function_call": Field("refused", _TOOLS, allowed=("none", "auto")),
     "functions": Field("refused", _TOOLS),
-    "modalities": Field("refused", "the model answers in text"),
+    "modalities": Field("refused", "the model answers in text", allowed=(["text"],)),
     "moderation": Field("refused", "there is no moderation"),
-    "parallel_tool_calls": Field("refused", _TOOLS),
     "prediction": Field("refused", "there are no predicted outputs"),
-    "prompt_cache_options": Field("refused", "the prompt cache has no options"),
-    "prompt_cache_retention": Field("refused", "the prompt cache keeps what fits"),
-    "reasoning_effort": Field("refused", "the model does not reason apart from its answer"),
-    "tool_choice": Field("refused", _TOOLS),
-    "tools": Field("refused", _TOOLS),
-    "verbosity": Field("refused", "the model has no such control; say it in the prompt"),
+    "prompt_cache_options": Field("refused", "the prompt cache has no options", allowed=({},)),
+    "prompt_cache_retention": Field("refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)),
+    "reasoning_effort": Field("refused", "the model does not reason apart from its answer", allowed=("none",)),
+    "tool_choice": Field("refused", _TOOLS, allowed=("none", "auto")),
+    "tools": Field("refused", _TOOLS, allowed=([],)),
+    "verbosity": Field("refused", "the model has no such control; say it in the prompt", allowed=("medium",)),
     "web_search_options": Field("refused", "nothing is searched"),
 }
 
@@ -62,7 +66,12 @@ EXTRA_FIELDS = (
 """vLLM's extras that are served too."""
 
 
-def compatibility() -> dict[str, dict[str, dict[str, str]]]:
-    """The whole table as plain data, by name."""
-    fields = {name: {"support": field.support, "note": field.note} for name, field in sorted(OPENAI_FIELDS.items())}
+def compatibility() -> dict[str, dict[str, dict[str, object]]]:
+    """The whole table as plain data, by name. A refused field says which values of it pass all the same."""
+    fields = {name: _plain(field) for name, field in sorted(OPENAI_FIELDS.items())}
     return {"openai": fields, "extra": {name: {"support": "served", "note": "as in vLLM"} for name in EXTRA_FIELDS}}
+
+
+def _plain(field: Field) -> dict[str, object]:
+    plain: dict[str, object] = {"support": field.support, "note": field.note}
+    return plain | {"allowed": [None, *field.allowed]} if field.support == "refused" else plain

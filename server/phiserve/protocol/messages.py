@@ -115,12 +115,15 @@ class ToolCall(WireModel):
 
 
 class AssistantMessage(WireModel):
-    """An earlier answer."""
+    """An earlier answer. The last three are null when the openai client writes out an answer of ours, and may only be that."""
 
     role: Literal["assistant"]
     content: AssistantContent | None = None
     refusal: str | None = None
     tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=MAX_PARTS, strict=False)] | None = None
+    annotations: None = None
+    audio: None = None
+    function_call: None = None
 
 
 class ToolMessage(WireModel):

@@ -7,13 +7,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from phiserve.errors import InvalidRequest
-from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.requests import ChatCompletionRequest
 
 _CODES = {
     "missing": "missing_required_parameter",
     "extra_forbidden": "unknown_parameter",
     "json_invalid": "invalid_json",
+    "unsupported": "unsupported_parameter",
 }
 _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
 
@@ -37,10 +37,6 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     )
     if not param:
         return InvalidRequest("The body must be a JSON object", code=code)
-    if code == "unknown_parameter" and (field := OPENAI_FIELDS.get(param)) is not None:
-        return InvalidRequest(
-            f"{param}: this parameter is not supported: {field.note}", param=param, code="unsupported_parameter"
-        )
     return InvalidRequest(f"{param}: {message}", param=param, code=code)
 
 

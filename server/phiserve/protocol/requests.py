@@ -1,10 +1,20 @@
 """The body of `POST /v1/chat/completions` (and of `/tokenize`, which takes the same)."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
 from phiserve.protocol.messages import Message, WireModel
 
@@ -23,17 +33,38 @@ def _stop_strings(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else () if stop is None else stop
 
 
+def _asks_for_nothing(value: Any, info: ValidationInfo) -> None:
+    """Raises unless the value is one that asks for nothing; what passed is gone."""
+    field = OPENAI_FIELDS[info.field_name or ""]
+    if value is not None and value not in field.allowed:
+        raise PydanticCustomError("unsupported", "{text}", {"text": f"this parameter is not supported: {field.note}"})
+
+
+Refused = Annotated[Any, AfterValidator(_asks_for_nothing)]
+"""A field that the compatibility table refuses."""
+
+
+def _describe_refused(schema: dict[str, Any]) -> None:
+    """Says in the JSON schema which values of a refused field pass."""
+    for name, field in OPENAI_FIELDS.items():
+        if field.support == "refused":
+            schema["properties"][name] = {"enum": [None, *field.allowed], "description": f"Not supported: {field.note}"}
+
+
 class StreamOptions(WireModel):
-    """Options of a streamed answer."""
+    """Options of a streamed answer. Nothing is obfuscated here, which a client may ask for."""
 
     include_usage: bool = False
+    include_obfuscation: Literal[False] = False
 
 
 class ChatCompletionRequest(WireModel):
-    """A chat request: the fields of OpenAI's that are served, those accepted without effect, then vLLM's extras that are served.
+    """A chat request: OpenAI's fields that are served, accepted without effect, refused, then vLLM's extras that are served.
 
-    Defaults are OpenAI's. A field that is not here is refused, never ignored; `protocol.compatibility` says of each what and why.
+    Defaults are OpenAI's. A field that is not here is an error, never ignored; `protocol.compatibility` says of each why.
     """
+
+    model_config = ConfigDict(json_schema_extra=_describe_refused)
 
     model: str
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MAX_MESSAGES, strict=False)]
@@ -59,11 +90,26 @@ class ChatCompletionRequest(WireModel):
     response_format: ResponseFormat | None = None
 
     metadata: dict[str, str] | None = None
+    parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None
     store: bool | None = None
     user: str | None = None
+
+    audio: Refused = None
+    function_call: Refused = None
+    functions: Refused = None
+    modalities: Refused = None
+    moderation: Refused = None
+    prediction: Refused = None
+    prompt_cache_options: Refused = None
+    prompt_cache_retention: Refused = None
+    reasoning_effort: Refused = None
+    tool_choice: Refused = None
+    tools: Refused = None
+    verbosity: Refused = None
+    web_search_options: Refused = None
 
     top_k: Annotated[int, Field(ge=-1, le=MAX_COUNT)] | None = None
     min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None

@@ -135,6 +135,26 @@ class RequestLimits(Struct, frozen=True):
     max_request_image_pixels: int
 
 
+class Capabilities(Struct, frozen=True):
+    """What Open WebUI may ask for: pictures, and the usage of a stream. Else it would send tools of its own with every chat."""
+
+    vision: bool = True
+    usage: bool = True
+    builtin_tools: bool = False
+
+
+class ModelMeta(Struct, frozen=True):
+    """Open WebUI's place for capabilities."""
+
+    capabilities: Capabilities = Capabilities()
+
+
+class ModelInfo(Struct, frozen=True):
+    """Open WebUI's place for what it knows about a model."""
+
+    meta: ModelMeta = ModelMeta()
+
+
 class ModelCard(Struct, frozen=True):
     """A served model: OpenAI's keys, vLLM's `max_model_len` and what else a client must know."""
 
@@ -147,6 +167,7 @@ class ModelCard(Struct, frozen=True):
     description: str
     object: str = "model"
     owned_by: str = "phiserve"
+    info: ModelInfo = ModelInfo()
 
 
 class ModelList(Struct, frozen=True):

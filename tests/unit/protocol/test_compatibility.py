@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from phiserve.errors import InvalidRequest
@@ -14,39 +15,100 @@ from phiserve.protocol.requests import ChatCompletionRequest
 BASE = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def properties(schemas: dict[str, Any], schema: dict[str, Any]) -> set[str]:
+def properties(schemas: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """All properties of a schema, inherited ones included."""
     if "$ref" in schema:
         return properties(schemas, schemas[schema["$ref"].rsplit("/", 1)[-1]])
-    inherited = [properties(schemas, part) for part in schema.get("allOf", ())]
-    return set(schema.get("properties", ())).union(*inherited)
+    found = dict(schema.get("properties", {}))
+    for part in schema.get("allOf", ()):
+        found |= properties(schemas, part)
+    return found
+
+
+def fields_of(schemas: dict[str, Any]) -> dict[str, Any]:
+    """The fields of OpenAI's chat request."""
+    return properties(schemas, schemas["CreateChatCompletionRequest"])
 
 
 def test_every_field_of_openai_has_an_entry(reference: Path) -> None:
     """OpenAI's specification is walked: a new field fails here until somebody decides about it."""
     schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
-    assert properties(schemas, schemas["CreateChatCompletionRequest"]) == OPENAI_FIELDS.keys()
+    assert fields_of(schemas).keys() == OPENAI_FIELDS.keys()
+
+
+def nullable(schemas: dict[str, Any], schema: dict[str, Any]) -> bool:
+    """Whether OpenAI's specification lets a value be null."""
+    if "$ref" in schema:
+        return nullable(schemas, schemas[schema["$ref"].rsplit("/", 1)[-1]])
+    if schema.get("nullable") or schema.get("type") == "null":
+        return True
+    return any(nullable(schemas, part) for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ()))
+
+
+def test_null_is_allowed_where_openai_allows_it(reference: Path) -> None:
+    """A field that OpenAI lets be null may be null here, whatever else becomes of it."""
+    schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
+    names = {name for name, schema in fields_of(schemas).items() if nullable(schemas, schema)}
+    assert {"stop", "tools"} & names == {"stop"}
+    parse_chat_request(json.dumps(BASE | dict.fromkeys(names)).encode())
 
 
 def test_the_request_class_agrees() -> None:
-    """What is served or accepted is a field of the request, what is refused is not, and there is nothing else."""
-    allowed = {name for name, field in OPENAI_FIELDS.items() if field.support != "refused"}
-    assert ChatCompletionRequest.model_fields.keys() == allowed | set(EXTRA_FIELDS)
-
-
-@pytest.mark.parametrize("name", sorted(name for name, field in OPENAI_FIELDS.items() if field.support == "refused"))
-def test_refused_fields_say_why(name: str) -> None:
-    """By name, with the reason that the table gives."""
-    with pytest.raises(InvalidRequest) as caught:
-        parse_chat_request(json.dumps(BASE | {name: None}).encode())
-    assert (caught.value.param, caught.value.code) == (name, "unsupported_parameter")
-    assert OPENAI_FIELDS[name].note in caught.value.message
+    """The request has a field for each of the table's entries, and there is nothing else."""
+    assert ChatCompletionRequest.model_fields.keys() == OPENAI_FIELDS.keys() | set(EXTRA_FIELDS)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("metadata", {"a": "b"}), ("prompt_cache_key", "k"), ("safety_identifier", "s")),
+        *(("audio", {"voice": "alloy", "format": "mp3"}), ("function_call", {"name": "look"}), ("functions", [{"name": "look"}])),
+        *(("modalities", ["text", "audio"]), ("moderation", {"model": "m"}), ("prediction", {"type": "content", "content": "x"})),
+        *(("prompt_cache_options", {"mode": "explicit"}), ("prompt_cache_retention", "24h"), ("reasoning_effort", "low")),
+        *(("tool_choice", "required"), ("tools", [{"type": "function", "function": {"name": "look"}}]), ("verbosity", "high")),
+        ("web_search_options", {}),
+    ],
+)
+def test_refused_fields_say_why(name: str, value: object) -> None:
+    """By name, with the reason that the table gives."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat_request(json.dumps(BASE | {name: value}).encode())
+    assert (caught.value.param, caught.value.code) == (name, "unsupported_parameter")
+    assert caught.value.message == f"{name}: this parameter is not supported: {OPENAI_FIELDS[name].note}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (name, value)
+        for name, field in sorted(OPENAI_FIELDS.items())
+        if field.support == "refused"
+        for value in (None, *field.allowed)
+    ],
+)
+def test_a_refused_field_may_ask_for_nothing(name: str, value: object) -> None:
+    """Null and the values that the table allows pass, and leave no trace."""
+    assert getattr(parse_chat_request(json.dumps(BASE | {name: value}).encode()), name) is None
+
+
+def test_allowed_values_are_openais(reference: Path) -> None:
+    """What a refused field allows is a value that OpenAI knows."""
+    schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
+    for name, schema in fields_of(schemas).items():
+        for value in OPENAI_FIELDS[name].allowed:
+            jsonschema.validate(value, {"components": {"schemas": schemas}, **schema})
+
+
+def test_the_document_says_what_passes() -> None:
+    """The JSON schema of a refused field is the list of its allowed values."""
+    properties = ChatCompletionRequest.model_json_schema()["properties"]
+    assert properties["tools"] == {"enum": [None, []], "description": "Not supported: tools are not supported"}
+    assert properties["audio"]["enum"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("metadata", {"a": "b"}), ("parallel_tool_calls", True), ("prompt_cache_key", "k"), ("safety_identifier", "s")),
         *(("service_tier", "auto"), ("store", True), ("user", "u")),
     ],
 )
@@ -61,4 +123,5 @@ def test_plain_data() -> None:
     """The table as the route shows it."""
     table = compatibility()
     assert table["openai"]["stop"] == {"support": "served", "note": ""}
+    assert table["openai"]["tools"] == {"support": "refused", "note": "tools are not supported", "allowed": [None, []]}
     assert table["extra"].keys() == set(EXTRA_FIELDS)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage
 
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.parsing import parse_chat_request
@@ -77,7 +78,14 @@ def content(*parts: Any) -> list[Any]:
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "unknown_parameter"),
-        ({"tools": []}, "tools", "unsupported_parameter"),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            "stream_options.include_obfuscation",
+            "invalid_value",
+        ),
+        ({"messages": [{"role": "assistant", "function_call": {}}]}, "messages[0].function_call", "invalid_value"),
+        ({"tools": [{}]}, "tools", "unsupported_parameter"),
+        ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
         ({"nonsense": 1}, "nonsense", "unknown_parameter"),
         ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
@@ -125,3 +133,10 @@ def test_deep_nesting_is_refused() -> None:
     """A body that would overflow a recursive parser is an error like any other."""
     with pytest.raises(InvalidRequest):
         parse_chat_request(b'{"model":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def test_an_answer_comes_back_as_the_openai_client_writes_it_out() -> None:
+    """`message.model_dump()` of an answer is a message of the next request."""
+    answer = ChatCompletionMessage(role="assistant", content="Hello.").model_dump()
+    assert answer["function_call"] is None
+    assert parse(messages=[USER, answer, USER]).messages[1].content == "Hello."

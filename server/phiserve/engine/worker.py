@@ -1,0 +1,33 @@
+"""vLLM's CPU worker, made to survive a seeded request whose prompt takes several steps."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from vllm.v1.worker.cpu_worker import CPUWorker
+
+
+class SeededCPUWorker(CPUWorker):
+    """Keeps the random generators of half-read prompts out of sampling.
+
+    What is sampled for a prompt before its last step is thrown away. vLLM 0.32 then winds the request's generator back, which
+    torch's CPU generators can't, and the engine dies. A generator that was not drawn from needs no winding back.
+    """
+
+    def sample_tokens(self, grammar_output: Any) -> Any:
+        """As vLLM's, for requests whose prompts are complete."""
+        runner = self.model_runner
+        half_read = np.nonzero(runner.discard_request_mask.np[: runner.input_batch.num_reqs])[0]
+        with set_aside(runner.input_batch.generators, half_read.tolist()):
+            return super().sample_tokens(grammar_output)
+
+
+@contextmanager
+def set_aside(generators: dict[int, Any], rows: Iterable[int]) -> Iterator[None]:
+    """Take the generators of these rows of the batch out, for a while."""
+    taken = {row: generators.pop(row) for row in rows if row in generators}
+    try:
+        yield
+    finally:
+        generators.update(taken)

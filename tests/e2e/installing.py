@@ -1,0 +1,51 @@
+"""Dependencies of examples that need an environment of their own: installed once, then kept in pytest's cache."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_UNREACHABLE = re.compile(
+    r".*(NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|from versions: none"  # pip's words
+    r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH).*"  # npm's
+)
+
+
+def npm_folder(cache: pytest.Cache, source: Path) -> Path:
+    """A copy of a folder with its package-lock.json's packages in it."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node and npm are not on this machine")
+    folder = _folder(cache, "npm", source / "package-lock.json")
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
+    if not (folder / "installed").exists():
+        _install(npm, "ci", "--prefix", str(folder), "--no-audit", "--no-fund")
+        (folder / "installed").touch()
+    return folder
+
+
+def python_with(cache: pytest.Cache, requirements: Path) -> Path:
+    """The interpreter of a virtual environment that holds these requirements and nothing of ours."""
+    folder = _folder(cache, "venv", requirements)
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        _install(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
+        _install(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "-r", str(requirements))
+        (folder / "installed").touch()
+    return python
+
+
+def _folder(cache: pytest.Cache, kind: str, lock: Path) -> Path:
+    """A folder for exactly what this file asks for."""
+    return cache.mkdir(f"phiserve-{kind}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}")
+
+
+def _install(*command: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)  # noqa: S603 - our own commands
+    if result.returncode and (reason := _UNREACHABLE.search(result.stderr)):
+        pytest.skip(f"the package registry can't be reached: {reason[0]}")
+    assert result.returncode == 0, result.stderr
