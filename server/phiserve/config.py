@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -33,6 +33,10 @@ class Settings(BaseModel):
     max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one picture.")] = 20 * MIB
     max_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of one picture.")] = 64_000_000
     max_image_aspect_ratio: Annotated[float, Field(ge=1, le=336, description="Most of long side to short side.")] = 336
+    extra_image_formats: Annotated[
+        list[Literal["AVIF", "HEIC"]],
+        Field(description="Formats served beside JPEG, PNG, WEBP, GIF, BMP: AVIF, HEIC (needs pillow-heif)."),
+    ] = []
     crop_budget: Annotated[int | None, Field(ge=1, le=64, description="Crops of a picture at most; none: the model's.")] = None
     answer_reserve_tokens: Annotated[
         int, Field(ge=1, description="What `detail: auto` leaves for an answer whose length the request leaves open.")

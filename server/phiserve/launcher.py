@@ -27,6 +27,7 @@ from phiserve.errors import RequestError, StartupError
 from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ModelCard
+from phiserve.vision.formats import FORMATS, require_decoders
 from phiserve.vision.pictures import PictureLimits, PictureService
 
 BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
@@ -70,6 +71,8 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     from phiserve.engine.plan import detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions
 
+    formats = (*FORMATS, *settings.extra_image_formats)
+    require_decoders(formats)
     host = detect_host()
     plan = plan_engine(
         checkpoint,
@@ -82,7 +85,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     )
     engine, report = await start_engine(plan, checkpoint)
     pictures = PictureService(
-        PictureLimits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_aspect_ratio),
+        PictureLimits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_aspect_ratio, formats),
         settings.picture_workers or host.cores,
     )
     pipeline = ChatPipeline(

@@ -12,6 +12,7 @@ from prometheus_client import Counter
 from phiserve.errors import InvalidImage
 from phiserve.vision.data_url import decode_data_url
 from phiserve.vision.decode import Header, decode_rgb, read_header
+from phiserve.vision.formats import FORMATS
 from phiserve.vision.pixels import Crops, cut_crops
 from phiserve.vision.sizes import MAX_ASPECT_RATIO, CropPlan
 
@@ -23,11 +24,12 @@ DECODED = Counter("phiserve_pictures_decoded", "Pictures decoded and cut into cr
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """What one picture may be. `max_aspect_ratio` is long side to short side."""
+    """What one picture may be. `max_aspect_ratio` is long side to short side; `formats` are names of `vision.formats`."""
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 64_000_000
     max_aspect_ratio: float = MAX_ASPECT_RATIO
+    formats: tuple[str, ...] = FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class PictureService:
 
     def _read(self, url: str, param: str) -> EncodedPicture:
         content = decode_data_url(url, max_bytes=self._limits.max_bytes, param=param)
-        header = read_header(content, param)
+        header = read_header(content, param, self._limits.formats)
         self._check_size(header.size, param)
         READ.inc()
         return EncodedPicture(content, blake3(content).hexdigest(), header, param)
