@@ -21,9 +21,14 @@ MAX_SEGMENTS = 4096
 MAX_SCANS = 64
 """Progressive encoders write ten to twenty. Each costs time by the picture's size, however small it is in the file."""
 
+MAX_ARITHMETIC_SCANS = 18
+"""Arithmetic coding costs five times as much; libjpeg's own encoder writes ten, and eighteen for four inks."""
+
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _START_OF_SCAN, _END_OF_PICTURE = 0xDA, 0xD9
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_PROGRESSIVE, _ARITHMETIC = (b"\xc2", b"\xca"), (b"\xc9", b"\xca")
+_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})  # lossless, hierarchical
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # Huffman, arithmetic conditioning, quantisation, restart interval
 _COLOUR_SPACE = frozenset({0xE0, 0xEE})  # JFIF, Adobe
 _EXIF_AND_XMP, _PROFILE = 0xE1, 0xE2
@@ -43,20 +48,24 @@ class _Parts:
     scans: bytes
     sampling: tuple[tuple[int, int], ...]
 
+    @property
+    def header(self) -> bytes:
+        """What tells size, mode, orientation and profile; it ends with the head of the first scan."""
+        return b"".join((_START, self.metadata, self.pixels, self.scans[:64]))
+
 
 def reduced_jpeg(content: bytes) -> bytes:
     """The file up to its first scan, without what is not a picture's. Raises Unreadable."""
-    parts = _take_apart(content)
-    return b"".join((_START, parts.metadata, parts.pixels, parts.scans[:64]))
+    return _take_apart(content).header
 
 
 def decode_jpeg(content: bytes) -> Image.Image:
     """The picture, L, RGB or CMYK, its profile in `info`. Raises Unreadable, or ValueError where libjpeg warns or fails."""
     parts = _take_apart(content)
-    with Image.open(io.BytesIO(reduced_jpeg(content)), formats=("JPEG",)) as header:
+    with Image.open(io.BytesIO(parts.header), formats=("JPEG",)) as header:
         mode, info = header.mode, header.info
-    file = b"".join((_START, parts.pixels, parts.scans))
-    picture = _decode_strictly(file, mode) if _is_common(parts.sampling) else _decode_leniently(file)
+    decode = _decode_strictly if _is_common(parts.sampling) else _decode_leniently
+    picture = decode(b"".join((_START, parts.pixels, parts.scans)), mode)
     picture.info["icc_profile"] = info.get("icc_profile")
     return picture
 
@@ -69,8 +78,8 @@ def _decode_strictly(file: bytes, mode: str) -> Image.Image:
     return Image.fromarray(np.subtract(255, pixels, out=pixels), mode)
 
 
-def _decode_leniently(file: bytes) -> Image.Image:
-    """By Pillow, which knows all samplings."""
+def _decode_leniently(file: bytes, mode: str) -> Image.Image:
+    """By Pillow, which knows all samplings, and finds the mode by itself."""
     with Image.open(io.BytesIO(file), formats=("JPEG",)) as picture:
         picture.load()
     return picture
@@ -87,21 +96,31 @@ def _is_common(sampling: tuple[tuple[int, int], ...]) -> bool:
 def _take_apart(content: bytes) -> _Parts:
     metadata: list[bytes] = []
     pixels: list[bytes] = []
-    sampling: tuple[tuple[int, int], ...] = ()
+    frame = b""
     place = len(_START)
     for _ in range(MAX_SEGMENTS):
         kind, start, end = _next_segment(content, place)
         segment = content[start:end]
         if kind == _START_OF_SCAN:
-            return _Parts(b"".join(metadata), b"".join(pixels), _scans(content, start), sampling)
+            return _Parts(b"".join(metadata), b"".join(pixels), _scans(content, start, frame), _sampling(frame))
+        if kind in _OTHER_FRAMES or (kind in _FRAMES and segment[4:5] != b"\x08"):
+            raise Unreadable("is of a rare kind of JPEG (lossless, hierarchical or not of 8 bits) that is not supported")
         if kind in _FRAMES:
-            sampling = tuple((byte >> 4, byte & 15) for byte in segment[11::3])
+            frame = segment
         if kind in _FRAMES or kind in _TABLES or kind in _COLOUR_SPACE:
             pixels.append(segment)
-        elif kind == _EXIF_AND_XMP or (kind == _PROFILE and segment[4:].startswith(b"ICC_PROFILE\0")):
+        elif kind == _EXIF_AND_XMP or (kind == _PROFILE and _is_profile(segment)):
             metadata.append(segment)
         place = end
     raise Unreadable(f"has more than {MAX_SEGMENTS} JPEG segments")
+
+
+def _sampling(frame: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple((byte >> 4, byte & 15) for byte in frame[11::3])
+
+
+def _is_profile(segment: bytes) -> bool:
+    return segment[4:].startswith(b"ICC_PROFILE\0") and len(segment) > 18
 
 
 def _next_segment(content: bytes, place: int) -> tuple[int, int, int]:
@@ -116,23 +135,25 @@ def _next_segment(content: bytes, place: int) -> tuple[int, int, int]:
     return marker[1][0], marker.start(), end
 
 
-def _scans(content: bytes, start: int) -> bytes:
+def _scans(content: bytes, start: int, frame: bytes) -> bytes:
     """From the first scan to the end of the picture: other pictures, films and padding may follow.
 
-    Where only the mark at the end is missing it is added; libjpeg then tells whether the scan was complete. Not where there are
+    Where only the mark at the end is missing it is added; libjpeg then tells whether the scan was complete. Not where there may be
     several scans: nothing would tell that the last ones are missing.
     """
+    most_scans = MAX_ARITHMETIC_SCANS if frame[1:2] in _ARITHMETIC else MAX_SCANS
     scans = 0
     place = start
     for _ in range(MAX_SEGMENTS):
         marker = _MARKER.search(content, place)
         if marker is None:
-            return content[start:] + (_END if scans == 1 else b"")
+            is_one_scan = frame[1:2] not in _PROGRESSIVE and content[start + 4] == len(_sampling(frame))
+            return content[start:] + (_END if is_one_scan else b"")
         kind, place = marker[1][0], marker.end()
         if kind == _END_OF_PICTURE:
             return content[start:place]
         scans += kind == _START_OF_SCAN
-        if scans > MAX_SCANS:
-            raise Unreadable(f"has more than {MAX_SCANS} JPEG scans")
+        if scans > most_scans:
+            raise Unreadable(f"has more than {most_scans} JPEG scans")
         place += int.from_bytes(content[place : place + 2])
     raise Unreadable(f"has more than {MAX_SEGMENTS} JPEG segments")
