@@ -35,6 +35,8 @@ _EXIF_AND_XMP, _PROFILE = 0xE1, 0xE2
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 """A marker; not padding, an escaped byte of a scan, one of its restarts, or another one without content."""
 
+_STEP = 2**19
+
 _SAMPLINGS = frozenset((width, height) for width, height in ((1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)))
 """Of the first component, where the colours' is 1 x 1: what simplejpeg knows."""
 
@@ -125,7 +127,7 @@ def _is_profile(segment: bytes) -> bool:
 
 def _next_segment(content: bytes, place: int) -> tuple[int, int, int]:
     """Kind, start and end of the first segment at or behind `place`; whatever stands before it is no segment's."""
-    marker = _MARKER.search(content, place)
+    marker = _next_marker(content, place)
     if marker is None or marker[1][0] == _END_OF_PICTURE:
         raise Unreadable(DAMAGED)
     length = int.from_bytes(content[marker.end() : marker.end() + 2])
@@ -135,17 +137,25 @@ def _next_segment(content: bytes, place: int) -> tuple[int, int, int]:
     return marker[1][0], marker.start(), end
 
 
+def _next_marker(content: bytes, place: int) -> re.Match[bytes] | None:
+    """Looked for in steps of milliseconds, between which other threads may run."""
+    for start in range(place, len(content), _STEP):
+        if marker := _MARKER.search(content, start, start + _STEP + 1):
+            return marker
+    return None
+
+
 def _scans(content: bytes, start: int, frame: bytes) -> bytes:
     """From the first scan to the end of the picture: other pictures, films and padding may follow.
 
-    Where only the mark at the end is missing it is added; libjpeg then tells whether the scan was complete. Not where there may be
-    several scans: nothing would tell that the last ones are missing.
+    Where only the mark at the end is missing it is added; libjpeg then tells whether the scan was complete. Not where there are
+    several scans, or may be: nothing would tell that the last ones are missing.
     """
     most_scans = MAX_ARITHMETIC_SCANS if frame[1:2] in _ARITHMETIC else MAX_SCANS
     scans = 0
     place = start
     for _ in range(MAX_SEGMENTS):
-        marker = _MARKER.search(content, place)
+        marker = _next_marker(content, place)
         if marker is None:
             is_one_scan = frame[1:2] not in _PROGRESSIVE and content[start + 4] == len(_sampling(frame))
             return content[start:] + (_END if is_one_scan else b"")
