@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, SecretStr, ValidationError
@@ -46,6 +46,10 @@ class Settings(BaseModel):
     image_folder: Annotated[
         DirectoryPath | None, Field(description="Folder below which file:// URLs are read; none: no files.")
     ] = None
+    extra_image_formats: Annotated[
+        tuple[Literal["AVIF", "HEIC"], ...],
+        Field(description="Formats served beside JPEG, PNG, WEBP, GIF, BMP: AVIF, HEIC (needs pillow-heif)."),
+    ] = ()
     crop_budget: Annotated[int | None, Field(ge=1, le=64, description="Crops of a picture at most; none: the model's.")] = None
     answer_reserve_tokens: Annotated[
         int, Field(ge=1, description="What `detail: auto` leaves for an answer whose length the request leaves open.")

@@ -29,6 +29,7 @@ from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ModelCard, RequestLimits
 from phiserve.vision.fetch import PictureFetcher
 from phiserve.vision.folder import PictureFolder
+from phiserve.vision.formats import FORMATS, require_decoders
 from phiserve.vision.limits import PictureLimits
 from phiserve.vision.pictures import PictureService
 from phiserve.vision.sources import PictureSources
@@ -88,6 +89,8 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     from phiserve.engine.plan import detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions
 
+    formats = (*FORMATS, *settings.extra_image_formats)
+    require_decoders(formats)
     host = detect_host()
     plan = plan_engine(
         checkpoint,
@@ -101,7 +104,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     engine, report = await start_engine(plan, checkpoint)
     fetcher = _picture_fetcher(settings)
     pictures = PictureService(
-        _picture_limits(settings),
+        _picture_limits(settings, formats),
         settings.picture_workers or host.cores,
         PictureSources(fetcher, PictureFolder(settings.image_folder) if settings.image_folder else None),
     )
@@ -153,13 +156,14 @@ async def _warm_up(services: Services) -> None:
         raise StartupError(f"The engine starts, but cannot answer a small picture: {error.message}") from error
 
 
-def _picture_limits(settings: Settings) -> PictureLimits:
+def _picture_limits(settings: Settings, formats: tuple[str, ...]) -> PictureLimits:
     return PictureLimits(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
         max_aspect_ratio=settings.max_image_aspect_ratio,
         max_request_bytes=settings.max_request_image_bytes,
         max_request_pixels=settings.max_request_image_pixels,
+        formats=formats,
     )
 
 

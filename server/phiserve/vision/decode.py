@@ -1,20 +1,26 @@
-"""Bytes -> header -> RGB. Everything that parses a picture's file format, behind Pillow.
+"""Bytes -> header -> RGB: what is common to all formats. Pillow parses and decodes, JPEG apart, from files reduced beforehand.
 
 Errors say what is wrong in our own words: the library's may repeat addresses or file contents.
 """
 
 import io
 import struct
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from phiserve.errors import InvalidImage
+from phiserve.vision.bmp import checked_bmp
+from phiserve.vision.colour import to_rgb
+from phiserve.vision.formats import FORMATS, recognise
+from phiserve.vision.gif import reduced_gif
+from phiserve.vision.jpeg import decode_jpeg, reduced_jpeg
+from phiserve.vision.png import reduced_png
+from phiserve.vision.unreadable import DAMAGED, Unreadable
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ORIENTATION = 0x0112
 """EXIF tag."""
 
@@ -36,81 +42,82 @@ _PARSER_ERRORS = (
     IndexError,
     KeyError,
     EOFError,
+    RuntimeError,
     struct.error,
     MemoryError,
 )
+_REDUCED: dict[str, Callable[[bytes], bytes]] = {
+    "JPEG": reduced_jpeg,
+    "PNG": reduced_png,
+    "GIF": reduced_gif,
+    "BMP": checked_bmp,
+}
 
 # The limit on pixels is checked on the header by the caller, with its own number and its own words.
 Image.MAX_IMAGE_PIXELS = None
+# What is odd about a client's picture is no matter for the server's log.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known before any pixel is decoded: the size as shown (orientation applied) and the EXIF orientation, 1 to 8."""
+    """What is known before any pixel is decoded: format, size as shown (orientation applied), and EXIF orientation, 1 to 8."""
 
+    format: str
     size: tuple[int, int]
     orientation: int
 
 
-def read_header(content: bytes, param: str) -> Header:
-    """Read format and size. Raises InvalidImage unless it is one of `FORMATS`."""
-    with _own_words(param), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        orientation = _orientation(image)
-        width, height = image.size
-    if min(width, height) < 1:
-        raise InvalidImage(f"{param}: the picture has no pixels", param=param)
-    return Header((height, width) if orientation in _SWAPS_SIDES else (width, height), orientation)
+def read_header(content: bytes, param: str, formats: Collection[str] = FORMATS) -> Header:
+    """Read format and size. Raises InvalidImage unless it is one of `formats`."""
+    with _own_words(param):
+        name = recognise(content, formats)
+        with _opened(content, name) as image:
+            orientation = _orientation(image)
+            width, height = image.size
+        if min(width, height) < 1:
+            raise Unreadable("has no pixels")
+    return Header(name, (height, width) if orientation in _SWAPS_SIDES else (width, height), orientation)
 
 
 def decode_rgb(content: bytes, header: Header, param: str) -> Image.Image:
     """Decode the first frame to an upright RGB picture; transparent parts on white. Raises InvalidImage."""
-    with _own_words(param), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        image.load()
-        upright = _to_rgb(image)
+    with _own_words(param):
+        picture = to_rgb(decode_jpeg(content) if header.format == "JPEG" else _loaded(content, header.format))
         if header.orientation in _TRANSPOSITIONS:
-            upright = upright.transpose(_TRANSPOSITIONS[header.orientation])
-        return upright
+            picture = picture.transpose(_TRANSPOSITIONS[header.orientation])
+        return picture
 
 
 @contextmanager
 def _own_words(param: str) -> Iterator[None]:
     try:
         yield
-    except UnidentifiedImageError:
-        known = ", ".join(FORMATS)
-        raise InvalidImage(f"{param}: not a picture in a supported format ({known})", param=param) from None
+    except Unreadable as error:
+        raise InvalidImage(f"{param}: the picture {error}", param=param) from None
     except _PARSER_ERRORS:
-        raise InvalidImage(f"{param}: the picture is damaged or incomplete", param=param) from None
+        raise InvalidImage(f"{param}: the picture {DAMAGED}", param=param) from None
+
+
+def _loaded(content: bytes, name: str) -> Image.Image:
+    with _opened(content, name) as image:
+        image.load()
+    return image
+
+
+def _opened(content: bytes, name: str) -> Image.Image:
+    """The file in Pillow, nothing decoded."""
+    file = io.BytesIO(_REDUCED[name](content) if name in _REDUCED else content)
+    if name == "HEIC":
+        from pillow_heif import HeifImageFile  # installed where the settings ask for it
+
+        return HeifImageFile(file)  # type: ignore[no-untyped-call]
+    return Image.open(file, formats=(name,))
 
 
 def _orientation(image: Image.Image) -> int:
-    # Pillow decodes a whole PNG to look for EXIF behind the pixels; where a header must be cheap, that is not read.
-    if image.format == "PNG" and not {"exif", "Raw profile type exif", "xmp"} & image.info.keys():
-        return 1
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
+    try:  # not PNG's own method: it decodes everything, to find EXIF behind the pixels; our copy has it before them
+        value = Image.Image.getexif(image).get(ORIENTATION, 1)
     except _PARSER_ERRORS:
         return 1  # a damaged EXIF block says nothing about the pixels; viewers ignore it too
     return value if value in range(1, 9) else 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_16_bit(image)
-    if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        canvas = Image.new("RGB", picture.size, "white")
-        canvas.paste(picture, mask=picture)
-        return canvas
-    # `convert` returns a copy even when nothing changes, and the file behind a lazy image is about to be closed
-    return image.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips at 255."""
-    levels = np.asarray(image).astype(np.uint32)
-    transparent = image.info.get("transparency")
-    grey = ((np.minimum(levels, 65535) * 255 + 32767) // 65535).astype(np.uint8)
-    if isinstance(transparent, int):
-        grey[levels == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")

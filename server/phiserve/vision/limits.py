@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 
 from phiserve.errors import InvalidImage
+from phiserve.vision.formats import FORMATS
 from phiserve.vision.sizes import MAX_ASPECT_RATIO
 
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """Bytes of files and pixels as shown. `max_aspect_ratio` is long side to short side."""
+    """Bytes of files and pixels as shown. `max_aspect_ratio` is long side to short side; `formats`: see `vision.formats`."""
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 64_000_000
     max_aspect_ratio: float = MAX_ASPECT_RATIO
     max_request_bytes: int = 96 * 2**20
     max_request_pixels: int = 256_000_000
+    formats: tuple[str, ...] = FORMATS
 
     def check_size(self, size: tuple[int, int], param: str) -> None:
         """Judge (width, height) of one picture. Raises InvalidImage."""

@@ -92,7 +92,7 @@ class PictureService:
         return decode_data_url(url, max_bytes=self._limits.max_bytes, param=param)
 
     def _describe(self, content: bytes, param: str) -> EncodedPicture:
-        header = read_header(content, param)
+        header = read_header(content, param, self._limits.formats)
         self._limits.check_size(header.size, param)
         READ.inc()
         return EncodedPicture(content, blake3(content).hexdigest(), header, param)

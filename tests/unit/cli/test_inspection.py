@@ -28,5 +28,5 @@ def test_segments_make_up_the_prompt(checkpoint: Path, picture_service: PictureS
 def test_errors_name_the_picture(checkpoint: Path, picture_service: PictureService) -> None:
     """By the name it was given."""
     message = user_message([data_url(b"nothing")], "Which?", Detail.LOW)
-    with pytest.raises(InvalidImage, match=r"^b\.png: not a picture"):
+    with pytest.raises(InvalidImage, match=r"^b\.png: the picture is not in a supported format"):
         asyncio.run(inspect(open_checkpoint(str(checkpoint)), picture_service, [message], ["b.png"]))

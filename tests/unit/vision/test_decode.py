@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from phiserve.errors import InvalidImage
-from phiserve.vision.decode import FORMATS, ORIENTATION, decode_rgb, read_header
+from phiserve.vision.decode import ORIENTATION, decode_rgb, read_header
+from phiserve.vision.formats import FORMATS
 from pictures import encode, noise
 
 

@@ -356,7 +356,7 @@ def test_pictures_of_a_request_are_fetched_at_once() -> None:
             read = await service.read(urls)
             assert [(picture.size, picture.param) for picture in read] == [((20, 10), "1"), ((20, 10), "2")]
             web.answers = {"/1": http(b"<html>not a picture</html>", Content_Type="image/png")}
-            with pytest.raises(InvalidImage, match="not a picture"):
+            with pytest.raises(InvalidImage, match="not in a supported format"):
                 await service.read(urls[:1])
             service.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -73,9 +74,9 @@ def test_work_is_done_on_the_pool(service: PictureService, monkeypatch: pytest.M
     threads: list[str] = []
     original = read_header
 
-    def recording(content: bytes, param: str) -> Header:
+    def recording(*arguments: Any) -> Header:
         threads.append(threading.current_thread().name)
-        return original(content, param)
+        return original(*arguments)
 
     monkeypatch.setattr(module, "read_header", recording)
     asyncio.run(service.read([(data_url(encode(noise(4, 4))), "p")]))

@@ -1,0 +1,106 @@
+"""A file is what its first bytes say, and formats are served as the settings name them."""
+
+import pytest
+from PIL import Image
+
+from phiserve.errors import InvalidImage, StartupError
+from phiserve.vision import formats as module
+from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.formats import EXTRA_FORMATS, FORMATS, recognise, require_decoders
+from phiserve.vision.unreadable import Unreadable
+from pictures import encode, noise
+
+ALL = (*FORMATS, *EXTRA_FORMATS)
+
+
+def heic(picture: Image.Image) -> bytes:
+    """A HEIC file, by the library that also reads it."""
+    import io
+
+    from pillow_heif import from_pillow
+
+    buffer = io.BytesIO()
+    from_pillow(picture).save(buffer, quality=-1, chroma=444)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "AVIF"])
+def test_the_first_bytes_decide(name: str) -> None:
+    """Every format is told by its content alone."""
+    assert recognise(encode(noise(8, 8), name), ALL) == name
+
+
+@pytest.mark.parametrize(
+    ("brands", "name"),
+    [
+        (b"avif\0\0\0\0mif1", "AVIF"),
+        (b"mif1\0\0\0\0miafavif", "AVIF"),
+        (b"avis\0\0\0\0", "AVIF"),
+        (b"heic\0\0\0\0mif1", "HEIC"),
+        (b"mif1\0\0\0\0heic", "HEIC"),
+        (b"msf1\0\0\0\0hevc", "HEIC"),
+    ],
+)
+def test_brands(brands: bytes, name: str) -> None:
+    """ISO media files say what they are in any of their brands."""
+    assert recognise((8 + len(brands)).to_bytes(4) + b"ftyp" + brands, ALL) == name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7\n",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        b"\0\0\1\0\1\0\x10\x10",
+        b"RIFF\0\0\0\0WAVEfmt ",
+        b"\0\0\0\x18ftypmp42\0\0\0\0isom",
+        b"\0\0\0\xffftypmp42",
+        encode(noise(4, 4), "TIFF"),
+        encode(noise(4, 4), "ICO"),
+        encode(noise(4, 4), "JPEG2000"),
+    ],
+)
+def test_other_content_is_refused(content: bytes) -> None:
+    """Texts, documents, films, and picture formats that are not served; the message names those that are."""
+    with pytest.raises(Unreadable, match="JPEG, PNG, WEBP, GIF, BMP"):
+        recognise(content, FORMATS)
+
+
+def test_a_format_that_is_off_is_named() -> None:
+    """AVIF is off by default, and the message says that it could be on."""
+    with pytest.raises(
+        InvalidImage, match=r"^image: the picture is in AVIF, which is switched off .* JPEG, PNG, WEBP, GIF, BMP$"
+    ):
+        read_header(encode(noise(8, 8), "AVIF"), "image")
+
+
+@pytest.mark.parametrize("name", EXTRA_FORMATS)
+def test_extra_formats_where_asked_for(name: str) -> None:
+    """AVIF and HEIC pictures come out in their colours."""
+    picture = Image.new("RGB", (64, 48), (200, 30, 60))
+    content = heic(picture) if name == "HEIC" else encode(picture, name, quality=100)
+    header = read_header(content, "image", ALL)
+    shown = decode_rgb(content, header, "image").getpixel((30, 20))
+    assert (header.format, header.size) == (name, (64, 48))
+    assert isinstance(shown, tuple)
+    assert all(abs(value - expected) <= 4 for value, expected in zip(shown, (200, 30, 60), strict=True))
+
+
+@pytest.mark.parametrize("name", EXTRA_FORMATS)
+def test_damaged_extra_formats_are_refused(name: str) -> None:
+    """A part of a file is a 400 like any other."""
+    whole = heic(noise(128, 128)) if name == "HEIC" else encode(noise(128, 128), name)
+    for content in (whole[:40], whole[: len(whole) // 2], whole[:-9]):
+        with pytest.raises(InvalidImage, match=r"^image: the picture is damaged or incomplete$"):
+            decode_rgb(content, read_header(content, "image", ALL), "image")
+
+
+def test_a_missing_decoder_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for HEIC without its package learns at start-up what to install; nobody else does."""
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    require_decoders((*FORMATS, "AVIF"))
+    with pytest.raises(StartupError, match=r"pip install 'phiserve\[heic\]'"):
+        require_decoders(ALL)
