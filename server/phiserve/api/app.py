@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from phiserve import __version__
@@ -25,7 +26,8 @@ def create_app(services: Services) -> FastAPI:
         yield
         await services.close()
 
-    app = FastAPI(title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False)
+    # Offline: the page's scripts come from here, not from elsewhere on the web.
+    app = FastAPIOffline(title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False, redoc_url=None)
     app.state.services = services
     app.include_router(chat.router)
     app.include_router(status.router)

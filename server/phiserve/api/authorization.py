@@ -9,8 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from phiserve.api.errors import to_response
 from phiserve.errors import Unauthorized
 
-OPEN_PATHS = ("/health", "/ready", "/version")
-"""What a load balancer asks; everything else needs the key."""
+OPEN_PATHS = ("/health", "/ready", "/version", "/docs", "/openapi.json")
+"""What a load balancer asks, and the page on which a person enters the key; everything else needs it."""
+
+_OPEN_FOLDER = "/static-offline-docs/"
+"""Scripts of that page."""
 
 
 class ApiKeyMiddleware:
@@ -22,7 +25,7 @@ class ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer 401."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._allows(Headers(scope=scope)):
+        if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allows(Headers(scope=scope)):
             await to_response(Unauthorized("The API key is missing or wrong"))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -30,6 +33,10 @@ class ApiKeyMiddleware:
     def _allows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         return hmac.compare_digest(_digest(given.encode("latin-1")), self._digest) and scheme.lower() == "bearer"
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
 def _digest(key: bytes) -> bytes:

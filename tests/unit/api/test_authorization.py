@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from phiserve.api.authorization import OPEN_PATHS
 from phiserve.api.services import Services
 from scripted import ScriptedEngine
 from wire import ANSWER, BODY, call
 
 MakeServices = Callable[..., Services]
 KEY = "sécret-日本"
-ROUTES = [("POST", "/v1/chat/completions"), ("POST", "/tokenize"), ("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/docs")]
+GET_ROUTES = [("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/nowhere")]
+ROUTES = [("POST", "/v1/chat/completions"), ("POST", "/tokenize"), *GET_ROUTES]
 
 
 def ask(services: Services, method: str, path: str, authorization: str | None) -> int:
@@ -25,13 +27,14 @@ def test_key_is_needed(make_services: MakeServices, method: str, path: str) -> N
     services = make_services(ScriptedEngine(ANSWER), api_key=KEY)
     for wrong in (None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer sécret-??"):
         assert ask(services, method, path, wrong) == 401
-    assert ask(services, method, path, f"Bearer {KEY}") == 200
-    assert ask(services, method, path, f"bearer {KEY}") == 200
+    expected = 404 if path == "/nowhere" else 200
+    assert ask(services, method, path, f"Bearer {KEY}") == expected
+    assert ask(services, method, path, f"bearer {KEY}") == expected
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/version"])
+@pytest.mark.parametrize("path", [*OPEN_PATHS, "/static-offline-docs/swagger-ui-bundle.js"])
 def test_open_routes(make_services: MakeServices, path: str) -> None:
-    """A load balancer has no key."""
+    """A load balancer has no key, and a person enters it on the page of the API."""
     assert ask(make_services(ScriptedEngine(), api_key=KEY), "GET", path, None) == 200
 
 
