@@ -1,6 +1,5 @@
-"""From settings to a running server: checks, engine, app, socket, signals."""
+"""A running server: socket, signals, warm-up, banner, and its end."""
 
-import platform
 import signal
 import socket
 import time
@@ -17,25 +16,15 @@ from rich.console import Console
 from phiserve import __version__
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
-from phiserve.chat.encoder import PromptEncoder
-from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import EMBEDDED_NAME, embedded_checkpoint
+from phiserve.assembly import BLANK_NOTE, model_name, start_services
+from phiserve.checkpoint.embedded import embedded_checkpoint
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
 from phiserve.engine.plugin import prepare_environment
 from phiserve.errors import RequestError, StartupError
-from phiserve.pipeline import ChatPipeline, PipelineLimits
 from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import ModelCard, RequestLimits
-from phiserve.vision.fetch import PictureFetcher
-from phiserve.vision.folder import PictureFolder
-from phiserve.vision.formats import FORMATS, require_decoders
-from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import PictureService
-from phiserve.vision.sources import PictureSources
-from phiserve.vision.url_gate import UrlGate
+from phiserve.protocol.responses import ModelCard
 
-BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
 _WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
 
@@ -55,7 +44,7 @@ async def _serve(
     settings: Settings, checkpoint: Checkpoint, listener: socket.socket, console: Console, ready_file: Path | None
 ) -> None:
     began = time.monotonic()
-    console.print(f"phiserve {__version__}: loading {_model_name(settings)} …")
+    console.print(f"phiserve {__version__}: loading {model_name(settings)} …")
     services, report = await start_services(settings, checkpoint)
     try:
         if settings.max_images:
@@ -73,6 +62,7 @@ async def _serve(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
         def announce() -> None:
+            """Print the banner, and hand out the URL."""
             for line in lines:
                 console.print(line, highlight=False, soft_wrap=True)
             if ready_file is not None:
@@ -81,57 +71,6 @@ async def _serve(
         await _AnnouncingServer(config, announce).serve(sockets=[listener])
     finally:
         await services.close()
-
-
-async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
-    """Start the engine and build everything around it; also the lines that say what was decided."""
-    # vLLM takes seconds to import: not before the cheap checks have passed.
-    from phiserve.engine.plan import detect_host, plan_engine
-    from phiserve.engine.start import start_engine, versions
-
-    formats = (*FORMATS, *settings.extra_image_formats)
-    require_decoders(formats)
-    host = detect_host()
-    plan = plan_engine(
-        checkpoint,
-        host,
-        name=_model_name(settings),
-        budget=settings.crop_budget,
-        max_images=settings.max_images,
-        shutdown_grace_s=settings.shutdown_grace_s,
-        overrides=settings.engine,
-    )
-    engine, report = await start_engine(plan, checkpoint)
-    fetcher = _picture_fetcher(settings)
-    pictures = PictureService(
-        _picture_limits(settings, formats),
-        settings.picture_workers or host.cores,
-        PictureSources(fetcher, PictureFolder(settings.image_folder) if settings.image_folder else None),
-    )
-    pipeline = ChatPipeline(
-        engine,
-        PromptEncoder.load(checkpoint.tokenizer_json),
-        pictures,
-        PipelineLimits(plan.budget, settings.max_images, settings.answer_reserve_tokens),
-    )
-
-    async def close() -> None:
-        if fetcher is not None:
-            await fetcher.close()
-        pictures.close()
-        engine.shutdown()
-
-    services = Services(
-        settings=settings,
-        engine=engine,
-        pipeline=pipeline,
-        vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
-        card=_model_card(settings, checkpoint, engine.limits.context_tokens, plan.budget),
-        metrics=engine.render_metrics,
-        versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
-        close=close,
-    )
-    return services, report.lines()
 
 
 async def _warm_up(services: Services) -> None:
@@ -154,53 +93,6 @@ async def _warm_up(services: Services) -> None:
                 pass
     except RequestError as error:
         raise StartupError(f"The engine starts, but cannot answer a small picture: {error.message}") from error
-
-
-def _picture_limits(settings: Settings, formats: tuple[str, ...]) -> PictureLimits:
-    return PictureLimits(
-        max_bytes=settings.max_image_bytes,
-        max_pixels=settings.max_image_pixels,
-        max_aspect_ratio=settings.max_image_aspect_ratio,
-        max_request_bytes=settings.max_request_image_bytes,
-        max_request_pixels=settings.max_request_image_pixels,
-        formats=formats,
-    )
-
-
-def _picture_fetcher(settings: Settings) -> PictureFetcher | None:
-    if not settings.image_hosts:
-        return None
-    return PictureFetcher(UrlGate(settings.image_hosts), settings.image_fetch_timeout_s)
-
-
-def _model_name(settings: Settings) -> str:
-    if settings.served_model_name:
-        return settings.served_model_name
-    if settings.model is None:
-        return EMBEDDED_NAME
-    folder = Path(settings.model).expanduser()
-    return folder.resolve().name if folder.is_dir() else settings.model
-
-
-def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int, budget: int) -> ModelCard:
-    return ModelCard(
-        id=_model_name(settings),
-        created=int(time.time()),
-        max_model_len=context_tokens,
-        crop_budget=budget,
-        input_modalities=["text", "image"],
-        limits=RequestLimits(
-            max_total_tokens=context_tokens,
-            max_body_bytes=settings.max_body_bytes,
-            max_images=settings.max_images,
-            max_image_bytes=settings.max_image_bytes,
-            max_image_pixels=settings.max_image_pixels,
-            max_image_aspect_ratio=settings.max_image_aspect_ratio,
-            max_request_image_bytes=settings.max_request_image_bytes,
-            max_request_image_pixels=settings.max_request_image_pixels,
-        ),
-        description=f"Phi-3-vision with {BLANK_NOTE}" if checkpoint.is_blank else "Phi-3-vision",
-    )
 
 
 class _AnnouncingServer(uvicorn.Server):

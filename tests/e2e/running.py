@@ -108,7 +108,7 @@ class InProcessServer:
 
     @staticmethod
     async def _start(settings: Settings) -> Services:
-        from phiserve.launcher import start_services
+        from phiserve.assembly import start_services
 
         assert settings.model is not None
         services, _ = await start_services(settings, open_checkpoint(settings.model))

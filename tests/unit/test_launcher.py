@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from phiserve.assembly import BLANK_NOTE
 from phiserve.errors import StartupError
-from phiserve.launcher import BLANK_NOTE, _banner, _bound_socket, _url_of, _write_whole
+from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole
 from phiserve.protocol.responses import ModelCard
 from wire import LIMITS
 

@@ -21,6 +21,11 @@ class PictureSources:
     web: PictureFetcher | None = None
     folder: PictureFolder | None = None
 
+    async def close(self) -> None:
+        """End all connections."""
+        if self.web is not None:
+            await self.web.close()
+
     async def fetch(self, url: str, param: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
         """The content of an http, https or file URL; `arrived` is told of every piece's size and may raise.
 

@@ -1,0 +1,120 @@
+"""From settings to the parts of a server, put together."""
+
+import platform
+import time
+from pathlib import Path
+
+from phiserve import __version__
+from phiserve.api.services import Services
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.vocabulary import Vocabulary
+from phiserve.checkpoint.embedded import EMBEDDED_NAME
+from phiserve.checkpoint.opened import Checkpoint
+from phiserve.config import Settings
+from phiserve.pipeline import ChatPipeline, PipelineLimits
+from phiserve.protocol.responses import ModelCard, RequestLimits
+from phiserve.vision.fetch import PictureFetcher
+from phiserve.vision.folder import PictureFolder
+from phiserve.vision.formats import FORMATS, require_decoders
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService
+from phiserve.vision.sources import PictureSources
+from phiserve.vision.url_gate import UrlGate
+
+BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
+
+
+async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
+    """Start the engine and build everything around it; also the lines that say what was decided."""
+    # vLLM takes seconds to import: not before the cheap checks have passed.
+    from phiserve.engine.plan import detect_host, plan_engine
+    from phiserve.engine.start import start_engine, versions
+
+    require_decoders(settings.extra_image_formats)
+    host = detect_host()
+    plan = plan_engine(
+        checkpoint,
+        host,
+        name=model_name(settings),
+        budget=settings.crop_budget,
+        max_images=settings.max_images,
+        shutdown_grace_s=settings.shutdown_grace_s,
+        overrides=settings.engine,
+    )
+    engine, report = await start_engine(plan, checkpoint)
+    sources = _picture_sources(settings)
+    pictures = PictureService(_picture_limits(settings), settings.picture_workers or host.cores, sources)
+    pipeline = ChatPipeline(
+        engine,
+        PromptEncoder.load(checkpoint.tokenizer_json),
+        pictures,
+        PipelineLimits(plan.budget, settings.max_images, settings.answer_reserve_tokens),
+    )
+
+    async def close() -> None:
+        """End all connections, threads and processes."""
+        await sources.close()
+        pictures.close()
+        engine.shutdown()
+
+    services = Services(
+        settings=settings,
+        engine=engine,
+        pipeline=pipeline,
+        vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
+        card=_model_card(settings, checkpoint, engine.limits.context_tokens, plan.budget),
+        metrics=engine.render_metrics,
+        versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
+        close=close,
+    )
+    return services, report.lines()
+
+
+def _picture_limits(settings: Settings) -> PictureLimits:
+    return PictureLimits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_aspect_ratio=settings.max_image_aspect_ratio,
+        max_request_bytes=settings.max_request_image_bytes,
+        max_request_pixels=settings.max_request_image_pixels,
+        formats=(*FORMATS, *settings.extra_image_formats),
+    )
+
+
+def _picture_sources(settings: Settings) -> PictureSources:
+    hosts, folder = settings.image_hosts, settings.image_folder
+    return PictureSources(
+        web=PictureFetcher(UrlGate(hosts), settings.image_fetch_timeout_s) if hosts else None,
+        folder=PictureFolder(folder) if folder else None,
+    )
+
+
+def model_name(settings: Settings) -> str:
+    """What clients ask for."""
+    if settings.served_model_name:
+        return settings.served_model_name
+    if settings.model is None:
+        return EMBEDDED_NAME
+    folder = Path(settings.model).expanduser()
+    return folder.resolve().name if folder.is_dir() else settings.model
+
+
+def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int, budget: int) -> ModelCard:
+    return ModelCard(
+        id=model_name(settings),
+        created=int(time.time()),
+        max_model_len=context_tokens,
+        crop_budget=budget,
+        input_modalities=["text", "image"],
+        limits=RequestLimits(
+            max_total_tokens=context_tokens,
+            max_body_bytes=settings.max_body_bytes,
+            max_images=settings.max_images,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+            max_image_aspect_ratio=settings.max_image_aspect_ratio,
+            max_request_image_bytes=settings.max_request_image_bytes,
+            max_request_image_pixels=settings.max_request_image_pixels,
+        ),
+        description=f"Phi-3-vision with {BLANK_NOTE}" if checkpoint.is_blank else "Phi-3-vision",
+    )

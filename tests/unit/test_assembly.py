@@ -1,0 +1,41 @@
+"""Settings reach the parts they are meant for."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from phiserve.assembly import _picture_limits, _picture_sources, model_name
+from phiserve.config import Settings
+
+
+def test_model_name(tmp_path: Path) -> None:
+    """As the settings call it, else the folder's or the repository's name, else the embedded default's."""
+    assert model_name(Settings(model=str(tmp_path), served_model_name="x")) == "x"
+    assert model_name(Settings(model=str(tmp_path))) == tmp_path.name
+    assert model_name(Settings(model="microsoft/Phi-3-vision-128k-instruct")) == "microsoft/Phi-3-vision-128k-instruct"
+    assert model_name(Settings()) == "phiserve-blank"
+
+
+def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:
+    """The web and a folder are sources only where the settings name them."""
+
+    async def run() -> None:
+        closed, opened = (
+            _picture_sources(Settings()),
+            _picture_sources(Settings(image_hosts=("a.example",), image_folder=tmp_path)),
+        )
+        assert (closed.web, closed.folder) == (None, None)
+        assert (opened.web is None, opened.folder is None) == (False, False)
+        await closed.close()
+        await opened.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", ["max_bytes", "max_pixels", "max_aspect_ratio", "max_request_bytes", "max_request_pixels"])
+def test_limits(name: str) -> None:
+    """Every limit is the setting of its name, and by default the limit's own default."""
+    setting = name.replace("max_request_", "max_request_image_") if "request" in name else name.replace("max_", "max_image_")
+    assert getattr(_picture_limits(Settings.model_validate({setting: 5})), name) == 5
+    assert _picture_limits(Settings()) == type(_picture_limits(Settings()))()
