@@ -16,7 +16,7 @@ _TOOLS = "tools are not supported"
 _SERVED = Field("served", "")
 
 OPENAI_FIELDS: dict[str, Field] = {
-    "messages": Field("served", "all roles; pictures in user messages, as data URLs"),
+    "messages": Field("served", "all roles; pictures in user messages, as data URLs; a participant's name has no effect"),
     "model": _SERVED,
     "frequency_penalty": _SERVED,
     "logit_bias": _SERVED,
