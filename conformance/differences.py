@@ -14,11 +14,12 @@ LIST = Path(__file__).parent / "differences.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Tests (`*` stands for anything) that may fail, and why that is right."""
+    """Tests (`*` stands for anything) that may fail, and why that is right. `sometimes`: chance decides whether they do."""
 
     suite: str
     tests: tuple[str, ...]
     reason: str
+    sometimes: bool = False
 
     def names(self, outcome: Outcome) -> bool:
         """Whether one of the patterns is this test's."""
@@ -37,7 +38,10 @@ class Comparison:
 def read_differences() -> tuple[Difference, ...]:
     """The committed list."""
     rows = yaml.safe_load(LIST.read_text(encoding="utf-8"))
-    return tuple(Difference(row["suite"], tuple(row["tests"]), " ".join(row["reason"].split())) for row in rows)
+    return tuple(
+        Difference(row["suite"], tuple(row["tests"]), " ".join(row["reason"].split()), row.get("sometimes", False))
+        for row in rows
+    )
 
 
 def compare(outcomes: Sequence[Outcome], differences: Sequence[Difference]) -> Comparison:
@@ -46,22 +50,20 @@ def compare(outcomes: Sequence[Outcome], differences: Sequence[Difference]) -> C
     relevant = [difference for difference in differences if difference.suite in {outcome.suite for outcome in outcomes}]
     reasoned = tuple((difference, tuple(filter(difference.names, failed))) for difference in relevant)
     explained = {outcome for _, group in reasoned for outcome in group}
+    certain = [difference for difference in relevant if not difference.sometimes]
+    passing = [
+        outcome for outcome in outcomes if outcome.outcome == "passed" and any(listed.names(outcome) for listed in certain)
+    ]
+    unused = [
+        f"{difference.suite}: no test fails as {pattern}"
+        for difference in certain
+        for pattern in difference.tests
+        if not any(outcome.suite == difference.suite and _matches(pattern, outcome.test) for outcome in failed)
+    ]
     return Comparison(
         reasoned=reasoned,
         unexpected=tuple(outcome for outcome in failed if outcome not in explained),
-        stale=(
-            *(
-                f"{outcome.suite}: {outcome.test} passes"
-                for outcome in outcomes
-                if outcome.outcome == "passed" and any(difference.names(outcome) for difference in relevant)
-            ),
-            *(
-                f"{difference.suite}: no test fails as {pattern}"
-                for difference, group in reasoned
-                for pattern in difference.tests
-                if not any(_matches(pattern, outcome.test) for outcome in group)
-            ),
-        ),
+        stale=(*(f"{outcome.suite}: {outcome.test} passes" for outcome in passing), *unused),
     )
 
 

@@ -7,7 +7,7 @@ import sys
 import sysconfig
 import tarfile
 import venv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions, version
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def prepare() -> None:
     stamp.write_text(wanted)
 
 
-def stand_in_for_hub(models: tuple[str, ...]) -> Path:
+def stand_in_for_hub(models: Iterable[str]) -> None:
     """A hub cache in which each of these names is our embedded default, for what the suites load besides the server."""
     checkpoint = embedded_checkpoint(print)
     for model in models:
@@ -56,7 +56,6 @@ def stand_in_for_hub(models: tuple[str, ...]) -> Path:
         snapshot.parent.mkdir(exist_ok=True)
         snapshot.unlink(missing_ok=True)
         snapshot.symlink_to(checkpoint, target_is_directory=True)
-    return HUB
 
 
 def installed_version(package: str) -> str:

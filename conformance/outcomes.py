@@ -1,4 +1,4 @@
-"""Runs a suite against a server and reads the outcome of each of its tests."""
+"""Runs a suite of pytest's against a server and reads the outcome of each of its tests."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def run_pytest(suite: Suite, url: str) -> list[Outcome]:
             subprocess.run(
                 _command(suite),
                 cwd=suite.folder,
-                env=_environment(suite, url, outcomes),
+                env=environment(suite, url, outcomes),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 timeout=SUITE_TIMEOUT_S,
@@ -52,7 +52,8 @@ def _command(suite: Suite) -> list[str]:
     return [str(PYTHON), "-m", "pytest", *recorder, *asynchronous, f"--timeout={TEST_TIMEOUT_S}", *suite.options, *suite.files]
 
 
-def _environment(suite: Suite, url: str, outcomes: Path) -> dict[str, str]:
+def environment(suite: Suite, url: str, outcomes: Path) -> dict[str, str]:
+    """What a suite's process is told."""
     path = [str(ROOT), str(ROOT / "server"), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, path)),

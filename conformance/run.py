@@ -9,13 +9,15 @@ written when all suites have run.
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from conformance.differences import Comparison, compare, read_differences
 from conformance.environment import installed_version, prepare, stand_in_for_hub
 from conformance.outcomes import Outcome, run_pytest
 from conformance.report import counts, table, write_results
-from conformance.suites import SUITES, Suite
+from conformance.schemathesis_runs import run_schemathesis
+from conformance.suites import ADAPTERS, SUITES, Suite
 from e2e.running import server_process
 
 
@@ -27,7 +29,7 @@ def main(names: Sequence[str]) -> int:
         return 2
     began = time.monotonic()
     prepare()
-    stand_in_for_hub(tuple({suite.server.model for suite in chosen if "/" in suite.server.model}))
+    stand_in_for_hub({*ADAPTERS, *(suite.server.model for suite in chosen if "/" in suite.server.model)})
     outcomes = _run(chosen)
     comparison = compare(outcomes, read_differences())
     versions = {suite.name: installed_version(suite.package) for suite in chosen}
@@ -41,12 +43,21 @@ def _run(chosen: Sequence[Suite]) -> list[Outcome]:
     """One server at a time, for all suites that want the same."""
     outcomes: list[Outcome] = []
     for server in dict.fromkeys(suite.server for suite in chosen):
-        with server_process("--served-model-name", server.model, *server.flags) as running:
+        with server_process("--served-model-name", server.model, **dict(server.settings)) as running:
             running.wait_until_ready()
             for suite in chosen:
                 if suite.server == server:
-                    print(f"{suite.name}: {', '.join(file.rsplit('/', 1)[-1] for file in suite.files)}", flush=True)
-                    outcomes += run_pytest(suite, running.url)
+                    outcomes += _run_one(suite, running.url)
+    return outcomes
+
+
+def _run_one(suite: Suite, url: str) -> list[Outcome]:
+    """Run one suite and say how it went."""
+    print(f"{suite.name}: {', '.join(file.rsplit('/', 1)[-1] for file in suite.files)}", end=" … ", flush=True)
+    began = time.monotonic()
+    outcomes = run_schemathesis(suite, url) if suite.package == "schemathesis" else run_pytest(suite, url)
+    numbers = Counter(outcome.outcome for outcome in outcomes)
+    print(f"{', '.join(f'{number} {kind}' for kind, number in numbers.items())} in {time.monotonic() - began:.0f} s", flush=True)
     return outcomes
 
 
