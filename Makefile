@@ -7,7 +7,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
 
-.PHONY: serve test test-unit lint types imports docs lock clean
+.PHONY: serve test test-unit conformance lint types imports docs lock clean
 
 serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
 	$(VENV)/bin/phiserve serve $(ARGS)
@@ -17,6 +17,9 @@ test: $(VENV)/.dev ## everything that runs without a GPU
 
 test-unit: $(VENV)/.dev ## only what needs no engine, in seconds
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
+
+conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; about ten minutes
+	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
@@ -34,7 +37,7 @@ lock: $(VENV)/.dev ## resolve dependencies anew
 	$(VENV)/bin/python requirements/relock.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-conformance build *.egg-info
 
 # The CPU build of torch comes from PyTorch's own index where that answers, else from wherever pip is configured to look.
 $(VENV)/.runtime: requirements/cpu.lock pyproject.toml

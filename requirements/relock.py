@@ -1,4 +1,4 @@
-"""Writes requirements/cpu.lock and requirements/dev.lock anew from pyproject.toml, with pip's own resolver.
+"""Writes requirements/cpu.lock, dev.lock and conformance.lock anew from pyproject.toml, with pip's own resolver.
 
 Left out: packages that do not import beside the CPU build of torch, or that it does not need (see `EXCLUDED`).
 """
@@ -43,12 +43,12 @@ def write(path: Path, versions: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Resolve the runtime first, then the development tools on top of exactly that."""
-    runtime = resolve("cpu")
-    pins = [f"{name}=={version}" for name, version in runtime.items()]
-    everything = resolve("cpu,dev", *pins)
-    write(ROOT / "requirements" / "cpu.lock", runtime)
-    write(ROOT / "requirements" / "dev.lock", {k: v for k, v in everything.items() if k not in runtime})
+    """Resolve the runtime first, then the development tools and what the suites need, each on top of exactly that."""
+    known: dict[str, str] = {}
+    for name, extras in (("cpu", "cpu"), ("dev", "cpu,dev"), ("conformance", "cpu,dev,conformance")):
+        resolved = resolve(extras, *(f"{package}=={version}" for package, version in known.items()))
+        write(ROOT / "requirements" / f"{name}.lock", {k: v for k, v in resolved.items() if k not in known})
+        known = resolved
 
 
 main()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.engine.interface import Candidate, Delta, Position
 from phiserve.pipeline import PreparedChat
-from phiserve.protocol.responses import ChoiceLogprobs, PromptTokensDetails, TokenLogprob, TopLogprob, Usage
+from phiserve.protocol.responses import ChoiceLogprobs, FinishReason, PromptTokensDetails, TokenLogprob, TopLogprob, Usage
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class VisibleDelta:
     text: str
     logprobs: ChoiceLogprobs | None
     token_ids: tuple[int, ...]
-    finish_reason: str | None
+    finish_reason: FinishReason | None
 
 
 @dataclass(slots=True)

@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
@@ -13,9 +12,9 @@ from phiserve import __version__
 from phiserve.api import chat, status
 from phiserve.api.authorization import ApiKeyMiddleware
 from phiserve.api.errors import install_error_handlers
+from phiserve.api.openapi import document
 from phiserve.api.request_id import RequestIdMiddleware
 from phiserve.api.services import Services
-from phiserve.protocol.requests import ChatCompletionRequest
 
 
 def create_app(services: Services) -> FastAPI:
@@ -43,16 +42,5 @@ def create_app(services: Services) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["x-request-id", "retry-after"],
         )
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: document(app, services))  # type: ignore[method-assign]
     return app
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document plus the request schema, which the chat routes validate themselves to name places exactly."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schema = ChatCompletionRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-        definitions = schema.pop("$defs", {})
-        document.setdefault("components", {}).setdefault("schemas", {}).update(definitions, ChatCompletionRequest=schema)
-        app.openapi_schema = document
-    return app.openapi_schema

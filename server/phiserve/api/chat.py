@@ -9,26 +9,31 @@ from phiserve.answer import Answer
 from phiserve.api.body import read_body
 from phiserve.api.chunks import ChunkWriter
 from phiserve.api.completion import collect
+from phiserve.api.openapi import CHAT_BODY, answers
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
+from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, ModelNotFound, Overloaded, RequestTooLarge
 from phiserve.pipeline import PreparedChat
 from phiserve.protocol.parsing import parse_chat_request
 from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import Tokenized, TokenizedImage, encode_json
+from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, Tokenized, TokenizedImage, encode_json
 
 LARGE_BODY = 256 * 2**10
 """Bytes from which on a body is parsed off the event loop."""
 
 router = APIRouter()
-_REQUEST_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChatCompletionRequest"}}},
-    }
-}
+_READING = (InvalidRequest, ModelNotFound, RequestTooLarge)
+_ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
 
 
-@router.post("/v1/chat/completions", openapi_extra=_REQUEST_SCHEMA, tags=["chat"], summary="Answer a conversation")
+@router.post(
+    "/v1/chat/completions",
+    tags=["chat"],
+    summary="Answer a conversation",
+    response_class=Response,
+    openapi_extra=CHAT_BODY,
+    responses=answers(ChatCompletion, *_ANSWERING, stream=ChatCompletionChunk),
+)
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may show pictures; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
@@ -36,7 +41,14 @@ async def chat_completions(request: Request) -> Response:
     return await unless_hung_up(request.receive, _respond(services, chat_request))
 
 
-@router.post("/tokenize", openapi_extra=_REQUEST_SCHEMA, tags=["chat"], summary="Count a conversation's tokens")
+@router.post(
+    "/tokenize",
+    tags=["chat"],
+    summary="Count a conversation's tokens",
+    response_class=Response,
+    openapi_extra=CHAT_BODY,
+    responses=answers(Tokenized, *_READING),
+)
 async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each picture costs, without generating anything."""
     services = services_of(request)

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from phiserve.answer import Answer, VisibleDelta
 from phiserve.engine.interface import Delta
-from phiserve.protocol.responses import ChatCompletion, Choice, ChoiceLogprobs, ResponseMessage, TokenLogprob
+from phiserve.protocol.responses import ChatCompletion, Choice, ChoiceLogprobs, FinishReason, ResponseMessage, TokenLogprob
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class _Collected:
     text: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
-    finish_reason: str = "stop"
+    finish_reason: FinishReason = "stop"
 
     def add(self, visible: VisibleDelta) -> None:
         """Take in one delta."""

@@ -7,21 +7,34 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from phiserve.api.chat import json_response
+from phiserve.api.openapi import answers
 from phiserve.api.services import services_of
-from phiserve.errors import EngineUnavailable
+from phiserve.errors import EngineUnavailable, ModelNotFound
 from phiserve.protocol.compatibility import compatibility
-from phiserve.protocol.responses import ModelList
+from phiserve.protocol.responses import ModelCard, ModelList
 
 router = APIRouter()
 
 
-@router.get("/v1/models", tags=["models"], summary="List the served models")
+@router.get(
+    "/v1/models",
+    tags=["models"],
+    summary="List the served models",
+    response_class=Response,
+    responses=answers(ModelList),
+)
 async def list_models(request: Request) -> Response:
     """The one model this server serves."""
     return json_response(ModelList([services_of(request).card]))
 
 
-@router.get("/v1/models/{model_id:path}", tags=["models"], summary="Describe a model")
+@router.get(
+    "/v1/models/{model_id:path}",
+    tags=["models"],
+    summary="Describe a model",
+    response_class=Response,
+    responses=answers(ModelCard, ModelNotFound),
+)
 async def retrieve_model(request: Request, model_id: str) -> Response:
     """The served model, or 404."""
     services = services_of(request)
@@ -41,7 +54,7 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/ready", tags=["status"], summary="Does the engine answer?")
+@router.get("/ready", tags=["status"], summary="Does the engine answer?", responses=answers(None, EngineUnavailable))
 async def ready(request: Request) -> dict[str, str]:
     """200 when the engine answered lately or answers a ping now; 503 otherwise."""
     services = services_of(request)
@@ -51,7 +64,13 @@ async def ready(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", tags=["status"], summary="Prometheus metrics")
+@router.get(
+    "/metrics",
+    tags=["status"],
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(request: Request) -> Response:
     """vLLM's metrics and phiserve's, in Prometheus' text format."""
     content = await asyncio.to_thread(services_of(request).metrics)

@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.responses import FinishReason
 from phiserve.vision.sizes import CropPlan
-
-FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)

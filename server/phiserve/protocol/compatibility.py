@@ -20,7 +20,7 @@ _TOOLS = "tools are not supported"
 _SERVED = Field("served", "")
 
 OPENAI_FIELDS: dict[str, Field] = {
-    "messages": Field("served", "all roles; pictures in user messages"),
+    "messages": Field("served", "all roles; pictures in user messages; a participant's name has no effect"),
     "model": _SERVED,
     "frequency_penalty": _SERVED,
     "logit_bias": _SERVED,

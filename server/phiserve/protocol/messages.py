@@ -86,10 +86,11 @@ AssistantContent = Annotated[
 
 
 class SystemMessage(WireModel):
-    """Instructions, under either of OpenAI's names for them."""
+    """Instructions, under either of OpenAI's names for them. A `name` has no effect: the prompt's form has no place for one."""
 
     role: Literal["system", "developer"]
     content: TextContent
+    name: str | None = None
 
 
 class UserMessage(WireModel):
@@ -97,6 +98,7 @@ class UserMessage(WireModel):
 
     role: Literal["user"]
     content: UserContent
+    name: str | None = None
 
 
 class FunctionCall(WireModel):
@@ -119,6 +121,7 @@ class AssistantMessage(WireModel):
 
     role: Literal["assistant"]
     content: AssistantContent | None = None
+    name: str | None = None
     refusal: str | None = None
     tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=MAX_PARTS, strict=False)] | None = None
     annotations: None = None

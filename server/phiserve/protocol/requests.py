@@ -28,6 +28,10 @@ MAX_COUNT = 2**31 - 1
 """Integers beyond this do not reach the engine's process whole."""
 
 
+_StopString = Annotated[str, Field(min_length=1)]
+_StopStrings = Annotated[tuple[_StopString, ...], Field(max_length=MAX_STOP_STRINGS, strict=False)]
+
+
 def _stop_strings(stop: Any) -> Any:
     """One string stands for a list of one, null for none."""
     return [stop] if isinstance(stop, str) else () if stop is None else stop
@@ -75,11 +79,7 @@ class ChatCompletionRequest(WireModel):
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
     n: Annotated[int, Field(ge=1, le=128)] | None = 1
-    stop: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...],
-        BeforeValidator(_stop_strings),
-        Field(max_length=MAX_STOP_STRINGS, strict=False),
-    ] = ()
+    stop: Annotated[_StopStrings, BeforeValidator(_stop_strings, json_schema_input_type=_StopString | _StopStrings | None)] = ()
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
     presence_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
@@ -123,9 +123,9 @@ class ChatCompletionRequest(WireModel):
     @field_validator("logit_bias")
     @classmethod
     def _logit_bias_keys_are_ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
-        for key in bias or ():
-            if not (key.isascii() and key.isdigit()):
-                raise PydanticCustomError("token_id", "keys must be token ids, got {key}", {"key": repr(key)})
+        wrong = [key for key in bias or () if not (key.isascii() and key.isdigit())]
+        if wrong:
+            raise PydanticCustomError("token_id", "keys must be token ids, got {keys}", {"keys": ", ".join(map(repr, wrong[:5]))})
         return bias
 
     @model_validator(mode="after")

@@ -3,8 +3,12 @@
 Absent keys are left out rather than sent as null: OpenAI's schemas allow null in few places.
 """
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+
+FinishReason = Literal["stop", "length"]
 
 
 class TopLogprob(Struct, frozen=True):
@@ -52,7 +56,7 @@ class ResponseMessage(Struct, frozen=True):
     """An answer."""
 
     content: str
-    role: str = "assistant"
+    role: Literal["assistant"] = "assistant"
     refusal: None = None
 
 
@@ -61,7 +65,7 @@ class Choice(Struct, frozen=True):
 
     index: int
     message: ResponseMessage
-    finish_reason: str
+    finish_reason: FinishReason
     logprobs: ChoiceLogprobs | None
     token_ids: list[int] | UnsetType = UNSET
 
@@ -74,14 +78,14 @@ class ChatCompletion(Struct, frozen=True):
     model: str
     choices: list[Choice]
     usage: Usage
-    object: str = "chat.completion"
+    object: Literal["chat.completion"] = "chat.completion"
     prompt_token_ids: list[int] | UnsetType = UNSET
 
 
 class ChunkDelta(Struct, frozen=True):
     """What a chunk adds to its choice."""
 
-    role: str | UnsetType = UNSET
+    role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
 
 
@@ -90,7 +94,7 @@ class ChunkChoice(Struct, frozen=True):
 
     index: int
     delta: ChunkDelta
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | UnsetType = UNSET
     token_ids: list[int] | UnsetType = UNSET
 
@@ -102,7 +106,7 @@ class ChatCompletionChunk(Struct, frozen=True):
     created: int
     model: str
     choices: list[ChunkChoice]
-    object: str = "chat.completion.chunk"
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     usage: Usage | UnsetType = UNSET
     prompt_token_ids: list[int] | UnsetType = UNSET
 
@@ -165,7 +169,7 @@ class ModelCard(Struct, frozen=True):
     input_modalities: list[str]
     limits: RequestLimits
     description: str
-    object: str = "model"
+    object: Literal["model"] = "model"
     owned_by: str = "phiserve"
     info: ModelInfo = ModelInfo()
 
@@ -174,7 +178,7 @@ class ModelList(Struct, frozen=True):
     """All served models."""
 
     data: list[ModelCard]
-    object: str = "list"
+    object: Literal["list"] = "list"
 
 
 class TokenizedImage(Struct, frozen=True):

@@ -12,15 +12,6 @@ from wire import call
 MakeServices = Callable[..., Services]
 
 
-def test_openapi_document(make_services: MakeServices) -> None:
-    """The document describes the request that the route validates itself."""
-    document = call(make_services(ScriptedEngine()), "GET", "/openapi.json").json()
-    schema = document["components"]["schemas"]["ChatCompletionRequest"]
-    assert {"messages", "model", "stream"} <= set(schema["properties"])
-    body = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert body == {"$ref": "#/components/schemas/ChatCompletionRequest"}
-
-
 PREFLIGHT = {"origin": "https://page.example", "access-control-request-method": "POST", "access-control-request-headers": "x"}
 
 

@@ -20,10 +20,13 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{
         ({"role": "assistant", "content": [TEXT, {"type": "refusal", "refusal": "no"}]}, AssistantMessage),
         ({"role": "assistant", "content": None, "tool_calls": [CALL]}, AssistantMessage),
         ({"role": "tool", "content": [TEXT], "tool_call_id": "c"}, ToolMessage),
+        ({"role": "system", "content": "a", "name": "rules"}, SystemMessage),
+        ({"role": "user", "content": "a", "name": "ada"}, UserMessage),
+        ({"role": "assistant", "content": "a", "name": "bob"}, AssistantMessage),
     ],
 )
 def test_forms(message: dict[str, Any], kind: type) -> None:
-    """Strings and part lists, every role."""
+    """Strings and part lists, every role, with a participant's name where OpenAI allows one."""
     assert isinstance(TypeAdapter(Message).validate_python(message), kind)
 
 

@@ -1,0 +1,117 @@
+"""The OpenAPI document: what FastAPI cannot know of it, since routes read and write their bodies themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from phiserve.api.authorization import OPEN_PATHS
+from phiserve.api.services import Services
+from phiserve.errors import Overloaded, RequestError, Unauthorized
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized
+
+_REF = "#/components/schemas/"
+_ANSWERS = (ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized)
+_DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAAAAACwAAAAAAQABAAACAkQBADs="
+"""A red picture of one pixel, short enough to be read in a document."""
+
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "picture": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": _DOT, "detail": "low"}},
+                    {"type": "text", "text": "What colour is it?"},
+                ],
+            }
+        ]
+    },
+    "text": {"messages": [{"role": "user", "content": "Hello!"}]},
+    "streamed": {"messages": [{"role": "user", "content": "Hello!"}], "stream": True, "stream_options": {"include_usage": True}},
+}
+_REQUEST_ID = {"x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "HTTP's challenge.", "schema": {"type": "string"}}}
+
+CHAT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"{_REF}ChatCompletionRequest"}}},
+    }
+}
+"""`openapi_extra` of the routes that take a chat request."""
+
+
+def answers(payload: type | None, *errors: type[RequestError], stream: type | None = None) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: what it answers with 200 (as JSON, and as events if it can), and the errors it can end in."""
+    responses: dict[int | str, dict[str, Any]] = {200: {"description": "Successful Response", "headers": _REQUEST_ID}}
+    if payload is not None:
+        responses[200]["content"] = {"application/json": _schema(payload)}
+    if stream is not None:
+        responses[200]["content"]["text/event-stream"] = {"schema": _event(stream)}
+    return responses | {error.status: _failure(error) for error in errors}
+
+
+def document(app: FastAPI, services: Services) -> dict[str, Any]:
+    """The document of a running server: it names the model that is served, and the key where one is needed."""
+    described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    described["components"] = {"schemas": _request_schemas(services.card.id) | _answer_schemas()}
+    for path, operation in _operations(described):
+        operation["responses"].pop("422", None)  # FastAPI's own; our routes answer 400
+        if body := operation.get("requestBody"):
+            body["content"]["application/json"]["examples"] = _examples(services.card.id)
+        if services.settings.api_key is not None and path not in OPEN_PATHS:
+            operation["security"] = [{"key": []}]
+            operation["responses"]["401"] = _failure(Unauthorized)
+    if services.settings.api_key is not None:
+        described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return described
+
+
+def _operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            yield path, operation
+
+
+def _schema(struct: type) -> dict[str, Any]:
+    return {"schema": {"$ref": f"{_REF}{struct.__name__}"}}
+
+
+def _event(struct: type) -> dict[str, Any]:
+    """One server-sent event, as OpenAPI 3.2 describes them."""
+    payload = {"contentMediaType": "application/json", "contentSchema": _schema(struct)["schema"]}
+    data = {"type": "string", "description": "JSON; in the last event `[DONE]`.", **payload}
+    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+
+
+def _failure(error: type[RequestError]) -> dict[str, Any]:
+    headers = _REQUEST_ID | (_RETRY_AFTER if error is Overloaded else _CHALLENGE if error is Unauthorized else {})
+    summary = (error.__doc__ or "").partition("\n")[0]
+    return {"description": summary, "headers": headers, "content": {"application/json": _schema(ErrorResponse)}}
+
+
+def _request_schemas(model: str) -> dict[str, Any]:
+    schema = ChatCompletionRequest.model_json_schema(ref_template=_REF + "{model}")
+    definitions = schema.pop("$defs", {})
+    schema["properties"]["model"] = {"type": "string", "enum": [model]}
+    return {**definitions, "ChatCompletionRequest": schema}
+
+
+def _answer_schemas() -> dict[str, Any]:
+    """msgspec takes a field with a default for one that may be absent; ours are always sent, those that are not have none."""
+    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=_REF + "{name}")
+    for schema in schemas.values():
+        always = [name for name, field in schema["properties"].items() if "default" in field]
+        for name in always:
+            del schema["properties"][name]["default"]
+        schema["required"] = [*schema["required"], *always]
+    return schemas
+
+
+def _examples(model: str) -> dict[str, Any]:
+    return {name: {"value": {"model": model, "max_tokens": 50, **body}} for name, body in _EXAMPLES.items()}
