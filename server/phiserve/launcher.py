@@ -67,12 +67,12 @@ async def _serve(settings: Settings, checkpoint: Checkpoint, listener: socket.so
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
     """Start the engine and build everything around it; also the lines that say what was decided."""
+    formats = (*FORMATS, *settings.extra_image_formats)
+    require_decoders(formats)
     # vLLM takes seconds to import: not before the cheap checks have passed.
     from phiserve.engine.plan import detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions
 
-    formats = (*FORMATS, *settings.extra_image_formats)
-    require_decoders(formats)
     host = detect_host()
     plan = plan_engine(
         checkpoint,

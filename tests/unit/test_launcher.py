@@ -1,12 +1,17 @@
 """The launcher's own parts: the port, and what it says."""
 
+import asyncio
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
+from phiserve.checkpoint.blank import BlankShape, write_blank
+from phiserve.checkpoint.opened import open_checkpoint
+from phiserve.config import Settings
 from phiserve.errors import StartupError
-from phiserve.launcher import BLANK_NOTE, _banner, _bound_socket
+from phiserve.launcher import BLANK_NOTE, _banner, _bound_socket, start_services
 from phiserve.protocol.responses import ModelCard
 
 
@@ -55,3 +60,11 @@ def test_banner(host: str, url: str) -> None:
     assert plain[0] == "  device x"
     assert not any("mean nothing" in line for line in plain)
     assert any("mean nothing" in line for line in blank)
+
+
+def test_missing_decoders_are_told_before_anything_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A format whose package is not installed stops the start, with the remedy."""
+    monkeypatch.setattr("phiserve.vision.formats.find_spec", lambda name: None)
+    write_blank(tmp_path / "x", BlankShape(32, 1, 2, 32))
+    with pytest.raises(StartupError, match="pillow-heif"):
+        asyncio.run(start_services(Settings(extra_image_formats=["HEIC"]), open_checkpoint(str(tmp_path / "x"))))
