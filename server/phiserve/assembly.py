@@ -26,11 +26,11 @@ BLANK_NOTE = "random weights, for trying out the server; its answers mean nothin
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
     """Start the engine and build everything around it; also the lines that say what was decided."""
+    require_decoders(settings.extra_image_formats)
     # vLLM takes seconds to import: not before the cheap checks have passed.
     from phiserve.engine.plan import detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions
 
-    require_decoders(settings.extra_image_formats)
     host = detect_host()
     plan = plan_engine(
         checkpoint,

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.assembly import _picture_limits, _picture_sources, model_name
+from phiserve.assembly import _picture_limits, _picture_sources, model_name, start_services
+from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
+from phiserve.errors import StartupError
 
 
 def test_model_name(tmp_path: Path) -> None:
@@ -39,3 +41,10 @@ def test_limits(name: str) -> None:
     setting = name.replace("max_request_", "max_request_image_") if "request" in name else name.replace("max_", "max_image_")
     assert getattr(_picture_limits(Settings.model_validate({setting: 5})), name) == 5
     assert _picture_limits(Settings()) == type(_picture_limits(Settings()))()
+
+
+def test_missing_decoders_are_told_before_anything_is_loaded(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A format whose package is not installed stops the start, with the remedy."""
+    monkeypatch.setattr("phiserve.vision.formats.find_spec", lambda name: None)
+    with pytest.raises(StartupError, match="pillow-heif"):
+        asyncio.run(start_services(Settings(extra_image_formats=("HEIC",)), open_checkpoint(str(checkpoint))))
