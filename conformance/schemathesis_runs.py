@@ -9,14 +9,13 @@ from typing import Any
 
 from conformance.environment import PYTHON
 from conformance.outcomes import SUITE_TIMEOUT_S, Outcome, environment
-from conformance.suites import OUR_DOCUMENT, Suite
+from conformance.suites import KEY, OUR_DOCUMENT, PLUGINS, Suite
 
 REQUEST_TIMEOUT_S = 60
-EXAMPLES = 40
+EXAMPLES = 30
 """Generated requests for each operation and phase."""
 
 SEED = 1
-_HOOKS = {"SCHEMATHESIS_HOOKS": "conformance.plugins.schemathesis_hooks"}
 
 
 def run_schemathesis(suite: Suite, url: str) -> list[Outcome]:
@@ -26,12 +25,13 @@ def run_schemathesis(suite: Suite, url: str) -> list[Outcome]:
     if not ours and not Path(document).exists():
         reason = "the document is not on this machine; GOLDEN_VECTORS names the folder that holds reference/openai"
         return [Outcome(suite.name, "all operations", "skipped", reason)]
+    hooks = {"SCHEMATHESIS_HOOKS": f"{PLUGINS}.schemathesis_{'short' if ours else 'openai'}"}
     with TemporaryDirectory() as folder:
         events = Path(folder, "events")
         done = subprocess.run(
             [*_command(document.format(url=url), url if ours else f"{url}/v1"), *suite.options, f"--report-ndjson-path={events}"],
             cwd=folder,
-            env=environment(suite, url, events) | ({} if ours else _HOOKS),
+            env=environment(suite, url, events) | hooks,
             capture_output=True,
             text=True,
             timeout=SUITE_TIMEOUT_S,
@@ -46,7 +46,8 @@ def run_schemathesis(suite: Suite, url: str) -> list[Outcome]:
 def _command(document: str, url: str) -> list[str]:
     bounds = [f"--seed={SEED}", "--generation-deterministic", f"--max-examples={EXAMPLES}", "--no-shrink"]
     report = ["--report=ndjson", "--continue-on-failure", f"--request-timeout={REQUEST_TIMEOUT_S}"]
-    return [str(PYTHON), "-m", "schemathesis.cli", "run", document, f"--url={url}", *bounds, *report]
+    key = f"--header=Authorization:Bearer {KEY}"
+    return [str(PYTHON), "-m", "schemathesis.cli", "run", document, f"--url={url}", key, *bounds, *report]
 
 
 def _outcomes(suite: str, events: Iterable[dict[str, Any]]) -> list[Outcome]:

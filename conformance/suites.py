@@ -11,7 +11,8 @@ from conformance.environment import ROOT, SOURCES, versions
 
 OUR_DOCUMENT = "{url}/openapi.json"
 OPENAI_DOCUMENT = str(Path(os.environ.get("GOLDEN_VECTORS", ROOT.parent / "shared")) / "reference" / "openai" / "openapi.json")
-OPENAI_PATHS = ("/chat/completions", "/models", "/models/{model}")
+OPENAI_OPERATIONS = ("createChatCompletion", "listModels", "retrieveModel")
+KEY = "conformance"
 PLUGINS = "conformance.plugins"
 OURS = f"{ROOT}/conformance/plugins"
 VLLM = "tests/entrypoints"
@@ -49,7 +50,7 @@ def _vllm(model: str, *files: str, **settings: str) -> Suite:
 ADAPTERS = ("typeof/zephyr-7b-beta-lora",)
 """LoRA adapters that vLLM's fixtures download, though no server here could load one."""
 
-_SHORT = Server(settings=((CONTEXT, "400"),))
+_SHORT = Server(settings=((CONTEXT, "340"), ("PHISERVE_API_KEY", KEY)))
 SUITES = (
     Suite("schemathesis, our document", "schemathesis", (OUR_DOCUMENT,), _SHORT),
     Suite(
@@ -57,19 +58,19 @@ SUITES = (
         "schemathesis",
         (OPENAI_DOCUMENT,),
         _SHORT,
-        options=("--phases=fuzzing", *(f"--include-path={path}" for path in OPENAI_PATHS)),
+        options=("--phases=fuzzing", *(f"--include-operation-id={name}" for name in OPENAI_OPERATIONS)),
     ),
     Suite("langchain-tests", "langchain-tests", (f"{OURS}/test_langchain.py",)),
     Suite(
         "openai-python",
         "openai",
         ("tests/api_resources/chat/test_completions.py", "tests/api_resources/test_models.py"),
-        Server("gpt-6-astra", ((CONTEXT, "400"),)),
+        Server("gpt-6-astra", ((CONTEXT, "340"),)),
         f"{SOURCES}/openai-{versions()['openai']}",
         ("-o", "asyncio_default_fixture_loop_scope=session"),
     ),
     _vllm("microsoft/Phi-3.5-vision-instruct", f"{VLLM_VISION}/test_vision.py", **{CONTEXT: "2048", PICTURES: "2"}),
-    _vllm("HuggingFaceH4/zephyr-7b-beta", f"{VLLM_CHAT}/test_chat.py", **{CONTEXT: "1200"}),
+    _vllm("HuggingFaceH4/zephyr-7b-beta", f"{VLLM_CHAT}/test_chat.py", **{CONTEXT: "1500"}),
     _vllm(
         "Qwen/Qwen2.5-1.5B-Instruct",
         f"{VLLM_CHAT}/test_chat_completion.py",
@@ -87,6 +88,6 @@ SUITES = (
     _vllm(
         "HuggingFaceTB/SmolVLM-256M-Instruct",
         f"{VLLM}/openai/test_openai_schema.py",
-        **{CONTEXT: "400", PICTURES: "2"},
+        **{CONTEXT: "340", PICTURES: "2"},
     ),
 )

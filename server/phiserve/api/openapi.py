@@ -83,9 +83,9 @@ def _schema(struct: type) -> dict[str, Any]:
 
 
 def _event(struct: type) -> dict[str, Any]:
-    """One server-sent event, as OpenAPI 3.2 describes them."""
-    payload = {"contentMediaType": "application/json", "contentSchema": _schema(struct)["schema"]}
-    data = {"type": "string", "description": "JSON; in the last event `[DONE]`.", **payload}
+    """One server-sent event, as OpenAPI 3.2 describes them: a chunk, an error, or the end."""
+    payloads = {"anyOf": [_schema(payload)["schema"] for payload in (struct, ErrorResponse)]}
+    data = {"anyOf": [{"const": "[DONE]"}, {"type": "string", "contentMediaType": "application/json", "contentSchema": payloads}]}
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
