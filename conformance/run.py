@@ -30,9 +30,9 @@ def main(names: Sequence[str]) -> int:
     began = time.monotonic()
     prepare()
     stand_in_for_hub({*ADAPTERS, *(suite.server.model for suite in chosen if "/" in suite.server.model)})
+    versions = {suite.name: installed_version(suite.package) for suite in chosen}
     outcomes = _run(chosen)
     comparison = compare(outcomes, read_differences())
-    versions = {suite.name: installed_version(suite.package) for suite in chosen}
     if len(chosen) == len(SUITES):
         write_results(outcomes, comparison, versions)
     _tell(outcomes, comparison, versions, time.monotonic() - began)
