@@ -53,7 +53,8 @@ def test_nothing_inside_is_fetched(open_server: ServerProcess, url: str) -> None
     """However it is written: a 400 that names the place and repeats nothing."""
     answer = ask(open_server, url)
     error = answer.json()["error"]
-    assert (answer.status_code, error["param"]) == (400, "messages[0].content[0].image_url")
+    assert (answer.status_code, error["code"]) == (400, "invalid_image_url")
+    assert error["param"] == "messages[0].content[0].image_url"
     for foreign in ("127", "169", "passwd", "localhost", "Errno"):
         assert foreign not in error["message"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from phiserve.vision.fetch import PictureFetcher
 from phiserve.vision.folder import PictureFolder
-from phiserve.vision.url_gate import ForbiddenUrl
+from phiserve.vision.url_gate import MAX_URL_CHARACTERS, ForbiddenUrl
 
 
 def scheme_of(url: str) -> str:
@@ -31,6 +31,8 @@ class PictureSources:
 
         Raises ForbiddenUrl, DownloadFailed or InvalidImage.
         """
+        if len(url) > MAX_URL_CHARACTERS:  # before anything parses it
+            raise ForbiddenUrl(f"{param}: the URL is longer than {MAX_URL_CHARACTERS} characters", param=param)
         match scheme_of(url):
             case "http" | "https" if self.web is not None:
                 return await self.web.fetch(url, param, max_bytes, arrived)

@@ -12,7 +12,9 @@ from phiserve.vision.addresses import is_public
 
 MAX_URL_CHARACTERS = 8192
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f]")
-_HOST_NAME = re.compile(r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,62}\.?)+", re.ASCII)
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
+"""Each label in one way only: a nested quantifier would try them all, on the event loop."""
 _NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.ASCII)
 
 

@@ -31,6 +31,7 @@ def test_scheme(url: str, scheme: str) -> None:
         ("file:///a", "file URLs are not fetched by this server"),
         ("ftp://a.example/", "must be a data URL"),
         ("a.png", "must be a data URL"),
+        ("file:///" + "../" * 10_000, "longer than 8192 characters"),
     ],
 )
 def test_what_is_not_allowed(url: str, words: str) -> None:
