@@ -39,10 +39,10 @@ OUR_WORDS = [
     r"the picture is a run-length encoded BMP beyond \d+ bytes and \d+ pixels",
     r"the picture has more than \d+ (PNG chunks|JPEG segments|JPEG scans|GIF blocks before it begins)",
     r"the picture has no pixels",
-    r"the picture has \d+ x \d+ pixels; the limit is 64000000",
+    r"the picture has \d+ x \d+ pixels; the limit is 64000000 \(max_image_pixels\)",
     r"the picture is empty",
-    r"the picture is larger than 20971520 bytes",
-    r"\d+ x \d+ is too thin; the limit is 336 to 1",
+    r"the picture's file is too large; the limit is 20971520 bytes \(max_image_bytes\)",
+    r"\d+ x \d+ is too thin; the limit is 336 to 1 \(max_image_aspect_ratio\)",
 ]
 SHOWN_WRONG_BY_PILLOW = {"hopper_bad_exif.jpg"}
 """Its restart intervals are damaged; Pillow shows stripes."""
