@@ -60,7 +60,7 @@ def _connect(url: str) -> Connection | None:
         return None
     except openai.AuthenticationError:
         raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
-    except openai.APIError:
+    except (openai.APIError, AttributeError, ValueError):  # the client fails in several ways on what is not OpenAI's JSON
         models = []
     if not models:
         raise StartupError(f"What answers at {url} is not an OpenAI-compatible server")

@@ -54,6 +54,8 @@ def test_a_running_server() -> None:
         (401, b"{}", "set PHISERVE_API_KEY"),
         (404, b"{}", "not an OpenAI-compatible server"),
         (200, b'{"data": []}', "not an OpenAI-compatible server"),
+        (200, b"<html>hello</html>", "not an OpenAI-compatible server"),
+        (200, b"[]", "not an OpenAI-compatible server"),
     ],
 )
 def test_other_servers(status: int, body: bytes, said: str) -> None:
