@@ -62,10 +62,13 @@ class PictureService:
         meter = RequestMeter(self._limits)
         reading = (self._read(url, param, meter) for url, param in pictures)
         results = await asyncio.gather(*reading, return_exceptions=True)
+        read: list[EncodedPicture] = []
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return [result for result in results if not isinstance(result, BaseException)]
+            meter.add_pixels(result.size, result.param)  # in their order, not in that of threads
+            read.append(result)
+        return read
 
     async def crops(self, picture: EncodedPicture, plan: CropPlan) -> Crops:
         """Decode a picture and cut it by `plan`: uint8 (n, 336, 336, 3). Raises InvalidImage."""
@@ -85,7 +88,6 @@ class PictureService:
         else:
             content = await self._sources.fetch(url, param, self._limits.max_bytes, partial(meter.add_bytes, param=param))
             picture = await self._run(lambda: self._describe(content, param))
-        meter.add_pixels(picture.size, param)
         return picture
 
     def _decode_url(self, url: str, param: str) -> bytes:

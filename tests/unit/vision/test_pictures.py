@@ -59,6 +59,23 @@ def test_pictures_of_a_request_have_limits_together(service: PictureService) -> 
     assert (caught.value.param, caught.value.code) == ("second", "image_too_large")
 
 
+def test_the_same_picture_is_named_whichever_is_read_first(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels add up in the request's order, not in that of the threads."""
+    first, second = encode(noise(100, 80)), encode(noise(1, 1).resize((100, 80)))
+    second_is_read = threading.Event()
+
+    def first_last(content: bytes, *arguments: Any) -> Header:
+        assert content == second or second_is_read.wait(60)
+        header = read_header(content, *arguments)
+        second_is_read.set()
+        return header
+
+    monkeypatch.setattr(module, "read_header", first_last)
+    with pytest.raises(InvalidImage, match=r"max_request_image_pixels") as caught:
+        asyncio.run(service.read([(data_url(first), "first"), (data_url(second), "second")]))
+    assert caught.value.param == "second"
+
+
 @pytest.mark.parametrize("url", ["https://example.com/a.png", "HTTP://x", "file:///etc/passwd", "ftp://x/y", "", "a.png"])
 def test_nothing_is_fetched_unless_allowed(service: PictureService, url: str) -> None:
     """Other than data URLs: a 400 that names the place and repeats nothing of the URL."""
