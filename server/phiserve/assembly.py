@@ -24,9 +24,15 @@ from phiserve.vision.url_gate import UrlGate
 BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
 
 
+def check_settings(settings: Settings) -> None:
+    """What can be told of settings before anything is loaded or fetched, beyond their own form. Raises StartupError."""
+    require_decoders(settings.extra_image_formats)
+    _picture_sources(settings)
+
+
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
     """Start the engine and build everything around it; also the lines that say what was decided."""
-    require_decoders(settings.extra_image_formats)
+    check_settings(settings)
     # vLLM takes seconds to import: not before the cheap checks have passed.
     from phiserve.engine.plan import detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions

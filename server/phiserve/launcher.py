@@ -16,7 +16,7 @@ from rich.console import Console
 from phiserve import __version__
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
-from phiserve.assembly import BLANK_NOTE, model_name, start_services
+from phiserve.assembly import BLANK_NOTE, check_settings, model_name, start_services
 from phiserve.checkpoint.embedded import embedded_checkpoint
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
@@ -34,6 +34,7 @@ def serve(settings: Settings, console: Console, ready_file: Path | None = None) 
 
     Raises StartupError, before anything is loaded wherever that can be told.
     """
+    check_settings(settings)  # here too: a checkpoint may be gigabytes to fetch
     with _bound_socket(settings.host, settings.port) as listener, _sigterm_raises():
         prepare_environment()
         checkpoint = open_checkpoint(settings.model or str(embedded_checkpoint(console.print)))

@@ -13,7 +13,14 @@ INSIDE = [
     *("http://127.0.0.1/", "http://localhost/", "http://localhost.localdomain/", "http://169.254.169.254/latest/meta-data/"),
     *("http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://0x7f.1/", "http://2130706433/", "http://017700000001/"),
     *("http://0.0.0.0/", "http://10.0.0.1/", "http://a@127.0.0.1/", "http://127.0.0.1\\@example.com/", "http://127.0.0.1:22/"),
-    *("http://[64:ff9b::7f00:1]/", "http://[fe80::1%25lo]/", "file:///etc/passwd", "ftp://127.0.0.1/", "//127.0.0.1/"),
+    *(
+        "http://[64:ff9b::7f00:1]/",
+        "http://[fe80::1%25lo]/",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/",
+        "//127.0.0.1/",
+        "http://a.localhost./",
+    ),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.assembly import _picture_limits, _picture_sources, model_name, start_services
+from phiserve.assembly import _picture_limits, _picture_sources, check_settings, model_name, start_services
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.errors import StartupError
@@ -48,3 +48,10 @@ def test_missing_decoders_are_told_before_anything_is_loaded(checkpoint: Path, m
     monkeypatch.setattr("phiserve.vision.formats.find_spec", lambda name: None)
     with pytest.raises(StartupError, match="pillow-heif"):
         asyncio.run(start_services(Settings(extra_image_formats=("HEIC",)), open_checkpoint(str(checkpoint))))
+
+
+def test_hosts_that_never_match_are_told_before_anything_is_loaded() -> None:
+    """By the setting and the entry; what can match passes."""
+    check_settings(Settings(image_hosts=("*", "images.example.com", "*.BÜCHER.example.")))
+    with pytest.raises(StartupError, match=r"Setting image_hosts: .*'10\.0\.0\.1'"):
+        check_settings(Settings(image_hosts=("images.example.com", "10.0.0.1")))

@@ -5,10 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from phiserve.assembly import BLANK_NOTE
+from phiserve.config import Settings
 from phiserve.errors import StartupError
-from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole
+from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
 from phiserve.protocol.responses import ModelCard
 from wire import LIMITS
 
@@ -16,6 +18,12 @@ from wire import LIMITS
 def card(description: str) -> ModelCard:
     """A model card."""
     return ModelCard("m", 0, 4096, 16, ["text"], LIMITS, description)
+
+
+def test_settings_are_judged_before_a_checkpoint_is_looked_for() -> None:
+    """A mistake in them is told at once, not after gigabytes have been fetched."""
+    with pytest.raises(StartupError, match="image_hosts"):
+        serve(Settings(model="/no/such", image_hosts=("localhost",)), Console(quiet=True))
 
 
 def test_port_is_held_while_loading() -> None:

@@ -58,7 +58,10 @@ def python(patient: Patient) -> Finding:
 
 def settings(patient: Patient) -> Finding:
     """What the environment's PHISERVE_… variables say."""
+    from phiserve.assembly import check_settings
+
     patient.settings = load_settings(None, {"model": patient.model} if patient.model else None)
+    check_settings(patient.settings)
     return Finding("fine", "the environment's settings are valid")
 
 

@@ -4,11 +4,9 @@ import os
 import stat
 from pathlib import Path
 
-from yarl import URL
-
 from phiserve.errors import InvalidImage
 from phiserve.vision.limits import too_many_bytes
-from phiserve.vision.url_gate import ForbiddenUrl
+from phiserve.vision.url_gate import ForbiddenUrl, parse_url
 
 
 class PictureFolder:
@@ -47,7 +45,7 @@ class PictureFolder:
 
 
 def _path_of(url: str) -> Path:
-    parsed = URL(url)
+    parsed = parse_url(url)
     if parsed.raw_host not in (None, "", "localhost") or parsed.query_string or not parsed.path.startswith("/"):
         raise ValueError
     return Path(parsed.path)
