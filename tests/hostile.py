@@ -67,6 +67,14 @@ def flat_jpeg(size: tuple[int, int], sampling: Sequence[tuple[int, int]], frame:
     )
 
 
+def flat_jpeg_of_three_scans(size: tuple[int, int]) -> bytes:
+    """The same of three components that come one after the other."""
+    whole = flat_jpeg(size, [(1, 1)] * 3, scan=b"")
+    head = whole[: whole.index(b"\xff\xda")]
+    blocks = _packed("00" * (-(-size[0] // 8) * -(-size[1] // 8)))
+    return head + b"".join(jpeg_segment(0xDA, bytes((1, number, 0, 0, 63, 0))) + blocks for number in range(3)) + b"\xff\xd9"
+
+
 def _packed(bits: str) -> bytes:
     padded = bits + "1" * (-len(bits) % 8)
     return int(padded or "0", 2).to_bytes(len(padded) // 8).replace(b"\xff", b"\xff\x00")

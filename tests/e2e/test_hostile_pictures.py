@@ -35,7 +35,7 @@ OUR_WORDS = [
     r"the picture is damaged or incomplete",
     r"the picture is not in a supported format \(JPEG, PNG, WEBP, GIF, BMP\)",
     r"the picture is in (AVIF|HEIC), which is switched off on this server; it serves JPEG, PNG, WEBP, GIF, BMP",
-    r"the picture is of a rare kind of JPEG \(lossless, hierarchical or not of 8 bits\) that is not supported",
+    r"the picture is of a rare kind of JPEG \(lossless, hierarchical, not of 8 bits or unusually sampled\) that is not supported",
     r"the picture is a run-length encoded BMP beyond \d+ bytes and \d+ pixels",
     r"the picture has more than \d+ (PNG chunks|JPEG segments|JPEG scans|GIF blocks before it begins)",
     r"the picture has no pixels",
