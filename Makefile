@@ -7,7 +7,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
 
-.PHONY: serve test test-unit conformance lint types imports docs lock clean
+.PHONY: serve test test-unit conformance hostile lint types imports docs lock clean
 
 serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
 	$(VENV)/bin/phiserve serve $(ARGS)
@@ -20,6 +20,9 @@ test-unit: $(VENV)/.dev ## only what needs no engine, in seconds
 
 conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; about ten minutes
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
+
+hostile: $(VENV)/.dev ## ask a server about hostile pictures and addresses, and count what becomes of them in conformance/HOSTILE.md
+	HOSTILE_RESULTS=write $(VENV)/bin/python -m pytest tests/e2e/test_hostile_pictures.py tests/e2e/test_pictures_elsewhere.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

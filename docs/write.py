@@ -71,11 +71,15 @@ def extra_fields() -> str:
 
 
 def errors() -> str:
-    """Every class of failure."""
+    """Every class of failure, under each code that it can have."""
     kinds = sorted(_concrete(RequestError), key=lambda kind: (kind.status, kind.__name__))
     rows = (
-        [str(kind.status), f"`{kind.type}`", f"`{kind.default_code}`", (kind.__doc__ or "").strip().splitlines()[0]]
+        [str(kind.status), f"`{kind.type}`", f"`{code}`", when]
         for kind in kinds
+        for code, when in (
+            (kind.default_code, (kind.__doc__ or "").strip().splitlines()[0]),
+            *kind.__dict__.get("other_codes", {}).items(),  # its own: a class below has other codes
+        )
     )
     return table(["status", "type", "code", "when"], rows)
 

@@ -1,5 +1,6 @@
 """Picture files made byte by byte: odd ones that must be shown right, and hostile ones that must cost little."""
 
+import base64
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
@@ -67,6 +68,14 @@ def flat_jpeg(size: tuple[int, int], sampling: Sequence[tuple[int, int]], frame:
     )
 
 
+def flat_jpeg_of_three_scans(size: tuple[int, int]) -> bytes:
+    """The same of three components that come one after the other."""
+    whole = flat_jpeg(size, [(1, 1)] * 3, scan=b"")
+    head = whole[: whole.index(b"\xff\xda")]
+    blocks = _packed("00" * (-(-size[0] // 8) * -(-size[1] // 8)))
+    return head + b"".join(jpeg_segment(0xDA, bytes((1, number, 0, 0, 63, 0))) + blocks for number in range(3)) + b"\xff\xd9"
+
+
 def _packed(bits: str) -> bytes:
     padded = bits + "1" * (-len(bits) % 8)
     return int(padded or "0", 2).to_bytes(len(padded) // 8).replace(b"\xff", b"\xff\x00")
@@ -96,6 +105,25 @@ def bmp(size: tuple[int, int], body: bytes, compression: int = 0) -> bytes:
     header = struct.pack("<IiiHHIIiiII", 40, *size, 1, 8, compression, len(body), 0, 0, 256, 0)
     palette = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
     return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024) + header + palette + body
+
+
+_HEIC_SIDE = 8000
+_HEIC = (
+    "eNrt1kFrE0EUAOA3u2lcpdFIFYtUrBXBglSKIvHQstZI9SKeRC+S7TYxA9lk2KwhQQrroRgvIgjisYjgTXsuFKMgeNOr4KHHoCI9eKhSjW+S6KE/4I3S"
+    "97LZmXk7ux/zCJsBgJFC1FDFvPQBI5CFSd0PpFcAENeDfORBL44U50thvw9K+hFsiTFZqnQfknVB4AdDLPRagMwXPB2VslzoDnV2Pw7yVn9UrPmTurtb"
+    "ySj4O+WDVKHCdkUqv4LtbZx2Xtg69aA7aXUdNn9ubADssXN4x7ArBkWnoyfYeoatj9UVy/Xw4sSMEFuuLMEPBxYGHn26NP68bB0cdHT2rT457hzesiMr"
+    "XoXLcy5KQ36lFJb9Uh3TKUjGmNonqyrfW95ht/eFtJJ1qTO24+DT4IBUwZ8KYlESdyw7gdX4Fsx7WMBM+7h4kUhPN5uNeq12K+pGtVoNKSPebGQ+d76n"
+    "3y0KdWPvy+XLN2fV+OK9x/0ikR3342ftr8ncmylqGE6NPkydbpGzNqzHdw2okHxqQrWtJybYq64B1ZowgO5sG0BH3htAz4waQOsmfki/YnpUeNvj3WC/"
+    "JjcHPpKTzjVycleTnExdJCfTV8jJIfqX7bAiJw/RF3aM/g/l2Bo5eYJ+lSfXDOzmyUkD+5GzS+TkFP0qp3Pk5Dn6bd5MazuQWfrCXmgxySST/xo56zLJ"
+    "JJNMMskkk0wyySSTTDLJJJNMMskkk0wyySSTTDLJJJNMMskkk0wyySST/w3Z+g2K/BMF"
+)
+"""A HEIC of 8000 x 8000 equal pixels, (200, 30, 60), compressed: x265 takes half a minute to encode one."""
+
+
+def large_heic(claimed: tuple[int, int] = (_HEIC_SIDE, _HEIC_SIDE)) -> bytes:
+    """64 million pixels in 15 kB, in a file that claims a size (box `ispe`, ISO/IEC 23008-12, 6.5.3)."""
+    content = zlib.decompress(base64.b64decode(_HEIC))
+    return content.replace(struct.pack(">II", _HEIC_SIDE, _HEIC_SIDE), struct.pack(">II", *claimed))
 
 
 def cmyk_profile() -> bytes:

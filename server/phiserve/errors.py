@@ -5,7 +5,7 @@ PhiserveError
  └── RequestError                     has a status and becomes OpenAI's error object
       ├── Unauthorized          401
       ├── InvalidRequest        400
-      │    ├── InvalidImage           the picture itself is at fault
+      │    ├── InvalidImage           a picture is at fault
       │    └── ContextLengthExceeded
       ├── NotFound              404
       │    └── ModelNotFound
@@ -16,6 +16,7 @@ PhiserveError
       └── EngineUnavailable     503
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -30,12 +31,14 @@ class StartupError(PhiserveError):
 class RequestError(PhiserveError):
     """A failure that is answered to the client as OpenAI's error object.
 
-    `param` is the path of the offending value (`messages[2].content[1].image_url`), `code` a stable word for programs.
+    `param` is the path of the offending value (`messages[2].content[1].image_url`), `code` a stable word for programs: the
+    class's default, or one of the other codes that it names, each with what it means.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    other_codes: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -55,12 +58,25 @@ class InvalidRequest(RequestError):
     status = 400
     type = "invalid_request_error"
     default_code = "invalid_value"
+    other_codes: ClassVar[Mapping[str, str]] = {
+        "invalid_json": "The body is empty or not JSON.",
+        "invalid_type": "A value has another type than its field.",
+        "missing_required_parameter": "A field that must be there is missing.",
+        "too_many_images": "More pictures than `max_images`.",
+        "unknown_parameter": "There is no such field.",
+        "unsupported_parameter": "A field of OpenAI's that is not served, or a value of one.",
+        "unsupported_schema": "What constrains the answer's form is not valid or cannot be enforced.",
+    }
 
 
 class InvalidImage(InvalidRequest):
-    """A picture cannot be read or is outside the limits."""
+    """A picture cannot be read."""
 
     default_code = "invalid_image"
+    other_codes: ClassVar[Mapping[str, str]] = {
+        "image_too_large": "A picture, or all of a request together, has too many bytes or pixels; the limit is named.",
+        "image_too_thin": "A picture's long side is too many times its short side; the limit is named.",
+    }
 
 
 class ContextLengthExceeded(InvalidRequest):
@@ -133,6 +149,7 @@ class EngineFailure(RequestError):
     """The engine failed on this request; others go on."""
 
     default_code = "engine_error"
+    other_codes: ClassVar[Mapping[str, str]] = {"internal_error": "The server failed where nobody expected it."}
 
 
 class EngineUnavailable(RequestError):

@@ -1,4 +1,4 @@
-"""The real openai client against a real engine, with real pictures: every served parameter, both wire forms, exact keys."""
+"""The real openai client against a real engine, with real pictures: both wire forms, exact keys and counts, errors, models."""
 
 import asyncio
 import base64
@@ -6,25 +6,12 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk
 
+from e2e.asking import ask, extras, user
 from e2e.conftest import MODEL
 from phiserve.vision.sizes import plan_crops
 from pictures import encode, image_part, photo, text_part
-
-
-def user(*parts: Any) -> list[Any]:
-    return [{"role": "user", "content": list(parts) if len(parts) > 1 or isinstance(parts[0], dict) else parts[0]}]
-
-
-def ask(client: openai.OpenAI, *parts: Any, **options: Any) -> ChatCompletion:
-    options = {"max_tokens": 8, "temperature": 0} | options
-    return client.chat.completions.create(model=MODEL, messages=user(*parts), **options)
-
-
-def extras(completion: ChatCompletion) -> dict[str, Any]:
-    """Keys the openai package does not know."""
-    return (completion.model_extra or {}) | (completion.choices[0].model_extra or {})
 
 
 @pytest.mark.parametrize(
@@ -111,126 +98,6 @@ def test_logprobs_without_candidates(client: openai.OpenAI) -> None:
     completion = ask(client, "Hi", logprobs=True, temperature=1, seed=3)
     assert completion.choices[0].logprobs is not None
     assert all(entry.top_logprobs == [] for entry in completion.choices[0].logprobs.content or ())
-
-
-@pytest.mark.parametrize("options", [{"temperature": 0}, {"top_p": 0}])
-def test_greedy_choices_are_alike(client: openai.OpenAI, options: dict[str, Any]) -> None:
-    """`n` at temperature 0, or at top_p 0, gives n equal answers, each counted."""
-    completion = ask(client, "Hi", n=3, **({"temperature": 1} | options))
-    assert [choice.index for choice in completion.choices] == [0, 1, 2]
-    assert len({choice.message.content for choice in completion.choices}) == 1
-    assert completion.usage is not None
-    assert completion.usage.completion_tokens == 3 * 8
-    stream = list(client.chat.completions.create(model=MODEL, messages=user("Hi"), n=3, max_tokens=4, stream=True, **options))
-    texts = dict.fromkeys(range(3), "")
-    for chunk in stream:
-        texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
-    assert len(set(texts.values())) == 1
-
-
-def test_sampled_choices_differ_and_seeds_repeat(client: openai.OpenAI) -> None:
-    """Four sampled choices are not all alike; the same seed gives them again."""
-    options: dict[str, Any] = {"n": 4, "temperature": 1, "seed": 11, "max_tokens": 8}
-    first, second = (ask(client, "Hi", **options) for _ in range(2))
-    texts = [choice.message.content for choice in first.choices]
-    assert len(set(texts)) > 1
-    assert texts == [choice.message.content for choice in second.choices]
-    other = ask(client, "Hi", **(options | {"seed": 12}))
-    assert texts != [choice.message.content for choice in other.choices]
-
-
-def test_a_seed_may_come_with_a_prompt_of_several_steps(client: openai.OpenAI) -> None:
-    """A prompt longer than the engine reads at once (2048 tokens) is answered, whatever is drawn from its seed meanwhile."""
-    options: dict[str, Any] = {"temperature": 1, "seed": 3, "max_tokens": 4, "extra_body": {"ignore_eos": True}}
-    completion = ask(client, "seeded " * 1300, **options)
-    assert completion.usage is not None
-    assert completion.usage.prompt_tokens > 2048
-    assert completion.usage.completion_tokens == 4
-
-
-def test_stop_strings_never_show(client: openai.OpenAI) -> None:
-    """The answer ends before the stop string, whole or streamed, and no part of it is shown."""
-    options: dict[str, Any] = {"max_tokens": 30, "extra_body": {"ignore_eos": True}}
-    text = ask(client, "Hi", **options).choices[0].message.content or ""
-    stop = text[len(text) // 2 : len(text) // 2 + 6]
-    expected = text[: text.index(stop)]
-    stopped = ask(client, "Hi", stop=[stop, "never occurs"], **options).choices[0]
-    assert (stopped.message.content, stopped.finish_reason) == (expected, "stop")
-    stream = client.chat.completions.create(model=MODEL, messages=user("Hi"), temperature=0, stop=stop, stream=True, **options)
-    shown = ""
-    for chunk in stream:
-        shown += chunk.choices[0].delta.content or ""
-        assert expected.startswith(shown)
-    assert shown == expected
-
-
-def test_logit_bias_and_stop_token_ids(client: openai.OpenAI) -> None:
-    """A token pushed to certainty is what is said, until it is made a stop token; a banned one is never said."""
-    token = 15043
-    said = ask(client, "Hi", logit_bias={str(token): 100}, max_tokens=3, extra_body={"return_token_ids": True})
-    assert extras(said)["token_ids"] == [token] * 3
-    stopped = ask(
-        client,
-        "Hi",
-        logit_bias={str(token): 100},
-        extra_body={"stop_token_ids": [token], "return_token_ids": True},
-    )
-    assert (stopped.choices[0].finish_reason, stopped.choices[0].message.content) == ("stop", "")
-
-
-@pytest.mark.parametrize("token", [2, 32000, 32001, 32007])
-def test_stops_on_every_end_token(client: openai.OpenAI, token: int) -> None:
-    """Each of the model's end tokens ends the answer and is not shown; `ignore_eos` goes on."""
-    forced: dict[str, Any] = {"logit_bias": {str(token): 100}, "max_tokens": 5}
-    choice = ask(client, "Hi", **forced).choices[0]
-    assert (choice.finish_reason, choice.message.content) == ("stop", "")
-    on = ask(client, "Hi", **forced, extra_body={"ignore_eos": True})
-    assert on.choices[0].finish_reason == "length"
-    assert on.usage is not None
-    assert on.usage.completion_tokens == 5
-
-
-def test_other_sampling_parameters_take_effect(client: openai.OpenAI) -> None:
-    """top_k 1 and min_p 1 are greedy; min_tokens holds the end back."""
-    greedy = ask(client, "Hi", max_tokens=12, extra_body={"return_token_ids": True})
-    for extra in ({"top_k": 1}, {"min_p": 1.0}):
-        sampled = ask(client, "Hi", max_tokens=12, temperature=1, extra_body={"return_token_ids": True} | extra)
-        assert extras(sampled)["token_ids"] == extras(greedy)["token_ids"]
-    pushed = {"logit_bias": {"32007": 100}, "max_tokens": 6}
-    assert ask(client, "Hi", **pushed, extra_body={"min_tokens": 4}).usage.completion_tokens == 5  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("penalty", [{"frequency_penalty": 2}, {"repetition_penalty": 50.0}])
-def test_penalties_break_repetition(client: openai.OpenAI, penalty: dict[str, float]) -> None:
-    """A token favoured by 30 is repeated for ever, until a penalty has eaten that up."""
-    favoured: dict[str, Any] = {"logit_bias": {"15043": 30}, "max_tokens": 24}
-    plain = ask(client, "Hi", **favoured, extra_body={"return_token_ids": True})
-    penalised = ask(client, "Hi", **favoured, extra_body={"return_token_ids": True} | penalty)
-    assert set(extras(plain)["token_ids"]) == {15043}
-    assert extras(penalised)["token_ids"][0] == 15043
-    assert len(set(extras(penalised)["token_ids"])) > 1
-
-
-def test_presence_penalty_changes_a_close_race(client: openai.OpenAI) -> None:
-    """Two tokens share all the probability; where their race is close, the one already said falls behind."""
-    changed = []
-    for first in range(15_000, 15_010):
-        race: dict[str, Any] = {"logit_bias": {str(first): 100, str(first + 100): 100}, "max_tokens": 8}
-        ids = [
-            extras(ask(client, "Hi", **race, presence_penalty=penalty, extra_body={"return_token_ids": True}))["token_ids"]
-            for penalty in (0, 2)
-        ]
-        assert ids[0][0] == ids[1][0]
-        changed.append(ids[0] != ids[1])
-    assert any(changed)
-
-
-def test_max_tokens_absent_means_the_rest_of_the_context(client: openai.OpenAI) -> None:
-    """Without a limit an answer may fill the context, to the token."""
-    completion = ask(client, "word " * 4000, max_tokens=None, extra_body={"ignore_eos": True})
-    assert completion.usage is not None
-    assert completion.usage.total_tokens == 4096
-    assert completion.choices[0].finish_reason == "length"
 
 
 def test_all_roles(client: openai.OpenAI) -> None:

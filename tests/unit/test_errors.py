@@ -1,6 +1,14 @@
 """Every error that a client can meet is complete."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import phiserve
 from phiserve.errors import Overloaded, RequestError, StartupError
+from phiserve.protocol import parsing
+from phiserve.vision.fetch import DownloadFailed
+from phiserve.vision.url_gate import ForbiddenUrl
 
 
 def every(kind: type[RequestError]) -> list[type[RequestError]]:
@@ -22,3 +30,23 @@ def test_overload_says_when_to_come_back() -> None:
     """In the header that clients obey."""
     assert Overloaded("full", retry_after_s=3).headers == {"Retry-After": "3"}
     assert not issubclass(StartupError, RequestError)
+
+
+def codes_in_source() -> Iterator[str]:
+    """Every code that is given to an error where it is raised, by name or chosen from a table."""
+    for path in Path(phiserve.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+                yield str(node.value.value)
+    yield from parsing.CODES.values()
+    yield from (parsing.INVALID_TYPE, parsing.INVALID_VALUE)
+
+
+def test_codes_are_all_named() -> None:
+    """Beside the defaults, classes name just those codes that occur: the documents list them."""
+    assert {DownloadFailed, ForbiddenUrl} <= {*every(RequestError)}
+    defaults = {kind.default_code for kind in every(RequestError)[1:]}
+    others = [code for kind in every(RequestError) for code in kind.__dict__.get("other_codes", {})]
+    assert len(set(others)) == len(others)
+    assert not defaults.intersection(others)
+    assert set(codes_in_source()) - defaults == set(others)

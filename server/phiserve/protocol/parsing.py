@@ -9,12 +9,15 @@ from pydantic_core import ErrorDetails
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.requests import ChatCompletionRequest
 
-_CODES = {
+CODES = {
     "missing": "missing_required_parameter",
     "extra_forbidden": "unknown_parameter",
     "json_invalid": "invalid_json",
     "unsupported": "unsupported_parameter",
 }
+"""By pydantic's kind of error; what is not among them is of the wrong type or otherwise wrong."""
+
+INVALID_TYPE, INVALID_VALUE = "invalid_type", "invalid_value"
 _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
 
 
@@ -30,11 +33,10 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     kind = detail["type"]
     message = _MESSAGES.get(kind, detail["msg"])
     if kind == "json_invalid":
-        return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=_CODES[kind])
+        return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=CODES[kind])
     param = detail.get("ctx", {}).get("field") or path_of(detail["loc"])
-    code = _CODES.get(
-        kind, "invalid_type" if kind.endswith("_type") and kind not in ("part_type", "format_type") else "invalid_value"
-    )
+    is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
+    code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
     if not param:
         return InvalidRequest("The body must be a JSON object", code=code)
     return InvalidRequest(f"{param}: {message}", param=param, code=code)

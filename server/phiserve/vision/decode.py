@@ -4,7 +4,6 @@ Errors say what is wrong in our own words: the library's may repeat addresses or
 """
 
 import io
-import struct
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -17,12 +16,11 @@ from phiserve.vision.bmp import checked_bmp
 from phiserve.vision.colour import to_rgb
 from phiserve.vision.formats import FORMATS, recognise
 from phiserve.vision.gif import reduced_gif
-from phiserve.vision.jpeg import decode_jpeg, reduced_jpeg
-from phiserve.vision.png import reduced_png
+from phiserve.vision.jpeg import decode_jpeg
+from phiserve.vision.jpeg_parts import take_apart
+from phiserve.vision.orientation import orientation_in
+from phiserve.vision.png import load_png, reduced_png
 from phiserve.vision.unreadable import DAMAGED, Unreadable
-
-ORIENTATION = 0x0112
-"""EXIF tag."""
 
 _SWAPS_SIDES = (5, 6, 7, 8)
 _TRANSPOSITIONS = {
@@ -34,20 +32,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_PARSER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-    MemoryError,
-)
 _REDUCED: dict[str, Callable[[bytes], bytes]] = {
-    "JPEG": reduced_jpeg,
     "PNG": reduced_png,
     "GIF": reduced_gif,
     "BMP": checked_bmp,
@@ -72,9 +57,7 @@ def read_header(content: bytes, param: str, formats: Collection[str] = FORMATS) 
     """Read format and size. Raises InvalidImage unless it is one of `formats`."""
     with _own_words(param):
         name = recognise(content, formats)
-        with _opened(content, name) as image:
-            orientation = _orientation(image)
-            width, height = image.size
+        (width, height), orientation = _described(content, name)
         if min(width, height) < 1:
             raise Unreadable("has no pixels")
     return Header(name, (height, width) if orientation in _SWAPS_SIDES else (width, height), orientation)
@@ -95,13 +78,25 @@ def _own_words(param: str) -> Iterator[None]:
         yield
     except Unreadable as error:
         raise InvalidImage(f"{param}: the picture {error}", param=param) from None
-    except _PARSER_ERRORS:
+    except Exception:  # whatever a library raises over a file, from OSError to AssertionError, it is the file's fault
         raise InvalidImage(f"{param}: the picture {DAMAGED}", param=param) from None
+
+
+def _described(content: bytes, name: str) -> tuple[tuple[int, int], int]:
+    """Size as stored, and orientation."""
+    if name == "JPEG":
+        parts = take_apart(content)
+        return parts.size, parts.orientation
+    with _opened(content, name) as image:
+        return image.size, orientation_in(image.info)
 
 
 def _loaded(content: bytes, name: str) -> Image.Image:
     with _opened(content, name) as image:
-        image.load()
+        if name == "PNG":
+            load_png(image, content)
+        else:
+            image.load()
     return image
 
 
@@ -113,11 +108,3 @@ def _opened(content: bytes, name: str) -> Image.Image:
 
         return HeifImageFile(file)  # type: ignore[no-untyped-call]
     return Image.open(file, formats=(name,))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:  # not PNG's own method: it decodes everything, to find EXIF behind the pixels; our copy has it before them
-        value = Image.Image.getexif(image).get(ORIENTATION, 1)
-    except _PARSER_ERRORS:
-        return 1  # a damaged EXIF block says nothing about the pixels; viewers ignore it too
-    return value if value in range(1, 9) else 1

@@ -9,6 +9,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from PIL import Image
+
+from phiserve.vision.png_rows import load_rows
 from phiserve.vision.unreadable import DAMAGED, Unreadable
 
 MAX_CHUNKS = 100_000
@@ -44,7 +47,9 @@ def reduced_png(content: bytes) -> bytes:
     """The file without what its pixels and orientation do not depend on. Raises Unreadable: a checksum, the end."""
     metadata: list[bytes | memoryview] = []
     pieces: list[bytes | memoryview] = [content[:_SIGNATURE_LENGTH]]
-    for chunk in _chunks(content):
+    for number, chunk in enumerate(_chunks(content)):
+        if (chunk.kind == b"IHDR") != (number == 0):
+            raise Unreadable(DAMAGED)
         if chunk.is_critical or chunk.kind == b"tRNS":
             if not chunk.is_intact or (chunk.is_critical and chunk.kind not in _CRITICAL):
                 raise Unreadable(DAMAGED)
@@ -52,6 +57,11 @@ def reduced_png(content: bytes) -> bytes:
         elif _may_turn(chunk) and chunk.is_intact:
             metadata.append(chunk.whole)
     return b"".join(pieces[:2] + metadata + pieces[2:])
+
+
+def load_png(image: Image.Image, content: bytes) -> None:
+    """Decode an opened PNG, whose file is `content`. Raises Unreadable where rows are missing."""
+    load_rows(image, content[16:29], (chunk.body for chunk in _chunks(content) if chunk.kind == b"IDAT"))
 
 
 def _chunks(content: bytes) -> Iterator[_Chunk]:

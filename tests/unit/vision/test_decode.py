@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from phiserve.errors import InvalidImage
-from phiserve.vision.decode import ORIENTATION, decode_rgb, read_header
+from phiserve.vision.decode import decode_rgb, read_header
 from phiserve.vision.formats import FORMATS
+from phiserve.vision.orientation import ORIENTATION
 from pictures import encode, noise
 
 
@@ -50,6 +51,21 @@ def test_exif_orientation(orientation: int, format: str) -> None:  # noqa: A002 
     content = encode(stored, format, exif=exif, **options)
     assert read_header(content, "image").size == (48, 32)
     assert np.abs(np.asarray(decoded(content), int) - np.asarray(upright, int)).max() <= 40
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError, AssertionError, OverflowError, AttributeError, MemoryError])
+def test_whatever_a_library_fails_with_is_a_damaged_picture(failure: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's plugins divide by what stands in files, and assert what files should hold. None of it is told."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise failure("/usr/lib/python3")
+
+    content = encode(noise(8, 8), "WEBP")
+    header = read_header(content, "image")
+    monkeypatch.setattr(Image, "open", fail)
+    for work in (lambda: read_header(content, "image"), lambda: decode_rgb(content, header, "image")):
+        with pytest.raises(InvalidImage, match=r"^image: the picture is damaged or incomplete$"):
+            work()
 
 
 def test_damaged_exif_is_ignored() -> None:

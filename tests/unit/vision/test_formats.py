@@ -1,12 +1,17 @@
 """A file is what its first bytes say, and formats are served as the settings name them."""
 
+import time
+
+import numpy as np
 import pytest
 from PIL import Image
 
+from hostile import large_heic
 from phiserve.errors import InvalidImage, StartupError
 from phiserve.vision import formats as module
 from phiserve.vision.decode import decode_rgb, read_header
 from phiserve.vision.formats import EXTRA_FORMATS, FORMATS, recognise, require_decoders
+from phiserve.vision.limits import PictureLimits
 from phiserve.vision.unreadable import Unreadable
 from pictures import encode, noise
 
@@ -96,6 +101,37 @@ def test_damaged_extra_formats_are_refused(name: str) -> None:
     for content in (whole[:40], whole[: len(whole) // 2], whole[:-9]):
         with pytest.raises(InvalidImage, match=r"^image: the picture is damaged or incomplete$"):
             decode_rgb(content, read_header(content, "image", ALL), "image")
+
+
+def test_heic_of_the_largest_size() -> None:
+    """As many pixels as are allowed come out right, in less than the five seconds that any picture may take."""
+    began = time.process_time()
+    header = read_header(large_heic(), "image", ALL)
+    PictureLimits().check_size(header.size, "image")
+    shown = decode_rgb(large_heic(), header, "image")
+    spent_s = time.process_time() - began
+    assert (header.size, shown.size) == ((8000, 8000), (8000, 8000))
+    sample = np.asarray(shown)[::97, ::97].astype(int)
+    assert np.abs(sample - (200, 30, 60)).max() <= 4
+    assert spent_s < 5
+
+
+@pytest.mark.parametrize(
+    ("claimed", "code"), [((8001, 8000), "image_too_large"), ((60_000, 60_000), "image_too_large"), ((8000, 8), "image_too_thin")]
+)
+def test_heic_beyond_the_limits(claimed: tuple[int, int], code: str) -> None:
+    """Judged by the header, before anything is decoded, in the limits' own words."""
+    with pytest.raises(InvalidImage) as caught:
+        PictureLimits().check_size(read_header(large_heic(claimed), "image", ALL).size, "image")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("claimed", [(80, 80), (8000, 4000), (7999, 8000), (8000, 8001), (0, 0), (2**31, 2**31)])
+def test_heic_of_another_size_than_it_claims(claimed: tuple[int, int]) -> None:
+    """A file that passes the limits by claiming less is not shown, and neither is one that claims more."""
+    content = large_heic(claimed)
+    with pytest.raises(InvalidImage, match=r"^image: the picture is damaged or incomplete$"):
+        decode_rgb(content, read_header(content, "image", ALL), "image")
 
 
 def test_a_missing_decoder_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from hostile import png, png_chunk
 from phiserve.errors import InvalidImage
-from phiserve.vision.decode import ORIENTATION, decode_rgb, read_header
+from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.orientation import ORIENTATION
 from phiserve.vision.png import MAX_CHUNKS, reduced_png
 from phiserve.vision.unreadable import Unreadable
 from pictures import encode, noise
@@ -136,6 +137,13 @@ def test_unknown_critical_chunks_are_refused() -> None:
     """Their capital letter says that the picture can't be shown without them."""
     with pytest.raises(Unreadable, match="is damaged"):
         reduced_png(png((1, 1), 8, 2, b"\0\xff\0\0", [png_chunk(b"CgBI", b"\x50\0\x20\2")]))
+
+
+@pytest.mark.parametrize("before", [[png_chunk(b"IHDR", bytes((0, 0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0)))], []])
+def test_headers_and_palettes_that_are_out_of_order(before: list[bytes]) -> None:
+    """Two headers, of which one would have to be believed, and a palette that is missing."""
+    with pytest.raises(InvalidImage, match=r"^image: the picture is damaged or incomplete$"):
+        pixels(png((1, 1), 8, 2 if before else 3, b"\0\1\2\3"[: 4 if before else 2], before))
 
 
 def test_what_follows_the_end_is_left_out() -> None:

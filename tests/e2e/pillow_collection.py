@@ -1,0 +1,79 @@
+"""Pillow's own test files as data: edge cases, damage and attacks that its authors gathered over the years."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pytest
+from PIL import Image, ImageOps
+
+from phiserve.errors import InvalidImage
+from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.formats import EXTRA_FORMATS, FORMATS
+
+
+def collection_folder(pytestconfig: pytest.Config) -> Path:
+    """All that Pillow's source distribution holds for its tests, downloaded once and kept in pytest's cache."""
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir(f"pillow-{PIL.__version__}")
+    if not (folder / "Tests").is_dir():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(folder)]
+        download = subprocess.run([*command, f"pillow=={PIL.__version__}"], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        if download.returncode:
+            reason = "Pillow's source distribution cannot be had: " + download.stderr.strip().splitlines()[-1]
+            pytest.fail(reason) if "GOLDEN_VECTORS_REQUIRED" in os.environ else pytest.skip(reason)
+        unpack(next(folder.glob("*.tar.gz")), folder)
+    return folder / "Tests"
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Everything below Tests/, which appears at once or not at all."""
+    with tarfile.open(archive) as source:
+        top = source.getnames()[0].split("/")[0]
+        members = [member for member in source if member.name.startswith(f"{top}/Tests/")]
+        source.extractall(folder, members, filter="data")
+    (folder / top / "Tests").rename(folder / "Tests")
+    archive.unlink()
+
+
+def files_of(collection: Path) -> list[Path]:
+    """Every file, in order."""
+    return sorted(path for path in collection.rglob("*") if path.is_file())
+
+
+def equals_pillows(content: bytes) -> bool | None:
+    """Whether a picture comes out as Pillow shows it, upright and on white; none where Pillow has no right picture of it.
+
+    Deliberately different: 16-bit grey (Pillow clips) and CMYK with a profile (Pillow does arithmetic). False where refused.
+    """
+    expected = by_pillow(content)
+    if expected is None:
+        return None
+    try:
+        header = read_header(content, "picture", (*FORMATS, *EXTRA_FORMATS))
+        return np.array_equal(np.asarray(decode_rgb(content, header, "picture")), np.asarray(expected))
+    except InvalidImage:
+        return False
+
+
+def by_pillow(content: bytes) -> Image.Image | None:
+    """A picture in Pillow's plain way, or none where it has none, or no right one."""
+    try:
+        with Image.open(io.BytesIO(content), formats=(*FORMATS, "AVIF")) as image:
+            if image.width * image.height > 10**7 or image.mode.startswith("I;16"):
+                return None
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            if image.mode == "CMYK" and "icc_profile" in image.info:
+                return None
+            if not image.has_transparency_data:
+                return upright.convert("RGB")
+            clear = upright.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    except (OSError, SyntaxError, ValueError):
+        return None
