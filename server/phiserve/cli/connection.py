@@ -50,12 +50,14 @@ def _running(checkpoint: str | None, url: str | None) -> Connection | None:
     """A server that runs already; None if one is to be started. A URL that is given is meant."""
     if checkpoint:
         return None
+    if url:
+        return _connect(url)
     try:
-        return _connect(url or DEFAULT_URL)
+        return _connect(DEFAULT_URL)
     except NothingListens:
-        if url:
-            raise
         return None
+    except StartupError as error:
+        raise StartupError(f"{error}; --url names another, --model starts one") from None
 
 
 def _connect(url: str) -> Connection:

@@ -32,8 +32,9 @@ def test_other_servers(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
     with web_server(WebServer(get=reply)) as server:
         monkeypatch.setattr(connection, "DEFAULT_URL", server.url)
         for url in (server.url, None):
-            with pytest.raises(StartupError, match=r"not an OpenAI-compatible server|set PHISERVE_API_KEY"):
+            with pytest.raises(StartupError, match=r"not an OpenAI-compatible server|set PHISERVE_API_KEY") as raised:
                 connect(url)
+            assert ("--model starts one" in str(raised.value)) == (url is None)  # who names an address means it
 
 
 def test_no_server() -> None:
