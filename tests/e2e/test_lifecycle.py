@@ -29,6 +29,14 @@ def engine_is_loading(server: ServerProcess) -> bool:
     return False
 
 
+def gone(process: psutil.Process) -> bool:
+    """Ended, whether or not anybody has asked for its exit status."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def wait_until(condition: object, timeout_s: float = 30) -> None:
     assert callable(condition)
     deadline = time.monotonic() + timeout_s
@@ -98,3 +106,26 @@ def test_a_signal_while_loading_ends_everything(tmp_path: Path, number: int) -> 
         processes = descendants(server)
         server.stop(number)
         wait_until(lambda: not any(process.is_running() for process in processes))
+
+
+def test_a_killed_server_leaves_no_engine_behind(tmp_path: Path) -> None:
+    """SIGKILL leaves it no time to end anything: its processes see to that themselves, in the middle of an answer too."""
+    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+        server.wait_until_ready()
+        processes = descendants(server)
+        assert any(process.name().startswith("VLLM") for process in processes)
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
+            next(response.iter_lines())
+            server.process.kill()
+        wait_until(lambda: all(gone(process) for process in processes))
+        assert server.stop() == -signal.SIGKILL
+
+
+def test_a_server_killed_while_loading_leaves_no_engine_behind(tmp_path: Path) -> None:
+    """Also before the engine has loaded any plugin, when it would wait for its server for minutes."""
+    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+        wait_until(lambda: engine_is_loading(server), 120)
+        processes = descendants(server)
+        server.process.kill()
+        wait_until(lambda: all(gone(process) for process in processes), 120)
+        assert server.stop() == -signal.SIGKILL

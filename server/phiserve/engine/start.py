@@ -12,6 +12,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.engine.adapter import Engine
+from phiserve.engine.lifeline import tied_processes
 from phiserve.engine.plan import EnginePlan
 from phiserve.errors import StartupError
 from phiserve.vision.sizes import most_image_tokens
@@ -54,9 +55,10 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
         raise StartupError(f"vLLM refuses the engine's arguments: {_first_line(error)}") from error
     config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens
     try:
-        llm = AsyncLLM.from_vllm_config(
-            config, enable_log_requests=args.enable_log_requests, disable_log_stats=args.disable_log_stats
-        )
+        with tied_processes():
+            llm = AsyncLLM.from_vllm_config(
+                config, enable_log_requests=args.enable_log_requests, disable_log_stats=args.disable_log_stats
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise StartupError(f"vLLM's engine did not start: {_first_line(error)}") from error
     engine = Engine(llm)
