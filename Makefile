@@ -6,6 +6,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
+HOSTILE := tests/unit/test_hostile_pictures.py tests/e2e/test_hostile_pictures.py tests/e2e/test_pictures_elsewhere.py
 
 .PHONY: serve test test-unit conformance hostile lint types imports docs lock clean
 
@@ -22,7 +23,7 @@ conformance: $(VENV)/.dev ## other people's test suites against our server, in a
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
 
 hostile: $(VENV)/.dev ## ask a server about hostile pictures and addresses, and count what becomes of them in conformance/HOSTILE.md
-	HOSTILE_RESULTS=write $(VENV)/bin/python -m pytest tests/e2e/test_hostile_pictures.py tests/e2e/test_pictures_elsewhere.py $(ARGS)
+	HOSTILE_RESULTS=write $(VENV)/bin/python -m pytest $(HOSTILE) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

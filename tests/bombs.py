@@ -2,7 +2,7 @@
 
 import zlib
 
-from hostile import bmp, flat_jpeg, gif, jpeg_segment, png, png_chunk, progressive_jpeg, webp
+from hostile import bmp, flat_jpeg, gif, jpeg_segment, large_heic, png, png_chunk, progressive_jpeg, webp
 from pictures import encode, noise
 
 LARGEST = 20 * 2**20
@@ -25,6 +25,8 @@ def bombs() -> list[tuple[str, bytes]]:
         ("png chunks", png((1, 1), 8, 2, dot, [png_chunk(b"prIv") * (LARGEST // 13)])),
         ("png chunks behind", png((1, 1), 8, 2, dot, after=png_chunk(b"prIv") * (LARGEST // 13))),
         ("png texts", png((1, 1), 8, 2, dot, [b"".join(png_chunk(b"tEXt", b"%d\0v" % n) for n in range(90_000))])),
+        ("png rows missing", png((8000, 8000), 8, 2, b"")),
+        ("png palette missing", png((1, 1), 8, 3, b"\0\1")),
         ("png empty data", png((1, 1), 8, 2, dot, [png_chunk(b"IDAT") * 90_000])),
         ("jpeg header", flat_jpeg((8, 8), [(1, 1)]).replace(b"\0\x08\0\x08", b"\xff\xdc\xff\xdc")),
         ("jpeg scans allowed", progressive_jpeg((8000, 8000), 63)),
@@ -35,6 +37,7 @@ def bombs() -> list[tuple[str, bytes]]:
             flat_jpeg((8000, 8000), [(1, 1)] * 3, frame=0xC9, scan=noise(60, 60).tobytes().replace(b"\xff", b"")),
         ),
         ("jpeg segments", small_jpeg[:2] + jpeg_segment(0xE1) * (LARGEST // 5) + small_jpeg[2:]),
+        ("jpeg exif", small_jpeg[:2] + jpeg_segment(0xE1, b"Exif\0\0" + bytes(5000)) * 4000 + small_jpeg[2:]),
         ("jpeg padding", small_jpeg[:2] + b"\xff" * (LARGEST - 2000) + small_jpeg[2:]),
         ("jpeg zeros", small_jpeg[:2] + jpeg_segment(0xE0) + bytes(LARGEST - 2000) + small_jpeg[2:]),
         ("jpeg escapes", small_jpeg[:-2] + b"\xff\0" * (LARGEST // 2 - 2000) + small_jpeg[-2:]),
@@ -49,6 +52,7 @@ def bombs() -> list[tuple[str, bytes]]:
         ("bmp runs", bmp((8000, 8000), b"\1\5" * (LARGEST // 2 - 2000), 1)),
         ("bmp runs allowed", bmp((2000, 2000), b"\1\5" * 500_000, 1)),
         ("bmp row ends", bmp((2000, 2000), b"\1\5\0\0" * 2000, 1)),
+        ("heic", large_heic()),
         ("svg", b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"),
         ("pdf", b"%PDF-1.7\n%%EOF"),
         ("eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run"),

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from e2e.running import ServerProcess, server_process
-from e2e.tally import hold_against_page, kind_of
 from hostile_urls import KINDS
 from pictures import encode, noise
+from tally import hold_against_page, kind_of
 
 LONGEST_S = 30.0
 """A picture's deadline of ten seconds, and a busy machine."""
