@@ -57,16 +57,18 @@ class PictureService:
     async def read(self, pictures: Iterable[tuple[str, str]]) -> list[EncodedPicture]:
         """Read all pictures of a request, (URL, param) each: content, hash and header, nothing decoded.
 
-        Raises InvalidRequest or InvalidImage; if several are bad, the first is named.
+        Raises InvalidRequest or InvalidImage; if several are bad, the first is named. Bytes that have to be fetched are counted
+        as they come, everything else in the pictures' order, so that the same request is always refused for the same one.
         """
         meter = RequestMeter(self._limits)
-        reading = (self._read(url, param, meter) for url, param in pictures)
-        results = await asyncio.gather(*reading, return_exceptions=True)
+        sources = list(pictures)
+        results = await asyncio.gather(*(self._read(url, param, meter) for url, param in sources), return_exceptions=True)
         read: list[EncodedPicture] = []
-        for result in results:
+        for (url, param), result in zip(sources, results, strict=True):
             if isinstance(result, BaseException):
                 raise result
-            meter.add_pixels(result.size, result.param)  # in their order, not in that of threads
+            meter.add_bytes(len(result.content) if scheme_of(url) == "data" else 0, param)
+            meter.add_pixels(result.size, param)
             read.append(result)
         return read
 
@@ -83,12 +85,9 @@ class PictureService:
 
     async def _read(self, url: str, param: str, meter: RequestMeter) -> EncodedPicture:
         if scheme_of(url) == "data":
-            picture = await self._run(lambda: self._describe(self._decode_url(url, param), param))
-            meter.add_bytes(len(picture.content), param)
-        else:
-            content = await self._sources.fetch(url, param, self._limits.max_bytes, partial(meter.add_bytes, param=param))
-            picture = await self._run(lambda: self._describe(content, param))
-        return picture
+            return await self._run(lambda: self._describe(self._decode_url(url, param), param))
+        content = await self._sources.fetch(url, param, self._limits.max_bytes, partial(meter.add_bytes, param=param))
+        return await self._run(lambda: self._describe(content, param))
 
     def _decode_url(self, url: str, param: str) -> bytes:
         return decode_data_url(url, max_bytes=self._limits.max_bytes, param=param)
