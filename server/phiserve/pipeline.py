@@ -60,9 +60,9 @@ class ChatPipeline:
         self._pictures = pictures
         self._limits = limits
 
-    def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: ChatCompletionRequest) -> None:
         """Whether the engine would take the request at all. Raises InvalidRequest, Overloaded or EngineUnavailable."""
-        self._engine.admit(request)
+        await self._engine.admit(request)
 
     async def prepare(self, request: ChatCompletionRequest) -> PreparedChat:
         """Everything before the engine, cheapest checks first; nothing is decoded.

@@ -14,6 +14,7 @@ _CODES = {
     "extra_forbidden": "unknown_parameter",
     "json_invalid": "invalid_json",
     "unsupported": "unsupported_parameter",
+    "unsupported_schema": "unsupported_schema",
 }
 _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
 
@@ -31,7 +32,8 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     message = _MESSAGES.get(kind, detail["msg"])
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=_CODES[kind])
-    param = detail.get("ctx", {}).get("field") or path_of(detail["loc"])
+    context: dict[str, Any] = detail.get("ctx", {})
+    param = context.get("field") or path_of(detail["loc"]) + context.get("place", "")
     code = _CODES.get(
         kind, "invalid_type" if kind.endswith("_type") and kind not in ("part_type", "format_type") else "invalid_value"
     )
