@@ -18,7 +18,25 @@ from phiserve.config import Settings
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
 from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field
+from phiserve.protocol.formats import MAX_CHOICE_CHARACTERS, MAX_CHOICES, MAX_GRAMMAR_CHARACTERS, MAX_REGEX_CHARACTERS
+from phiserve.protocol.grammars import MAX_GRAMMAR_COUNT, MAX_RULES
+from phiserve.protocol.regexes import MAX_COUNT
 from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.schema_keywords import (
+    ANNOTATIONS,
+    FORMAT_LENGTH,
+    FORMATS,
+    KEYWORDS,
+    MAX_COUNTED_PROPERTIES,
+    MAX_DECIMALS,
+    MAX_EXCLUSIVE,
+    MAX_ITEMS,
+    MAX_LENGTH,
+    MAX_NUMBER,
+    MAX_PROPERTIES,
+    MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_DEPTH,
+)
 from phiserve.vision.fitting import LOW_BUDGET
 from phiserve.vision.sizes import plan_crops
 
@@ -70,6 +88,30 @@ def extra_fields() -> str:
     )
 
 
+def schema_keywords() -> str:
+    """Keywords of JSON Schema that are enforced."""
+    kinds = {"any": "any value", "object": "objects", "array": "arrays", "string": "strings", "number": "numbers"}
+    return table(["keyword", "about", ""], ([f"`{name}`", kinds[kind], note] for name, (kind, note) in KEYWORDS.items()))
+
+
+def schema_bounds() -> str:
+    """Formats, annotations and bounds of JSON schemas and other constraints."""
+    rows = {
+        "`format`": _code(FORMATS),
+        "without effect": f"{_code(ANNOTATIONS)}, and names that begin with `x-`",
+        "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
+        "`properties`": f"{MAX_PROPERTIES} of an object; {MAX_COUNTED_PROPERTIES} of all objects that count them",
+        "`minItems`, `maxItems`, `minProperties`, `maxProperties`": str(MAX_ITEMS),
+        "`minLength`, `maxLength`, patterns, formats": f"{MAX_LENGTH} characters together; a format counts for {FORMAT_LENGTH}",
+        "bounds of numbers": f"±{MAX_NUMBER}, {MAX_DECIMALS} decimals",
+        "branches of `oneOf`": str(MAX_EXCLUSIVE),
+        "`regex`": f"{MAX_REGEX_CHARACTERS} characters; counts to {MAX_COUNT}",
+        "`grammar`": f"{MAX_GRAMMAR_CHARACTERS} characters, {MAX_RULES} rules; counts to {MAX_GRAMMAR_COUNT}",
+        "`choice`": f"{MAX_CHOICES} choices, {MAX_CHOICE_CHARACTERS} characters together",
+    }
+    return table(["", ""], iter(rows.items()))
+
+
 def errors() -> str:
     """Every class of failure, under each code that it can have."""
     kinds = sorted(_concrete(RequestError), key=lambda kind: (kind.status, kind.__name__))
@@ -93,14 +135,17 @@ def costs() -> str:
     return table(["picture", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {
-    block.__name__: block for block in (settings, owned, routes, openai_fields, extra_fields, errors, costs)
-}
+_WRITERS = (settings, owned, routes, openai_fields, extra_fields, schema_keywords, schema_bounds, errors, costs)
+BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS}
 
 
 def page_as_it_should_be(page: Path) -> str:
     """A page's text with all its blocks written anew. Raises KeyError for a block that nobody writes."""
     return _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8"))
+
+
+def _code(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _note(field: Field) -> str:

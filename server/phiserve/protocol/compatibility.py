@@ -29,7 +29,7 @@ OPENAI_FIELDS: dict[str, Field] = {
     "max_tokens": _SERVED,
     "n": Field("served", "greedy choices are computed once"),
     "presence_penalty": _SERVED,
-    "response_format": Field("served", "text, json_object, json_schema; a schema is always enforced"),
+    "response_format": Field("served", "text, json_object, json_schema; what would not be enforced of a schema is refused"),
     "seed": Field("served", "repeatable on one engine under the same load"),
     "stop": _SERVED,
     "stream": _SERVED,

@@ -14,6 +14,7 @@ CODES = {
     "extra_forbidden": "unknown_parameter",
     "json_invalid": "invalid_json",
     "unsupported": "unsupported_parameter",
+    "unsupported_schema": "unsupported_schema",
 }
 """By pydantic's kind of error; what is not among them is of the wrong type or otherwise wrong."""
 
@@ -34,7 +35,8 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     message = _MESSAGES.get(kind, detail["msg"])
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=CODES[kind])
-    param = detail.get("ctx", {}).get("field") or path_of(detail["loc"])
+    context: dict[str, Any] = detail.get("ctx", {})
+    param = context.get("field") or path_of(detail["loc"]) + context.get("place", "")
     is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
     code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
     if not param:

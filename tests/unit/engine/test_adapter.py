@@ -1,6 +1,7 @@
 """The adapter around a scripted AsyncLLM: vLLM's failures become ours, and nothing is left behind."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from vllm import SamplingParams
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -174,15 +176,45 @@ def test_admission() -> None:
     llm = ScriptedLLM(failing(AssertionError()))
     engine = Engine(llm)
     with pytest.raises(InvalidRequest) as caught:
-        engine.admit(request(n=5))
+        asyncio.run(engine.admit(request(n=5)))
     assert caught.value.param == "n"
-    engine.admit(request(n=5, temperature=0))
+    asyncio.run(engine.admit(request(n=5, temperature=0)))
     llm.full = True
     with pytest.raises(Overloaded):
-        engine.admit(request())
+        asyncio.run(engine.admit(request()))
     llm.errored = True
     with pytest.raises(EngineUnavailable):
-        engine.admit(request())
+        asyncio.run(engine.admit(request()))
+
+
+def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While vLLM verifies a constraint, the event loop goes on; once it is verified, sending it does not do so again."""
+    loop_went_on = threading.Event()
+    waited: list[bool] = []
+    monkeypatch.setattr(SamplingParams, "verify", lambda *_: waited.append(loop_went_on.wait(30)))
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish="stop")
+
+    class Verifying(ScriptedLLM):
+        async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:
+            params.verify(None, None, None, None)
+            async for item in super().generate(engine_input, params, request_id):
+                yield item
+
+    async def admit(engine: Engine, constrained: ChatCompletionRequest) -> None:
+        admission = asyncio.create_task(engine.admit(constrained))
+        await asyncio.sleep(0)
+        loop_went_on.set()
+        await admission
+        loop_went_on.clear()
+        generation = asyncio.create_task(anext(engine.generate(Generation("r", [1], (), constrained, 5))))
+        await asyncio.sleep(0)
+        loop_went_on.set()
+        await generation
+
+    asyncio.run(admit(Engine(Verifying(script)), request(structured_outputs={"regex": "a"})))
+    assert waited == [True, True]
 
 
 def test_ping_is_timed_and_shared() -> None:

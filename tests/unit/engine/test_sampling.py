@@ -59,9 +59,9 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
             ("json", {"type": "null"}),
         ),
         ({"structured_outputs": {"json": {"type": "null"}}}, ("json", {"type": "null"})),
-        ({"structured_outputs": {"regex": "a+"}}, ("regex", "a+")),
+        ({"structured_outputs": {"regex": "a+"}}, ("regex", "(?:[a]{1,})")),
         ({"structured_outputs": {"choice": ["a", "b"]}}, ("choice", ["a", "b"])),
-        ({"structured_outputs": {"grammar": "g"}}, ("grammar", "g")),
+        ({"structured_outputs": {"grammar": 'root ::= "a"'}}, ("grammar", 'root ::= "a"')),
     ],
 )
 def test_constraints_on_the_form(fields: dict[str, Any], expected: tuple[str, Any] | None) -> None:
