@@ -41,7 +41,8 @@ def test_snippet(snippet: Snippet, url: str, cache_home: Path, folder: Path) -> 
     code = addressed(snippet.code, url)
     command = [sys.executable, "-c", code] if snippet.language == "python" else ["bash", "-euo", "pipefail", "-c", code]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OPENAI_BASE_URL": f"{url}/v1", "XDG_CACHE_HOME": str(cache_home)} | NO_MEMORY_TO_JUDGE
+    environment = os.environ | NO_MEMORY_TO_JUDGE
+    environment |= {"PATH": path, "OPENAI_BASE_URL": f"{url}/v1", "XDG_CACHE_HOME": str(cache_home)}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)  # noqa: S603
     assert result.returncode == 0, result.stderr
     assert '"error":' not in result.stdout
