@@ -1,6 +1,7 @@
 """One real vLLM engine behind `phiserve serve` for the whole session, and the real openai client."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -16,10 +17,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's cache folder of the session's server, and of commands that would otherwise write into the real one."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def server(cache_home: Path) -> Iterator[ServerProcess]:
     """The embedded default as a user gets it."""
-    cache = tmp_path_factory.mktemp("cache")
-    with server_process(XDG_CACHE_HOME=str(cache)) as process:
+    with server_process(XDG_CACHE_HOME=str(cache_home)) as process:
         process.wait_until_ready()
         yield process
 

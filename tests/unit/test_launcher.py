@@ -12,6 +12,7 @@ from phiserve.config import Settings
 from phiserve.errors import StartupError
 from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
 from phiserve.protocol.responses import ModelCard
+from servers import needs_ipv6
 from wire import LIMITS
 
 
@@ -56,7 +57,9 @@ def test_port_is_free_again_after_a_restart() -> None:
         pass
 
 
-@pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), pytest.param("::1", "http://[::1]:", marks=needs_ipv6)]
+)
 def test_banner(host: str, url: str) -> None:
     """The address comes last; blank weights are told."""
     with _bound_socket(host, 0) as listener:

@@ -8,7 +8,18 @@ import pytest
 from phiserve.cli import client
 from phiserve.cli.client import NothingListens, client_for, served_models
 from phiserve.errors import StartupError
-from servers import Behaviour, WebServer, close_at_once, never_answer, speak_no_http, speak_tls, tcp_server, trickle, web_server
+from servers import (
+    Behaviour,
+    WebServer,
+    close_at_once,
+    needs_ipv6,
+    never_answer,
+    speak_no_http,
+    speak_tls,
+    tcp_server,
+    trickle,
+    web_server,
+)
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
@@ -38,6 +49,7 @@ def test_no_proxy_on_the_way_to_this_machine(host: str, proxy: str, monkeypatch:
         assert look(server.url.replace("127.0.0.1", host)) == ["m"]
 
 
+@needs_ipv6
 def test_no_proxy_on_the_way_to_this_machine_by_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing listens: a proxy would have said something else."""
     with web_server(WebServer(get=(200, "text/html", b"I am the proxy"))) as proxy:

@@ -37,7 +37,8 @@ class ScriptedLLM:
         self.started: list[str] = []
         self.aborted: list[str] = []
         self.errored = False
-        self.ping_seconds = 0.0
+        self.hangs = False
+        self.pings = 0
         mm_config = SimpleNamespace(mm_processor_cache_gb=0)
         model_config = SimpleNamespace(max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False)
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
@@ -60,7 +61,9 @@ class ScriptedLLM:
         self.aborted.append(request_id)
 
     async def is_sleeping(self) -> bool:
-        await asyncio.sleep(self.ping_seconds)
+        self.pings += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         return False
 
 
@@ -220,13 +223,16 @@ def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) 
 def test_ping_is_timed_and_shared() -> None:
     """An engine loop that hangs is not ready; one that answers is; a dead one never."""
 
-    async def ask(llm: ScriptedLLM) -> list[bool]:
+    async def ask(llm: ScriptedLLM, timeout_s: float) -> list[bool]:
         engine = Engine(llm)
-        return await asyncio.gather(*(engine.answers_within(0.05) for _ in range(3)))
+        return await asyncio.gather(*(engine.answers_within(timeout_s) for _ in range(3)))
 
     llm = ScriptedLLM(failing(AssertionError()))
-    assert asyncio.run(ask(llm)) == [True] * 3
-    llm.ping_seconds = 10
-    assert asyncio.run(ask(llm)) == [False] * 3
-    llm.ping_seconds, llm.errored = 0, True
-    assert asyncio.run(ask(llm)) == [False] * 3
+    assert asyncio.run(ask(llm, 60)) == [True] * 3
+    assert llm.pings == 1
+    llm.hangs = True
+    assert asyncio.run(ask(llm, 0.05)) == [False] * 3
+    assert llm.pings == 2
+    llm.errored = True
+    assert asyncio.run(ask(llm, 60)) == [False] * 3
+    assert llm.pings == 2
