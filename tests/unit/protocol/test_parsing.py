@@ -127,7 +127,7 @@ def test_names_that_look_like_something_else(name: str) -> None:
     """A field that a client made up is named, whatever its name."""
     image = {"type": "image_url", "image_url": {"url": "", name: 1}}
     call = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}, name: 1}
-    found = {
+    found: dict[str, dict[str, Any]] = {
         name: {name: 1},
         f"messages[0].{name}": {"messages": [{"role": "tool", "tool_call_id": "", "content": "", name: 1}]},
         f"messages[1].content[0].{name}": {"messages": content({"type": "text", "text": "", name: 1})},
