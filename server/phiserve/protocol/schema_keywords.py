@@ -30,7 +30,7 @@ KEYWORDS: dict[str, Keyword] = {
     "required": Keyword("object", "names from `properties`"),
     "additionalProperties": Keyword("object", "beside `properties` only `false`"),
     "patternProperties": Keyword("object", "one pattern; not beside `properties` or `propertyNames`; no other names"),
-    "propertyNames": Keyword("object", "texts as `enum` or `const`, or a `pattern` or a length; not beside `properties`"),
+    "propertyNames": Keyword("object", "`enum`, `const`, `pattern`, lengths or `$ref`; not beside `properties`"),
     "minProperties": Keyword("object", "beside `properties`"),
     "maxProperties": Keyword("object"),
     "items": Keyword("array", "one schema"),

@@ -19,6 +19,9 @@ def check_references(found: Found) -> None:
             whole.check_target(schema["$ref"], (*place, "$ref"))
     for place in found.schemas:
         whole.check_circles(place)
+    for place, reference in found.name_references.items():
+        whole.check_target(reference, place)
+        whole.check_names(reference, place)
     whole.check_ends()
     for place, schema in found.schemas.items():
         if "oneOf" in schema and "$ref" not in schema:
@@ -38,6 +41,13 @@ class _Whole:
             raise UnsupportedSchema(place, f"{reference[:100]!r} is outside of the schema and is not followed")
         if reference not in self.targets:
             raise UnsupportedSchema(place, f"{reference[:100]!r} leads to no schema by the names of objects alone")
+
+    def check_names(self, reference: str, place: Place) -> None:
+        """Refuse a reference for names unless it leads to texts alone."""
+        target = self.resolve(self.targets[reference])
+        types = self.types(target, self.values(target))
+        if types != {"string"}:
+            raise UnsupportedSchema(place, "names are strings, and this leads to what may be something else")
 
     def check_circles(self, place: Place) -> None:
         """Refuse references that come back to where they began with nothing said in between."""

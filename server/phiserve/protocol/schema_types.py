@@ -41,9 +41,10 @@ class UnsupportedSchema(InvalidSchema):
 
 @dataclass(slots=True)
 class Found:
-    """What the way through a schema finds: its schemas by place, and what adds up over all of them."""
+    """What the way through a schema finds: its schemas by place, references for names, and what adds up over all."""
 
     schemas: dict[Place, dict[str, Any]] = field(default_factory=dict)
+    name_references: dict[Place, str] = field(default_factory=dict)
     length: int = 0
     counted_properties: int = 0
 
@@ -127,6 +128,9 @@ def _check_property_names(schema: dict[str, Any], place: Place, found: Found) ->
         raise UnsupportedSchema(where, "'propertyNames' is not enforced beside 'properties'")
     if not isinstance(names, dict):
         raise InvalidSchema(where, "must be an object")
+    if names.keys() == {"$ref"}:
+        found.name_references[*where, "$ref"] = str(names["$ref"])
+        return
     if names.get("type", "string") != "string":
         raise InvalidSchema((*where, "type"), "names are strings")
     values = [keyword for keyword in ("enum", "const") if keyword in names]

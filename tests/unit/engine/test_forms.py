@@ -21,6 +21,7 @@ from phiserve.protocol.schemas import check_schema
 END = 256
 INTEGER = {"type": "integer"}
 TEXT = {"type": "string"}
+NAMED = {"$defs": {"k": {"enum": ["a"]}}, "type": "object", "propertyNames": {"$ref": "#/$defs/k"}}
 Cases = list[tuple[str, dict[str, Any], str, str]]
 
 CASES: Cases = [
@@ -47,6 +48,12 @@ CASES: Cases = [
         {"type": "object", "propertyNames": {"maxLength": 2}, "additionalProperties": INTEGER},
         '{"ab":1}',
         '{"abc":1}',
+    ),
+    (
+        "propertyNames",
+        {"$defs": {"k": {"enum": ["a"]}}, "type": "object", "propertyNames": {"$ref": "#/$defs/k"}},
+        '{"a":1}',
+        '{"b":1}',
     ),
     ("minProperties", {"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 1}, '{"b":1}', "{}"),
     ("maxProperties", {"type": "object", "maxProperties": 1}, '{"b":1}', '{"a":1,"b":1}'),

@@ -51,6 +51,8 @@ def test_a_keyword_that_is_not_enforced_is_named(keyword: str, value: Any) -> No
         ({"type": "object", "patternProperties": {"a": {}}, "properties": {"a": {}}}, ".patternProperties"),
         ({"type": "object", "propertyNames": {"enum": ["a"]}, "properties": {"a": {}}}, ".propertyNames"),
         ({"type": "object", "propertyNames": {"not": {}}}, ".propertyNames.not"),
+        ({"type": "object", "propertyNames": {"$ref": "#/$defs/a"}, "$defs": {"a": INTEGER}}, ".propertyNames.$ref"),
+        ({"type": "object", "propertyNames": {"$ref": "#/nowhere"}}, ".propertyNames.$ref"),
         ({"type": "object", "minProperties": 1}, ".minProperties"),
         ({"type": "array", "prefixItems": [{}], "minItems": 2}, ".minItems"),
         ({"type": "array", "prefixItems": [{}, {}], "maxItems": 1}, ".maxItems"),
