@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from e2e.conftest import MODEL
-from e2e.running import ServerProcess, server_process
+from e2e.running import START_TIMEOUT_S, ServerProcess, server_process
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True, "ignore_eos": True}
 
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_endless_streams_after_the_grace(tmp_path: Path) -> None:
 def test_a_signal_while_loading_ends_everything(tmp_path: Path, number: int) -> None:
     """A server that is still loading its model can be ended like any other."""
     with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
-        wait_until(lambda: engine_is_loading(server), 120)
+        wait_until(lambda: engine_is_loading(server), START_TIMEOUT_S)
         processes = descendants(server)
         server.stop(number)
         wait_until(lambda: not any(process.is_running() for process in processes))
@@ -124,7 +124,7 @@ def test_a_killed_server_leaves_no_engine_behind(tmp_path: Path) -> None:
 def test_a_server_killed_while_loading_leaves_no_engine_behind(tmp_path: Path) -> None:
     """Also before the engine has loaded any plugin, when it would wait for its server for minutes."""
     with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
-        wait_until(lambda: engine_is_loading(server), 120)
+        wait_until(lambda: engine_is_loading(server), START_TIMEOUT_S)
         processes = descendants(server)
         server.process.kill()
         wait_until(lambda: all(gone(process) for process in processes), 120)
