@@ -5,6 +5,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -88,28 +89,42 @@ def redirect(location: str) -> bytes:
 
 
 @asynccontextmanager
-async def world(names: dict[str, list[list[str]]], timeout_s: float = 10.0) -> AsyncIterator[tuple[Web, Names, PictureFetcher]]:
-    """A web, a resolver and a fetcher which may ask any host of the list on the web's port."""
+async def world(
+    names: dict[str, list[list[str]]], timeout_s: float = 10.0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Web, Names, PictureFetcher]]:
+    """A web, which speaks TLS if asked to, a resolver, and a fetcher which may ask any host of the list on the web's port."""
     web, resolver = Web(), Names(names)
-    server = await asyncio.start_server(web.serve, [PUBLIC, INSIDE], 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    server = await asyncio.start_server(web.serve, [PUBLIC, INSIDE], port)
-    web.port = port
-    gate = UrlGate(("*.example", PUBLIC), ports=(port,), is_public=lambda address: address == PUBLIC)
+    listeners = _listeners()
+    servers = [await asyncio.start_server(web.serve, sock=listener, ssl=tls) for listener in listeners]
+    web.port = listeners[0].getsockname()[1]
+    gate = UrlGate(("*.example", PUBLIC), ports=(web.port,), is_public=lambda address: address == PUBLIC)
     fetcher = PictureFetcher(gate, timeout_s, resolver)
     try:
         yield web, resolver, fetcher
     finally:
         await fetcher.close()
-        server.close()
-        await server.wait_closed()
+        for server in servers:
+            server.close()
+            await server.wait_closed()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Come back once `condition` holds, which another thread may bring about."""
-    while not condition():
-        await asyncio.sleep(0.001)
+def _listeners(attempts: int = 20) -> list[socket.socket]:
+    """A free port of both addresses: one that is free at the first and taken at the second is given back for another."""
+    public = socket.create_server((PUBLIC, 0))
+    try:
+        return [public, socket.create_server((INSIDE, public.getsockname()[1]))]
+    except OSError:
+        public.close()
+        if attempts == 1:
+            raise
+        return _listeners(attempts - 1)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Come back once `condition` holds, which another thread may bring about. Raises TimeoutError if it does not in time."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 def fetch(

@@ -1,8 +1,12 @@
 """The fetcher against real servers on this host; what hostile ones try is `test_fetch_hostile`'s."""
 
 import asyncio
+import ssl
 import threading
+from functools import partial
+from pathlib import Path
 
+import aiohttp
 import pytest
 
 from phiserve.errors import InvalidImage, InvalidRequest
@@ -12,9 +16,10 @@ from phiserve.vision.limits import PictureLimits
 from phiserve.vision.pictures import PictureService
 from phiserve.vision.sources import PictureSources
 from pictures import encode, noise
-from web import INSIDE, PARAM, PUBLIC, Answer, assert_error, fetch, http, redirect, until, world
+from web import INSIDE, PARAM, PUBLIC, Answer, Web, assert_error, fetch, http, redirect, until, world
 
 PICTURE = encode(noise(20, 10))
+SELF_SIGNED = Path(__file__).parents[2] / "self_signed.pem"
 
 
 def test_a_picture() -> None:
@@ -84,17 +89,38 @@ def test_bad_answers(answer: bytes | Answer, words: str) -> None:
     assert "secret" not in str(result)
 
 
-def test_https_needs_a_certificate() -> None:
-    """A server that does not speak TLS is not asked again without it."""
+def fetch_by_tls(tls: ssl.SSLContext | None) -> tuple[bytes | InvalidRequest, Web]:
+    """What is made of a picture under https://a.example, whose server speaks TLS or does not."""
 
-    async def run() -> object:
-        async with world({"a.example": [[PUBLIC]]}) as (web, _, fetcher):
+    async def run() -> tuple[bytes | InvalidRequest, Web]:
+        async with world({"a.example": [[PUBLIC]]}, tls=tls) as (web, _, fetcher):
+            web.answers = {"/a": http(PICTURE)}
             try:
-                return await fetcher.fetch(f"https://a.example:{web.port}/a", PARAM, 100, lambda _: None)
+                return await fetcher.fetch(f"https://a.example:{web.port}/a", PARAM, 10_000, lambda _: None), web
             except InvalidRequest as error:
-                return error
+                return error, web
 
-    assert_error(asyncio.run(run()), DownloadFailed, "could not be downloaded")
+    return asyncio.run(run())
+
+
+def test_https_needs_a_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose certificate nobody vouches for is not asked for anything; it would have answered."""
+    self_signed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    self_signed.load_cert_chain(SELF_SIGNED)
+    result, web = fetch_by_tls(self_signed)
+    assert_error(result, DownloadFailed, "could not be downloaded")
+    assert web.hits == []
+    monkeypatch.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, ssl=False))  # certificates are not looked at
+    result, web = fetch_by_tls(self_signed)
+    assert result == PICTURE
+    assert web.hits == [(PUBLIC, "/a")]
+
+
+def test_https_needs_tls() -> None:
+    """A server that does not speak TLS is not asked again without it."""
+    result, web = fetch_by_tls(None)
+    assert_error(result, DownloadFailed, "could not be downloaded")
+    assert web.hits == []
 
 
 def test_pictures_of_a_request_are_fetched_at_once() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
 from phiserve.errors import InvalidImage
+from phiserve.vision import fetch as module
 from phiserve.vision.fetch import DownloadFailed
 from phiserve.vision.url_gate import ForbiddenUrl
 from pictures import encode, noise
@@ -96,12 +98,24 @@ def test_slow_servers(answer: Answer) -> None:
     assert_error(result, DownloadFailed, "not downloaded within 0.2 s")
 
 
-def test_slow_redirects_share_the_deadline() -> None:
-    """Hops do not start the clock again."""
-    answers: dict[str, bytes | Answer] = {"/a": redirect("/b"), "/b": redirect("/c"), "/c": _never}
-    result, web, _ = fetch(answers, timeout_s=0.2)
-    assert_error(result, DownloadFailed, "not downloaded within 0.2 s")
-    assert len(web.hits) == 3
+def test_slow_redirects_share_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hops do not start the clock again: the one that the first has started runs out in the third."""
+    clocks: list[tuple[asyncio.AbstractEventLoop, asyncio.Timeout]] = []
+
+    def started(timeout_s: float) -> asyncio.Timeout:
+        clocks.append((asyncio.get_running_loop(), asyncio.timeout(timeout_s)))
+        return clocks[-1][1]
+
+    async def until_it_runs_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop, clock = clocks[0]
+        loop.call_soon_threadsafe(lambda: clock.reschedule(loop.time()))
+        await reader.read()
+
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(timeout=started))
+    answers: dict[str, bytes | Answer] = {"/a": redirect("/b"), "/b": redirect("/c"), "/c": until_it_runs_out}
+    result, web, _ = fetch(answers, timeout_s=60)
+    assert_error(result, DownloadFailed, "not downloaded within 60 s")
+    assert (len(web.hits), len(clocks)) == (3, 1)
 
 
 async def _endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
