@@ -21,11 +21,14 @@ from vllm.v1.metrics.prometheus import get_prometheus_registry
 from phiserve.engine.interface import Candidate, Delta, EngineLimits, Generation, Position
 from phiserve.engine.sampling import engine_choices, sampling_params
 from phiserve.engine.sender import PictureSender
-from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded
+from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
 from phiserve.protocol.requests import ChatCompletionRequest
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
+
+MAX_REASON_CHARACTERS = 500
+"""Most of a sentence of vLLM's that an error passes on: it may repeat a value whole."""
 
 _UNSUPPORTED_FORM = "the constraint is not valid, or uses a feature that the grammar library cannot enforce"
 
@@ -212,7 +215,7 @@ def _our_errors() -> Iterator[None]:
     except VLLMClientError as error:
         param = getattr(error, "parameter", None)
         message = str(error.args[0]) if error.args else "The engine refused the request"
-        raise InvalidRequest(message, param=param) from error
+        raise InvalidRequest(shortened(message, MAX_REASON_CHARACTERS), param=param and shortened(param)) from error
     except GracefulHTTPError as error:
         raise Overloaded("Too many unfinished requests; try again in a moment") from error
     except EngineDeadError as error:

@@ -11,9 +11,9 @@ import pytest
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from phiserve.engine.adapter import Engine
+from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.interface import Delta, Generation, PromptImage
-from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, RequestError
+from phiserve.errors import MAX_ECHO_CHARACTERS, EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, RequestError
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.pixels import Crops
 from phiserve.vision.sizes import plan_crops
@@ -102,6 +102,15 @@ def test_failures_are_ours_and_leave_nothing(error: Exception, expected: type[Re
     assert llm.aborted == llm.started == ["r-first"]
     if isinstance(error, VLLMValidationError):
         assert (caught.value.message, caught.value.param) == ("bad", "stop")
+
+
+def test_a_long_reason_is_cut() -> None:
+    """vLLM repeats a value whole, however long it is."""
+    error = VLLMValidationError(f"not an id: {'7' * 100_000}", parameter="p" * 100_000)
+    with pytest.raises(InvalidRequest) as caught:
+        run(ScriptedLLM(failing(error)))
+    assert caught.value.message.startswith("not an id: 777")
+    assert (len(caught.value.message), len(caught.value.param or "")) == (MAX_REASON_CHARACTERS, MAX_ECHO_CHARACTERS)
 
 
 def test_greedy_choices_are_copied() -> None:
