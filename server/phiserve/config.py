@@ -31,7 +31,7 @@ class Settings(BaseModel):
     cors_origins: Annotated[
         tuple[str, ...], Field(description="Web pages' origins that browsers may call from, or *; none: no CORS headers.")
     ] = ()
-    max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body read.")] = 128 * MIB
+    max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body read.")] = 132 * MIB
     max_images: Annotated[int, Field(ge=0, description="Most pictures in a request.")] = 16
     max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one picture.")] = 20 * MIB
     max_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of one picture.")] = 64_000_000
