@@ -10,6 +10,7 @@ import pytest
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
 from phiserve.api.streaming import ClientGone, unless_hung_up
+from phiserve.errors import EngineFailure
 from scripted import ScriptedEngine, delta
 from wire import ANSWER, BODY, events, post
 
@@ -68,6 +69,21 @@ def test_keepalive_comments(make_services: MakeServices) -> None:
     assert ": keep-alive" not in without.text
     assert events(with_comments)[1:4] != []
     assert events(with_comments)[-1] == "[DONE]"
+
+
+def test_a_failure_after_a_comment_is_an_event(make_services: MakeServices) -> None:
+    """A stream that a comment has begun has status 200; one without comments still has the failure's own."""
+
+    async def silence() -> None:
+        await asyncio.sleep(0.2)
+
+    steps = [silence, EngineFailure("no")]
+    begun = post(make_services(ScriptedEngine(steps), sse_keepalive_s=0.02), stream=True)  # type: ignore[arg-type]
+    assert begun.status_code == 200
+    assert '"engine_error"' in begun.text
+    assert begun.text.endswith("data: [DONE]\n\n")
+    silent = post(make_services(ScriptedEngine(steps)), stream=True)  # type: ignore[arg-type]
+    assert silent.status_code == 500
 
 
 async def hang_up_now() -> dict[str, str]:
