@@ -6,6 +6,7 @@
 import json
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -17,7 +18,7 @@ from phiserve.api import chat, status
 from phiserve.config import Settings
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
-from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field
+from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field, Support
 from phiserve.protocol.formats import MAX_CHOICE_CHARACTERS, MAX_CHOICES, MAX_GRAMMAR_CHARACTERS, MAX_REGEX_CHARACTERS
 from phiserve.protocol.grammars import MAX_GRAMMAR_COUNT, MAX_RULES
 from phiserve.protocol.regexes import MAX_COUNT
@@ -79,6 +80,13 @@ def openai_fields() -> str:
     return table(["field", "", "note"], ([f"`{name}`", field.support, _note(field)] for name, field in fields))
 
 
+def totals() -> str:
+    """How many fields of OpenAI's request have each fate."""
+    counts = Counter(field.support for field in OPENAI_FIELDS.values())
+    fates = ", ".join(f"{counts[support]} {support}" for support in get_args(Support))
+    return f"Of OpenAI's {len(OPENAI_FIELDS)} fields: {fates}. Besides, {len(EXTRA_FIELDS)} of vLLM's are served."
+
+
 def extra_fields() -> str:
     """vLLM's fields that are served."""
     fields = ChatCompletionRequest.model_fields
@@ -135,7 +143,7 @@ def costs() -> str:
     return table(["picture", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
 
 
-_WRITERS = (settings, owned, routes, openai_fields, extra_fields, schema_keywords, schema_bounds, errors, costs)
+_WRITERS = (settings, owned, routes, openai_fields, totals, extra_fields, schema_keywords, schema_bounds, errors, costs)
 BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS}
 
 

@@ -1,7 +1,11 @@
 """From settings to the parts of a server, put together."""
 
+import asyncio
+import logging
 import platform
 import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from phiserve import __version__
@@ -20,6 +24,11 @@ from phiserve.vision.limits import PictureLimits
 from phiserve.vision.pictures import PictureService
 from phiserve.vision.sources import PictureSources
 from phiserve.vision.url_gate import UrlGate
+
+_LOG = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 5.0
+"""What the end of the process waits for downloads to end."""
 
 BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
 
@@ -59,9 +68,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
 
     async def close() -> None:
         """End all connections, threads and processes."""
-        await sources.close()
-        pictures.close()
-        engine.shutdown()
+        await _close(sources, pictures.close, engine.shutdown)
 
     services = Services(
         settings=settings,
@@ -74,6 +81,18 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         close=close,
     )
     return services, report.lines()
+
+
+async def _close(sources: PictureSources, *others: Callable[[], None]) -> None:
+    """Close the sources, then everything else in this order, whatever hangs or raises before it."""
+    async with AsyncExitStack() as parts:
+        for close in reversed(others):
+            parts.callback(close)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await sources.close()
+        except TimeoutError:
+            _LOG.warning("Downloads did not end within %g s; they are left to themselves", CLOSE_TIMEOUT_S)
 
 
 def _picture_limits(settings: Settings) -> PictureLimits:
@@ -91,7 +110,7 @@ def _picture_sources(settings: Settings) -> PictureSources:
     hosts, folder = settings.image_hosts, settings.image_folder
     return PictureSources(
         web=PictureFetcher(UrlGate(hosts), settings.image_fetch_timeout_s) if hosts else None,
-        folder=PictureFolder(folder) if folder else None,
+        folder=PictureFolder(folder, settings.image_fetch_timeout_s) if folder else None,
     )
 
 

@@ -57,6 +57,14 @@ def test_generated_tables_are_the_code_s(page: Path) -> None:
     assert page.read_text() == write.page_as_it_should_be(page)
 
 
+def test_totals_of_the_fields() -> None:
+    """As many as the table has rows of each kind."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    for support in ("served", "accepted", "refused"):
+        rows = len(re.findall(rf"^\| `\w+` \| {support} \|", text, re.M))
+        assert f" {rows} {support}" in text
+
+
 def test_every_snippet_is_run_or_says_why_not() -> None:
     """Languages that no test runs are not used."""
     assert {snippet.language for snippet in all_snippets()} <= {"sh", "python", "yaml"}

@@ -34,7 +34,7 @@ OPENAI_FIELDS: dict[str, Field] = {
     "stop": _SERVED,
     "stream": _SERVED,
     "stream_options": Field("served", "include_usage"),
-    "temperature": _SERVED,
+    "temperature": Field("served", "between 0 and 0.01 the engine takes 0.01; 0 is greedy"),
     "top_logprobs": _SERVED,
     "top_p": _SERVED,
     "metadata": Field("accepted", "nothing is stored here"),

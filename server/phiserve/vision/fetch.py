@@ -33,7 +33,7 @@ _HEADERS = {"User-Agent": f"phiserve/{__version__}", "Accept": "image/*", "Accep
 
 
 class DownloadFailed(InvalidImage):
-    """The picture's server did not hand it over."""
+    """The picture's server, or the folder of pictures, did not hand it over."""
 
     default_code = "image_download_failed"
 

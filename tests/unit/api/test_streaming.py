@@ -13,6 +13,7 @@ from phiserve.api.app import create_app
 from phiserve.api.chunks import KEEPALIVE
 from phiserve.api.services import Services
 from phiserve.api.streaming import ClientGone, unless_hung_up
+from phiserve.errors import EngineFailure
 from scripted import ScriptedEngine, delta
 from wire import ANSWER, BODY, events, post
 
@@ -92,6 +93,21 @@ def test_no_comments_unless_they_are_set(make_services: MakeServices) -> None:
     text = post(make_services(ScriptedEngine([silence, *ANSWER])), stream=True).text  # type: ignore[list-item]
     assert ": keep-alive" not in text
     assert text.endswith("data: [DONE]\n\n")
+
+
+def test_a_failure_after_a_comment_is_an_event(make_services: MakeServices) -> None:
+    """A stream that a comment has begun has status 200; one without comments still has the failure's own."""
+
+    async def silence() -> None:
+        await asyncio.sleep(0.2)
+
+    steps = [silence, EngineFailure("no")]
+    begun = post(make_services(ScriptedEngine(steps), sse_keepalive_s=0.02), stream=True)  # type: ignore[arg-type]
+    assert begun.status_code == 200
+    assert '"engine_error"' in begun.text
+    assert begun.text.endswith("data: [DONE]\n\n")
+    silent = post(make_services(ScriptedEngine(steps)), stream=True)  # type: ignore[arg-type]
+    assert silent.status_code == 500
 
 
 async def hang_up_now() -> dict[str, str]:
