@@ -93,7 +93,7 @@ def test_results_tell_what_is_left_out(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_tests_that_ask_no_server_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """vLLM's tests of its own classes are not run, and are written down."""
-    monkeypatch.setitem(sys.modules, "tests.conftest", SimpleNamespace(LocalAssetServer=SimpleNamespace()))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tests.conftest", SimpleNamespace(LocalAssetServer=SimpleNamespace()))
     monkeypatch.setattr(recorder, "_outcomes", {})
     monkeypatch.setenv("CONFORMANCE_OUTCOMES", str(tmp_path / "outcomes"))
     config: Any = SimpleNamespace(hook=recorder)
