@@ -16,6 +16,11 @@ from snippets import PAGES, ROOT, Snippet, all_snippets, snippets
 PACKAGE = ROOT / "server" / "phiserve"
 
 
+def blocks(text: str) -> list[str]:
+    """The fenced blocks of a page."""
+    return re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def test_architecture_lists_every_module() -> None:
     """One line for each module, and no line for a module that is gone."""
     modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
@@ -44,6 +49,19 @@ def test_files_that_are_named_exist(page: Path) -> None:
             continue
         headings = [re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in file.read_text().splitlines()]
         assert anchor in headings, anchor
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "conformance" / "README.md"], ids=lambda page: page.name
+)
+def test_targets_of_make_exist(page: Path) -> None:
+    """What the documents have make do, at the beginning of a line or in the midst of one, the Makefile knows."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    text = page.read_text()
+    commands = re.findall(r"`make ([^`]+)`", text) + re.findall(r"^make ([^#\n]+)", "\n".join(blocks(text)), re.M)
+    named = {word for command in commands for word in shlex.split(command) if "=" not in word}
+    assert named <= targets
+    assert named or page.name != "CONTRIBUTING.md"
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
