@@ -12,7 +12,7 @@ from phiserve import __version__
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import EMBEDDED_NAME
+from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.config import Settings
 from phiserve.pipeline import ChatPipeline, PipelineLimits
@@ -30,7 +30,10 @@ _LOG = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 5.0
 """What the end of the process waits for downloads to end."""
 
-BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
+BLANK_NOTE = "Phi-3-vision with random weights, for trying out the server; its answers mean nothing"
+DEMO_NOTE = "a tiny model trained on drawn pictures, to show and test the server; not Phi-3-vision"
+NOTES = (BLANK_NOTE, DEMO_NOTE)
+"""What people should know of our own checkpoints: told by the banner and by `/v1/models`."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -119,7 +122,7 @@ def model_name(settings: Settings) -> str:
     if settings.served_model_name:
         return settings.served_model_name
     if settings.model is None:
-        return EMBEDDED_NAME
+        return DEFAULT_NAME
     folder = Path(settings.model).expanduser()
     return folder.resolve().name if folder.is_dir() else settings.model
 
@@ -141,5 +144,5 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
             max_request_image_bytes=settings.max_request_image_bytes,
             max_request_image_pixels=settings.max_request_image_pixels,
         ),
-        description=f"Phi-3-vision with {BLANK_NOTE}" if checkpoint.is_blank else "Phi-3-vision",
+        description=BLANK_NOTE if checkpoint.is_blank else DEMO_NOTE if checkpoint.is_demo else "Phi-3-vision",
     )

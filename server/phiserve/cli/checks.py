@@ -14,7 +14,7 @@ import numpy as np
 from phiserve import __version__
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.cli.client import DEFAULT_URL, NothingListens, client_for, served_models
 from phiserve.config import Settings, load_settings
@@ -94,14 +94,15 @@ def device(patient: Patient) -> Finding:
 def tokenizer(patient: Patient) -> Finding:
     """The checkpoint is Phi-3-vision's, and its tokenizer encodes a turn as the reference does."""
     model = (patient.settings.model if patient.settings else None) or patient.model
-    patient.checkpoint = open_checkpoint(model or str(embedded_checkpoint(lambda line: None)))
+    patient.checkpoint = open_checkpoint(locate(model, lambda line: None))
     ids = PromptEncoder.load(patient.checkpoint.tokenizer_json).encode_text("\n")
     vocabulary = Vocabulary.load(patient.checkpoint.tokenizer_json)
     if [vocabulary.bytes_of(token_id) for token_id in ids] != [b" ", b"\n"]:
         return Finding(
             "wrong", "the tokenizer encodes a line break in another way", "fetch the checkpoint's tokenizer.json again"
         )
-    kind = "a blank checkpoint of phiserve's own" if patient.checkpoint.is_blank else "a checkpoint of Phi-3-vision"
+    own = patient.checkpoint.is_blank or patient.checkpoint.is_demo
+    kind = "a checkpoint of phiserve's own" if own else "a checkpoint of Phi-3-vision"
     return Finding("fine", f"{kind}, a line break is {ids}")
 
 

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from phiserve.chat.segments import Segment
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.cli.ask import PictureDetail, System
 from phiserve.cli.content import Detail, picture_url, split_words, system_messages, user_message
@@ -37,7 +37,7 @@ def tokens(
     """Show the prompt as the model sees it: its tokens, what each picture costs, and the crops as a drawing."""
     names, text = split_words(pictures_and_text, "text")
     messages = [*system_messages(system), user_message(map(picture_url, names), text, detail)]
-    checkpoint = open_checkpoint(model or str(embedded_checkpoint(lambda line: typer.echo(line, err=True))))
+    checkpoint = open_checkpoint(locate(model, lambda line: typer.echo(line, err=True)))
     service = PictureService(PictureLimits(), workers=1)
     try:
         inspected = asyncio.run(inspect(checkpoint, service, messages, names))
