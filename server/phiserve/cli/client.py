@@ -56,6 +56,7 @@ def served_models(client: openai.OpenAI) -> list[str]:
     found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
 
     def look() -> None:
+        """Look, whoever still waits for it."""
         try:
             found.put(_look(client, url))
         except Exception as error:  # belongs to whoever waits

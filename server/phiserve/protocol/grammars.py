@@ -89,12 +89,14 @@ class _Body:
         self.at = 0
 
     def whole(self) -> Node:
+        """The rule's body, to its last token."""
         node = self.choice(0)
         if self.at < len(self.tokens):
             raise UnsupportedExpression(f"has a {self.tokens[self.at][1]!r} that fits nothing")
         return node
 
     def choice(self, depth: int) -> Node:
+        """Alternatives between bars; `depth` counts the groups around them."""
         if depth > MAX_DEPTH:
             raise UnsupportedExpression(f"has groups nested more than {MAX_DEPTH} deep")
         options = [self.chain(depth)]
@@ -103,6 +105,7 @@ class _Body:
         return options[0] if len(options) == 1 else Choice(tuple(options))
 
     def chain(self, depth: int) -> Node:
+        """One alternative: items one after the other."""
         items: list[Node] = []
         while (kind := self.kind) in ("name", "text", "class") or self.here == "(":
             items.append(self.repeated(self.item(kind, depth)))
@@ -111,6 +114,7 @@ class _Body:
         return items[0] if len(items) == 1 else Chain(tuple(items))
 
     def item(self, kind: str, depth: int) -> Node:
+        """A name, a text, a class of characters or a group."""
         token = self.here
         self.at += 1
         if kind == "name":
@@ -125,6 +129,7 @@ class _Body:
         return node
 
     def repeated(self, item: Node) -> Node:
+        """The item with its repetition, if it has one."""
         for mark, (least, most) in {"*": (0, None), "+": (1, None), "?": (0, 1)}.items():
             if self.take(mark):
                 return Repeat(item, least, most)
@@ -138,6 +143,7 @@ class _Body:
         return Repeat(item, int(low), most)
 
     def take(self, mark: str) -> bool:
+        """Whether the mark comes next; goes past it."""
         found = self.here == mark and self.kind == "mark"
         self.at += found
         return found

@@ -62,6 +62,7 @@ class _Reader:
         return self.text[self.at : self.at + 3]
 
     def choice(self, depth: int) -> Node:
+        """Alternatives between bars; `depth` counts the groups around them."""
         if depth > MAX_GROUPS:
             raise UnsupportedExpression(f"has groups nested more than {MAX_GROUPS} deep")
         options = [self.chain(depth)]
@@ -82,12 +83,13 @@ class _Reader:
         return items[0] if len(items) == 1 else Chain(tuple(items))
 
     def atom(self, depth: int) -> Node:
+        """What a quantifier may follow: a character, a class or a group."""
         if self.take("("):
             return self.group(depth)
         if self.take("["):
             return self.character_class()
         if self.take("\\"):
-            return Chars(self.escape(in_class=False))
+            return Chars(self.escape())
         character = self.next()
         if character == ".":
             return Chars(others(_LINE_ENDS))
@@ -98,6 +100,7 @@ class _Reader:
         return Chars(_single(character))
 
     def group(self, depth: int) -> Node:
+        """A group behind its opening bracket."""
         if self.take("?"):
             for mark, name in _GROUPS.items():
                 if self.text.startswith(mark, self.at):
@@ -127,6 +130,7 @@ class _Reader:
         return Repeat(item, *counts)
 
     def quantifier(self) -> tuple[int, int | None] | None:
+        """Least and most repetitions (None: any number), or None where nothing is repeated."""
         for mark, counts in {"*": (0, None), "+": (1, None), "?": (0, 1)}.items():
             if self.take(mark):
                 return counts
@@ -145,6 +149,7 @@ class _Reader:
         return least, most
 
     def character_class(self) -> Node:
+        """A class behind its opening bracket."""
         negated, ranges = self.take("^"), list[tuple[int, int]]()
         while not self.take("]"):
             low = self.class_member()
@@ -162,9 +167,11 @@ class _Reader:
         return Chars(found)
 
     def class_member(self) -> Ranges:
-        return self.escape(in_class=True) if self.take("\\") else _single(self.next("a '[' that is not closed"))
+        """One member of a class, or one end of a range."""
+        return self.escape() if self.take("\\") else _single(self.next("a '[' that is not closed"))
 
-    def escape(self, *, in_class: bool) -> Ranges:
+    def escape(self) -> Ranges:
+        """What an escape stands for, behind its backslash."""
         letter = self.next("a '\\' at its end")
         if letter in _SETS:
             return _SETS[letter]
@@ -202,6 +209,7 @@ class _Reader:
         return found
 
     def next(self, fault: str = "an end where more must follow") -> str:
+        """The next character; `fault` says what is wrong where there is none."""
         if self.at >= len(self.text):
             raise UnsupportedExpression(f"has {fault}")
         self.at += 1

@@ -37,6 +37,7 @@ class _Whole:
         self.finished: set[int] = set()
 
     def check_target(self, reference: str, place: Place) -> None:
+        """Refuse a reference that leads out of the schema, or nowhere."""
         if not reference.startswith("#"):
             raise UnsupportedSchema(place, f"{reference[:100]!r} is outside of the schema and is not followed")
         if reference not in self.targets:
@@ -141,6 +142,7 @@ class _Whole:
         return schema
 
     def exclude_each_other(self, one: _Schema, other: _Schema) -> bool:
+        """Whether no value can fit both, as far as values, types and constant properties tell."""
         values, more = self.values(one), self.values(other)
         if values is not None and more is not None:
             return not values & more
