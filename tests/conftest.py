@@ -1,6 +1,7 @@
 """Where the golden vectors are, and a tokenizer and pictures that need no download."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def no_settings_of_the_developer() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("PHISERVE_")]:
             environment.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """A shell's background jobs ignore SIGINT, and hand that on: tests that send it to their own processes need it heard."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -184,7 +184,7 @@ def test_what_is_cached_is_found_without_torch(cache: Path) -> None:
     folder = embedded_checkpoint(DEMO_NAME, silently)
     code = (
         "import sys; from phiserve.checkpoint import embedded; embedded.packed_weights = lambda: b'weights';"
-        "print(embedded.locate(None, print), 'torch' in sys.modules)"
+        "print(embedded.locate(embedded.DEMO_NAME, print), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - our own code
     assert done.stdout.split() == [str(folder), "False"]
