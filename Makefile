@@ -6,9 +6,10 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
+STATE ?= $(HOME)/.cache/phiserve/demo-training
 HOSTILE := tests/unit/test_hostile_pictures.py tests/e2e/test_hostile_pictures.py tests/e2e/test_pictures_elsewhere.py
 
-.PHONY: serve test test-unit conformance hostile lint types imports docs lock clean
+.PHONY: serve test test-unit conformance hostile demo-model demo-eval lint types imports docs lock clean
 
 serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
 	$(VENV)/bin/phiserve serve $(ARGS)
@@ -21,6 +22,14 @@ test-unit: $(VENV)/.dev ## only what needs no engine, in seconds
 
 conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; about ten minutes
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
+
+demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; goes on where it was ended (STATE)
+	$(VENV)/bin/python -m demo.train_tower $(STATE)
+	$(VENV)/bin/python -m demo.train $(STATE)
+	$(VENV)/bin/python -m demo.export $(STATE)
+
+demo-eval: $(VENV)/.dev ## measure the embedded model through the server and write its card; about ten minutes
+	$(VENV)/bin/python -m demo.evaluate $(ARGS)
 
 hostile: $(VENV)/.dev ## ask a server about hostile pictures and addresses, and count what becomes of them in conformance/HOSTILE.md
 	HOSTILE_RESULTS=write $(VENV)/bin/python -m pytest $(HOSTILE) $(ARGS)

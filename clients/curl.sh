@@ -1,16 +1,23 @@
 #!/bin/sh
-# Ask about a picture with curl.
+# Ask about a picture with curl (7.76 or newer). An answer that is an error is printed too, and the exit status tells.
 # usage: clients/curl.sh PICTURE QUESTION
 #        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 set -eu
 base=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}
 key="Authorization: Bearer ${OPENAI_API_KEY:-none}" # any word will do, unless the server was started with a key
-model=$(curl -sS "$base/models" -H "$key" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+ask() { curl -sS --fail-with-body -H "$key" "$@"; }
+in_json() { # what stands between the quotes of a string
+  printf '%s\n' "$1" | LC_ALL=C awk '
+    BEGIN { for (i = 1; i < 32; i++) escaped[sprintf("%c", i)] = sprintf("\\u%04x", i); escaped["\""] = "\\\""; escaped["\\"] = "\\\\" }
+    NR > 1 { printf "\\n" }
+    { for (i = 1; i <= length($0); i++) { c = substr($0, i, 1); printf "%s", c in escaped ? escaped[c] : c } }'
+}
+models=$(ask "$base/models") || { status=$?; printf '%s\n' "$models"; exit "$status"; }
+model=$(printf %s "$models" | sed 's/.*"id": *"\([^"]*\)".*/\1/')
 # A picture is too long for a command line: the body goes through a pipe. The server looks at the bytes, not at the media type.
 {
   printf '{"model":"%s","max_tokens":100,"messages":[{"role":"user","content":[' "$model"
   printf '{"type":"image_url","image_url":{"url":"data:image/png;base64,'
   base64 <"$1" | tr -d '\n'
-  printf '"}},{"type":"text","text":"%s"}]}]}' "$(printf %s "$2" | sed 's/[\\"]/\\&/g')"
-} | curl -sS "$base/chat/completions" -H "$key" -H 'Content-Type: application/json' --data-binary @-
-echo
+  printf '"}},{"type":"text","text":"%s"}]}]}' "$(in_json "$2")"
+} | ask "$base/chat/completions" -H 'Content-Type: application/json' --data-binary @- -w '\n'

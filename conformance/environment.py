@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.embedded import BLANK_NAME, embedded_checkpoint
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".venv-conformance"
@@ -46,8 +46,8 @@ def prepare() -> None:
 
 
 def stand_in_for_hub(models: Iterable[str]) -> None:
-    """A hub cache in which each of these names is our embedded default, for what the suites load besides the server."""
-    checkpoint = embedded_checkpoint(print)
+    """A hub cache in which each of these names is our blank checkpoint, for what the suites load besides the server."""
+    checkpoint = embedded_checkpoint(BLANK_NAME, print)
     for model in models:
         repository = HUB / f"models--{model.replace('/', '--')}"
         (repository / "refs").mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,11 @@ TEST_TIMEOUT_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one test. `detail` is its error's message or why it was skipped."""
+    """What became of one test. `detail` is its error's message or why it was skipped; a test that asks no server is left out."""
 
     suite: str
     test: str
-    outcome: Literal["passed", "failed", "skipped"]
+    outcome: Literal["passed", "failed", "skipped", "left out"]
     detail: str
 
 

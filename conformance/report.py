@@ -15,7 +15,7 @@ Written by `make conformance`, which runs their files as they were published; [R
 
 
 def counts(outcomes: Sequence[Outcome], comparison: Comparison) -> dict[str, Counter[str]]:
-    """For each suite: passed, skipped, differs (with a reason), unexpected."""
+    """For each suite: passed, skipped, differs (with a reason), unexpected, left out."""
     unexpected = set(comparison.unexpected)
     table: dict[str, Counter[str]] = {}
     for outcome in outcomes:
@@ -37,7 +37,7 @@ def table(rows: Mapping[str, Counter[str]], versions: Mapping[str, str]) -> str:
 
 
 def write_results(outcomes: Sequence[Outcome], comparison: Comparison, versions: Mapping[str, str]) -> None:
-    """RESULTS.md: the table, then each suite's differences with their reasons, and what the suite itself left out."""
+    """RESULTS.md: the table, then each suite's differences with reasons, what it skips itself, what is left out of it."""
     rows = counts(outcomes, comparison)
     sections = [_HEAD, table(rows, versions), *(_section(suite, outcomes, comparison) for suite in rows)]
     RESULTS.write_text("\n".join(sections) + "\n", encoding="utf-8")
@@ -53,13 +53,15 @@ def _section(suite: str, outcomes: Sequence[Outcome], comparison: Comparison) ->
     )
     if skipped:
         lines += ["\nSkipped by the suite itself:\n", *(f"- {reason} ({number})" for reason, number in sorted(skipped.items()))]
+    if left_out := sum((outcome.suite, outcome.outcome) == (suite, "left out") for outcome in outcomes):
+        lines.append(f"\nLeft out: {left_out} tests that ask no server.")
     return "\n".join(lines)
 
 
 def _names(group: Sequence[Outcome]) -> list[str]:
     """Names of tests without their files' folders, parameters counted rather than listed."""
     numbers = Counter(
-        outcome.test.rsplit("/", 1)[-1].split("[")[0] if "::" in outcome.test else outcome.test for outcome in group
+        outcome.test.partition("[")[0].rpartition("/")[2] if "::" in outcome.test else outcome.test for outcome in group
     )
     return [name if number == 1 else f"{name} ({number} times)" for name, number in numbers.items()]
 

@@ -6,6 +6,7 @@
 import json
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -17,8 +18,26 @@ from phiserve.api import chat, status
 from phiserve.config import Settings
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
-from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field
+from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field, Support
+from phiserve.protocol.formats import MAX_CHOICE_CHARACTERS, MAX_CHOICES, MAX_GRAMMAR_CHARACTERS, MAX_REGEX_CHARACTERS
+from phiserve.protocol.grammars import MAX_GRAMMAR_COUNT, MAX_RULES
+from phiserve.protocol.regexes import MAX_COUNT
 from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.schema_keywords import (
+    ANNOTATIONS,
+    FORMAT_LENGTH,
+    FORMATS,
+    KEYWORDS,
+    MAX_COUNTED_PROPERTIES,
+    MAX_DECIMALS,
+    MAX_EXCLUSIVE,
+    MAX_ITEMS,
+    MAX_LENGTH,
+    MAX_NUMBER,
+    MAX_PROPERTIES,
+    MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_DEPTH,
+)
 from phiserve.vision.fitting import LOW_BUDGET
 from phiserve.vision.sizes import plan_crops
 
@@ -61,6 +80,13 @@ def openai_fields() -> str:
     return table(["field", "", "note"], ([f"`{name}`", field.support, _note(field)] for name, field in fields))
 
 
+def totals() -> str:
+    """How many fields of OpenAI's request have each fate."""
+    counts = Counter(field.support for field in OPENAI_FIELDS.values())
+    fates = ", ".join(f"{counts[support]} {support}" for support in get_args(Support))
+    return f"Of OpenAI's {len(OPENAI_FIELDS)} fields: {fates}. Besides, {len(EXTRA_FIELDS)} of vLLM's are served."
+
+
 def extra_fields() -> str:
     """vLLM's fields that are served."""
     fields = ChatCompletionRequest.model_fields
@@ -68,6 +94,30 @@ def extra_fields() -> str:
         ["field", "type", "default"],
         ([f"`{name}`", _type(fields[name].annotation), _default(fields[name])] for name in EXTRA_FIELDS),
     )
+
+
+def schema_keywords() -> str:
+    """Keywords of JSON Schema that are enforced."""
+    kinds = {"any": "any value", "object": "objects", "array": "arrays", "string": "strings", "number": "numbers"}
+    return table(["keyword", "about", ""], ([f"`{name}`", kinds[kind], note] for name, (kind, note) in KEYWORDS.items()))
+
+
+def schema_bounds() -> str:
+    """Formats, annotations and bounds of JSON schemas and other constraints."""
+    rows = {
+        "`format`": _code(FORMATS),
+        "without effect": f"{_code(ANNOTATIONS)}, and names that begin with `x-`",
+        "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
+        "`properties`": f"{MAX_PROPERTIES} of an object; {MAX_COUNTED_PROPERTIES} of all objects that count them",
+        "`minItems`, `maxItems`, `minProperties`, `maxProperties`": str(MAX_ITEMS),
+        "`minLength`, `maxLength`, patterns, formats": f"{MAX_LENGTH} characters together; a format counts for {FORMAT_LENGTH}",
+        "bounds of numbers": f"±{MAX_NUMBER}, {MAX_DECIMALS} decimals",
+        "branches of `oneOf`": str(MAX_EXCLUSIVE),
+        "`regex`": f"{MAX_REGEX_CHARACTERS} characters; counts to {MAX_COUNT}",
+        "`grammar`": f"{MAX_GRAMMAR_CHARACTERS} characters, {MAX_RULES} rules; counts to {MAX_GRAMMAR_COUNT}",
+        "`choice`": f"{MAX_CHOICES} choices, {MAX_CHOICE_CHARACTERS} characters together",
+    }
+    return table(["", ""], iter(rows.items()))
 
 
 def errors() -> str:
@@ -93,14 +143,17 @@ def costs() -> str:
     return table(["picture", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {
-    block.__name__: block for block in (settings, owned, routes, openai_fields, extra_fields, errors, costs)
-}
+_WRITERS = (settings, owned, routes, openai_fields, totals, extra_fields, schema_keywords, schema_bounds, errors, costs)
+BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS}
 
 
 def page_as_it_should_be(page: Path) -> str:
     """A page's text with all its blocks written anew. Raises KeyError for a block that nobody writes."""
     return _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8"))
+
+
+def _code(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _note(field: Field) -> str:

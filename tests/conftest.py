@@ -1,6 +1,7 @@
 """Where the golden vectors are, and a tokenizer and pictures that need no download."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +26,15 @@ def _folder(name: str) -> Path:
     if _REQUIRED:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_developer() -> Iterator[None]:
+    """The PHISERVE_… variables of whoever runs the tests are none of theirs, nor of the processes they start."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("PHISERVE_")]:
+            environment.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

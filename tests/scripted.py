@@ -32,7 +32,7 @@ class ScriptedEngine:
     def limits(self) -> EngineLimits:
         return EngineLimits(self.context_tokens)
 
-    def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: ChatCompletionRequest) -> None:
         if self.refuse is not None:
             raise self.refuse
 

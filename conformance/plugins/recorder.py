@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 
 import pytest
 
@@ -22,6 +23,11 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
     """A file that cannot be collected is a failed test of its name."""
     if report.failed:
         _outcomes[report.nodeid] = ("failed", _last_line(str(report.longrepr)))
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """What is left out is counted too."""
+    _outcomes.update((item.nodeid, ("left out", "")) for item in items)
 
 
 def pytest_sessionfinish() -> None:

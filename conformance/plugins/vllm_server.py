@@ -1,6 +1,6 @@
 """A pytest plugin for vLLM's own tests: their server is the one that runs already, their pictures are ours, as data: URLs.
 
-Tests that ask no server, but vLLM's own classes, are left out.
+Tests that ask no server, but vLLM's own classes, are left out, and counted.
 """
 
 import base64
@@ -46,12 +46,17 @@ def pytest_sessionstart() -> None:
     register()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what asks no server; give pictures as data: URLs, since fetching is off by default."""
-    items[:] = [item for item in items if {"server", "client", "get_schema"} & set(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=[item for item in items if not _asks_a_server(item)])
+    items[:] = filter(_asks_a_server, items)
     for item in items:
         item._nodeid = item.nodeid  # type: ignore[attr-defined] # noqa: SLF001 - schemathesis reads it; pytest 9.2 has it no more
     sys.modules["tests.conftest"].LocalAssetServer.url_for = _data_url
+
+
+def _asks_a_server(item: pytest.Item) -> bool:
+    return not {"server", "client", "get_schema"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def _data_url(server: object, name: str) -> str:

@@ -1,14 +1,18 @@
 """From settings to the parts of a server, put together."""
 
+import asyncio
+import logging
 import platform
 import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from phiserve import __version__
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import EMBEDDED_NAME
+from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.config import Settings
 from phiserve.pipeline import ChatPipeline, PipelineLimits
@@ -21,12 +25,26 @@ from phiserve.vision.pictures import PictureService
 from phiserve.vision.sources import PictureSources
 from phiserve.vision.url_gate import UrlGate
 
-BLANK_NOTE = "random weights, for trying out the server; its answers mean nothing"
+_LOG = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 5.0
+"""What the end of the process waits for downloads to end."""
+
+BLANK_NOTE = "Phi-3-vision with random weights, for trying out the server; its answers mean nothing"
+DEMO_NOTE = "a tiny model trained on drawn pictures, to show and test the server; not Phi-3-vision"
+NOTES = (BLANK_NOTE, DEMO_NOTE)
+"""What people should know of our own checkpoints: told by the banner and by `/v1/models`."""
+
+
+def check_settings(settings: Settings) -> None:
+    """What can be told of settings before anything is loaded or fetched, beyond their own form. Raises StartupError."""
+    require_decoders(settings.extra_image_formats)
+    _picture_sources(settings)
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
     """Start the engine and build everything around it; also the lines that say what was decided."""
-    require_decoders(settings.extra_image_formats)
+    check_settings(settings)
     # vLLM takes seconds to import: not before the cheap checks have passed.
     from phiserve.engine.plan import detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions
@@ -53,9 +71,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
 
     async def close() -> None:
         """End all connections, threads and processes."""
-        await sources.close()
-        pictures.close()
-        engine.shutdown()
+        await _close(sources, pictures.close, engine.shutdown)
 
     services = Services(
         settings=settings,
@@ -68,6 +84,18 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         close=close,
     )
     return services, report.lines()
+
+
+async def _close(sources: PictureSources, *others: Callable[[], None]) -> None:
+    """Close the sources, then everything else in this order, whatever hangs or raises before it."""
+    async with AsyncExitStack() as parts:
+        for close in reversed(others):
+            parts.callback(close)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await sources.close()
+        except TimeoutError:
+            _LOG.warning("Downloads did not end within %g s; they are left to themselves", CLOSE_TIMEOUT_S)
 
 
 def _picture_limits(settings: Settings) -> PictureLimits:
@@ -85,7 +113,7 @@ def _picture_sources(settings: Settings) -> PictureSources:
     hosts, folder = settings.image_hosts, settings.image_folder
     return PictureSources(
         web=PictureFetcher(UrlGate(hosts), settings.image_fetch_timeout_s) if hosts else None,
-        folder=PictureFolder(folder) if folder else None,
+        folder=PictureFolder(folder, settings.image_fetch_timeout_s) if folder else None,
     )
 
 
@@ -94,7 +122,7 @@ def model_name(settings: Settings) -> str:
     if settings.served_model_name:
         return settings.served_model_name
     if settings.model is None:
-        return EMBEDDED_NAME
+        return DEFAULT_NAME
     folder = Path(settings.model).expanduser()
     return folder.resolve().name if folder.is_dir() else settings.model
 
@@ -116,5 +144,5 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
             max_request_image_bytes=settings.max_request_image_bytes,
             max_request_image_pixels=settings.max_request_image_pixels,
         ),
-        description=f"Phi-3-vision with {BLANK_NOTE}" if checkpoint.is_blank else "Phi-3-vision",
+        description=BLANK_NOTE if checkpoint.is_blank else DEMO_NOTE if checkpoint.is_demo else "Phi-3-vision",
     )

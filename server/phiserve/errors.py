@@ -19,6 +19,14 @@ PhiserveError
 from collections.abc import Mapping
 from typing import ClassVar
 
+MAX_ECHO_CHARACTERS = 200
+"""Most of a name or value of the client's that an error repeats."""
+
+
+def shortened(text: str, most: int = MAX_ECHO_CHARACTERS) -> str:
+    """`text`, cut to `most` characters, the last of which then is `…`."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
 
 class PhiserveError(Exception):
     """Root of the tree."""

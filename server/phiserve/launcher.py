@@ -16,8 +16,8 @@ from rich.console import Console
 from phiserve import __version__
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
-from phiserve.assembly import BLANK_NOTE, model_name, start_services
-from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.assembly import NOTES, check_settings, model_name, start_services
+from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
 from phiserve.engine.plugin import prepare_environment
@@ -34,9 +34,10 @@ def serve(settings: Settings, console: Console, ready_file: Path | None = None) 
 
     Raises StartupError, before anything is loaded wherever that can be told.
     """
+    check_settings(settings)  # here too: a checkpoint may be gigabytes to fetch
     with _bound_socket(settings.host, settings.port) as listener, _sigterm_raises():
         prepare_environment()
-        checkpoint = open_checkpoint(settings.model or str(embedded_checkpoint(console.print)))
+        checkpoint = open_checkpoint(locate(settings.model, console.print))
         uvloop.run(_serve(settings, checkpoint, listener, console, ready_file))
 
 
@@ -123,8 +124,8 @@ def _write_whole(file: Path, text: str) -> None:
 def _banner(url: str, card: ModelCard, report: list[str], seconds: float) -> list[str]:
     """What was decided, and last the address."""
     lines = [*(f"  {line}" for line in report)]
-    if BLANK_NOTE in card.description:
-        lines.append(f"[yellow]{card.id} has {BLANK_NOTE}[/]")
+    if card.description in NOTES:
+        lines.append(f"[yellow]{card.id}: {card.description}[/]")
     lines.append(f"[bold]{card.id}[/] at [bold]{url}[/], ready after {seconds:.0f} s")
     return lines
 

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from phiserve.chat.conversation import Conversation, ImageSlot, build_conversation
@@ -11,6 +11,7 @@ from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
 from phiserve.engine.interface import Delta, EngineClient, Generation, PromptImage
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
 from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.context import ContextNeed
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.pictures import EncodedPicture, PictureService, picture_key
 from phiserve.vision.sizes import CropPlan
@@ -59,9 +60,9 @@ class ChatPipeline:
         self._pictures = pictures
         self._limits = limits
 
-    def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: ChatCompletionRequest) -> None:
         """Whether the engine would take the request at all. Raises InvalidRequest, Overloaded or EngineUnavailable."""
-        self._engine.admit(request)
+        await self._engine.admit(request)
 
     async def prepare(self, request: ChatCompletionRequest) -> PreparedChat:
         """Everything before the engine, cheapest checks first; nothing is decoded.
@@ -70,13 +71,13 @@ class ChatPipeline:
         """
         conversation = build_conversation(request.messages)
         self._check_image_count(conversation.slots)
-        self._check_context(request, self._encoder.least_tokens(conversation))
-        prompt = await self._encode(conversation)
-        self._check_context(request, prompt.num_text_tokens)
         pictures = await self._pictures.read((slot.url, slot.param) for slot in conversation.slots)
-        plans = self._plan(request, prompt, conversation.slots, pictures)
-        self._check_context(request, prompt.num_text_tokens, plans, pictures)
-        return self._prepared(request, prompt, pictures, plans)
+        need = self._need(request, self._encoder.least_tokens(conversation), conversation.slots, pictures)
+        self._check_context(replace(need, text_is_counted=False))
+        prompt = await self._encode(conversation)
+        need = self._need(request, prompt.num_text_tokens, conversation.slots, pictures)
+        self._check_context(need)
+        return self._prepared(request, prompt, pictures, need.plans)
 
     def deltas(self, chat: PreparedChat) -> AsyncGenerator[Delta, None]:
         """Run a prepared request. Closing the generator aborts it. Raises as `EngineClient.generate`, and InvalidImage."""
@@ -101,49 +102,20 @@ class ChatPipeline:
             return self._encoder.encode(conversation)
         return await asyncio.to_thread(self._encoder.encode, conversation)
 
-    def _plan(
-        self,
-        request: ChatCompletionRequest,
-        prompt: EncodedPrompt,
-        slots: Sequence[ImageSlot],
-        pictures: Sequence[EncodedPicture],
-    ) -> tuple[CropPlan, ...]:
+    def _need(
+        self, request: ChatCompletionRequest, text_tokens: int, slots: Sequence[ImageSlot], pictures: Sequence[EncodedPicture]
+    ) -> ContextNeed:
+        """What the request needs, `auto` pictures stepped down as far as it takes."""
+        sizes = tuple(picture.size for picture in pictures)
         answer = request.output_limit or self._limits.answer_reserve
-        return fit_crops(
-            sizes=[picture.size for picture in pictures],
-            details=[slot.detail for slot in slots],
-            budget=self._limits.budget,
-            available_tokens=self._engine.limits.context_tokens - prompt.num_text_tokens - answer,
-        )
+        available = self._engine.limits.context_tokens - text_tokens - answer
+        plans = fit_crops(sizes, [slot.detail for slot in slots], self._limits.budget, available)
+        return ContextNeed(text_tokens, sizes, plans, request.output_limit)
 
-    def _check_context(
-        self,
-        request: ChatCompletionRequest,
-        text_tokens: int,
-        plans: Sequence[CropPlan] = (),
-        pictures: Sequence[EncodedPicture] = (),
-    ) -> None:
-        """Raises ContextLengthExceeded with all the numbers, and with the lower `detail` that would fit where one would."""
+    def _check_context(self, need: ContextNeed) -> None:
         limit = self._engine.limits.context_tokens
-        answer = request.output_limit or 1
-        total = text_tokens + sum(plan.num_tokens for plan in plans) + answer
-        if total <= limit:
-            return
-        costs = [f"{plan.num_tokens} in picture {number}" for number, plan in enumerate(plans, 1)]
-        parts = ", ".join([f"{text_tokens} in the text", *costs, f"{answer} for the answer"])
-        message = (
-            f"This model's maximum context length is {limit} tokens. The request needs at least {total}: {parts}."
-            f"{self._lower_detail_hint(pictures, limit - text_tokens - answer)}"
-        )
-        raise ContextLengthExceeded(message, param="messages")
-
-    def _lower_detail_hint(self, pictures: Sequence[EncodedPicture], available_tokens: int) -> str:
-        sizes = [picture.size for picture in pictures]
-        for detail in ("auto", "low"):
-            plans = fit_crops(sizes, [detail] * len(sizes), self._limits.budget, available_tokens)
-            if plans and sum(plan.num_tokens for plan in plans) <= available_tokens:
-                return f' With detail "{detail}" its pictures would fit.'
-        return ""
+        if need.total > limit:
+            raise ContextLengthExceeded(need.explain(limit, self._limits.budget), param="messages")
 
     def _prepared(
         self,

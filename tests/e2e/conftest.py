@@ -1,11 +1,14 @@
 """One real vLLM engine behind `phiserve serve` for the whole session, and the real openai client."""
 
 from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
 
 import openai
 import pytest
 
 from e2e.running import ServerProcess, server_process
+from phiserve.checkpoint.embedded import DEMO_NAME, WEIGHTS_FILE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,12 +19,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's cache folder of the session's server, and of commands that would otherwise write into the real one."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def server(cache_home: Path) -> Iterator[ServerProcess]:
     """The embedded default as a user gets it."""
-    cache = tmp_path_factory.mktemp("cache")
-    with server_process(XDG_CACHE_HOME=str(cache)) as process:
+    with server_process(XDG_CACHE_HOME=str(cache_home)) as process:
         process.wait_until_ready()
         yield process
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the demo model's server may read pictures from."""
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture(scope="session")
+def demo_url(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server of the demo model, as a user gets it but for a folder of pictures."""
+    if not files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).is_file():
+        pytest.skip("the demo model is still in training: its weights are not in the package yet")
+    cache = str(tmp_path_factory.mktemp("demo"))
+    environment = {"XDG_CACHE_HOME": cache, "PHISERVE_MODEL": DEMO_NAME, "PHISERVE_IMAGE_FOLDER": str(picture_folder)}
+    with server_process(**environment) as process:
+        process.wait_until_ready()
+        yield process.url
 
 
 @pytest.fixture(scope="session")

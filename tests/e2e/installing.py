@@ -1,18 +1,13 @@
 """Dependencies of examples that need an environment of their own: installed once, then kept in pytest's cache."""
 
 import hashlib
-import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-_UNREACHABLE = re.compile(
-    r".*(NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|from versions: none"  # pip's words
-    r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH).*"  # npm's
-)
+from registry import fetch_by
 
 
 def npm_folder(cache: pytest.Cache, source: Path) -> Path:
@@ -23,7 +18,7 @@ def npm_folder(cache: pytest.Cache, source: Path) -> Path:
     folder = _folder(cache, "npm", source / "package-lock.json")
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     if not (folder / "installed").exists():
-        _install(npm, "ci", "--prefix", str(folder), "--no-audit", "--no-fund")
+        fetch_by(npm, "ci", "--prefix", str(folder), "--no-audit", "--no-fund")
         (folder / "installed").touch()
     return folder
 
@@ -33,8 +28,8 @@ def python_with(cache: pytest.Cache, requirements: Path) -> Path:
     folder = _folder(cache, "venv", requirements)
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
-        _install(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
-        _install(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "-r", str(requirements))
+        fetch_by(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
+        fetch_by(sys.executable, "-m", "pip", "--python", str(python), "install", "-r", str(requirements))
         (folder / "installed").touch()
     return python
 
@@ -42,10 +37,3 @@ def python_with(cache: pytest.Cache, requirements: Path) -> Path:
 def _folder(cache: pytest.Cache, kind: str, lock: Path) -> Path:
     """A folder for exactly what this file asks for."""
     return cache.mkdir(f"phiserve-{kind}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}")
-
-
-def _install(*command: str) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)  # noqa: S603 - our own commands
-    if result.returncode and (reason := _UNREACHABLE.search(result.stderr)):
-        pytest.skip(f"the package registry can't be reached: {reason[0]}")
-    assert result.returncode == 0, result.stderr

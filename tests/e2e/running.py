@@ -17,6 +17,7 @@ import uvicorn
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
+from phiserve.checkpoint.embedded import BLANK_NAME
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 
@@ -25,12 +26,16 @@ _Result = TypeVar("_Result")
 
 
 class ServerProcess:
-    """`phiserve serve` in a process of its own."""
+    """`phiserve serve` in a process of its own; it serves the blank model unless told otherwise."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         command = [str(Path(sys.executable).parent / "phiserve"), "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(  # noqa: S603 - our own command
-            command, stderr=subprocess.PIPE, text=True, env=os.environ | environment, start_new_session=True
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PHISERVE_MODEL": BLANK_NAME} | environment,
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self.url = ""

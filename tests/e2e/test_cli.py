@@ -10,7 +10,7 @@ import pexpect
 import psutil
 import pytest
 
-from e2e.test_lifecycle import wait_until
+from e2e.processes import gone, wait_until
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from pictures import encode, photo
 
@@ -65,7 +65,7 @@ def test_ask_starts_a_server_for_the_call(small: Path, picture: Path) -> None:
     terminal.close()
     assert terminal.exitstatus == 0
     assert processes
-    assert not any(process.is_running() for process in processes)
+    assert gone(processes)
 
 
 def test_a_server_does_not_outlive_who_started_it(small: Path) -> None:
@@ -73,11 +73,10 @@ def test_a_server_does_not_outlive_who_started_it(small: Path) -> None:
     command = [*PHISERVE, "ask", "--model", str(small), "Hi"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as asking:  # noqa: S603 - our own command
         me = psutil.Process(asking.pid)
-        wait_until(lambda: started_servers(me))
+        wait_until(lambda: bool(started_servers(me)))
         processes = started_servers(me)
         asking.kill()
-    psutil.wait_procs(processes, timeout=60)
-    assert not any(process.is_running() for process in processes)
+    wait_until(lambda: gone(processes), 60)
 
 
 def test_a_server_that_cannot_start(tmp_path: Path) -> None:

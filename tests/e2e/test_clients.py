@@ -11,6 +11,7 @@ import pytest
 
 from e2e.installing import npm_folder, python_with
 from pictures import encode, photo
+from servers import WebServer, refusal, web_server
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 NOWHERE = "http://127.0.0.1:9"
@@ -26,11 +27,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / f"{name}.png") for name in ("china", "flower")]
 
 
-def run(url: str, *command: str, folder: Path = CLIENTS, **environment: str) -> subprocess.CompletedProcess[str]:
+def attempt(url: str, *command: str, folder: Path = CLIENTS, **environment: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OPENAI_BASE_URL": f"{url}/v1"} | environment
-    result = subprocess.run(  # noqa: S603 - our own examples
+    return subprocess.run(  # noqa: S603 - our own examples
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def run(url: str, *command: str, folder: Path = CLIENTS, **environment: str) -> subprocess.CompletedProcess[str]:
+    result = attempt(url, *command, folder=folder, **environment)
     assert result.returncode == 0, result.stderr
     return result
 
@@ -111,6 +116,26 @@ def test_curl(url: str, pictures: list[str]) -> None:
     answer = json.loads(run(url, "./curl.sh", pictures[0], 'What does "it" show?').stdout)
     assert answer["object"] == "chat.completion"
     assert answer["usage"]["prompt_tokens_details"]["image_tokens"] > 0
+
+
+@pytest.mark.parametrize("question", ['"it"?\n\tA \\ or\r\x01 %s?\n', "Was für ein Vogel, 鳥?", "'$HOME' `ls` \\n \\u0041", ""])
+def test_curl_sends_the_question_as_it_is(question: str, pictures: list[str]) -> None:
+    """Line breaks, tabs, quotes and what a shell or printf would read something into."""
+    with web_server(WebServer()) as server:
+        run(server.url.removesuffix("/v1"), "./curl.sh", pictures[0], question)
+    (sent,) = server.requests
+    assert sent["model"] == "m"
+    assert sent["messages"][0]["content"][1] == {"type": "text", "text": question}
+
+
+def test_curl_fails_with_the_server(pictures: list[str]) -> None:
+    """An error is printed as it came, and is no success, whichever of the two requests it answers."""
+    no = refusal(401, "no such key")
+    for refusing in (WebServer(get=no), WebServer(posts=[no])):
+        with web_server(refusing) as server:
+            result = attempt(server.url.removesuffix("/v1"), "./curl.sh", pictures[0], "Hi")
+        assert result.returncode != 0
+        assert json.loads(result.stdout)["error"]["message"] == "no such key"
 
 
 def test_every_example_has_a_test() -> None:

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import psutil
 import pytest
 
 from e2e.conftest import MODEL
-from e2e.running import ServerProcess, server_process
+from e2e.processes import gone, wait_until
+from e2e.running import START_TIMEOUT_S, ServerProcess, server_process
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True, "ignore_eos": True}
 
@@ -27,14 +27,6 @@ def engine_is_loading(server: ServerProcess) -> bool:
             if process.name().startswith("VLLM") or "EngineCore" in " ".join(process.cmdline()):
                 return True
     return False
-
-
-def wait_until(condition: object, timeout_s: float = 30) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "condition not met in time"
-        time.sleep(0.05)
 
 
 def test_banner(server: ServerProcess) -> None:
@@ -75,7 +67,7 @@ def test_settings_reach_the_engine_and_running_streams_finish(tmp_path: Path, nu
         listening.join(30)
         assert lines[-2:] == ["data: [DONE]", ""]
         assert '"finish_reason":"length"' in "".join(lines)
-        wait_until(lambda: not any(process.is_running() for process in processes))
+        wait_until(lambda: gone(processes))
 
 
 def test_ctrl_c_ends_endless_streams_after_the_grace(tmp_path: Path) -> None:
@@ -86,7 +78,7 @@ def test_ctrl_c_ends_endless_streams_after_the_grace(tmp_path: Path) -> None:
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
             next(response.iter_lines())
             server.stop(signal.SIGINT, group=True)
-        wait_until(lambda: not any(process.is_running() for process in processes))
+        wait_until(lambda: gone(processes))
         assert "Traceback" not in "".join(server.lines)
 
 
@@ -94,7 +86,30 @@ def test_ctrl_c_ends_endless_streams_after_the_grace(tmp_path: Path) -> None:
 def test_a_signal_while_loading_ends_everything(tmp_path: Path, number: int) -> None:
     """A server that is still loading its model can be ended like any other."""
     with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
-        wait_until(lambda: engine_is_loading(server), 120)
+        wait_until(lambda: engine_is_loading(server), START_TIMEOUT_S)
         processes = descendants(server)
         server.stop(number)
-        wait_until(lambda: not any(process.is_running() for process in processes))
+        wait_until(lambda: gone(processes))
+
+
+def test_a_killed_server_leaves_no_engine_behind(tmp_path: Path) -> None:
+    """SIGKILL leaves it no time to end anything: its processes see to that themselves, in the middle of an answer too."""
+    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+        server.wait_until_ready()
+        processes = descendants(server)
+        assert any(process.name().startswith("VLLM") for process in processes)
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
+            next(response.iter_lines())
+            server.process.kill()
+        wait_until(lambda: gone(processes))
+        assert server.stop() == -signal.SIGKILL
+
+
+def test_a_server_killed_while_loading_leaves_no_engine_behind(tmp_path: Path) -> None:
+    """Also before the engine has loaded any plugin, when it would wait for its server for minutes."""
+    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+        wait_until(lambda: engine_is_loading(server), START_TIMEOUT_S)
+        processes = descendants(server)
+        server.process.kill()
+        wait_until(lambda: gone(processes), 120)
+        assert server.stop() == -signal.SIGKILL

@@ -20,6 +20,7 @@ from pictures import encode, image_part, noise, text_part
 
 STREAMS = 32
 HANG_UPS = 200
+ATTEMPTS = 5
 NEARLY_EQUAL = 1e-3
 """Where the two best candidates are closer than this, either is right: batching changes the order of additions."""
 
@@ -123,48 +124,61 @@ def test_clients_that_hang_up_leave_nothing_running(url: str, leave: Callable[[h
     asyncio.run(run())
 
 
-def huge_picture() -> bytes:
-    """50 megapixels in a small file that takes long to decode."""
-    columns, rows = np.meshgrid(np.arange(8000, dtype=np.uint16), np.arange(6250, dtype=np.uint16))
+def huge_picture(number: int) -> bytes:
+    """50 megapixels in a small file that takes long to decode, another one for each number."""
+    columns, rows = np.meshgrid(np.arange(8000, dtype=np.uint16) + number, np.arange(6250, dtype=np.uint16))
     channels = [(columns // 32) % 256, (rows // 25) % 256, (columns + rows) // 64 % 256]
     return encode(Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8)))
 
 
-def test_a_huge_picture_does_not_stall_a_running_stream(url: str) -> None:
-    """No pause of a running stream comes near the time that a 50-megapixel picture takes to decode and cut."""
-    content = huge_picture()
-    header = read_header(content, "image")
+def work_in_seconds(content: bytes) -> float:
+    """How long a picture takes to decode and cut, at this moment on this machine."""
     began = time.perf_counter()
+    header = read_header(content, "image")
     cut_crops(decode_rgb(content, header, "image"), plan_crops(*header.size, 1))
-    work_s = time.perf_counter() - began
+    return time.perf_counter() - began
 
-    async def run() -> float:
-        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-            arrivals: list[float] = []
-            first = asyncio.Event()
 
-            async def listen() -> None:
-                body = {"model": MODEL, "messages": conversation(1), "stream": True, "ignore_eos": True}
-                async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-                    async for line in response.aiter_lines():
-                        if '"content":' in line:
-                            arrivals.append(time.perf_counter())
-                            first.set()
+async def longest_pause(url: str, content: bytes) -> float:
+    """Of a running stream, in seconds, while another request shows a picture."""
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        arrivals: list[float] = []
+        first = asyncio.Event()
 
-            listening = asyncio.create_task(listen())
-            await first.wait()
-            parts = [image_part(content, "low")]
-            body = {"model": MODEL, "messages": [{"role": "user", "content": parts}], "max_tokens": 1}
-            began = time.perf_counter()
-            assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
-            ended = time.perf_counter()
-            assert not listening.done(), "the stream ended too early to tell"
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            during = [began, *(moment for moment in arrivals if began < moment < ended), ended]
-            return max(later - earlier for earlier, later in pairwise(during))
+        async def listen() -> None:
+            body = {"model": MODEL, "messages": conversation(1), "stream": True, "ignore_eos": True}
+            async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+                async for line in response.aiter_lines():
+                    if '"content":' in line:
+                        arrivals.append(time.perf_counter())
+                        first.set()
 
-    assert asyncio.run(run()) < work_s / 2
+        listening = asyncio.create_task(listen())
+        await first.wait()
+        body = {"model": MODEL, "messages": [{"role": "user", "content": [image_part(content, "low")]}], "max_tokens": 1}
+        began = time.perf_counter()
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+        ended = time.perf_counter()
+        assert not listening.done(), "the stream ended too early to tell"
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        during = [began, *(moment for moment in arrivals if began < moment < ended), ended]
+        return max(later - earlier for earlier, later in pairwise(during))
+
+
+def test_a_huge_picture_does_not_stall_a_running_stream(url: str) -> None:
+    """No pause of a running stream comes near the time that a 50-megapixel picture takes to decode and cut.
+
+    A server that decodes between two chunks pauses every time; what else keeps the machine busy does not: one attempt tells.
+    """
+    tried: list[tuple[float, float]] = []
+    for number in range(ATTEMPTS):
+        content = huge_picture(number)  # one that was shown before would not be decoded again
+        tried.append((asyncio.run(longest_pause(url, content)), work_in_seconds(content)))
+        pause_s, work_s = tried[-1]
+        if pause_s < work_s / 2:
+            return
+    pytest.fail(f"pauses, and the work on the picture, in seconds: {tried}")
 
 
 def test_overload_is_429_with_retry_after(url: str) -> None:

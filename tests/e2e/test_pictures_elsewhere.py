@@ -94,7 +94,7 @@ def test_limits_of_a_request(open_server: ServerProcess, folder: Path, count: in
     card = httpx.get(f"{open_server.url}/v1/models/phiserve-blank").json()
     assert card["limits"] == {
         "max_total_tokens": 4096,
-        "max_body_bytes": 128 * 2**20,
+        "max_body_bytes": 132 * 2**20,
         "max_images": 3,
         "max_image_bytes": 20 * 2**20,
         "max_image_pixels": 64_000_000,

@@ -1,6 +1,7 @@
-"""Every snippet of the documents that talks to a server does so, as it stands but for the port."""
+"""Every snippet of the documents that talks to a server does so, as it stands but for the address."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 from pictures import encode, photo
 from snippets import ROOT, Snippet, snippets
 
-PORT = "127.0.0.1:8000"
+ADDRESS = "127.0.0.1:8000"
+NO_MEMORY_TO_JUDGE = {"PHISERVE_ENGINE__KV_CACHE_MEMORY_BYTES": "100000000"}
+"""`phiserve doctor` would look for memory that the server of these tests has taken."""
+
 RUN = [snippet for snippet in snippets("sh", "python") if not snippet.starts_a_server]
 
 
@@ -25,13 +29,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def addressed(code: str, url: str) -> str:
+    """The snippet for the server at `url`, also where it relies on the address that is asked if none is given."""
+    code = code.replace(ADDRESS, url.removeprefix("http://"))
+    return re.sub(r"\bphiserve (?:ask|chat)\b(?!.* --url)", rf"\g<0> --url {url}/v1", code)
+
+
 @pytest.mark.parametrize("snippet", RUN, ids=str)
-def test_snippet(snippet: Snippet, url: str, folder: Path) -> None:
+def test_snippet(snippet: Snippet, url: str, cache_home: Path, folder: Path) -> None:
     """It ends well."""
-    code = snippet.code.replace(PORT, url.removeprefix("http://"))
+    code = addressed(snippet.code, url)
     command = [sys.executable, "-c", code] if snippet.language == "python" else ["bash", "-euo", "pipefail", "-c", code]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OPENAI_BASE_URL": f"{url}/v1"}
+    environment = os.environ | NO_MEMORY_TO_JUDGE
+    environment |= {"PATH": path, "OPENAI_BASE_URL": f"{url}/v1", "XDG_CACHE_HOME": str(cache_home)}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)  # noqa: S603
     assert result.returncode == 0, result.stderr
     assert '"error":' not in result.stdout

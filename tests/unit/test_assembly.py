@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.assembly import _picture_limits, _picture_sources, model_name, start_services
+from phiserve.assembly import _close, _picture_limits, _picture_sources, check_settings, model_name, start_services
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.errors import StartupError
+from phiserve.vision.sources import PictureSources
 
 
 def test_model_name(tmp_path: Path) -> None:
@@ -17,6 +18,7 @@ def test_model_name(tmp_path: Path) -> None:
     assert model_name(Settings(model=str(tmp_path))) == tmp_path.name
     assert model_name(Settings(model="microsoft/Phi-3-vision-128k-instruct")) == "microsoft/Phi-3-vision-128k-instruct"
     assert model_name(Settings()) == "phiserve-blank"
+    assert model_name(Settings(model="phiserve-demo")) == "phiserve-demo"
 
 
 def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:
@@ -48,3 +50,41 @@ def test_missing_decoders_are_told_before_anything_is_loaded(checkpoint: Path, m
     monkeypatch.setattr("phiserve.vision.formats.find_spec", lambda name: None)
     with pytest.raises(StartupError, match="pillow-heif"):
         asyncio.run(start_services(Settings(extra_image_formats=("HEIC",)), open_checkpoint(str(checkpoint))))
+
+
+def test_hosts_that_never_match_are_told_before_anything_is_loaded() -> None:
+    """By the setting and the entry; what can match passes."""
+    check_settings(Settings(image_hosts=("*", "images.example.com", "*.BÜCHER.example.")))
+    with pytest.raises(StartupError, match=r"Setting image_hosts: .*'10\.0\.0\.1'"):
+        check_settings(Settings(image_hosts=("images.example.com", "10.0.0.1")))
+
+
+class HangingSources(PictureSources):
+    """Whose end does not come."""
+
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
+class FailingSources(PictureSources):
+    """Whose end fails."""
+
+    async def close(self) -> None:
+        raise RuntimeError("sources")
+
+
+def test_everything_is_closed_though_a_part_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and engine end in their order; a failure is told after that, and what hangs is left behind."""
+    monkeypatch.setattr("phiserve.assembly.CLOSE_TIMEOUT_S", 0.01)
+    ended: list[str] = []
+
+    def pictures() -> None:
+        ended.append("pictures")
+        raise RuntimeError("pictures")
+
+    asyncio.run(_close(HangingSources(), lambda: ended.append("pictures"), lambda: ended.append("engine")))
+    with pytest.raises(RuntimeError, match="sources"):
+        asyncio.run(_close(FailingSources(), lambda: ended.append("pictures"), lambda: ended.append("engine")))
+    with pytest.raises(RuntimeError, match="pictures"):
+        asyncio.run(_close(PictureSources(), pictures, lambda: ended.append("engine")))
+    assert ended == ["pictures", "engine"] * 3

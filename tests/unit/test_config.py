@@ -121,3 +121,10 @@ def test_shipped_configs(name: str) -> None:
         if f"# {key}: {shown[key][key]}" in lines:
             assert getattr(Settings.model_validate(shown[key]), key) == getattr(Settings(), key)
     assert set(settings.engine) <= {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+
+
+def test_a_body_holds_the_pictures_that_a_request_may_have() -> None:
+    """By default, as data URLs, with room for what goes with them: otherwise the pictures' own limit would never be met."""
+    settings = Settings()
+    as_base64 = -(-settings.max_request_image_bytes // 3) * 4
+    assert settings.max_body_bytes - as_base64 >= 2**20

@@ -16,6 +16,11 @@ from snippets import PAGES, ROOT, Snippet, all_snippets, snippets
 PACKAGE = ROOT / "server" / "phiserve"
 
 
+def blocks(text: str) -> list[str]:
+    """The fenced blocks of a page."""
+    return re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def test_architecture_lists_every_module() -> None:
     """One line for each module, and no line for a module that is gone."""
     modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
@@ -46,6 +51,19 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert anchor in headings, anchor
 
 
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "conformance" / "README.md"], ids=lambda page: page.name
+)
+def test_targets_of_make_exist(page: Path) -> None:
+    """What the documents have make do, at the beginning of a line or in the midst of one, the Makefile knows."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    text = page.read_text()
+    commands = re.findall(r"`make ([^`]+)`", text) + re.findall(r"^make ([^#\n]+)", "\n".join(blocks(text)), re.M)
+    named = {word for command in commands for word in shlex.split(command) if "=" not in word}
+    assert named <= targets
+    assert named or page.name != "CONTRIBUTING.md"
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_generated_tables_are_the_code_s(page: Path) -> None:
     """Otherwise `make docs` writes them anew."""
@@ -55,6 +73,14 @@ def test_generated_tables_are_the_code_s(page: Path) -> None:
     write = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(write)
     assert page.read_text() == write.page_as_it_should_be(page)
+
+
+def test_totals_of_the_fields() -> None:
+    """As many as the table has rows of each kind."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    for support in ("served", "accepted", "refused"):
+        rows = len(re.findall(rf"^\| `\w+` \| {support} \|", text, re.M))
+        assert f" {rows} {support}" in text
 
 
 def test_every_snippet_is_run_or_says_why_not() -> None:

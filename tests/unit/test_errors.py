@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import phiserve
-from phiserve.errors import Overloaded, RequestError, StartupError
+from phiserve.errors import Overloaded, RequestError, StartupError, shortened
 from phiserve.protocol import parsing
 from phiserve.vision.fetch import DownloadFailed
 from phiserve.vision.url_gate import ForbiddenUrl
@@ -30,6 +30,11 @@ def test_overload_says_when_to_come_back() -> None:
     """In the header that clients obey."""
     assert Overloaded("full", retry_after_s=3).headers == {"Retry-After": "3"}
     assert not issubclass(StartupError, RequestError)
+
+
+def test_shortened() -> None:
+    """What fits is left as it is; what is cut says so."""
+    assert (shortened("abc", 3), shortened("abcd", 3), shortened("")) == ("abc", "ab…", "")
 
 
 def codes_in_source() -> Iterator[str]:

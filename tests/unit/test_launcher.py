@@ -5,17 +5,26 @@ import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from phiserve.assembly import BLANK_NOTE
+from phiserve.config import Settings
 from phiserve.errors import StartupError
-from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole
+from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
 from phiserve.protocol.responses import ModelCard
+from servers import needs_ipv6
 from wire import LIMITS
 
 
 def card(description: str) -> ModelCard:
     """A model card."""
     return ModelCard("m", 0, 4096, 16, ["text"], LIMITS, description)
+
+
+def test_settings_are_judged_before_a_checkpoint_is_looked_for() -> None:
+    """A mistake in them is told at once, not after gigabytes have been fetched."""
+    with pytest.raises(StartupError, match="image_hosts"):
+        serve(Settings(model="/no/such", image_hosts=("localhost",)), Console(quiet=True))
 
 
 def test_port_is_held_while_loading() -> None:
@@ -48,13 +57,15 @@ def test_port_is_free_again_after_a_restart() -> None:
         pass
 
 
-@pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), pytest.param("::1", "http://[::1]:", marks=needs_ipv6)]
+)
 def test_banner(host: str, url: str) -> None:
     """The address comes last; blank weights are told."""
     with _bound_socket(host, 0) as listener:
         address = _url_of(listener)
         plain = _banner(address, card("Phi-3-vision"), ["device x"], 3)
-        blank = _banner(address, card(f"Phi-3-vision with {BLANK_NOTE}"), [], 3)
+        blank = _banner(address, card(BLANK_NOTE), [], 3)
     assert url in plain[-1]
     assert plain[0] == "  device x"
     assert not any("mean nothing" in line for line in plain)

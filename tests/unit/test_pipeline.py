@@ -1,6 +1,7 @@
 """The orchestration: what is checked when, and what the engine is handed."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -80,11 +81,26 @@ def test_a_lower_detail_is_offered_where_it_would_fit(
     assert hint is None or hint in caught.value.message
 
 
+@pytest.mark.usefixtures("nothing_is_decoded")
 def test_a_text_that_cannot_fit_is_not_encoded(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its length alone tells; encoding megabytes first would take seconds and gigabytes."""
+    """Its length alone tells; encoding megabytes first would take seconds and gigabytes. Its pictures are told all the same."""
     monkeypatch.setattr("phiserve.chat.encoder.PromptEncoder.encode", None)
-    with pytest.raises(ContextLengthExceeded, match="at least"):
-        prepare(make_pipeline(ScriptedEngine()), text_part("x" * 1_000_000))
+    parts = [text_part("x" * 3_000_000), image_part(noise(30, 30), "high"), image_part(noise(9, 9), "auto")]
+    with pytest.raises(ContextLengthExceeded) as caught:
+        prepare(make_pipeline(ScriptedEngine()), *parts, max_tokens=7)
+    assert re.search(
+        r"4096 tokens \(max_total_tokens\)\. The request needs at least \d+: at least \d+ in the text, 2509 in picture 1, "
+        r"313 in picture 2, 7 for the answer\.$",
+        caught.value.message,
+    )
+
+
+@pytest.mark.usefixtures("nothing_is_decoded")
+def test_a_text_that_proves_too_long_names_the_pictures_too(make_pipeline: MakePipeline) -> None:
+    """Also one that only counting shows to be too long."""
+    with pytest.raises(ContextLengthExceeded) as caught:
+        prepare(make_pipeline(ScriptedEngine()), text_part("a b " * 3000), image_part(noise(9, 9), "low"))
+    assert re.search(r"needs at least \d+: \d+ in the text, 313 in picture 1, at least 1 for the answer", caught.value.message)
 
 
 def test_auto_gives_way_to_the_answer(make_pipeline: MakePipeline) -> None:

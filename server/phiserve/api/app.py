@@ -33,7 +33,6 @@ def create_app(services: Services) -> FastAPI:
     install_error_handlers(app)
     if services.settings.api_key is not None:
         app.add_middleware(ApiKeyMiddleware, key=services.settings.api_key.get_secret_value())
-    app.add_middleware(RequestIdMiddleware)
     if services.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -42,5 +41,6 @@ def create_app(services: Services) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["x-request-id", "retry-after"],
         )
+    app.add_middleware(RequestIdMiddleware)  # outermost: preflights are answered by the one before
     app.openapi = cache(lambda: document(app, services))  # type: ignore[method-assign]
     return app

@@ -27,4 +27,4 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 def _too_large(max_bytes: int) -> RequestTooLarge:
-    return RequestTooLarge(f"The request body is larger than this server's limit of {max_bytes} bytes")
+    return RequestTooLarge(f"The request body is too large; the limit is {max_bytes} bytes (max_body_bytes)")

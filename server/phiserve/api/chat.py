@@ -18,8 +18,8 @@ from phiserve.protocol.parsing import parse_chat_request
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, Tokenized, TokenizedImage, encode_json
 
-LARGE_BODY = 256 * 2**10
-"""Bytes from which on a body is parsed off the event loop."""
+LARGE_BODY = 16 * 2**10
+"""Bytes from which on a body is parsed off the event loop: a schema or grammar as large may take a tenth of a second."""
 
 router = APIRouter()
 _READING = (InvalidRequest, ModelNotFound, RequestTooLarge)
@@ -73,7 +73,7 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 
 
 async def _respond(services: Services, chat_request: ChatCompletionRequest) -> Response:
-    services.pipeline.admit(chat_request)
+    await services.pipeline.admit(chat_request)
     chat = await services.pipeline.prepare(chat_request)
     answer = Answer(chat, services.vocabulary)
     if chat_request.stream:

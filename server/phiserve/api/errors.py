@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phiserve.api.chunks import error_response
 from phiserve.api.streaming import ClientGone
-from phiserve.errors import EngineFailure, InvalidRequest, MethodNotAllowed, NotFound, RequestError
+from phiserve.errors import EngineFailure, InvalidRequest, MethodNotAllowed, NotFound, RequestError, shortened
 from phiserve.protocol.responses import encode_json
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ async def _answer_request_error(request: Request, error: Any) -> Response:
 
 async def _answer_http_exception(request: Request, error: Any) -> Response:
     """Starlette's own 404 and 405 (and whatever else the framework raises)."""
-    where = f"{request.method} {request.url.path}"
+    where = shortened(f"{request.method} {request.url.path}")
     if error.status_code == 404:
         response = to_response(NotFound(f"There is no route {where}"))
     elif error.status_code == 405:

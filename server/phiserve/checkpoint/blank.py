@@ -1,13 +1,9 @@
 """Blank checkpoints: Phi-3-vision of any size with seeded random weights. They serve, and their answers mean nothing."""
 
-import json
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
+from phiserve.checkpoint.folders import dump_json, phi3v_config, preprocessor_config, write_whole
 from phiserve.checkpoint.opened import BLANK_MARK, CLIP_LAYERS, CLIP_WIDTH, DEFAULT_BUDGET
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
-from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 CLIP_FFN = 4096
 
@@ -57,18 +53,15 @@ def write_blank(folder: Path, shape: BlankShape) -> None:
     The folder appears whole or not at all.
     """
     _check(shape, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        partial.chmod(0o755)
-        _dump(partial / "config.json", _config(shape))
-        _dump(partial / "preprocessor_config.json", _preprocessor_config())
-        write_tokenizer(partial)
-        _write_weights(partial, shape)
-        partial.rename(folder)  # replaces an empty folder too
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    write_whole(folder, lambda partial: fill_blank(partial, shape))
+
+
+def fill_blank(folder: Path, shape: BlankShape) -> None:
+    """Write a checkpoint into an existing, empty folder."""
+    dump_json(folder / "config.json", _config(shape))
+    dump_json(folder / "preprocessor_config.json", preprocessor_config(DEFAULT_BUDGET))
+    write_tokenizer(folder)
+    _write_weights(folder, shape)
 
 
 def _check(shape: BlankShape, folder: Path) -> None:
@@ -81,7 +74,7 @@ def _check(shape: BlankShape, folder: Path) -> None:
 
 
 def _config(shape: BlankShape) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads(files("phiserve.checkpoint").joinpath("phi3v_config.json").read_text("utf-8"))
+    config = phi3v_config()
     config.update(
         {BLANK_MARK: True},
         hidden_size=shape.hidden_size,
@@ -96,10 +89,6 @@ def _config(shape: BlankShape) -> dict[str, Any]:
         known = config["rope_scaling"][factors]
         config["rope_scaling"][factors] = (known + [known[-1]] * shape.head_size)[: shape.head_size // 2]
     return config
-
-
-def _preprocessor_config() -> dict[str, Any]:
-    return {"num_crops": DEFAULT_BUDGET, "image_mean": IMAGE_MEAN, "image_std": IMAGE_STD}
 
 
 def _write_weights(folder: Path, shape: BlankShape) -> None:
@@ -124,7 +113,7 @@ def _write_weights(folder: Path, shape: BlankShape) -> None:
         size += weight.nbytes
         total += weight.nbytes
     flush()
-    _dump(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+    dump_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
 def _tensor(spec: _Spec, seed: int) -> torch.Tensor:
@@ -183,7 +172,3 @@ def _linear(name: str, out_features: int, in_features: int) -> Iterator[_Spec]:
 def _norm(name: str) -> Iterator[_Spec]:
     yield f"{name}.weight", (CLIP_WIDTH,), 1.0, 0.1
     yield f"{name}.bias", (CLIP_WIDTH,), 0.0, 0.1
-
-
-def _dump(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -1,29 +1,96 @@
-"""The checkpoint served when none is named: written once into the user's cache folder."""
+"""Checkpoints that need no download: written into the user's cache folder, and checked each time they are served."""
 
+import hashlib
+import json
 import os
+import shutil
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
+from blake3 import blake3
+
+from phiserve.checkpoint.folders import dump_json, write_whole
 from phiserve.errors import StartupError
 
-EMBEDDED_NAME = "phiserve-blank"
-_FORMAT = 1
+DEMO_NAME = "phiserve-demo"
+"""A tiny trained model; its weights are not in the package yet (see `demo/`)."""
+
+BLANK_NAME = "phiserve-blank"
+"""Random weights."""
+
+DEFAULT_NAME = BLANK_NAME
+"""What is served when no model is named."""
+
+_FORMAT = 2
 """Raised when what is written changes, so that old caches are not served."""
 
+_HASHES = "hashes.json"
 
-def embedded_checkpoint(say: Callable[[str], None]) -> Path:
-    """Folder of the embedded checkpoint, written first if need be. Raises StartupError when the cache cannot be written."""
-    folder = _cache_folder() / f"{EMBEDDED_NAME}-{_FORMAT}"
-    if not folder.is_dir():
-        from phiserve.checkpoint.blank import BlankShape, write_blank
+WEIGHTS_FILE = "demo_weights.safetensors.xz"
+"""What the demo model learned, packed by `checkpoint.demo`. Named here, since that module needs torch and this one does not."""
 
-        say(f"Writing a blank checkpoint into {folder}")
-        try:
-            write_blank(folder, BlankShape())
-        except (OSError, StartupError) as error:
-            if not folder.is_dir():  # else another process was faster
-                raise StartupError(f"The embedded checkpoint cannot be written into {folder}: {error}") from error
+
+def locate(model: str | None, say: Callable[[str], None]) -> str:
+    """The folder of an embedded checkpoint, named or by default; any other model as it is. Raises StartupError."""
+    if model not in (None, DEMO_NAME, BLANK_NAME):
+        return model
+    return str(embedded_checkpoint(model or DEFAULT_NAME, say))
+
+
+def embedded_checkpoint(name: str, say: Callable[[str], None]) -> Path:
+    """Folder of an embedded checkpoint, written first if it is missing or damaged. Raises StartupError if it can't be written."""
+    folder = _cache_folder() / f"{name}-{_version(name)}"
+    if is_intact(folder):
+        return folder
+    say(f"Writing the embedded checkpoint {name} into {folder}")
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        write_whole(folder, lambda partial: _write(name, partial))
+    except OSError as error:
+        if not is_intact(folder):  # else another process was faster
+            raise StartupError(f"The embedded checkpoint cannot be written into {folder}: {error}") from error
     return folder
+
+
+def packed_weights() -> bytes:
+    """What the demo model learned, as it lies in the package. Raises StartupError if it is not there."""
+    try:
+        return files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).read_bytes()
+    except OSError as error:
+        raise StartupError(f"The weights of the demo model are missing ({WEIGHTS_FILE}): install phiserve anew") from error
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether every file is there with the bytes that were written."""
+    try:
+        hashes = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
+        return bool(hashes) and all(_hash(folder / name) == value for name, value in hashes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _write(name: str, folder: Path) -> None:
+    if name == DEMO_NAME:
+        from phiserve.checkpoint.demo import write_demo
+
+        write_demo(folder)
+    else:
+        from phiserve.checkpoint.blank import BlankShape, fill_blank
+
+        fill_blank(folder, BlankShape())
+    dump_json(folder / _HASHES, {path.name: _hash(path) for path in sorted(folder.iterdir())})
+
+
+def _hash(path: Path) -> str:
+    return blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
+
+
+def _version(name: str) -> str:
+    if name == BLANK_NAME:
+        return str(_FORMAT)
+    return f"{_FORMAT}-{hashlib.sha256(packed_weights()).hexdigest()[:12]}"
 
 
 def _cache_folder() -> Path:

@@ -16,6 +16,9 @@ from phiserve.errors import StartupError
 BLANK_MARK = "phiserve_blank"
 """Key in config.json of checkpoints whose weights are random."""
 
+DEMO_MARK = "phiserve_demo"
+"""Key in config.json of the trained demo model."""
+
 DEFAULT_BUDGET = 16
 CLIP_WIDTH = 1024
 CLIP_LAYERS = 24
@@ -44,6 +47,11 @@ class Checkpoint:
     def is_blank(self) -> bool:
         """Whether the weights are random."""
         return bool(self.config.get(BLANK_MARK))
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether it is the tiny model trained on drawn pictures."""
+        return bool(self.config.get(DEMO_MARK))
 
     @property
     def hidden_size(self) -> int:

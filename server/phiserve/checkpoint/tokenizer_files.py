@@ -25,6 +25,11 @@ def write_tokenizer(folder: Path) -> None:
     _dump(folder / "special_tokens_map.json", names)
 
 
+def ordinary_pieces() -> dict[str, int]:
+    """The 32,000 ordinary pieces and their ids."""
+    return _pieces()[0]
+
+
 def _added_token(token_id: int) -> dict[str, Any]:
     return {
         "id": token_id,

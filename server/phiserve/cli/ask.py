@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from phiserve.cli.answers import PrintedAnswer, print_answer, print_footer
-from phiserve.cli.connection import DEFAULT_URL, connected
-from phiserve.cli.content import Detail, picture_url, system_messages, user_message
+from phiserve.cli.answers import PrintedAnswer, print_answer
+from phiserve.cli.client import DEFAULT_URL
+from phiserve.cli.connection import connected
+from phiserve.cli.content import Detail, picture_url, split_words, system_messages, user_message
 
 Url = Annotated[str | None, typer.Option(help=f"Server to ask; else the one at {DEFAULT_URL}, else one is started.")]
 Model = Annotated[str | None, typer.Option(help="Checkpoint to start a server with, instead of asking one that runs.")]
@@ -29,10 +30,10 @@ def ask(
     temperature: Temperature = None,
 ) -> None:
     """Ask about pictures, or about anything; the answer streams to standard output."""
-    *pictures, question = pictures_and_question
-    message = user_message(map(picture_url, pictures), question, detail)
+    pictures, question = split_words(pictures_and_question, "question")
+    messages = [*system_messages(system), user_message(map(picture_url, pictures), question, detail)]
     console = Console(stderr=True, highlight=False)
     answer = PrintedAnswer()
     with connected(url, model, console) as connection:
-        print_answer(connection, [*system_messages(system), message], answer, max_tokens, temperature)
-        print_footer(answer, console)
+        print_answer(connection, messages, answer, max_tokens, temperature)
+        console.print(answer.footer(), style="dim")

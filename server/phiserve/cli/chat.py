@@ -1,18 +1,19 @@
 """`phiserve chat`: a conversation in the terminal."""
 
 import contextlib
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import openai
-import typer
 from rich.console import Console
 
-from phiserve.cli.answers import PrintedAnswer, print_answer, print_footer
+from phiserve.cli.answers import PrintedAnswer, print_answer
 from phiserve.cli.ask import MaxTokens, Model, PictureDetail, System, Temperature, Url
 from phiserve.cli.connection import Connection, connected
 from phiserve.cli.content import Detail, picture_url, system_messages, user_message
 from phiserve.cli.failures import sentence
+from phiserve.cli.streams import typed
 from phiserve.errors import StartupError
 
 HELP = """/image FILE   show a picture with the next message (a URL works too); may be repeated
@@ -45,6 +46,12 @@ class Conversation:
         self.messages += [asked[-1], {"role": "assistant", "content": answer}]
         self.pictures.clear()
 
+    def refused(self) -> bool:
+        """Put the waiting pictures away, since they may be at fault; whether there were any."""
+        waited = bool(self.pictures)
+        self.pictures.clear()
+        return waited
+
     def lines(self) -> list[str]:
         """The conversation for reading."""
         return [f"{message['role']}: {_readable(message['content'])}" for message in self.messages]
@@ -65,24 +72,38 @@ def chat(
     conversation = Conversation(system, detail)
     with connected(url, model, console) as connection:
         console.print(f"[bold]{connection.model}[/]. /help tells the commands.")
-        while (line := _read_line(conversation, console)) is not None:
-            if line.startswith("/"):
-                if not _command(line, conversation, console):
-                    return
-            elif line:
-                _turn(connection, conversation, line, console, max_tokens, temperature)
+        while (line := _read_line(_prompt(conversation), console)) is not None:
+            try:
+                if line.startswith("/"):
+                    if not _command(line, conversation, console):
+                        return
+                elif line:
+                    _turn(connection, conversation, line, console, max_tokens, temperature)
+            except KeyboardInterrupt:
+                console.print("(stopped)", style="dim")
 
 
-def _read_line(conversation: Conversation, console: Console) -> str | None:
-    """A line from the person; None at its end."""
-    waiting = f" [{len(conversation.pictures)} picture{'s'[: len(conversation.pictures) > 1]}]" if conversation.pictures else ""
+def _prompt(conversation: Conversation) -> str:
+    count = len(conversation.pictures)
+    return f"you [{count} picture{'s' if count > 1 else ''}]> " if count else "you> "
+
+
+def _read_line(prompt: str, console: Console) -> str | None:
+    """A line from the person; None at the end. Nobody is prompted who isn't there: standard output has answers only."""
+    person = sys.stdin is not None and sys.stdin.isatty()
     while True:
         try:
-            return input(f"you{waiting}> ").strip()
-        except EOFError:
+            if person and not sys.stdout.isatty():
+                console.print(prompt, end="", markup=False)
+            return typed(input(prompt if person and sys.stdout.isatty() else "").strip(), sys.stdin.encoding)
+        except (EOFError, RuntimeError):  # the latter where there is no standard input at all
+            if person:
+                console.print()
             return None
         except KeyboardInterrupt:
             console.print("\n(/quit or Ctrl-D to leave)", style="dim")
+        except StartupError as error:
+            console.print(str(error), style="red", markup=False)
 
 
 def _command(line: str, conversation: Conversation, console: Console) -> bool:
@@ -113,22 +134,23 @@ def _turn(
     max_tokens: int | None,
     temperature: float | None,
 ) -> None:
-    """Ask and print. A stopped answer is kept as far as it came; a refused question is as if not asked."""
+    """Ask and print. A stopped answer is kept as far as it came; a refused question, with its pictures, is as if not asked."""
     asked = conversation.asking(text)
     answer = PrintedAnswer()
     try:
         print_answer(connection, asked, answer, max_tokens, temperature)
     except KeyboardInterrupt:
-        typer.echo()
         console.print("(stopped)", style="dim")
     except openai.APIConnectionError:
         raise
-    except openai.APIError as error:
-        typer.echo()
+    except (openai.APIError, StartupError) as error:
         console.print(sentence(error), style="red", markup=False)
+        busy = isinstance(error, openai.RateLimitError | openai.InternalServerError)
+        if not busy and conversation.refused():
+            console.print("(the pictures are put away; /image shows one again)", style="dim")
         return
     else:
-        print_footer(answer, console)
+        console.print(answer.footer(), style="dim")
     if answer.text:
         conversation.answered(asked, answer.text)
 

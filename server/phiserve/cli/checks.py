@@ -1,7 +1,6 @@
 """What `phiserve doctor` looks at, each check with what to do about its finding. Nothing is loaded or served."""
 
 import asyncio
-import os
 import platform
 import sys
 from collections.abc import Callable
@@ -11,14 +10,13 @@ from importlib.metadata import entry_points
 from typing import Literal
 
 import numpy as np
-import openai
 
 from phiserve import __version__
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
-from phiserve.cli.connection import DEFAULT_URL, LOOK_TIMEOUT_S
+from phiserve.cli.client import DEFAULT_URL, NothingListens, client_for, served_models
 from phiserve.config import Settings, load_settings
 from phiserve.errors import StartupError
 from phiserve.vision.limits import PictureLimits
@@ -58,7 +56,10 @@ def python(patient: Patient) -> Finding:
 
 def settings(patient: Patient) -> Finding:
     """What the environment's PHISERVE_… variables say."""
+    from phiserve.assembly import check_settings
+
     patient.settings = load_settings(None, {"model": patient.model} if patient.model else None)
+    check_settings(patient.settings)
     return Finding("fine", "the environment's settings are valid")
 
 
@@ -93,14 +94,15 @@ def device(patient: Patient) -> Finding:
 def tokenizer(patient: Patient) -> Finding:
     """The checkpoint is Phi-3-vision's, and its tokenizer encodes a turn as the reference does."""
     model = (patient.settings.model if patient.settings else None) or patient.model
-    patient.checkpoint = open_checkpoint(model or str(embedded_checkpoint(lambda line: None)))
+    patient.checkpoint = open_checkpoint(locate(model, lambda line: None))
     ids = PromptEncoder.load(patient.checkpoint.tokenizer_json).encode_text("\n")
     vocabulary = Vocabulary.load(patient.checkpoint.tokenizer_json)
     if [vocabulary.bytes_of(token_id) for token_id in ids] != [b" ", b"\n"]:
         return Finding(
             "wrong", "the tokenizer encodes a line break in another way", "fetch the checkpoint's tokenizer.json again"
         )
-    kind = "a blank checkpoint of phiserve's own" if patient.checkpoint.is_blank else "a checkpoint of Phi-3-vision"
+    own = patient.checkpoint.is_blank or patient.checkpoint.is_demo
+    kind = "a checkpoint of phiserve's own" if own else "a checkpoint of Phi-3-vision"
     return Finding("fine", f"{kind}, a line break is {ids}")
 
 
@@ -163,17 +165,13 @@ def _golden_picture() -> str:
 
 def running(patient: Patient) -> Finding:
     """Whether a server answers where `ask` and `chat` look first."""
-    key = os.environ.get("PHISERVE_API_KEY") or "none"
-    client = openai.OpenAI(base_url=DEFAULT_URL, api_key=key, max_retries=0, timeout=LOOK_TIMEOUT_S)
     try:
-        models = client.models.list().data
-    except openai.APIConnectionError:
+        models = served_models(client_for(DEFAULT_URL))
+    except NothingListens:
         return Finding("note", f"no server at {DEFAULT_URL}", "phiserve serve starts one; ask and chat start their own")
-    except openai.APIError:
-        return Finding(
-            "note", f"something at {DEFAULT_URL} answers with an error", "if it is phiserve with a key, set PHISERVE_API_KEY"
-        )
-    return Finding("fine", f"a server at {DEFAULT_URL} serves {', '.join(model.id for model in models)}")
+    except StartupError as error:
+        return Finding("note", str(error), "ask and chat need --url or --model; phiserve serve needs another --port")
+    return Finding("fine", f"a server at {DEFAULT_URL} serves {', '.join(models)}")
 
 
 CHECKS: tuple[Callable[[Patient], Finding], ...] = (

@@ -14,11 +14,8 @@ from pathlib import Path
 import openai
 from rich.console import Console
 
+from phiserve.cli.client import DEFAULT_URL, NothingListens, client_for, served_models
 from phiserve.errors import StartupError
-
-DEFAULT_URL = "http://127.0.0.1:8000/v1"
-LOOK_TIMEOUT_S = 3.0
-"""A running server lists its models within this."""
 
 END_TIMEOUT_S = 30.0
 _SENTENCE = "phiserve: "
@@ -41,37 +38,31 @@ def connected(url: str | None, checkpoint: str | None, console: Console) -> Iter
     """
     if url and checkpoint:
         raise StartupError("Give --url for a server that runs or --model for one to start, not both")
-    running = None if checkpoint else _connect(url or DEFAULT_URL)
+    running = _running(checkpoint, url)
     if running is not None:
         yield running
-    elif url:
-        raise StartupError(f"No server answers at {url}")
-    else:
-        with _started(checkpoint, console) as address:
-            yield _expect(address)
+        return
+    with _started(checkpoint, console) as address:
+        yield _connect(address)
 
 
-def _connect(url: str) -> Connection | None:
-    """A connection, or None if nothing listens there. Raises StartupError for a server that cannot be talked to."""
-    client = openai.OpenAI(base_url=url, api_key=os.environ.get("PHISERVE_API_KEY") or "none", max_retries=0)
-    try:
-        models = client.with_options(timeout=LOOK_TIMEOUT_S).models.list().data
-    except openai.APIConnectionError:
+def _running(checkpoint: str | None, url: str | None) -> Connection | None:
+    """A server that runs already; None if one is to be started. A URL that is given is meant."""
+    if checkpoint:
         return None
-    except openai.AuthenticationError:
-        raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
-    except (openai.APIError, AttributeError, ValueError):  # the client fails in several ways on what is not OpenAI's JSON
-        models = []
-    if not models:
-        raise StartupError(f"What answers at {url} is not an OpenAI-compatible server")
-    return Connection(client, models[0].id)
+    if url:
+        return _connect(url)
+    try:
+        return _connect(DEFAULT_URL)
+    except NothingListens:
+        return None
+    except StartupError as error:
+        raise StartupError(f"{error}; --url names another, --model starts one") from None
 
 
-def _expect(url: str) -> Connection:
-    connection = _connect(url)
-    if connection is None:
-        raise StartupError("The server has started, and does not answer")
-    return connection
+def _connect(url: str) -> Connection:
+    client = client_for(url)
+    return Connection(client, served_models(client)[0])
 
 
 @contextmanager
@@ -79,8 +70,9 @@ def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
     """A server of our own; it ends with this process, whatever ends that, since its standard input does."""
     with tempfile.TemporaryDirectory(prefix="phiserve-") as folder:
         ready, log = Path(folder) / "url", Path(folder) / "log"
-        command = [sys.executable, "-m", "phiserve", "serve", "--port", "0", "--attached", "--ready-file", str(ready)]
-        command += ["--model", checkpoint] if checkpoint else []
+        # -P: the folder that the command is given in may hold anything, and its Python is not to be imported.
+        command = [sys.executable, "-P", "-m", "phiserve", "serve", "--host", "127.0.0.1", "--port", "0"]
+        command += ["--attached", "--ready-file", str(ready), *(["--model", checkpoint] if checkpoint else [])]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True

@@ -21,5 +21,9 @@ def sentence(error: Exception) -> str:
 
 
 def _message_of(error: openai.APIError) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message", error.message))
+    """The server's own sentence; what is no OpenAI server may answer with a whole page."""
+    if isinstance(error.body, dict) and error.body.get("message"):
+        return " ".join(str(error.body["message"]).split())
+    if isinstance(error, openai.APIStatusError):
+        return f"What answers is not an OpenAI-compatible server: its status is {error.status_code}"
+    return " ".join(error.message.split())

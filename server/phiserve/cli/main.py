@@ -10,12 +10,18 @@ from typer.exceptions import TyperException
 from phiserve import __version__
 from phiserve.cli import ask, chat, checkpoint, doctor, serve, tokens
 from phiserve.cli.failures import sentence
+from phiserve.cli.streams import prepare_streams, settle_stdout
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class _OneSentence(TyperGroup):
     """Ends every failure in one sentence on stderr and a non-zero exit; with `--debug`, in a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """The command, from its arguments to its exit."""
+        prepare_streams()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand."""
@@ -25,7 +31,11 @@ class _OneSentence(TyperGroup):
             raise  # Typer's own way to say usage and exit
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
+        except BrokenPipeError:  # whoever read the output has seen enough
+            settle_stdout()
+            raise typer.Exit(1) from None
         except Exception as error:
+            settle_stdout()
             if ctx.params.get("debug"):
                 raise
             _console.print(f"phiserve: {sentence(error)}", style="red", markup=False)

@@ -12,10 +12,10 @@ from rich.table import Column, Table
 
 from phiserve.chat.segments import Segment
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.checkpoint.embedded import embedded_checkpoint
+from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.cli.ask import PictureDetail, System
-from phiserve.cli.content import Detail, picture_url, system_messages, user_message
+from phiserve.cli.content import Detail, picture_url, split_words, system_messages, user_message
 from phiserve.cli.inspection import Inspected, inspect
 from phiserve.errors import StartupError
 from phiserve.vision.drawing import draw_crops, to_png
@@ -35,9 +35,9 @@ def tokens(
     draw: Annotated[Path | None, typer.Option(help="PNG to draw the crops into; crops.png where there are pictures.")] = None,
 ) -> None:
     """Show the prompt as the model sees it: its tokens, what each picture costs, and the crops as a drawing."""
-    *names, text = pictures_and_text
+    names, text = split_words(pictures_and_text, "text")
     messages = [*system_messages(system), user_message(map(picture_url, names), text, detail)]
-    checkpoint = open_checkpoint(model or str(embedded_checkpoint(lambda line: typer.echo(line, err=True))))
+    checkpoint = open_checkpoint(locate(model, lambda line: typer.echo(line, err=True)))
     service = PictureService(PictureLimits(), workers=1)
     try:
         inspected = asyncio.run(inspect(checkpoint, service, messages, names))
@@ -57,7 +57,8 @@ def tokens(
 
 def _print_segments(inspected: Inspected, vocabulary: Vocabulary, console: Console) -> None:
     total, text = len(inspected.ids), inspected.prompt.num_text_tokens
-    console.print(f"{total} tokens: {text} of text, {total - text} of {len(inspected.plans)} pictures")
+    count = len(inspected.plans)
+    console.print(f"{total} tokens: {text} of text, {total - text} of {count} picture{'s' if count != 1 else ''}")
     table = Table("at", "tokens", "what", "ids", box=None, pad_edge=False)
     number = 0
     for segment in inspected.segments(vocabulary):

@@ -19,15 +19,18 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
 from phiserve.engine.interface import Candidate, Delta, EngineLimits, Generation, Position
-from phiserve.engine.sampling import engine_choices, sampling_params
+from phiserve.engine.sampling import VerifiedParams, engine_choices, sampling_params
 from phiserve.engine.sender import PictureSender
-from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded
+from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
 from phiserve.protocol.requests import ChatCompletionRequest
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
 
-_UNSUPPORTED_FORM = "the constraint is not valid, or uses a feature that the grammar library cannot enforce"
+MAX_REASON_CHARACTERS = 500
+"""Most of a sentence of vLLM's that an error passes on: it may repeat a value whole."""
+
+_UNSUPPORTED_FORM = "the grammar library refuses this constraint"
 
 Crops = dict[str, NDArray[np.uint8]]
 
@@ -52,13 +55,12 @@ class Engine:
         """Cache what the first request would otherwise await: the picture protocol needs `generate` to send at once."""
         await self._llm.get_supported_tasks()
 
-    def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: ChatCompletionRequest) -> None:
         """Refuse early what would be refused later. Raises InvalidRequest, Overloaded or EngineUnavailable."""
         with _our_errors():
             if self._llm.errored:
                 raise EngineDeadError
-            params = sampling_params(request, request.output_limit or self._limits.context_tokens)
-            self._verify(request, params)
+            params = await self._verified(request, request.output_limit or self._limits.context_tokens)
             self._check_choices(params.n)
             self._llm.check_admission(params.n)
 
@@ -103,6 +105,16 @@ class Engine:
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
 
+    async def _verified(self, request: ChatCompletionRequest, max_tokens: int) -> SamplingParams:
+        """vLLM's parameters, verified; on a thread where a constraint on the answer's form is compiled for that."""
+        params = sampling_params(request, max_tokens)
+        if params.structured_outputs is None:
+            self._verify(request, params)
+            return params
+        await asyncio.to_thread(self._verify, request, params)
+        params.__class__ = VerifiedParams
+        return params
+
     def _verify(self, request: ChatCompletionRequest, params: SamplingParams) -> None:
         """vLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the answer's form."""
         config = self._llm.vllm_config.structured_outputs_config
@@ -111,7 +123,7 @@ class Engine:
         except (VLLMClientError, ValueError, RuntimeError) as error:
             if params.structured_outputs is None or getattr(error, "parameter", None):
                 raise
-            param = "response_format" if request.response_format is not None else "structured_outputs"
+            param = "response_format.json_schema.schema" if request.response_format is not None else "structured_outputs"
             raise InvalidRequest(f"{param}: {_UNSUPPORTED_FORM}", param=param, code="unsupported_schema") from error
 
     def _check_choices(self, choices: int) -> None:
@@ -132,10 +144,11 @@ class Engine:
     async def _outputs(self, generation: Generation) -> AsyncGenerator[RequestOutput, None]:
         """vLLM's outputs; when the engine turns out to lack a picture it should hold, once more with all pixels."""
         crops: Crops = {}
+        params = await self._verified(generation.request, generation.max_tokens)
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
             begun = False
-            async with aclosing(self._send(generation, crops, f"{generation.request_id}-{attempt}")) as outputs:
+            async with aclosing(self._send(generation, params, crops, f"{generation.request_id}-{attempt}")) as outputs:
                 async for output in outputs:
                     if not begun and _lacks_picture(output, generation):
                         self._sender.forget(generation.images)
@@ -153,9 +166,10 @@ class Engine:
             loaded = await asyncio.gather(*(image.load() for image in missing.values()))
             crops.update(zip(missing, loaded, strict=True))
 
-    async def _send(self, generation: Generation, crops: Crops, request_id: str) -> AsyncGenerator[RequestOutput, None]:
+    async def _send(
+        self, generation: Generation, params: SamplingParams, crops: Crops, request_id: str
+    ) -> AsyncGenerator[RequestOutput, None]:
         """Send one request and yield vLLM's outputs. Nothing may be awaited before the first step of `generate`: see `sender`."""
-        params = sampling_params(generation.request, generation.max_tokens)
         self._llm.check_admission(params.n)
         arrived = False
         try:
@@ -212,7 +226,7 @@ def _our_errors() -> Iterator[None]:
     except VLLMClientError as error:
         param = getattr(error, "parameter", None)
         message = str(error.args[0]) if error.args else "The engine refused the request"
-        raise InvalidRequest(message, param=param) from error
+        raise InvalidRequest(shortened(message, MAX_REASON_CHARACTERS), param=param and shortened(param)) from error
     except GracefulHTTPError as error:
         raise Overloaded("Too many unfinished requests; try again in a moment") from error
     except EngineDeadError as error:

@@ -4,6 +4,8 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+from phiserve.engine.lifeline import end_with_server
+
 
 class Phi3VConfig(PretrainedConfig):
     """Configuration of Phi-3-vision.
@@ -49,6 +51,14 @@ class Phi3VConfig(PretrainedConfig):
             rope_theta, rope_scaling, original_max_position_embeddings, max_position_embeddings
         )
         super().__init__(**kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arriving with vLLM's configuration is the first that a new process of vLLM's sees of phiserve.
+
+        Plugins are loaded later: until then such a process would wait for a server that has gone, for minutes.
+        """
+        end_with_server()
+        self.__dict__.update(state)
 
 
 def _rope_parameters(theta: float, scaling: dict[str, Any] | None, original: int, longest: int) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class EngineClient(Protocol):
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
 
-    def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: ChatCompletionRequest) -> None:
         """Refuse early what would be refused later. Raises InvalidRequest, Overloaded or EngineUnavailable."""
 
     def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:

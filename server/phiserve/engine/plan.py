@@ -39,6 +39,7 @@ OWNED_ARGUMENTS = {
     "served_model_name": "use --served-model-name",
     "limit_mm_per_prompt": "use max_images",
     "mm_processor_kwargs": "use crop_budget",
+    "structured_outputs_config": "schemas are held against what xgrammar enforces",
     "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
 }
 """Arguments that are decided elsewhere, and where."""

@@ -1,14 +1,24 @@
 """OpenAI's sampling parameters -> vLLM's."""
 
+from typing import Any
+
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from phiserve.chat.special_tokens import STOP_TOKEN_IDS
+from phiserve.engine.forms import engine_regex, engine_schema
 from phiserve.protocol.formats import JsonObjectFormat, JsonSchemaFormat
 from phiserve.protocol.requests import ChatCompletionRequest
 
 SEEDS = 2**62
 """vLLM adds a choice's index to its seed, in 64 bits, and takes -1 for none: every seed is folded into what is safe."""
+
+
+class VerifiedParams(SamplingParams):
+    """Parameters that vLLM has verified. It would do so again when they are sent, on the event loop, constraint and all."""
+
+    def verify(self, *_: Any) -> None:
+        """Nothing is left to verify."""
 
 
 def engine_choices(request: ChatCompletionRequest) -> int:
@@ -49,12 +59,12 @@ def _structured_outputs(request: ChatCompletionRequest) -> StructuredOutputsPara
         case JsonObjectFormat():
             return StructuredOutputsParams(json_object=True)
         case JsonSchemaFormat(json_schema=named):
-            return StructuredOutputsParams(json=named.schema_)
+            return StructuredOutputsParams(json=engine_schema(named.schema_))
     if (outputs := request.structured_outputs) is None:
         return None
     return StructuredOutputsParams(
-        json=outputs.json_,
-        regex=outputs.regex,
+        json=None if outputs.json_ is None else engine_schema(outputs.json_),
+        regex=None if outputs.regex is None else engine_regex(outputs.regex),
         choice=None if outputs.choice is None else list(outputs.choice),
         grammar=outputs.grammar,
     )

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 import torch
 import transformers
 import vllm
+from pydantic import ValidationError
 from vllm.config import VllmConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.engine.adapter import Engine
+from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
+from phiserve.engine.lifeline import tied_processes
 from phiserve.engine.plan import EnginePlan
-from phiserve.errors import StartupError
+from phiserve.errors import StartupError, shortened
 from phiserve.vision.sizes import most_image_tokens
 
 REQUEST_TEXT_TOKENS = 512
@@ -51,14 +53,15 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
         args = AsyncEngineArgs(**plan.args)
         config = args.create_engine_config()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise StartupError(f"vLLM refuses the engine's arguments: {_first_line(error)}") from error
+        raise StartupError(f"vLLM refuses the engine's arguments: {reason_of(error)}") from error
     config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens
     try:
-        llm = AsyncLLM.from_vllm_config(
-            config, enable_log_requests=args.enable_log_requests, disable_log_stats=args.disable_log_stats
-        )
+        with tied_processes():
+            llm = AsyncLLM.from_vllm_config(
+                config, enable_log_requests=args.enable_log_requests, disable_log_stats=args.disable_log_stats
+            )
     except (OSError, RuntimeError, ValueError) as error:
-        raise StartupError(f"vLLM's engine did not start: {_first_line(error)}") from error
+        raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error
     engine = Engine(llm)
     await engine.warm_up()
     return engine, _report(config, plan, checkpoint)
@@ -80,9 +83,15 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
     )
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+def reason_of(error: Exception) -> str:
+    """What is wrong, on one line: an argument's name and pydantic's reason, or the beginning of another exception's text."""
+    if isinstance(error, ValidationError):
+        detail = error.errors(include_url=False, include_context=False)[0]
+        # Only the first step is a key: pydantic puts members of unions after it.
+        text = ": ".join((*map(str, detail["loc"][:1]), detail["msg"].removeprefix("Value error, ").strip()))
+    else:
+        text = str(error).strip()
+    return shortened(text.splitlines()[0], MAX_REASON_CHARACTERS) if text else type(error).__name__
 
 
 def versions() -> dict[str, str]:

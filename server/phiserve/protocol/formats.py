@@ -1,45 +1,69 @@
 """Constraints on the form of an answer: OpenAI's `response_format` and vLLM's `structured_outputs`.
 
-Sizes are bounded: compiling a constraint takes time and memory that grow with it. What the engine's grammar library cannot
-express is refused by the engine, by name.
+What would not be enforced, could never be answered or costs too much to follow is refused, by name and place.
 """
 
-import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from phiserve.protocol.ambiguity import check_ambiguity
+from phiserve.protocol.expressions import UnsupportedExpression
+from phiserve.protocol.grammars import check_grammar
 from phiserve.protocol.messages import WireModel, choose_by
+from phiserve.protocol.regexes import parse_regex
+from phiserve.protocol.schema_types import InvalidSchema, UnsupportedSchema
+from phiserve.protocol.schemas import check_schema, write_place
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
-MAX_SCHEMA_BYTES = 64 * 2**10
-MAX_SCHEMA_DEPTH = 32
 MAX_GRAMMAR_CHARACTERS = 16 * 2**10
 MAX_REGEX_CHARACTERS = 1024
 MAX_CHOICES = 1000
+MAX_CHOICE_CHARACTERS = 64 * 2**10
+"""Of all choices together."""
 
 
-def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
-    if _depth(schema) > MAX_SCHEMA_DEPTH:
-        raise PydanticCustomError("schema_depth", f"the schema is nested more than {MAX_SCHEMA_DEPTH} levels deep")
-    if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
-        raise PydanticCustomError("schema_size", f"the schema is larger than {MAX_SCHEMA_BYTES} bytes")
+def _enforced_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        check_schema(schema)
+    except InvalidSchema as error:
+        kind = "unsupported_schema" if isinstance(error, UnsupportedSchema) else "schema"
+        context = {"text": error.message, "place": write_place(error.place)}
+        raise PydanticCustomError(kind, "{text}", context) from None
     return schema
 
 
-def _depth(node: Any) -> int:
-    """Levels of nesting, counted no further than one beyond the limit."""
-    level, nodes = 0, [node]
-    while nodes and level <= MAX_SCHEMA_DEPTH:
-        level += 1
-        nodes = [
-            child
-            for parent in nodes
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-    return level
+def _enforced_regex(regex: str) -> str:
+    try:
+        check_ambiguity({"": parse_regex(regex)})
+    except UnsupportedExpression as error:
+        raise _unsupported(f"the expression {error}") from None
+    return regex
+
+
+def _enforced_grammar(grammar: str) -> str:
+    try:
+        check_grammar(grammar)
+    except UnsupportedExpression as error:
+        raise _unsupported(f"the grammar {error}") from None
+    return grammar
+
+
+def _bounded_choices(choices: tuple[str, ...]) -> tuple[str, ...]:
+    if sum(map(len, choices)) > MAX_CHOICE_CHARACTERS:
+        raise _unsupported(f"the choices have more than {MAX_CHOICE_CHARACTERS} characters together")
+    return choices
+
+
+def _unsupported(message: str) -> PydanticCustomError:
+    return PydanticCustomError("unsupported_schema", "{text}", {"text": message})
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(_enforced_schema)]
+Regex = Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS), AfterValidator(_enforced_regex)]
+Grammar = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS), AfterValidator(_enforced_grammar)]
+Choices = Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False), AfterValidator(_bounded_choices)]
 
 
 class TextFormat(WireModel):
@@ -58,14 +82,9 @@ class JsonSchema(WireModel):
     """A named JSON schema. `strict` is accepted either way: the schema is always enforced."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    schema_: Annotated[dict[str, Any], Field(alias="schema", default_factory=dict)]
+    schema_: Annotated[Schema, Field(alias="schema", default_factory=dict)]
     description: str | None = None
     strict: bool | None = None
-
-    @field_validator("schema_")
-    @classmethod
-    def _schema_is_bounded(cls, schema: dict[str, Any]) -> dict[str, Any]:
-        return _bounded(schema)
 
 
 class JsonSchemaFormat(WireModel):
@@ -86,15 +105,10 @@ ResponseFormat = Annotated[
 class StructuredOutputs(WireModel):
     """vLLM's extra: exactly one of a JSON schema, a regular expression, a list of choices, a grammar."""
 
-    json_: Annotated[dict[str, Any] | None, Field(alias="json")] = None
-    regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS)] | None = None
-    choice: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False)] | None = None
-    grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS)] | None = None
-
-    @field_validator("json_")
-    @classmethod
-    def _schema_is_bounded(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
-        return schema if schema is None else _bounded(schema)
+    json_: Annotated[Schema | None, Field(alias="json")] = None
+    regex: Regex | None = None
+    choice: Choices | None = None
+    grammar: Grammar | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from phiserve.errors import InvalidRequest
+from phiserve.errors import InvalidRequest, shortened
 from phiserve.protocol.requests import ChatCompletionRequest
 
 CODES = {
@@ -14,6 +14,7 @@ CODES = {
     "extra_forbidden": "unknown_parameter",
     "json_invalid": "invalid_json",
     "unsupported": "unsupported_parameter",
+    "unsupported_schema": "unsupported_schema",
 }
 """By pydantic's kind of error; what is not among them is of the wrong type or otherwise wrong."""
 
@@ -34,11 +35,14 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     message = _MESSAGES.get(kind, detail["msg"])
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=CODES[kind])
-    param = detail.get("ctx", {}).get("field") or path_of(detail["loc"])
+    context: dict[str, Any] = detail.get("ctx", {})
+    field, location = context.get("field"), detail["loc"]
+    if not (field or location):
+        return InvalidRequest("The body must be a JSON object", code=INVALID_TYPE)
+    place = path_of(location, ends_in_name=kind == "extra_forbidden") + context.get("place", "")
+    param = shortened(field or place)
     is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
     code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
-    if not param:
-        return InvalidRequest("The body must be a JSON object", code=code)
     return InvalidRequest(f"{param}: {message}", param=param, code=code)
 
 
@@ -47,19 +51,24 @@ def _reason(detail: ErrorDetails) -> str:
     return str(context.get("error", detail["msg"]))
 
 
-def path_of(location: Sequence[int | str]) -> str:
-    """`("messages", 2, ":user", "content", ":parts", 1)` -> `messages[2].content[1]`."""
+def path_of(location: Sequence[int | str], *, ends_in_name: bool = False) -> str:
+    """`("messages", 2, ":user", "content", ":parts", 1)` -> `messages[2].content[1]`.
+
+    `ends_in_name`: the last step is a name that the client chose, whatever it looks like.
+    """
     path = ""
-    for step in location:
+    for place, step in enumerate(location):
+        is_name = ends_in_name and place == len(location) - 1
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step == "[key]":
-            continue
-        elif not _is_union_label(step):
+        elif is_name or not _is_union_label(step, location[place - 1] if place else None):
             path += f".{step}" if path else step
     return path
 
 
-def _is_union_label(step: str) -> bool:
-    """Labels that pydantic puts into a location to say which member of a union it tried."""
-    return step.startswith(":") or step in ("str", "int") or "[" in step
+def _is_union_label(step: str, before: int | str | None) -> bool:
+    """Labels that pydantic puts into a location to say which member of a union it tried.
+
+    All unions of the protocol have tags (`protocol.messages.choose_by`): messages and parts, `content`, `response_format`.
+    """
+    return step.startswith(":") and (isinstance(before, int) or before in ("content", "response_format"))

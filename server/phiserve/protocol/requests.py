@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from phiserve.errors import shortened
 from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
 from phiserve.protocol.messages import Message, WireModel
@@ -125,7 +126,8 @@ class ChatCompletionRequest(WireModel):
     def _logit_bias_keys_are_ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
         wrong = [key for key in bias or () if not (key.isascii() and key.isdigit())]
         if wrong:
-            raise PydanticCustomError("token_id", "keys must be token ids, got {keys}", {"keys": ", ".join(map(repr, wrong[:5]))})
+            keys = shortened(", ".join(repr(shortened(key)) for key in wrong[:5]))
+            raise PydanticCustomError("token_id", "keys must be token ids, got {keys}", {"keys": keys})
         return bias
 
     @model_validator(mode="after")

@@ -1,21 +1,41 @@
 """`file://` URLs, below one folder that the settings name."""
 
+import asyncio
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
-from yarl import URL
-
 from phiserve.errors import InvalidImage
+from phiserve.vision.detached import DetachedThreads
+from phiserve.vision.fetch import DownloadFailed
 from phiserve.vision.limits import too_many_bytes
-from phiserve.vision.url_gate import ForbiddenUrl
+from phiserve.vision.url_gate import ForbiddenUrl, parse_url
+
+MAX_READS = 16
+"""At a time; a read that nobody waits for any more counts until it ends."""
 
 
 class PictureFolder:
-    """Reads regular files below `folder`, wherever symbolic links lead; everything else is answered alike, as absent."""
+    """Reads regular files below `folder`, wherever symbolic links lead; everything else is answered alike, as absent.
 
-    def __init__(self, folder: Path) -> None:
+    Each within `timeout_s` seconds, on threads of their own: the folder may be on another machine that does not answer.
+    """
+
+    def __init__(self, folder: Path, timeout_s: float) -> None:
         self._folder = folder.resolve()
+        self._timeout_s = timeout_s
+        self._threads = DetachedThreads("phiserve-read", MAX_READS)
+
+    async def fetch(self, url: str, param: str, max_bytes: int) -> bytes:
+        """As `read`, off the event loop. Also raises DownloadFailed, after `timeout_s` seconds or when the file can't be read."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._threads.run(partial(self.read, url, param, max_bytes))
+        except TimeoutError:
+            raise DownloadFailed(f"{param}: the picture was not read within {self._timeout_s:g} s", param=param) from None
+        except OSError:
+            raise DownloadFailed(f"{param}: the picture could not be read", param=param) from None
 
     def read(self, url: str, param: str, max_bytes: int) -> bytes:
         """The content of a `file:///…` URL. Raises ForbiddenUrl, or InvalidImage beyond `max_bytes`."""
@@ -47,7 +67,7 @@ class PictureFolder:
 
 
 def _path_of(url: str) -> Path:
-    parsed = URL(url)
+    parsed = parse_url(url)
     if parsed.raw_host not in (None, "", "localhost") or parsed.query_string or not parsed.path.startswith("/"):
         raise ValueError
     return Path(parsed.path)

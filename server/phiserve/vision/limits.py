@@ -1,6 +1,7 @@
 """What pictures may be, one by one and all of a request together. Each limit is named in its error as in the settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 
 from phiserve.errors import InvalidImage
 from phiserve.vision.formats import FORMATS
@@ -31,16 +32,19 @@ class PictureLimits:
 
 @dataclass(slots=True)
 class RequestMeter:
-    """Counts what the pictures of one request add up to, as it comes in. For one thread: the event loop's."""
+    """Counts what the pictures of one request add up to, as it comes in; bytes from any thread."""
 
     limits: PictureLimits
     bytes: int = 0
     pixels: int = 0
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def add_bytes(self, count: int, param: str) -> None:
         """Raises InvalidImage naming the picture with which the request becomes too large."""
-        self.bytes += count
-        if self.bytes > self.limits.max_request_bytes:
+        with self._lock:
+            self.bytes += count
+            total = self.bytes
+        if total > self.limits.max_request_bytes:
             limit = f"{self.limits.max_request_bytes} bytes (max_request_image_bytes)"
             raise _too_large("with this one the request's pictures are larger than allowed together", limit, param)
 

@@ -1,6 +1,5 @@
 """Pictures that are not in the request itself: on the web and in a folder, each only where the settings allow it."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ class PictureSources:
             case "http" | "https" if self.web is not None:
                 return await self.web.fetch(url, param, max_bytes, arrived)
             case "file" if self.folder is not None:
-                content = await asyncio.to_thread(self.folder.read, url, param, max_bytes)
+                content = await self.folder.fetch(url, param, max_bytes)
                 arrived(len(content))
                 return content
             case "http" | "https" | "file" as scheme:

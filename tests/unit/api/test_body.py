@@ -17,7 +17,9 @@ MakeServices = Callable[..., Services]
 def test_body_limit(make_services: MakeServices) -> None:
     """A body over the limit is refused by its announced length, and while reading when none is announced."""
     services = make_services(ScriptedEngine(ANSWER), max_body_bytes=2000)
-    assert post(services, b"x" * 3000).status_code == 413
+    refused = post(services, b"x" * 3000)
+    assert refused.status_code == 413
+    assert "2000 bytes (max_body_bytes)" in refused.json()["error"]["message"]
 
     async def chunked() -> tuple[int, int]:
         sent = 0

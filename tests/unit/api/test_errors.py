@@ -20,3 +20,10 @@ def test_framework_errors_have_the_envelope(make_services: MakeServices, method:
     response = call(make_services(ScriptedEngine()), method, path)
     assert response.status_code == status
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_long_path_is_cut(make_services: MakeServices) -> None:
+    """An unknown route is repeated up to a length."""
+    message = call(make_services(ScriptedEngine()), "GET", "/" + "x" * 10_000).json()["error"]["message"]
+    assert "/xxx" in message
+    assert len(message) < 300

@@ -20,3 +20,13 @@ def test_request_id(make_services: MakeServices, sent: str | bytes, kept: bool) 
     returned = response.headers["x-request-id"]
     assert (returned == sent) is kept
     assert returned
+
+
+@pytest.mark.parametrize("origin", ["https://page.example", "https://other.example"])
+def test_preflights_have_one_too(make_services: MakeServices, origin: str) -> None:
+    """Granted or not: they are answered before any route is looked for."""
+    services = make_services(ScriptedEngine(), cors_origins=["https://page.example"], api_key="k")
+    headers = {"origin": origin, "access-control-request-method": "POST", "x-request-id": "abc-1"}
+    response = call(services, "OPTIONS", "/v1/chat/completions", headers=headers)
+    assert "access-control-allow-methods" in response.headers
+    assert response.headers["x-request-id"] == "abc-1"

@@ -5,11 +5,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from phiserve.api.app import create_app
+from phiserve.api.chunks import KEEPALIVE
 from phiserve.api.services import Services
 from phiserve.api.streaming import ClientGone, unless_hung_up
+from phiserve.errors import EngineFailure
 from scripted import ScriptedEngine, delta
 from wire import ANSWER, BODY, events, post
 
@@ -56,18 +60,54 @@ def test_hanging_up_closes_the_engine_request(make_services: MakeServices, strea
 
 
 def test_keepalive_comments(make_services: MakeServices) -> None:
-    """While the engine is silent, comments keep the connection alive; without the setting there are none."""
+    """While the engine is silent, comments keep the connection alive."""
+
+    async def run() -> httpx.Response:
+        commented = asyncio.Event()
+        answering = create_app(make_services(ScriptedEngine([commented.wait, *ANSWER]), sse_keepalive_s=0.02))  # type: ignore[list-item]
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            async def sending(message: Message) -> None:
+                await send(message)
+                if message.get("body") == KEEPALIVE:
+                    commented.set()
+
+            await answering(scope, receive, sending)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url="http://test") as client:
+            return await client.post("/v1/chat/completions", json=BODY | {"stream": True}, timeout=60)
+
+    response = asyncio.run(run())
+    assert response.text.startswith(": keep-alive\n\n")
+    assert events(response)[1:4] != []
+    assert events(response)[-1] == "[DONE]"
+
+
+def test_no_comments_unless_they_are_set(make_services: MakeServices) -> None:
+    """However long the engine is silent: nothing looks at a clock."""
+
+    async def silence() -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    text = post(make_services(ScriptedEngine([silence, *ANSWER])), stream=True).text  # type: ignore[list-item]
+    assert ": keep-alive" not in text
+    assert text.endswith("data: [DONE]\n\n")
+
+
+def test_a_failure_after_a_comment_is_an_event(make_services: MakeServices) -> None:
+    """A stream that a comment has begun has status 200; one without comments still has the failure's own."""
 
     async def silence() -> None:
         await asyncio.sleep(0.2)
 
-    steps = [silence, *ANSWER]
-    with_comments = post(make_services(ScriptedEngine(steps), sse_keepalive_s=0.02), stream=True)  # type: ignore[arg-type]
-    without = post(make_services(ScriptedEngine(steps)), stream=True)  # type: ignore[arg-type]
-    assert with_comments.text.startswith(": keep-alive\n\n")
-    assert ": keep-alive" not in without.text
-    assert events(with_comments)[1:4] != []
-    assert events(with_comments)[-1] == "[DONE]"
+    steps = [silence, EngineFailure("no")]
+    begun = post(make_services(ScriptedEngine(steps), sse_keepalive_s=0.02), stream=True)  # type: ignore[arg-type]
+    assert begun.status_code == 200
+    assert '"engine_error"' in begun.text
+    assert begun.text.endswith("data: [DONE]\n\n")
+    silent = post(make_services(ScriptedEngine(steps)), stream=True)  # type: ignore[arg-type]
+    assert silent.status_code == 500
 
 
 async def hang_up_now() -> dict[str, str]:

@@ -1,12 +1,20 @@
 """The conversation behind the prompt."""
 
 import io
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
+import pexpect
+import pytest
 from rich.console import Console
+from typer.testing import CliRunner, Result
 
 from phiserve.cli.chat import HELP, Conversation, _command
 from phiserve.cli.content import Detail
+from phiserve.cli.main import app
+from servers import Reply, WebServer, events, refusal, web_server
 
 
 def conversation() -> Conversation:
@@ -33,7 +41,7 @@ def test_turns_add_up() -> None:
 def test_commands(tmp_path: Path) -> None:
     """Pictures wait, mistakes are told, unknown commands show the help, /quit leaves."""
     talk, console = conversation(), Console(record=True, file=io.StringIO(), width=200)
-    (tmp_path / "a b.png").touch()
+    (tmp_path / "a b.png").write_bytes(b"content")
     assert _command(f"/image '{tmp_path}/a b.png'", talk, console)
     assert _command("/image /no/such.png", talk, console)
     assert len(talk.pictures) == 1
@@ -47,3 +55,94 @@ def test_commands(tmp_path: Path) -> None:
     assert "cannot be read" in said
     assert said.count(HELP.splitlines()[0]) == 2
     assert "nothing yet" in said
+
+
+def chat(server: WebServer, typed: str | bytes) -> Result:
+    """A whole conversation, typed in advance."""
+    return CliRunner().invoke(app, ["chat", "--url", server.url], input=typed)
+
+
+def pictures_of(request: dict[str, Any]) -> list[int]:
+    """How many pictures each message of a request has."""
+    return [str(message["content"]).count("'image_url', ") for message in request["messages"]]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A file, at least."""
+    file = tmp_path / "a.png"
+    file.write_bytes(b"no picture")
+    return file
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refused_picture_is_put_away(status: int, picture: Path) -> None:
+    """The next question goes without it, and is answered."""
+    server = WebServer(posts=[refusal(status, "The picture is damaged"), events("Hello")])
+    with web_server(server):
+        result = chat(server, f"/image {picture}\nWhat is it?\nAnd now?\n")
+    assert (result.exit_code, result.stdout) == (0, "Hello\n")
+    assert "The picture is damaged" in result.stderr
+    assert "the pictures are put away" in result.stderr
+    assert [pictures_of(request) for request in server.requests] == [[1], [0]]
+
+
+def test_a_busy_server_blames_no_picture(picture: Path) -> None:
+    """The same can be asked again."""
+    server = WebServer(posts=[refusal(429, "Too many requests"), events("Hello")])
+    with web_server(server):
+        result = chat(server, f"/image {picture}\nWhat is it?\nWhat is it?\nSure?\n")
+    assert "put away" not in result.stderr
+    assert [pictures_of(request) for request in server.requests] == [[1], [1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "reply", [(200, "text/html", b"<html>"), (200, "text/event-stream", b"data: 5\n\n"), events(finish=None)]
+)
+def test_what_is_no_answer(reply: Reply) -> None:
+    """Is told; the conversation goes on without it."""
+    server = WebServer(posts=[reply, events("Hello")])
+    with web_server(server):
+        result = chat(server, "One?\nTwo?\n")
+    assert (result.exit_code, result.stdout) == (0, "Hello\n")
+    assert "not an answer" in result.stderr
+    assert len(server.requests[1]["messages"]) == 1
+
+
+def test_lines_that_are_no_text() -> None:
+    """Are told and left out, one by one; nobody is prompted who is not there."""
+    server = WebServer()
+    with web_server(server):
+        result = chat(server, "Schön?\n".encode() + b"\xff\n" + b"Why?\n")
+    assert (result.exit_code, result.stdout) == (0, "Hello you\nHello you\n")
+    assert result.stderr.count("not text in UTF-8") == 1
+    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == ["Schön?", "Why?"]
+
+
+def test_a_person_at_a_terminal() -> None:
+    """The up arrow brings the last line back, Ctrl-C ends nothing at the prompt, Ctrl-D leaves and ends the line."""
+    server = WebServer()
+    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
+    with web_server(server):
+        arguments = ["-m", "phiserve", "chat", "--url", server.url]
+        terminal = pexpect.spawn(sys.executable, arguments, timeout=60, encoding="utf-8", env=environment, dimensions=(40, 200))
+        terminal.expect("you> ")
+        terminal.sendline("First?")
+        terminal.expect("Hello you\r\n")
+        terminal.expect("you> ")
+        terminal.send("\x1b[A\n")
+        terminal.expect("Hello you\r\n")
+        terminal.expect("you> ")
+        terminal.send("half a line")
+        terminal.sendintr()
+        terminal.expect("Ctrl-D to leave")
+        terminal.expect("you> ")
+        terminal.sendline("/history")
+        terminal.expect("user: First\\?\r\nassistant: Hello you\r\nuser: First\\?\r\nassistant: Hello you\r\n")
+        terminal.expect("you> ")
+        terminal.sendeof()
+        terminal.expect("\n")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+    assert terminal.exitstatus == 0
+    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == ["First?", "First?"]

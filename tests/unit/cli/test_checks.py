@@ -21,6 +21,7 @@ def test_healthy(checkpoint: Path) -> None:
         (checks.plugin, {"VLLM_PLUGINS": ""}, "VLLM_PLUGINS"),
         (checks.settings, {"PHISERVE_NO_SUCH": "1"}, "no_such"),
         (checks.settings, {"PHISERVE_IMAGE_FOLDER": "/no/such"}, "image_folder"),
+        (checks.settings, {"PHISERVE_IMAGE_HOSTS": "[a.example, localhost]"}, "'localhost'"),
     ],
 )
 def test_environment(

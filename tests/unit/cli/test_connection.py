@@ -3,65 +3,38 @@
 import io
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from phiserve.cli import connection
 from phiserve.cli.connection import _wait, connected
 from phiserve.errors import StartupError
-
-
-@contextmanager
-def server(status: int, body: bytes) -> Iterator[str]:
-    """A server that answers everything alike."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{web.server_port}/v1"
-        web.shutdown()
+from servers import Reply, WebServer, web_server
 
 
 def connect(url: str | None, model: str | None = None) -> str:
-    with connected(url, model, Console(file=io.StringIO())) as connection:
-        connection.client.close()
-        return connection.model
+    with connected(url, model, Console(file=io.StringIO())) as found:
+        found.client.close()
+        return found.model
 
 
 def test_a_running_server() -> None:
     """Its first model is asked."""
-    with server(200, b'{"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": ""}]}') as url:
-        assert connect(url) == "m"
+    with web_server(WebServer()) as server:
+        assert connect(server.url) == "m"
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (401, b"{}", "set PHISERVE_API_KEY"),
-        (404, b"{}", "not an OpenAI-compatible server"),
-        (200, b'{"data": []}', "not an OpenAI-compatible server"),
-        (200, b"<html>hello</html>", "not an OpenAI-compatible server"),
-        (200, b"[]", "not an OpenAI-compatible server"),
-    ],
-)
-def test_other_servers(status: int, body: bytes, said: str) -> None:
-    """What is wrong is told; no second server is started beside one."""
-    with server(status, body) as url, pytest.raises(StartupError, match=said):
-        connect(url)
+@pytest.mark.parametrize("reply", [(200, "text/html", b"<html>hello</html>"), (401, "application/json", b"{}")])
+def test_other_servers(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong is told; no second server is started beside one, at the default address either."""
+    with web_server(WebServer(get=reply)) as server:
+        monkeypatch.setattr(connection, "DEFAULT_URL", server.url)
+        for url in (server.url, None):
+            with pytest.raises(StartupError, match=r"not an OpenAI-compatible server|set PHISERVE_API_KEY") as raised:
+                connect(url)
+            assert ("--model starts one" in str(raised.value)) == (url is None)  # who names an address means it
 
 
 def test_no_server() -> None:

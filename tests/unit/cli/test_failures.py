@@ -8,6 +8,7 @@ from phiserve.cli.failures import sentence
 from phiserve.errors import InvalidImage, StartupError
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
+STRANGER = "What answers is not an OpenAI-compatible server: its status is 404"
 BODY = {"message": "The model 'x' is not served here", "code": "model_not_found"}
 
 
@@ -20,7 +21,9 @@ BODY = {"message": "The model 'x' is not served here", "code": "model_not_found"
         (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
         (openai.APIConnectionError(request=REQUEST), "The connection to the server was lost"),
         (openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body=BODY), BODY["message"]),
-        (openai.APIError("The engine failed", REQUEST, body=None), "The engine failed"),
+        (openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body="<html>"), STRANGER),
+        (openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body={"error": 1}), STRANGER),
+        (openai.APIError("The engine\nfailed", REQUEST, body=None), "The engine failed"),
         (KeyError("x"), "unexpected KeyError: 'x' (phiserve --debug … shows where)"),
     ],
 )

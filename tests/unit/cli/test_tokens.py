@@ -1,6 +1,9 @@
 """`phiserve tokens` shows the prompt, its cost and the crops."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,11 +30,28 @@ def test_a_picture(checkpoint: Path) -> None:
     result = run(checkpoint, "a [1].png", "What is <|end|>?")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert lines[0][:2] == ["1945", "tokens:"] or lines[0][1] == "tokens:"
+    ids = json.loads(run(checkpoint, "a [1].png", "What is <|end|>?", "--ids").stdout)
+    assert ids.count(32044) == 1921
+    assert result.stdout.splitlines()[0] == f"{len(ids)} tokens: {len(ids) - 1921} of text, 1921 of 1 picture"
     assert [line[2] for line in lines if line[-1] == "32007"] == ["<|end|>"]  # the one of structure
     assert ["1", "a", "[1].png", "640", "x", "480", "1344", "x", "1008", "4", "x", "3", "1921", "1921", "313", "1921"] in lines
     with Image.open("crops.png") as drawing:
         assert drawing.size == (5 * 348 + 24, 3 * 348 + 12)
+
+
+def test_text_of_all_kinds(checkpoint: Path) -> None:
+    """What a locale lacks is written as an escape; output that nobody reads is no error."""
+    command = [sys.executable, "-m", "phiserve", "tokens", "--model", str(checkpoint), "naïve 😀"]
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, capture_output=True, text=True, env=ascii_only, timeout=120)  # noqa: S603 - our own command
+    assert (result.returncode, result.stderr) == (0, "")
+    assert 'na\\xefve \\U0001f600"' in result.stdout
+    for more in ([], ["--ids"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        result = subprocess.run([*command, *more], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)  # noqa: S603 - our own command
+        os.close(writing)
+        assert (result.returncode, result.stderr) == (1, "")
 
 
 def test_ids_and_detail(checkpoint: Path) -> None:

@@ -1,6 +1,7 @@
 """The adapter around a scripted AsyncLLM: vLLM's failures become ours, and nothing is left behind."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import SimpleNamespace
@@ -8,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from vllm import SamplingParams
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from phiserve.engine.adapter import Engine
+from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.interface import Delta, Generation, PromptImage
-from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, RequestError
+from phiserve.errors import MAX_ECHO_CHARACTERS, EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, RequestError
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.pixels import Crops
 from phiserve.vision.sizes import plan_crops
@@ -35,7 +37,8 @@ class ScriptedLLM:
         self.started: list[str] = []
         self.aborted: list[str] = []
         self.errored = False
-        self.ping_seconds = 0.0
+        self.hangs = False
+        self.pings = 0
         mm_config = SimpleNamespace(mm_processor_cache_gb=0)
         model_config = SimpleNamespace(max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False)
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
@@ -58,7 +61,9 @@ class ScriptedLLM:
         self.aborted.append(request_id)
 
     async def is_sleeping(self) -> bool:
-        await asyncio.sleep(self.ping_seconds)
+        self.pings += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         return False
 
 
@@ -102,6 +107,15 @@ def test_failures_are_ours_and_leave_nothing(error: Exception, expected: type[Re
     assert llm.aborted == llm.started == ["r-first"]
     if isinstance(error, VLLMValidationError):
         assert (caught.value.message, caught.value.param) == ("bad", "stop")
+
+
+def test_a_long_reason_is_cut() -> None:
+    """vLLM repeats a value whole, however long it is."""
+    error = VLLMValidationError(f"not an id: {'7' * 100_000}", parameter="p" * 100_000)
+    with pytest.raises(InvalidRequest) as caught:
+        run(ScriptedLLM(failing(error)))
+    assert caught.value.message.startswith("not an id: 777")
+    assert (len(caught.value.message), len(caught.value.param or "")) == (MAX_REASON_CHARACTERS, MAX_ECHO_CHARACTERS)
 
 
 def test_greedy_choices_are_copied() -> None:
@@ -174,27 +188,60 @@ def test_admission() -> None:
     llm = ScriptedLLM(failing(AssertionError()))
     engine = Engine(llm)
     with pytest.raises(InvalidRequest) as caught:
-        engine.admit(request(n=5))
+        asyncio.run(engine.admit(request(n=5)))
     assert caught.value.param == "n"
-    engine.admit(request(n=5, temperature=0))
+    asyncio.run(engine.admit(request(n=5, temperature=0)))
     llm.full = True
     with pytest.raises(Overloaded):
-        engine.admit(request())
+        asyncio.run(engine.admit(request()))
     llm.errored = True
     with pytest.raises(EngineUnavailable):
-        engine.admit(request())
+        asyncio.run(engine.admit(request()))
+
+
+def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While vLLM verifies a constraint, the event loop goes on; once it is verified, sending it does not do so again."""
+    loop_went_on = threading.Event()
+    waited: list[bool] = []
+    monkeypatch.setattr(SamplingParams, "verify", lambda *_: waited.append(loop_went_on.wait(30)))
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish="stop")
+
+    class Verifying(ScriptedLLM):
+        async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:
+            params.verify(None, None, None, None)
+            async for item in super().generate(engine_input, params, request_id):
+                yield item
+
+    async def admit(engine: Engine, constrained: ChatCompletionRequest) -> None:
+        admission = asyncio.create_task(engine.admit(constrained))
+        await asyncio.sleep(0)
+        loop_went_on.set()
+        await admission
+        loop_went_on.clear()
+        generation = asyncio.create_task(anext(engine.generate(Generation("r", [1], (), constrained, 5))))
+        await asyncio.sleep(0)
+        loop_went_on.set()
+        await generation
+
+    asyncio.run(admit(Engine(Verifying(script)), request(structured_outputs={"regex": "a"})))
+    assert waited == [True, True]
 
 
 def test_ping_is_timed_and_shared() -> None:
     """An engine loop that hangs is not ready; one that answers is; a dead one never."""
 
-    async def ask(llm: ScriptedLLM) -> list[bool]:
+    async def ask(llm: ScriptedLLM, timeout_s: float) -> list[bool]:
         engine = Engine(llm)
-        return await asyncio.gather(*(engine.answers_within(0.05) for _ in range(3)))
+        return await asyncio.gather(*(engine.answers_within(timeout_s) for _ in range(3)))
 
     llm = ScriptedLLM(failing(AssertionError()))
-    assert asyncio.run(ask(llm)) == [True] * 3
-    llm.ping_seconds = 10
-    assert asyncio.run(ask(llm)) == [False] * 3
-    llm.ping_seconds, llm.errored = 0, True
-    assert asyncio.run(ask(llm)) == [False] * 3
+    assert asyncio.run(ask(llm, 60)) == [True] * 3
+    assert llm.pings == 1
+    llm.hangs = True
+    assert asyncio.run(ask(llm, 0.05)) == [False] * 3
+    assert llm.pings == 2
+    llm.errored = True
+    assert asyncio.run(ask(llm, 60)) == [False] * 3
+    assert llm.pings == 2

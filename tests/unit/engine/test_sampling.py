@@ -7,6 +7,7 @@ from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
 from phiserve.engine.sampling import engine_choices, sampling_params
+from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.requests import ChatCompletionRequest
 
 STOPS = [2, 32000, 32001, 32007]
@@ -27,6 +28,12 @@ def test_defaults() -> None:
     assert sorted(result.stop_token_ids) == STOPS
     assert result.output_kind == RequestOutputKind.FINAL_ONLY
     assert params(stream=True).output_kind == RequestOutputKind.DELTA
+
+
+def test_low_temperatures() -> None:
+    """As the compatibility table says: nothing between 0, which is greedy, and vLLM's least."""
+    assert [params(temperature=value).temperature for value in (0, 0.001, 0.01)] == [0, 0.01, 0.01]
+    assert "between 0 and 0.01 the engine takes 0.01" in OPENAI_FIELDS["temperature"].note
 
 
 def test_everything_arrives() -> None:
@@ -59,9 +66,9 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
             ("json", {"type": "null"}),
         ),
         ({"structured_outputs": {"json": {"type": "null"}}}, ("json", {"type": "null"})),
-        ({"structured_outputs": {"regex": "a+"}}, ("regex", "a+")),
+        ({"structured_outputs": {"regex": "a+"}}, ("regex", "(?:[a]{1,})")),
         ({"structured_outputs": {"choice": ["a", "b"]}}, ("choice", ["a", "b"])),
-        ({"structured_outputs": {"grammar": "g"}}, ("grammar", "g")),
+        ({"structured_outputs": {"grammar": 'root ::= "a"'}}, ("grammar", 'root ::= "a"')),
     ],
 )
 def test_constraints_on_the_form(fields: dict[str, Any], expected: tuple[str, Any] | None) -> None:

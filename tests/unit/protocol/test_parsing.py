@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletionMessage
 
-from phiserve.errors import InvalidRequest
+from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
 from phiserve.protocol.parsing import parse_chat_request
 
 USER = {"role": "user", "content": "Hi"}
@@ -93,13 +93,22 @@ def content(*parts: Any) -> list[Any]:
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": nested(40)}}},
             SCHEMA,
-            "invalid_value",
+            "unsupported_schema",
         ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"x": "y" * 70_000}}}},
             SCHEMA,
-            "invalid_value",
+            "unsupported_schema",
         ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"items": {"not": {}}}}}},
+            f"{SCHEMA}.items.not",
+            "unsupported_schema",
+        ),
+        ({"structured_outputs": {"json": {"properties": {"a": 1}}}}, "structured_outputs.json.properties.a", "invalid_value"),
+        ({"structured_outputs": {"regex": "(a*)*"}}, "structured_outputs.regex", "unsupported_schema"),
+        ({"structured_outputs": {"grammar": "root ::= root"}}, "structured_outputs.grammar", "unsupported_schema"),
+        ({"structured_outputs": {"choice": ["a" * 70_000]}}, "structured_outputs.choice", "unsupported_schema"),
         ({"structured_outputs": {}}, "structured_outputs", "invalid_value"),
         ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs", "invalid_value"),
         ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "invalid_value"),
@@ -120,6 +129,35 @@ def test_errors_name_the_place(fields: dict[str, Any], param: str, code: str) ->
     assert (error.param, error.code) == (param, code)
     assert (error.status, error.type) == (400, "invalid_request_error")
     assert error.message.startswith(f"{param}: ")
+
+
+@pytest.mark.parametrize("name", ["str", "int", "a[b", ":x", ":user", "[key]", ""])
+def test_names_that_look_like_something_else(name: str) -> None:
+    """A field that a client made up is named, whatever its name."""
+    image = {"type": "image_url", "image_url": {"url": "", name: 1}}
+    call = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}, name: 1}
+    found: dict[str, dict[str, Any]] = {
+        name: {name: 1},
+        f"messages[0].{name}": {"messages": [{"role": "tool", "tool_call_id": "", "content": "", name: 1}]},
+        f"messages[1].content[0].{name}": {"messages": content({"type": "text", "text": "", name: 1})},
+        f"messages[1].content[0].image_url.{name}": {"messages": content(image)},
+        f"messages[0].tool_calls[0].{name}": {"messages": [{"role": "assistant", "tool_calls": [call]}]},
+        f"response_format.{name}": {"response_format": {"type": "text", name: 1}},
+        f"metadata.{name}": {"metadata": {name: 5}},
+        f"logit_bias.{name}": {"logit_bias": {name: "much"}},
+    }
+    for param, fields in found.items():
+        error = refusal(**fields)
+        assert (error.param, error.message.startswith(f"{param}: ")) == (param, True)
+
+
+@pytest.mark.parametrize("fields", [{"x" * 100_000: 1}, {"logit_bias": {"x" * 100_000: 1}}, {"logit_bias": {"7" * 100_000: 101}}])
+def test_what_is_echoed_is_cut(fields: dict[str, Any]) -> None:
+    """A client that sends a long name does not get all of it back."""
+    error = refusal(**fields)
+    assert len(error.param or "") <= MAX_ECHO_CHARACTERS
+    assert len(error.message) < 1000
+    assert "…" in error.message
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model": "\xff"}', b'{"a": "\\ud800"}'])

@@ -1,11 +1,14 @@
 """file:// reads regular files below one folder and tells nothing of the rest."""
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from phiserve.errors import InvalidImage
+from phiserve.vision.fetch import DownloadFailed
 from phiserve.vision.folder import PictureFolder
 from phiserve.vision.url_gate import ForbiddenUrl
 
@@ -35,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("start", ["file://", "file://localhost", "FILE://"])
 def test_read(root: Path, start: str, name: str) -> None:
     """Files below the folder, also by links that stay inside."""
-    assert PictureFolder(root).read(f"{start}{root}/{name}", "p", 100) == CONTENT
+    assert PictureFolder(root, 60).read(f"{start}{root}/{name}", "p", 100) == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,7 @@ def test_read(root: Path, start: str, name: str) -> None:
 def test_everything_else_is_alike(root: Path, name: str) -> None:
     """Missing, outside, folders, devices, pipes: one message, at once, without a path."""
     with pytest.raises(ForbiddenUrl) as caught:
-        PictureFolder(root).read(f"file://{root}/{name}", "messages[0]", 100)
+        PictureFolder(root, 60).read(f"file://{root}/{name}", "messages[0]", 100)
     assert caught.value.message == "messages[0]: there is no such file in the folder that this server reads pictures from"
 
 
@@ -56,7 +59,7 @@ def test_everything_else_is_alike(root: Path, name: str) -> None:
 def test_other_urls(root: Path, url: str) -> None:
     """Other hosts, relative paths, files elsewhere."""
     with pytest.raises(ForbiddenUrl):
-        PictureFolder(root).read(url, "p", 100)
+        PictureFolder(root, 60).read(url, "p", 100)
 
 
 def test_a_link_that_changes_after_the_first_look(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,14 +74,48 @@ def test_a_link_that_changes_after_the_first_look(root: Path, monkeypatch: pytes
     (root / "victim").write_bytes(CONTENT)
     monkeypatch.setattr(os, "open", swap_then_open)
     with pytest.raises(ForbiddenUrl):
-        PictureFolder(root).read(f"file://{root}/victim", "p", 100)
+        PictureFolder(root, 60).read(f"file://{root}/victim", "p", 100)
 
 
 def test_sizes(root: Path) -> None:
     """As many bytes as the limit are fine, one more is not, none is not a picture."""
-    folder = PictureFolder(root)
+    folder = PictureFolder(root, 60)
     assert folder.read(f"file://{root}/inside", "p", len(CONTENT)) == CONTENT
     with pytest.raises(InvalidImage, match="max_image_bytes"):
         folder.read(f"file://{root}/inside", "p", len(CONTENT) - 1)
     with pytest.raises(InvalidImage, match="empty"):
         folder.read(f"file://{root}/empty.png", "p", 100)
+
+
+def test_a_disk_that_does_not_answer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is told in time, and nobody else waits: the loop's default pool is free, however many reads hang."""
+    answers = threading.Event()
+    monkeypatch.setattr(PictureFolder, "read", lambda *_: answers.wait(60))
+    monkeypatch.setattr("phiserve.vision.folder.MAX_READS", 2)
+
+    async def run() -> None:
+        folder = PictureFolder(root, 0.05)
+        reads = (folder.fetch(f"file://{root}/inside", f"p{number}", 100) for number in range(100))
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        assert {type(result) for result in results} == {DownloadFailed}
+        assert str(results[1]) == "p1: the picture was not read within 0.05 s"
+        reading = [thread for thread in threading.enumerate() if thread.name == "phiserve-read"]
+        assert (len(reading), all(thread.daemon for thread in reading)) == (2, True)
+        assert await asyncio.to_thread(lambda: "done") == "done"
+        answers.set()
+
+    try:
+        asyncio.run(run())
+    finally:
+        answers.set()
+
+
+def test_a_disk_that_fails(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that can be opened and not read is the picture's failure, without a path."""
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error", "/secret/path")
+
+    monkeypatch.setattr(PictureFolder, "read", fail)
+    with pytest.raises(DownloadFailed, match=r"^p: the picture could not be read$"):
+        asyncio.run(PictureFolder(root, 60).fetch(f"file://{root}/inside", "p", 100))

@@ -100,7 +100,7 @@ def test_damaged_scans_are_refused(content: bytes, damage: str) -> None:
 
 def test_random_damage() -> None:
     """Without checksums a changed byte may give another valid picture; what gives none is refused here, and not by Pillow."""
-    choices = random.Random(0)  # noqa: S311 - any will do
+    choices = random.Random(0)
     refused = {"here": 0, "by Pillow": 0}
     for _ in range(100):
         place = choices.randrange(700, len(PROGRESSIVE))

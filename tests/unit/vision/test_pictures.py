@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from blake3 import blake3
 
 from phiserve.errors import InvalidImage
 from phiserve.vision import pictures as module
 from phiserve.vision.decode import Header, read_header
 from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import EncodedPicture, PictureService, picture_key
+from phiserve.vision.pictures import PictureService, picture_key
 from phiserve.vision.sizes import plan_crops
 from phiserve.vision.url_gate import ForbiddenUrl
 from pictures import data_url, encode, noise
@@ -60,28 +59,20 @@ def test_pictures_of_a_request_have_limits_together(service: PictureService) -> 
     assert (caught.value.param, caught.value.code) == ("second", "image_too_large")
 
 
-def test_the_order_in_which_pictures_are_read_does_not_matter(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second is there first, and is still the one that is too much."""
-    contents = [encode(noise(100, 80, seed)) for seed in range(2)]
+def test_the_same_picture_is_named_whichever_is_read_first(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels add up in the request's order, not in that of the threads."""
+    first, second = encode(noise(100, 80)), encode(noise(1, 1).resize((100, 80)))
     second_is_read = threading.Event()
 
-    def first_is_slower(content: bytes) -> Any:
-        if content == contents[0]:
-            assert second_is_read.wait(timeout=30)
-        return blake3(content)
+    def first_last(content: bytes, *arguments: Any) -> Header:
+        assert content == second or second_is_read.wait(60)
+        header = read_header(content, *arguments)
+        second_is_read.set()
+        return header
 
-    original = service._run
-
-    async def run(work: Any) -> Any:
-        result = await original(work)
-        if isinstance(result, EncodedPicture) and result.param == "second":
-            asyncio.get_running_loop().call_soon(second_is_read.set)
-        return result
-
-    monkeypatch.setattr(module, "blake3", first_is_slower)
-    monkeypatch.setattr(service, "_run", run)
+    monkeypatch.setattr(module, "read_header", first_last)
     with pytest.raises(InvalidImage, match=r"max_request_image_pixels") as caught:
-        asyncio.run(service.read([(data_url(contents[0]), "first"), (data_url(contents[1]), "second")]))
+        asyncio.run(service.read([(data_url(first), "first"), (data_url(second), "second")]))
     assert caught.value.param == "second"
 
 

@@ -43,7 +43,7 @@ def test_what_is_not_allowed(url: str, words: str) -> None:
 def test_a_folder(tmp_path: Path) -> None:
     """Files are read, and counted."""
     (tmp_path / "a").write_bytes(b"content")
-    sources = PictureSources(folder=PictureFolder(tmp_path))
+    sources = PictureSources(folder=PictureFolder(tmp_path, 60))
     assert fetch(sources, f"file://{tmp_path}/a") == (b"content", [7])
     (tmp_path / "large").write_bytes(b"x" * 101)
     with pytest.raises(InvalidImage, match="max_image_bytes"):

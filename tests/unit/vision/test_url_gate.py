@@ -3,9 +3,11 @@
 import pytest
 from yarl import URL
 
+from phiserve.errors import StartupError
+from phiserve.vision import url_gate as module
 from phiserve.vision.url_gate import ForbiddenUrl, UrlGate
 
-GATE = UrlGate(("images.example.com", "*.cdn.example.org", "8.8.8.8", "127.0.0.1"))
+GATE = UrlGate(("images.example.com", "*.cdn.example.org", "8.8.8.8"))
 ANY = UrlGate(("*",))
 
 
@@ -38,11 +40,12 @@ def test_allowed(text: str, connects_to: str) -> None:
         "https://xcdn.example.org/",
         "https://evil.example/?images.example.com",
         "https://evil.example/#images.example.com",
+        "https://8.8.4.4/",
         "https://127.0.0.1/",
     ],
 )
 def test_other_hosts(text: str) -> None:
-    """Hosts beside the list are refused, however like they look; an address must be public even if it is listed."""
+    """Hosts beside the list are refused, however like they look."""
     with pytest.raises(ForbiddenUrl, match=r"^p: this server does not fetch"):
         GATE.check(text, "p")
 
@@ -74,6 +77,7 @@ def test_other_hosts(text: str) -> None:
         "https://" + "a." * 120 + "!/",
         "https://" + "a" * 64 + ".example/",
         "https://images..com/",
+        "https://[2606:4700::1111%25eth0]/",
     ],
 )
 def test_refused_even_where_any_host_is_allowed(text: str) -> None:
@@ -98,6 +102,67 @@ def test_inside_addresses_in_any_spelling(host: str) -> None:
     """Octal, decimal, hexadecimal, short, mapped, full-width: none passes where any host is allowed."""
     with pytest.raises(ForbiddenUrl):
         ANY.check(f"http://{host}/latest/meta-data", "p")
+
+
+@pytest.mark.parametrize(
+    ("entry", "host"),
+    [
+        ("BÜCHER.example", "bücher.example"),
+        ("bücher.example", "BÜCHER.EXAMPLE."),
+        ("xn--BCHER-kva.example", "bücher.example"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("Images.Example.", "images.example"),
+        ("images。example", "images.example"),
+        ("*.BÜCHER.example.", "a.b.bücher.example"),
+        ("*.Example", "images.example."),
+        ("\uff49mages.example", "images.example"),
+        ("8.8.8.8", "8.8.8.8"),
+    ],
+)
+def test_entries_are_read_like_urls(entry: str, host: str) -> None:
+    """Capitals, letters beyond ASCII, other full stops, a final dot: what is equal in a URL is equal in the settings."""
+    UrlGate((entry,)).check(f"https://{host}/", "p")
+    with pytest.raises(ForbiddenUrl):
+        UrlGate((entry,)).check("https://elsewhere.test/", "p")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("", " ", ".", "*.", "**", "*.*", "*example", "a.*.example", "images..example", "a b.example", "-a.example"),
+        *("https://images.example", "images.example/", "images.example:443", "user@images.example", "images.example?", "#"),
+        *("images%2eexample", "images\\example", "images.example\n", "[8.8.8.8]", "a" * 64 + ".example", "a." * 127 + "a"),
+        *("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "[::1]", "2130706433", "0x7f.1", "*.8.8.8.8", "8.8.8.8."),
+        *("localhost", "LOCALHOST.", "*.localhost", "a.localhost", "localhost.localdomain", "\ufdfa" * 200),
+    ],
+)
+def test_entries_that_never_match(entry: str) -> None:
+    """Told at start-up, by the setting's name and the entry's own text; a typing mistake does not just refuse for ever."""
+    with pytest.raises(StartupError) as caught:
+        UrlGate(("images.example", entry))
+    assert "image_hosts" in str(caught.value)
+    assert repr(entry) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost.", "a.localhost", "localhost.localdomain", "localhost.localdomain.", "\uff4cocalhost"]
+)
+def test_local_names(host: str) -> None:
+    """Names of this host itself are refused as names: no resolver has a say, and no machine's /etc/hosts."""
+    with pytest.raises(ForbiddenUrl, match="does not fetch pictures from that host"):
+        ANY.check(f"http://{host}/", "p")
+    ANY.check("http://notlocalhost/", "p")
+    ANY.check("http://localhost.example/", "p")
+
+
+@pytest.mark.parametrize("authority", ["\ufdfa" * 8000, "\ufdfa" * 200, "a." * 131, "ü." * 200 + "example:443", "a@" * 131])
+@pytest.mark.parametrize("beginning", ["http://", "//", "HTTPS://"])
+def test_long_hosts_are_not_read(authority: str, beginning: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some take half a second to turn into ASCII, so they are refused before anyone tries; long paths are fine."""
+    ANY.check("http://a.example/" + "\ufdfa//" * 1000, "p")
+    monkeypatch.setattr(module, "URL", None)
+    with pytest.raises(ForbiddenUrl, match="not a valid URL"):
+        ANY.check(beginning + authority + "/a", "p")
 
 
 def test_any_host() -> None:

@@ -1,0 +1,102 @@
+"""The model card, written from what was measured and what the code says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from demo.decoder import FFN, HEADS, HIDDEN, IMAGE_TOKENS, LAYERS
+from demo.fonts import FONTS
+from demo.train import PLAN
+from demo.train_tower import BATCH
+from demo.train_tower import PLAN as TOWER_PLAN
+from demo.vocabulary import trained_ids
+from demo.words import LABELS
+from phiserve.checkpoint import demo
+
+CARD = Path(__file__).with_name("MODEL_CARD.md")
+
+_TEXT = """# The embedded demo model
+
+`phiserve-demo`: a tiny model in Phi-3-vision's format, trained from nothing on pictures drawn by this folder's code. It
+is there to show and to test the server: its answers are true for the kinds of pictures below, and a broken pipeline
+makes them false. **It is not Phi-3-vision** and knows nothing else. Written by `make demo-eval`.
+
+## What it does
+
+Exact answers, character for character, at temperature 0, through the running server's chat route with PNGs as data
+URLs; {count} questions a row. Pictures, words and numbers are drawn from seeds `exam/<task>/<number>`, which training
+never uses; words of titles, authors, labels and texts are held out (a tenth of all words, by checksum), except that a
+third of all charts, and those whose bars questions name, have labels from the {labels} that training uses, or years.
+
+| task | exact | wrong characters | goal |
+|---|---|---|---|
+{rows}
+
+"One font" is {first_font}; the four are {fonts}. Sizes: letters of 17 to 38 px where the whole picture is 336 px wide
+or high.
+
+## Size
+
+{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a checkpoint of 81 MB, which vLLM's
+own `Phi3VForCausalLM` loads. Decoder: {layers} layers, {hidden} wide, {heads} heads, feed-forward {ffn}, plain RoPE,
+tied embeddings of the {vocabulary} tokens that its questions and answers need (all others embed as zeros). Vision: two
+of CLIP's layers, in which a small network of 3 x 3 patches is written (`phiserve/checkpoint/demo_tower.py`). One crop a
+picture: {image_tokens} tokens.
+
+## Training
+
+`make demo-model`, on two CPU cores: first the vision tower alone reads every glyph and sees every edge ({tower_steps}
+steps of {tower_batch} pictures), then all of it answers questions ({steps} steps, about 14 pictures with six questions
+each). Heads that only training has ask the tower for each patch's glyphs, and the decoder for the place of the
+character it is to read next and for the text a block belongs to. Muon for matrices, AdamW for the rest,
+bfloat16.{history}
+
+## What it can't do
+
+- Photographs, handwriting, other fonts, other layouts, other kinds of charts, rotated text, other languages than
+  English: it answers all the same, and wrongly. Letters under about 17 px of 336 are lost.
+- Questions in words that it was not trained on are taken for something near, or for none of its business.
+- More than two pictures, more than two turns, long conversations.
+- Reasoning: it reads, counts to five, and compares heights.
+
+## Licence
+
+MIT, as this repository. The pictures are drawn in fonts with free licences (DejaVu's own, Apache-2.0, OFL), none of
+which is part of the weights. The tokenizer's pieces come from `mistral-common` (Apache-2.0).
+"""
+
+
+def write_card(results: Path) -> None:
+    """Write MODEL_CARD.md from results.json."""
+    CARD.write_text(render_card(json.loads(results.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def render_card(measured: list[dict[str, Any]]) -> str:
+    """The card's text."""
+    tensors = demo.compact_weights()
+    names = [Path(name).stem for _, name in FONTS]
+    return _TEXT.format(
+        count=", ".join(sorted({str(row["count"]) for row in measured})),
+        labels=len(LABELS),
+        rows="\n".join(
+            f"| {row['name']} | {row['exact']:.1%} | {row['wrong_characters']:.2%} | {row['goal']:.0%} |" for row in measured
+        ),
+        first_font=names[0],
+        fonts=", ".join(names),
+        parameters=sum(tensor.numel() for name, tensor in tensors.items() if name != "trained_ids"),
+        packed=Path(demo.__file__).with_name(demo.WEIGHTS_FILE).stat().st_size / 1e6,
+        layers=LAYERS,
+        hidden=HIDDEN,
+        heads=HEADS,
+        ffn=FFN,
+        vocabulary=len(trained_ids()),
+        image_tokens=IMAGE_TOKENS,
+        tower_steps=TOWER_PLAN.steps,
+        tower_batch=BATCH,
+        steps=PLAN.steps,
+        history=_HISTORY,
+    )
+
+
+_HISTORY = ""
+"""How the shipped weights came about, where that differs from `make demo-model`."""

@@ -1,0 +1,112 @@
+"""Questions and answers as token ids: prompts exactly as the server encodes them, answers piece by piece.
+
+What is read off a picture is answered character by character, so that each token of it has one place in the picture.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal as TypingLiteral
+
+from demo.scene import Answer, Literal, Reading, Seen
+from phiserve.chat.conversation import Conversation, Turn, build_conversation
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.special_tokens import Control
+from phiserve.checkpoint.tokenizer_files import ordinary_pieces, write_tokenizer
+from phiserve.protocol.messages import ImagePart, ImageUrl, TextPart, UserMessage
+
+Place = tuple[float, float]
+
+_SPACE = "\u2581"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What follows the pictures of a prompt: the rest of it, then the answer, the answer's places in the picture."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    places: tuple[Place | None, ...]
+
+
+@lru_cache(maxsize=1)
+def encoder() -> PromptEncoder:
+    """The server's own prompt encoder."""
+    with TemporaryDirectory() as folder:
+        write_tokenizer(Path(folder))
+        return PromptEncoder.load(Path(folder) / "tokenizer.json")
+
+
+@lru_cache(maxsize=1)
+def pieces() -> dict[str, int]:
+    """Ordinary pieces and their ids."""
+    return ordinary_pieces()
+
+
+@lru_cache(maxsize=65536)
+def encode_turns(turns: tuple[Turn, ...]) -> tuple[tuple[int, ...], ...]:
+    """Ids around the pictures of a conversation."""
+    return encoder().encode(Conversation(turns)).stretches
+
+
+Layout = TypingLiteral["pictures first", "question first", "labelled"]
+"""How people put pictures and a question together; labelled: "Image 1:" before the first picture, and so on."""
+
+
+@lru_cache(maxsize=65536)
+def user(question: str, *, pictures: int = 0, layout: Layout = "pictures first") -> Turn:
+    """A user's turn: pictures and a question, with the newlines that the server puts between."""
+    shown: list[TextPart | ImagePart] = []
+    for number in range(1, pictures + 1):
+        shown += [TextPart(type="text", text=f"Image {number}:")] * (layout == "labelled")
+        shown.append(ImagePart(type="image_url", image_url=ImageUrl(url="")))
+    asked = [TextPart(type="text", text=question)] if question else []
+    content = (*asked, *shown) if layout == "question first" else (*shown, *asked)
+    return build_conversation([UserMessage(role="user", content=content)]).turns[0]
+
+
+def varied(question: str, rng: random.Random) -> str:
+    """A question as it may be typed: now and then without its mark at the end, or without a capital."""
+    if rng.random() < 0.1:
+        question = question.rstrip("?.!")
+    return question[0].lower() + question[1:] if rng.random() < 0.1 else question
+
+
+def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, ...]]:
+    """Ids of an answer with its end, and the place each was read off."""
+    ids: list[int] = []
+    places: list[Place | None] = []
+    for segment in answer:
+        match segment:
+            case Reading():
+                ids += [pieces()[_SPACE if character == " " else character] for character in segment.text]
+                places += [(glyph.x, glyph.y) if glyph else None for glyph in segment.glyphs]
+            case Seen():
+                words = encode_words(segment.text)
+                ids += words
+                places += [(segment.x, segment.y)] * len(words)
+            case Literal():
+                words = encode_words(segment.text)
+                ids += words
+                places += [None] * len(words)
+    return (*ids, Control.END.value), (*places, None)
+
+
+@lru_cache(maxsize=4096)
+def encode_words(text: str) -> tuple[int, ...]:
+    """Whole words where there is a piece for them, else single characters."""
+    ids: list[int] = []
+    for word in re.findall(r" ?[A-Za-z]+|[^A-Za-z]", text):
+        piece = word.replace(" ", _SPACE)
+        ids += [pieces()[piece]] if piece in pieces() else [pieces()[character] for character in piece]
+    return tuple(ids)
+
+
+def branch(turns: Sequence[Turn], answer: Answer) -> Branch:
+    """The last stretch of a conversation with its answer."""
+    ids, places = encode_answer(answer)
+    return Branch(encode_turns(tuple(turns))[-1], ids, places)

@@ -1,0 +1,62 @@
+"""The tokens that are trained: every piece of questions and answers. All others embed as zeros, as an unknown word does."""
+
+import string
+from collections.abc import Iterator
+from functools import lru_cache
+
+from demo import book, chart, lines, pairs, shapes, talk
+from demo.language import encode_turns, encode_words, pieces, user
+from demo.palette import COLOURS
+from demo.words import LABELS
+from phiserve.chat.conversation import Turn
+from phiserve.chat.special_tokens import Control
+
+_LITERALS = (
+    ' The title of the book is "" and the author is. The title is "". The author is. The picture shows a book titled "" by.',
+    ' This is a bar chart titled "" with bars: , . The highest lowest bar is with. There are bars in the chart. The value of is.',
+    " The picture shows a an at the and, on background. There is one shape are shapes in the picture. The background is.",
+    ' It says "". The first image shows and the second image shows the text. I see no book chart text shapes in this picture.',
+    *(
+        " " + " ".join(words)
+        for words in (chart.NUMBERS, shapes.NUMBERS, COLOURS, shapes.PLACES, ("circle", "square", "triangle"))
+    ),
+    *(answer for _, answer in talk.TALK),
+    *(talk.REFUSAL, talk.NO_PICTURE),
+)
+
+
+def questions() -> Iterator[str]:
+    """Every wording of every question."""
+    for module in (book, chart, lines, pairs, shapes):
+        for name in ("BOTH", "TITLE", "AUTHOR", "DESCRIBE", "INTRODUCE", "HIGHEST", "LOWEST", "COUNT", "QUESTIONS", "BACKGROUND"):
+            yield from getattr(module, name, ())
+    yield from (*pairs.FIRST, *pairs.SECOND, *talk.OFF_TOPIC, *talk.ASKED_WITHOUT)
+    for wordings, _ in talk.TALK:
+        yield from wordings
+    for wording in chart.VALUE:
+        for label in (*LABELS, "1234567890"):
+            yield wording.format(label)
+
+
+@lru_cache(maxsize=1)
+def trained_ids() -> tuple[int, ...]:
+    """Ids of the trained tokens, ascending."""
+    ids = {*Control} - {Control.IMAGE}
+    ids |= {pieces()[character] for character in string.ascii_letters + string.digits + ".,:;!?\"'-()\u2581"}
+    for question in questions():
+        for worded in {question, question.rstrip("?.!"), question[0].lower() + question[1:]}:
+            turns = (user(worded), user(worded, pictures=1), user(worded, pictures=1, layout="question first"))
+            ids |= {token for turn in turns for stretch in encode_turns((turn,)) for token in stretch}
+    ids |= {token for stretch in encode_turns((user("a", pictures=2, layout="labelled"),)) for token in stretch}
+    for system in talk.SYSTEM_PROMPTS:
+        ids |= set(encode_turns((Turn("system", (system,)), user("a")))[0])
+    for text in _LITERALS:
+        ids |= set(encode_words(text))
+        ids |= set(encode_turns((Turn("assistant", (text.strip(),)),))[0])
+    return tuple(sorted(map(int, ids)))
+
+
+@lru_cache(maxsize=1)
+def row_of() -> dict[int, int]:
+    """Token id -> row of the trained embedding; `len(trained_ids())` is the row of zeros for all others."""
+    return {token: row for row, token in enumerate(trained_ids())}

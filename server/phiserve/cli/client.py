@@ -1,0 +1,145 @@
+"""The openai client for an address, and what there is at that address: nothing, a server to talk to, or something else."""
+
+import os
+import queue
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from phiserve.errors import StartupError
+
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
+LOOK_TIMEOUT_S = 3.0
+"""A running server lists its models within this, from the first packet to the last."""
+
+_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+
+
+class NothingListens(StartupError):
+    """Nobody is at the address, so that a server could be started."""
+
+
+def client_for(url: str) -> openai.OpenAI:
+    """A client that takes the environment's proxies, but never on the way to this machine itself. Raises StartupError.
+
+    `url` may lack its scheme and its path.
+    """
+    address = _completed(url)
+    key = os.environ.get("PHISERVE_API_KEY") or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise StartupError("PHISERVE_API_KEY holds characters that no request can carry")
+    if _is_here(address):
+        http = openai.DefaultHttpxClient(trust_env=False, verify=ssl.create_default_context())
+    else:
+        http = _client_of_the_environment()
+    return openai.OpenAI(base_url=address, api_key=key, max_retries=0, http_client=http)
+
+
+def _client_of_the_environment() -> Any:
+    try:
+        return openai.DefaultHttpxClient()
+    except Exception as error:  # of many kinds: a scheme that it does not know, a package or a file that is not there, no URL
+        reason = " ".join(str(error).split())
+        raise StartupError(f"The environment's proxies or certificates cannot be used: {reason}") from None
+
+
+def served_models(client: openai.OpenAI) -> list[str]:
+    """Names of the models that a server serves, at least one. Raises NothingListens or another StartupError within seconds."""
+    url = str(client.base_url).rstrip("/")
+    found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+
+    def look() -> None:
+        """Look, whoever still waits for it."""
+        try:
+            found.put(_look(client, url))
+        except Exception as error:  # belongs to whoever waits
+            found.put(error)
+
+    # The client's own timeout begins anew with every packet. A daemon, since a thread that waits can't be ended.
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        outcome = found.get(timeout=LOOK_TIMEOUT_S)
+    except queue.Empty:
+        outcome = _silence(url)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _look(client: openai.OpenAI, url: str) -> list[str]:
+    try:
+        listed = client.with_options(timeout=LOOK_TIMEOUT_S).models.list().data
+        models = [model.id for model in listed if isinstance(model.id, str)]
+    except openai.APITimeoutError:
+        raise _silence(url) from None
+    except openai.APIConnectionError as error:
+        raise _why_not_connected(url, error) from None
+    except openai.AuthenticationError:
+        raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
+    except (openai.APIError, AttributeError, TypeError, ValueError):  # it fails in several ways on what is not OpenAI's JSON
+        models = []
+    if not models:
+        raise _stranger(url)
+    return models
+
+
+def _why_not_connected(url: str, error: BaseException) -> StartupError:
+    for cause in _causes(error):
+        match cause:
+            case ConnectionRefusedError():
+                return NothingListens(f"No server answers at {url}")
+            case ssl.SSLError():
+                return StartupError(f"What answers at {url} does not speak TLS as it should: {cause.reason or cause}")
+            case socket.gaierror():
+                return StartupError(f"There is no host as in {url}")
+            case ConnectionError():
+                return _stranger(url)
+            case OSError():
+                return StartupError(f"No server answers at {url}: {(cause.strerror or str(cause)).lower()}")
+    return _stranger(url)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _stranger(url: str) -> StartupError:
+    return StartupError(f"What answers at {url} is not an OpenAI-compatible server")
+
+
+def _silence(url: str) -> StartupError:
+    return StartupError(f"What listens at {url} does not answer within {LOOK_TIMEOUT_S:g} s")
+
+
+def _completed(url: str) -> str:
+    """With scheme and path, as the banner of a server gives it. Raises StartupError for what is no address."""
+    address = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(address)
+        valid = _URL.fullmatch(address) is not None and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise StartupError(f"{url!r} is not the address of a server, as {DEFAULT_URL} is")
+    return address if parts.path.strip("/") else f"{address.rstrip('/')}/v1"
+
+
+def _is_here(address: str) -> bool:
+    host = (urlsplit(address).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None) or ip
+    return mapped.is_loopback or mapped.is_unspecified
