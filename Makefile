@@ -17,10 +17,10 @@ serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass fl
 test: $(VENV)/.dev ## everything that runs without a GPU
 	$(VENV)/bin/python -m pytest --cov --cov-report=term $(ARGS)
 
-test-unit: $(VENV)/.dev ## only what needs no engine, in seconds
+test-unit: $(VENV)/.dev ## only what needs no engine, in some two minutes
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
 
-conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; about ten minutes
+conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; some twelve minutes
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
 
 demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; goes on where it was ended (STATE)
@@ -28,7 +28,7 @@ demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; g
 	$(VENV)/bin/python -m demo.train $(STATE)
 	$(VENV)/bin/python -m demo.export $(STATE)
 
-demo-eval: $(VENV)/.dev ## measure the embedded model through the server and write its card; about ten minutes
+demo-eval: $(VENV)/.dev ## measure the embedded model through the server and write its card
 	$(VENV)/bin/python -m demo.evaluate $(ARGS)
 
 hostile: $(VENV)/.dev ## ask a server about hostile pictures and addresses, and count what becomes of them in conformance/HOSTILE.md

@@ -1,22 +1,18 @@
 """JPEG: pixels are Pillow's, what libjpeg only warns about is refused, and what is not the picture does not matter."""
 
-import io
 import random
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from hostile import flat_jpeg, jpeg_segment
+from jpegs import PHOTO, PROGRESSIVE, by_pillow, shown
 from phiserve.errors import InvalidImage
-from phiserve.vision.decode import decode_rgb, read_header
 from phiserve.vision.jpeg import decode_jpeg
 from phiserve.vision.unreadable import Unreadable
 from pictures import encode, noise, photo
 
-PHOTO = encode(photo("china"), "JPEG")
-PROGRESSIVE = encode(photo("china"), "JPEG", progressive=True)
 OPTIONS: dict[str, dict[str, Any]] = {
     "4:2:0": {},
     "4:2:2": {"subsampling": 1},
@@ -28,18 +24,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "worst": {"quality": 1},
     "optimised": {"optimize": True},
 }
-
-
-def by_pillow(content: bytes) -> Image.Image:
-    """The picture as Pillow decodes it by itself."""
-    with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
-        picture.load()
-    return picture
-
-
-def shown(content: bytes) -> Image.Image:
-    """The picture as it is answered."""
-    return decode_rgb(content, read_header(content, "image"), "image")
 
 
 @pytest.mark.parametrize("name", ["china", "flower", "astronaut", "coffee", "rocket", "page"])

@@ -1,34 +1,19 @@
 """JPEG taken apart: what is said of size, colours, profile and orientation, however oddly; and which kinds are served."""
 
-import io
 from itertools import product
 
 import numpy as np
 import pytest
 import simplejpeg
-from PIL import Image
 
 from hostile import cmyk_profile, flat_jpeg, jpeg_segment
+from jpegs import PHOTO, by_pillow, shown
 from phiserve.errors import InvalidImage
-from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.decode import read_header
 from phiserve.vision.jpeg import decode_jpeg
 from phiserve.vision.jpeg_parts import take_apart
 from phiserve.vision.unreadable import Unreadable
 from pictures import encode, photo
-
-PHOTO = encode(photo("china"), "JPEG")
-
-
-def by_pillow(content: bytes) -> Image.Image:
-    """The picture as Pillow decodes it by itself."""
-    with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
-        picture.load()
-    return picture
-
-
-def shown(content: bytes) -> Image.Image:
-    """The picture as it is answered."""
-    return decode_rgb(content, read_header(content, "image"), "image")
 
 
 @pytest.mark.parametrize(

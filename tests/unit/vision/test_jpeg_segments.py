@@ -1,35 +1,18 @@
 """JPEG's segments and scans: numbers without meaning do not matter, and floods are refused."""
 
-import io
 import re
 
 import numpy as np
 import pytest
 import simplejpeg
-from PIL import Image
 
 from hostile import flat_jpeg_of_three_scans, jpeg_segment, progressive_jpeg
-from phiserve.vision.decode import decode_rgb, read_header
+from jpegs import PHOTO, PROGRESSIVE, by_pillow, shown
 from phiserve.vision.jpeg import decode_jpeg
 from phiserve.vision.jpeg_parts import take_apart
 from phiserve.vision.jpeg_segments import MAX_ARITHMETIC_SCANS, MAX_SCANS, MAX_SEGMENTS
 from phiserve.vision.unreadable import Unreadable
 from pictures import encode, photo
-
-PHOTO = encode(photo("china"), "JPEG")
-PROGRESSIVE = encode(photo("china"), "JPEG", progressive=True)
-
-
-def by_pillow(content: bytes) -> Image.Image:
-    """The picture as Pillow decodes it by itself."""
-    with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
-        picture.load()
-    return picture
-
-
-def shown(content: bytes) -> Image.Image:
-    """The picture as it is answered."""
-    return decode_rgb(content, read_header(content, "image"), "image")
 
 
 @pytest.mark.parametrize("kind", ["grey", "colours", "inks", "a scan for each"])
