@@ -25,6 +25,7 @@ conformance: $(VENV)/.dev ## other people's test suites against our server, in a
 
 demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; goes on where it was ended (STATE)
 	$(VENV)/bin/python -m demo.train_tower $(STATE)
+	$(VENV)/bin/python -m demo.train_projection $(STATE)
 	$(VENV)/bin/python -m demo.train $(STATE)
 	$(VENV)/bin/python -m demo.export $(STATE)
 

@@ -49,7 +49,7 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Hidden states: of the region after the last norm and at LOCATED_LAYER (B, R, H), of the prefix at ROLE_LAYER (B, P, H)."""
+    """Hidden states: of the region after the last norm and at LOCATED_LAYER (B, R, H), of all at ROLE_LAYER (B, P + R, H)."""
 
     last: Tensor
     located: Tensor
@@ -129,7 +129,7 @@ class Decoder(nn.Module):
         for number, layer in enumerate(self.layers, 1):
             x = layer(x, cos.to(x.dtype), sin.to(x.dtype), prefix, pack.mask)
             if number == ROLE_LAYER:
-                roles = x[:, :prefix]
+                roles = x
             if number == LOCATED_LAYER:
                 located = x[:, prefix:]
         return Hidden(rms_norm(x[:, prefix:], self.last_norm), located, roles)

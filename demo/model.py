@@ -5,15 +5,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from demo.decoder import BLOCKS, HIDDEN, IMAGE_TOKENS, Decoder, Pack, Projection
-from demo.reader import CLASSES, IGNORED, SLOTS, Reader, glyph_measures
+from demo.reader import (
+    CLASSES,
+    COUNTS,
+    EDGES,
+    GLYPH_LABELS,
+    IGNORED,
+    LABELS,
+    SLOTS,
+    Measures,
+    Reader,
+    asked_loss,
+    glyph_measures,
+    patch_measures,
+)
 from demo.roles import ORDINALS, ROLES
 from demo.tower import Tower
 from phiserve.checkpoint.demo_tower import COLOUR, OUT, SIDE
 
-Measures = dict[str, float]
-
 GLYPHS_OF_BLOCK = 4 * SLOTS
 """Places for glyphs in a block of four patches."""
+
 
 _ROLE_WEIGHT, _PLACE_WEIGHT, _READ_WEIGHT = 0.3, 0.3, 0.5
 
@@ -31,6 +43,7 @@ class DemoModel(nn.Module):
         self.place_head = nn.Linear(HIDDEN, 2 * SIDE)
         self.role_head = nn.Linear(HIDDEN, ROLES + ORDINALS)
         self.glyph_head = nn.Linear(HIDDEN, GLYPHS_OF_BLOCK * CLASSES)
+        self.carrying_head = nn.Linear(HIDDEN, 4 * (SLOTS * CLASSES + EDGES + COUNTS + COLOUR))
 
     def see(self, crops: Tensor) -> Tensor:
         """uint8 (n, 336, 336, 3) -> tower features (n, 576, FEATURES)."""
@@ -38,12 +51,12 @@ class DemoModel(nn.Module):
         return features
 
     def answer_loss(
-        self, pack: Pack, images: Tensor, targets: Tensor, places: Tensor, glyphs: Tensor, roles: Tensor
+        self, pack: Pack, images: Tensor, targets: Tensor, places: Tensor, spelled: Tensor, labels: Tensor, roles: Tensor
     ) -> tuple[Tensor, Measures]:
         """Loss of the answers and of what the hidden states should know on the way.
 
-        `images` (B, n, IMAGE_TOKENS, H); `targets` (B, R), `places` (B, R, 2), `glyphs` (B, n, 576, SLOTS), `roles`
-        (B, n, 144, 2) with IGNORED.
+        `images` (B, n, IMAGE_TOKENS, H); `targets` (B, R), `places` and `spelled` (B, R, 2), `labels` (B, n, 576, LABELS),
+        `roles` (B, n, 144, 2) with IGNORED.
         """
         hidden = self.decoder(pack, images)
         asked = targets != IGNORED
@@ -56,27 +69,45 @@ class DemoModel(nn.Module):
             place_loss = self._place_loss(hidden.located[located], places[located])
             blocks = seen_blocks(hidden.roles, pack.image_starts)
             role_loss = self._role_loss(blocks, roles.flatten(1, 2))
-            carried = self.glyph_head(blocks).unflatten(-1, (GLYPHS_OF_BLOCK, CLASSES))
-            glyph_loss, glyph_share = glyph_measures(carried, glyphs_of_blocks(glyphs))
-            loss = loss + _PLACE_WEIGHT * place_loss + _ROLE_WEIGHT * role_loss + _READ_WEIGHT * glyph_loss
+            spelled_loss = self._role_loss(hidden.roles[:, pack.prefix_rows.shape[1] :], spelled)
+            glyph_loss, glyph_share = self._glyph_loss(blocks, labels[..., GLYPH_LABELS])
+            loss = loss + _PLACE_WEIGHT * place_loss + _ROLE_WEIGHT * (role_loss + spelled_loss) + _READ_WEIGHT * glyph_loss
             read = right[located[asked]]
             measures |= {"place": place_loss.item(), "role": role_loss.item(), "read": read.float().mean().item()}
-            measures["carried"] = glyph_share
+            measures |= {"carried": glyph_share, "spelled": spelled_loss.item()}
         return loss, measures
 
-    def reading_loss(self, features: Tensor, glyphs: Tensor, edges: Tensor) -> tuple[Tensor, Measures]:
+    def reading_loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Measures]:
         """Loss of what the tower should have read; see `Reader.loss`."""
-        loss, measures = self.reader.loss(features[..., COLOUR : COLOUR + OUT], glyphs, edges)
+        loss, measures = self.reader.loss(features[..., COLOUR : COLOUR + OUT], labels)
         return _READ_WEIGHT * loss, measures
 
-    def _place_loss(self, located: Tensor, places: Tensor) -> Tensor:
-        rows, columns = self.place_head(located).float().chunk(2, -1)
-        return functional.cross_entropy(rows, places[:, 0]) + functional.cross_entropy(columns, places[:, 1])
+    def carrying_loss(self, features: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Measures]:
+        """Loss of what image tokens should hold of their blocks' patches: all that the tower should have read, and colours.
 
-    def _role_loss(self, blocks: Tensor, labels: Tensor) -> Tensor:
-        role, ordinal = self.role_head(blocks).float().split([ROLES, ORDINALS], -1)
-        role_loss = functional.cross_entropy(role.flatten(0, 1), labels[..., 0].flatten(), ignore_index=IGNORED)
-        return role_loss + functional.cross_entropy(ordinal.flatten(0, 1), labels[..., 1].flatten(), ignore_index=IGNORED)
+        `features` (n, 576, FEATURES), `images` (n, IMAGE_TOKENS, H) made of them, `labels` (n, 576, LABELS).
+        """
+        held = torch.unflatten(self.carrying_head(seen_blocks(images, (0,))).float(), -1, (4, -1))
+        glyphs, edges, counts, colours = torch.split(held, [SLOTS * CLASSES, EDGES, COUNTS, COLOUR], -1)
+        loss, measures = patch_measures(glyphs, edges, counts, torch.unflatten(of_blocks(labels), -1, (4, LABELS)))
+        true = torch.unflatten(of_blocks(features[..., :COLOUR].detach().float()), -1, (4, COLOUR))
+        colour_loss = functional.mse_loss(colours, true) / true.var()
+        measures = {f"held_{name}": value for name, value in measures.items()} | {"held_colours": 1 - colour_loss.item()}
+        return _READ_WEIGHT * (loss + colour_loss), measures
+
+    def _glyph_loss(self, blocks: Tensor, glyphs: Tensor) -> tuple[Tensor, float]:
+        """Loss of the glyphs that blocks (B, 144 * n, H) should hold, and the share that is right."""
+        carried = self.glyph_head(blocks).unflatten(-1, (GLYPHS_OF_BLOCK, CLASSES))
+        return glyph_measures(carried, of_blocks(glyphs.flatten(0, 1)).view(*blocks.shape[:2], -1))
+
+    def _place_loss(self, located: Tensor, places: Tensor) -> Tensor:
+        rows, columns = self.place_head(located).chunk(2, -1)
+        return asked_loss(rows, places[:, 0]) + asked_loss(columns, places[:, 1])
+
+    def _role_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Loss of role and ordinal (B, n, 2) that hidden states (B, n, H) should tell."""
+        role, ordinal = self.role_head(hidden).split([ROLES, ORDINALS], -1)
+        return asked_loss(role, labels[..., 0]) + asked_loss(ordinal, labels[..., 1])
 
 
 def seen_blocks(prefix: Tensor, starts: tuple[int, ...]) -> Tensor:
@@ -85,7 +116,7 @@ def seen_blocks(prefix: Tensor, starts: tuple[int, ...]) -> Tensor:
     return torch.unflatten(view, 1, (-1, BLOCKS + 1))[:, :, :-1].flatten(1, 2)
 
 
-def glyphs_of_blocks(glyphs: Tensor) -> Tensor:
-    """Labels of patches (B, n, 576, SLOTS) by blocks: (B, 144 * n, GLYPHS_OF_BLOCK)."""
-    grid = torch.unflatten(glyphs, 2, (BLOCKS, 2, BLOCKS, 2))
-    return grid.permute(0, 1, 2, 4, 3, 5, 6).reshape(len(glyphs), -1, GLYPHS_OF_BLOCK)
+def of_blocks(patches: Tensor) -> Tensor:
+    """What is told of patches (n, 576, k), by blocks: (n, 144, 4 * k), in the order in which the projection reads them."""
+    grid = torch.unflatten(patches, 1, (BLOCKS, 2, BLOCKS, 2))
+    return grid.permute(0, 1, 3, 2, 4, 5).flatten(3).flatten(1, 2)

@@ -14,8 +14,8 @@ from demo.decoder import BLOCKS, IMAGE_TOKENS
 from demo.language import Branch, Layout, branch, encode_turns, user, varied
 from demo.lines import draw_line
 from demo.pairs import compare
-from demo.reader import IGNORED, glyph_labels
-from demo.roles import block_roles
+from demo.reader import IGNORED, LABELS, patch_labels
+from demo.roles import Spelled, block_roles, spelled
 from demo.scene import Exchange, Literal, Scene, text_of
 from demo.shapes import draw_shapes
 from demo.style import Style
@@ -52,8 +52,8 @@ class Batch:
     """Arrays of a batch of B packs with n pictures each, prefix length P and region length R.
 
     `crops` (B, n, 336, 336, 3) uint8; `prefix_rows` (B, P), `region_rows`, `positions`, `segments` (B, R); `targets` (B, R): rows
-    or IGNORED; `places` (B, R, 2): row and column of the patch that the next character stands in; `glyphs` (B, n, 576, SLOTS),
-    `edges` (B, n, 576), `roles` (B, n, 144, 2): labels of patches and blocks.
+    or IGNORED; `places` (B, R, 2): row and column of the patch that the next character stands in; `spelled` (B, R, 2): its text's
+    role and its number in it; `labels` (B, n, 576, LABELS): of patches; `roles` (B, n, 144, 2): of blocks.
     """
 
     crops: NDArray[np.uint8]
@@ -64,8 +64,8 @@ class Batch:
     segments: Places
     targets: Places
     places: Places
-    glyphs: Places
-    edges: Places
+    spelled: Places
+    labels: Places
     roles: Places
 
 
@@ -235,17 +235,20 @@ def _batch(packs: list[_Pack], turns: Sequence[Turn] | None, region: int, rng: r
         segments=np.stack([row[2] for row in rows]),
         targets=np.stack([row[3] for row in rows]),
         places=np.stack([row[4] for row in rows]),
-        glyphs=stack([glyph_labels(scene.canvas) for scene in scenes], 576, 3),
-        edges=stack([scene.canvas.edge_patches() for scene in scenes], 576),
-        roles=stack([block_roles(scene) for scene in scenes], BLOCKS * BLOCKS, 2),
+        spelled=np.stack([row[5] for row in rows]),
+        labels=stack([patch_labels(scene.canvas) for scene in scenes], 576, LABELS),
+        roles=stack(
+            [block_roles(scene, picture) for pack in packs for picture, scene in enumerate(pack.scenes)], BLOCKS * BLOCKS, 2
+        ),
     )
 
 
 def _rows(pack: _Pack, region: int, prefix: int, pictures: int, rng: random.Random) -> tuple[Places, ...]:
-    """Rows, positions, segments, targets, places of one pack's region. Without pictures a branch's own `<s>` is the prefix's."""
+    """One pack's region: rows to `spelled`, as in `Batch`. Without pictures a branch's own `<s>` is the prefix's."""
     rows, positions = np.full(region, len(trained_ids())), np.zeros(region, np.int64)
     segments, targets = np.zeros(region, np.int64), np.full(region, IGNORED)
-    places = np.full((region, 2), IGNORED)
+    places, characters = np.full((region, 2), IGNORED), np.full((region, 2), IGNORED)
+    texts: Spelled = spelled(pack.scenes)
     start = 0
     for number, one in enumerate(pack.branches, 1):
         prompt = one.prompt if pictures else one.prompt[1:]
@@ -260,8 +263,9 @@ def _rows(pack: _Pack, region: int, prefix: int, pictures: int, rng: random.Rand
         for offset, place in enumerate(one.places):
             if place is not None:
                 places[first + offset] = int(place[1] // PATCH), int(place[0] // PATCH)
+                characters[first + offset] = texts.get(place, (IGNORED, IGNORED))
         start = end
-    return rows, positions, segments, targets, np.where((places >= 0) & (places < 24), places, IGNORED)
+    return rows, positions, segments, targets, np.where((places >= 0) & (places < 24), places, IGNORED), characters
 
 
 def to_rows(ids: Sequence[int]) -> NDArray[np.int64]:

@@ -11,14 +11,20 @@ from phiserve.checkpoint.demo_tower import (
     COLOUR,
     CONSTANT,
     CONSTANTS,
+    COUNT,
+    FURTHER_LEFT,
     HIDDEN,
+    LEFT,
     LUMA,
-    OFFSETS,
+    NEAR,
+    NEIGHBOURS,
     OUT,
     PATCH,
+    POSITION,
     PRE_SCALE,
     SIDE,
     VALUE,
+    Offsets,
     position_codes,
 )
 from phiserve.checkpoint.opened import CLIP_WIDTH
@@ -30,26 +36,34 @@ FEATURES = COLOUR + OUT + 2 * SIDE
 _EPSILON = 1e-5
 
 
-class TowerLayer(nn.Module):
-    """One CLIP layer: neighbours' values, then an MLP of all that is known of a patch."""
+class Thought(nn.Module):
+    """The MLP of a CLIP layer."""
 
-    def __init__(self, width_seen: int, width_known: int, hidden: int) -> None:
-        """`width_seen`: channels that values are made of; `width_known`: channels the MLP reads; `hidden`: its width."""
+    def __init__(self, width_known: int, hidden: int) -> None:
+        """`width_known`: channels it reads; `hidden`: its own width."""
         super().__init__()
-        self.value = nn.Linear(width_seen, VALUE * len(OFFSETS), bias=False)
         self.inner = nn.Linear(width_known, hidden)
         self.outer = nn.Linear(hidden, OUT)
         nn.init.normal_(self.outer.weight, std=0.3 * hidden**-0.5)
 
-    def see(self, parts: list[Tensor], stream: list[Tensor]) -> Tensor:
-        """What the neighbours tell: parts of the residual stream (n, 577, width) -> (n, 577, 8 * VALUE)."""
-        return neighbours(self.value(norm(parts, stream)))
-
     def think(self, parts: list[Tensor], stream: list[Tensor]) -> Tensor:
-        """The MLP's output: (n, 577, OUT). CLIP's activation is an approximation of GELU."""
+        """Parts of the residual stream (n, 577, width) -> (n, 577, OUT). CLIP's activation is an approximation of GELU."""
         hidden = self.inner(norm(parts, stream))
         output: Tensor = self.outer(hidden * torch.sigmoid(1.702 * hidden))
         return output
+
+
+class TowerLayer(Thought):
+    """A CLIP layer that looks at the neighbours first."""
+
+    def __init__(self, width_seen: int, width_known: int, hidden: int) -> None:
+        """`width_seen`: channels that values are made of."""
+        super().__init__(width_known, hidden)
+        self.value = nn.Linear(width_seen, NEAR, bias=False)
+
+    def see(self, parts: list[Tensor], stream: list[Tensor]) -> Tensor:
+        """What the neighbours tell: parts of the residual stream (n, 577, width) -> (n, 577, NEAR)."""
+        return look(self.value(norm(parts, stream)).unflatten(-1, (len(NEIGHBOURS), VALUE)), NEIGHBOURS).flatten(2)
 
 
 class Tower(nn.Module):
@@ -59,10 +73,12 @@ class Tower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        pixels, near = LUMA + COLOUR, VALUE * len(OFFSETS)
+        pixels = LUMA + COLOUR
         self.filters = nn.Linear(PATCH * PATCH, LUMA, bias=False)
-        self.first = TowerLayer(pixels, pixels + near, HIDDEN[0])
-        self.second = TowerLayer(pixels + OUT, pixels + near + OUT + near, HIDDEN[1])
+        self.first = TowerLayer(pixels, pixels + NEAR, HIDDEN[0])
+        self.second = TowerLayer(pixels + OUT, pixels + NEAR + OUT + NEAR, HIDDEN[1])
+        self.count = nn.Linear(pixels + OUT, COUNT, bias=False)
+        self.third = Thought(POSITION + OUT + 2 * COUNT, HIDDEN[2])
         self.register_buffer("codes", position_codes(), persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -72,8 +88,13 @@ class Tower(nn.Module):
         out1 = self.first.think([pixels, near1], [pixels, codes, near1])
         stream = [pixels, codes, near1, out1]
         near2 = self.second.see([pixels, out1], stream)
-        out2 = self.second.think([pixels, near1, out1, near2], [*stream, near2])
-        return torch.cat([pixels[..., LUMA:], out2, codes[..., : 2 * SIDE]], -1)[:, 1:]
+        left = look_and_add(self.count(norm([pixels, out1], stream)), LEFT)
+        stream += [near2, left]
+        out2 = self.second.think([pixels, near1, out1, near2], stream)
+        stream.append(out2)
+        further = look_and_add(norm([left], stream), FURTHER_LEFT)
+        out3 = out2 + self.third.think([codes, out2, left, further], [*stream, further])
+        return torch.cat([pixels[..., LUMA:], out3, codes[..., : 2 * SIDE]], -1)[:, 1:]
 
     def _embed(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels and codes after CLIP's first norm, the class token in front: (n, 577, width) each."""
@@ -112,13 +133,21 @@ def _statistics(stream: list[Tensor]) -> tuple[Tensor, Tensor]:
     return mean, torch.rsqrt(variance + _EPSILON)
 
 
-def neighbours(values: Tensor) -> Tensor:
-    """Hand each patch its neighbours' values: head k (`VALUE` channels) from `OFFSETS[k]`, outside the picture the class token's.
+def look(values: Tensor, offsets: Offsets) -> Tensor:
+    """Hand each patch the values of the patches `offsets` away, head by head; outside the picture the class token's.
 
-    (n, 577, 8 * VALUE) -> the same shape. The class token sees itself.
+    (n, 577, heads, width) -> the same shape. The class token sees itself.
     """
+    reach = max(abs(step) for offset in offsets for step in offset)
     outside, patches = values[:, :1], values[:, 1:]
-    grid = torch.unflatten(patches - outside, 1, (SIDE, SIDE))
-    grid = torch.unflatten(functional.pad(grid, (0, 0, 1, 1, 1, 1)), -1, (len(OFFSETS), VALUE))
-    shifted = [grid[:, 1 + down : 1 + down + SIDE, 1 + right : 1 + right + SIDE, k] for k, (down, right) in enumerate(OFFSETS)]
-    return torch.cat([outside, torch.cat(shifted, -1).flatten(1, 2) + outside], 1)
+    grid = functional.pad(torch.unflatten(patches - outside, 1, (SIDE, SIDE)), (0, 0, 0, 0, *([reach] * 4)))
+    shifted = [
+        grid[:, reach + down : reach + down + SIDE, reach + right : reach + right + SIDE, head]
+        for head, (down, right) in enumerate(offsets)
+    ]
+    return torch.cat([outside, torch.stack(shifted, 3).flatten(1, 2) + outside], 1)
+
+
+def look_and_add(values: Tensor, offsets: Offsets) -> Tensor:
+    """The sum of the values of the patches `offsets` away: (n, 577, width) -> the same shape."""
+    return look(values[:, :, None].expand(-1, -1, len(offsets), -1), offsets).sum(2)

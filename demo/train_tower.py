@@ -14,17 +14,17 @@ from demo.book import draw_book
 from demo.canvas import Canvas
 from demo.chart import draw_chart
 from demo.lines import draw_line, draw_page
-from demo.reader import Reader, glyph_labels
+from demo.reader import LABELS, Measures, Reader, patch_labels
 from demo.shapes import draw_shapes
 from demo.style import Style, four_fonts
 from demo.tower import Tower
 from demo.training import Plan, train
 from phiserve.checkpoint.demo_tower import COLOUR, OUT
 
-PLAN = Plan(name="tower", steps=1000, muon_rate=0.02, adam_rate=2e-3, decay=0.3)
+PLAN = Plan(name="tower", steps=2000, muon_rate=0.02, adam_rate=2e-3, decay=0.5)
 BATCH = 32
 
-TowerBatch = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
+TowerBatch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def draw_canvas(rng: random.Random, style: Style) -> Canvas:
@@ -37,12 +37,11 @@ def draw_canvas(rng: random.Random, style: Style) -> Canvas:
 
 
 def tower_batch(seed: str, size: int, style: Style) -> TowerBatch:
-    """Crops (n, 336, 336, 3), glyph labels (n, 576, SLOTS), edge labels (n, 576)."""
+    """Crops (n, 336, 336, 3), labels of patches (n, 576, LABELS)."""
     rng = random.Random(seed)
     canvases = [draw_canvas(rng, style) for _ in range(size)]
     crops = np.stack([augmented(canvas, rng) for canvas in canvases])
-    glyphs = np.stack([glyph_labels(canvas) for canvas in canvases]).reshape(size, -1, 3)
-    return crops, glyphs, np.stack([canvas.edge_patches() for canvas in canvases]).reshape(size, -1)
+    return crops, np.stack([patch_labels(canvas) for canvas in canvases]).reshape(size, -1, LABELS)
 
 
 class TowerTask(torch.nn.Module):
@@ -58,12 +57,10 @@ class TowerTask(torch.nn.Module):
         """The batch of a step."""
         return tower_batch(f"tower/{step}", BATCH, four_fonts())
 
-    def loss(self, *batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, *batch: Tensor) -> tuple[Tensor, Measures]:
         """Loss and measures of a batch."""
-        crops, glyphs, edges = batch
-        output = self.tower(crops)[..., COLOUR : COLOUR + OUT]
-        loss, measures = self.reader.loss(output, glyphs, edges)
-        return loss, measures
+        crops, labels = batch
+        return self.reader.loss(self.tower(crops)[..., COLOUR : COLOUR + OUT], labels)
 
 
 def main(state: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from demo import packing
 from demo.decoder import HIDDEN, IMAGE_TOKENS, PATCH_FEATURES, Pack, merge_blocks
-from demo.model import DemoModel, glyphs_of_blocks, seen_blocks
+from demo.model import DemoModel, of_blocks, seen_blocks
 from demo.reader import IGNORED, SLOTS
 from demo.roles import ORDINALS, ROLES
 from demo.style import one_font
@@ -42,14 +42,16 @@ def test_every_weight_is_learned(model: DemoModel, arrays: dict[str, Tensor]) ->
     """The losses of one batch reach every weight of the model."""
     features = model.see(arrays["crops"][0])
     images = model.projection(features)[:, None]
-    labels = (arrays[name] for name in ("targets", "places", "glyphs", "roles"))
+    labels = (arrays[name] for name in ("targets", "places", "spelled", "labels", "roles"))
     loss, measures = model.answer_loss(pack_of(arrays), images, *labels)
-    read_loss, _ = model.reading_loss(features, arrays["glyphs"][0], arrays["edges"][0])
+    read_loss, _ = model.reading_loss(features, arrays["labels"][0])
+    held_loss, held = model.carrying_loss(features, images[:, 0], arrays["labels"][0])
     model.zero_grad()
-    (loss + read_loss).backward()  # type: ignore[no-untyped-call]
+    (loss + read_loss + held_loss).backward()  # type: ignore[no-untyped-call]
     assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
     assert measures["answer"] == pytest.approx(math.log(32064), rel=0.2)  # it knows nothing yet, and says so
     assert measures["place"] == pytest.approx(2 * math.log(24), rel=0.3)
+    assert {*held} == {f"held_{name}" for name in ("glyphs", "blanks", "edges", "counts", "colours")}
 
 
 @torch.no_grad()
@@ -59,7 +61,9 @@ def test_the_answer_s_loss_is_of_targets_alone(model: DemoModel, arrays: dict[st
     prefix, segments = torch.from_numpy(batch.prefix_rows), torch.from_numpy(batch.segments)
     mask = region_mask(segments, 1)
     pack = Pack(prefix, (), torch.from_numpy(batch.region_rows), torch.from_numpy(batch.positions), mask)
-    targets, *labels = (torch.from_numpy(array) for array in (batch.targets, batch.places, batch.glyphs, batch.roles))
+    targets, *labels = (
+        torch.from_numpy(array) for array in (batch.targets, batch.places, batch.spelled, batch.labels, batch.roles)
+    )
     nothing = torch.zeros(1, 0)
     loss, measures = model.answer_loss(pack, nothing, targets, *labels)
     single = []
@@ -79,13 +83,13 @@ def test_blocks_are_those_of_the_global_view() -> None:
     assert seen_blocks(prefix, starts)[0, :, 0].tolist() == expected
 
 
-def test_glyphs_of_blocks() -> None:
+def test_what_is_told_of_patches_by_blocks() -> None:
     """A block's glyphs are those of its patches, in the order in which the projection reads them."""
-    glyphs = torch.randint(0, 60, (1, 2, 576, SLOTS))
+    glyphs = torch.randint(0, 60, (2, 576, SLOTS))
     features = torch.zeros(2, 576, FEATURES)
-    features[..., :SLOTS] = glyphs[0]
-    merged = merge_blocks(features)[..., : 4 * PATCH_FEATURES].reshape(1, 288, 4, PATCH_FEATURES)
-    assert torch.equal(glyphs_of_blocks(glyphs), merged[..., :SLOTS].flatten(2).long())
+    features[..., :SLOTS] = glyphs
+    merged = merge_blocks(features)[..., : 4 * PATCH_FEATURES].reshape(2, 144, 4, PATCH_FEATURES)
+    assert torch.equal(of_blocks(glyphs), merged[..., :SLOTS].flatten(2).long())
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from demo import packing
 from demo.decoder import IMAGE_TOKENS
 from demo.language import branch, pieces, user
 from demo.packing import EASY, USUAL, Batch, Shares, to_rows
-from demo.reader import GLYPHS, IGNORED
+from demo.reader import GLYPH_LABELS, GLYPHS, IGNORED, LABELS
 from demo.scene import Literal
 from demo.style import four_fonts
 from demo.vocabulary import trained_ids
@@ -125,7 +125,7 @@ def test_prompts_are_the_server_s(pictures: int, encoder: PromptEncoder, monkeyp
 @pytest.mark.parametrize("make", [one_picture, two_pictures, question_first])
 @pytest.mark.parametrize("seed", range(3))
 def test_places_hold_the_next_character(make: Callable[[int], Batch], seed: int) -> None:
-    """The patch that a place names holds the glyph that comes next, or one that shares its third with another."""
+    """The patch that a place names holds the glyph that comes next, or one of too many."""
     batch = make(seed)
     numbers = {character: number for number, character in enumerate(GLYPHS, 1)}
     characters = {pieces()[character]: character for character in GLYPHS}
@@ -137,8 +137,9 @@ def test_places_hold_the_next_character(make: Callable[[int], Batch], seed: int)
         if character is None:  # a word about a shape
             continue
         told += 1
-        held = batch.glyphs[pack, :, row * 24 + column]
+        held = batch.labels[pack, :, row * 24 + column, GLYPH_LABELS]
         assert numbers[character] in held or IGNORED in held
+        assert (batch.spelled[pack, index] >= 0).all()
     assert told > 20 or make is question_first
 
 
@@ -154,7 +155,7 @@ def test_talk_has_no_pictures() -> None:
     """Its prefix is `<s>` alone, and no array has a row for a picture."""
     batch = talk(0)
     assert IDS[batch.prefix_rows].tolist() == [[Control.BOS]] * 3
-    assert (batch.image_starts, batch.crops.shape[1], batch.glyphs.shape[1], batch.roles.shape[1]) == ((), 0, 0, 0)
+    assert (batch.image_starts, batch.crops.shape[1], batch.labels.shape[1], batch.roles.shape[1]) == ((), 0, 0, 0)
 
 
 def test_shapes_of_arrays() -> None:
@@ -162,8 +163,8 @@ def test_shapes_of_arrays() -> None:
     batch = two_pictures(0)
     assert batch.crops.shape == (2, 2, 336, 336, 3)
     assert batch.crops.dtype == np.uint8
-    assert [array.shape for array in (batch.glyphs, batch.edges, batch.roles)] == [(2, 2, 576, 3), (2, 2, 576), (2, 2, 144, 2)]
-    assert batch.places.shape == (2, 256, 2)
+    assert [array.shape for array in (batch.labels, batch.roles)] == [(2, 2, 576, LABELS), (2, 2, 144, 2)]
+    assert batch.places.shape == batch.spelled.shape == (2, 256, 2)
 
 
 def test_some_words_are_forgotten() -> None:

@@ -2,7 +2,7 @@
 
 from demo.canvas import Canvas, Glyph
 from demo.reader import IGNORED
-from demo.roles import ORDINALS, ROLES, block_roles
+from demo.roles import ORDINALS, PICTURES, ROLES, TEXTS, block_roles, spelled
 from demo.scene import Exchange, Literal, Reading, Scene
 from drawings import KINDS, readings, scenes
 
@@ -34,7 +34,26 @@ def test_all_fit() -> None:
     for kind in KINDS:
         for scene in scenes(kind):
             texts = readings(scene.exchanges[0])
-            assert len(texts) < ROLES
+            assert len(texts) <= TEXTS
             assert all(len(text.text) <= ORDINALS for text in texts)
-            found = block_roles(scene)
-            assert {*found[..., 0].ravel().tolist()} <= {IGNORED, *range(len(texts) + 1)}
+            for picture in range(PICTURES):
+                first = 1 + picture * TEXTS
+                found = {*block_roles(scene, picture)[..., 0].ravel().tolist()}
+                assert found <= {IGNORED, 0, *range(first, first + len(texts))}
+                assert max(found) < ROLES
+
+
+def test_answers_and_blocks_agree() -> None:
+    """The character that an answer spells next has the role of the block it stands in, and a number not below the block's."""
+    for kind in KINDS:
+        pair = scenes(kind)[:2]
+        blocks = [block_roles(scene, picture) for picture, scene in enumerate(pair)]
+        told = spelled(pair)
+        for scene, roles_of in zip(pair, blocks, strict=True):
+            for text in readings(scene.exchanges[0]):
+                for glyph in filter(None, text.glyphs):
+                    role, ordinal = told[glyph.x, glyph.y]
+                    block = roles_of[min(11, int(glyph.y // 28)), min(11, int(glyph.x // 28))]
+                    assert text.text[ordinal] == glyph.character
+                    assert block[0] in (IGNORED, role)
+                    assert block[1] <= ordinal

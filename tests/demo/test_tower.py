@@ -5,9 +5,22 @@ import torch
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from demo.tower import FEATURES, Tower, neighbours, pixel_means
+from demo.tower import FEATURES, Tower, look, look_and_add, pixel_means
 from drawings import scenes
-from phiserve.checkpoint.demo_tower import CODES, COLOUR, LUMA, OFFSETS, OUT, OUT2, SIDE, VALUE, clip_tensors
+from phiserve.checkpoint.demo_tower import (
+    CODES,
+    COLOUR,
+    FURTHER_LEFT,
+    LAYERS,
+    LEFT,
+    LUMA,
+    NEIGHBOURS,
+    OUT,
+    OUT2,
+    SIDE,
+    Offsets,
+    clip_tensors,
+)
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 
@@ -23,24 +36,26 @@ def tower() -> Tower:
     """A tower whose MLPs are driven far from where they are linear, as training's are."""
     torch.manual_seed(0)
     tower = Tower()
-    for layer in (tower.first, tower.second):
-        for linear in (layer.value, layer.inner, layer.outer):
-            linear.weight.mul_(5)
+    for layer in (tower.first, tower.second, tower.third):
+        layer.inner.weight.mul_(5)
+        layer.outer.weight.mul_(5)
+    for linear in (tower.first.value, tower.second.value, tower.count):
+        linear.weight.mul_(5)
     return tower
 
 
 @torch.no_grad()
 def test_it_is_clip(tower: Tower, crops: Tensor) -> None:
-    """Colours, the second layer's output and places equal CLIP's hidden states, in float32, on drawn pictures."""
+    """Colours, the last layer's output and places equal CLIP's hidden states, in float32, on drawn pictures."""
     config = CLIPVisionConfig(
-        hidden_size=1024, intermediate_size=4096, num_hidden_layers=2, num_attention_heads=16, image_size=336, patch_size=14
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=LAYERS, num_attention_heads=16, image_size=336, patch_size=14
     )
     clip = CLIPVisionModel(config)
     tensors = clip_tensors({name: tensor.detach() for name, tensor in tower.state_dict().items()})
     own = {name.removeprefix("vision_model."): name for name in clip.state_dict()}
     clip.load_state_dict({own[name]: tensor for name, tensor in tensors.items()})
     pixels = (crops.float() / 255 - torch.tensor(IMAGE_MEAN)) / torch.tensor(IMAGE_STD)
-    states = clip(pixels.permute(0, 3, 1, 2), output_hidden_states=True).hidden_states[2][:, 1:]
+    states = clip(pixels.permute(0, 3, 1, 2), output_hidden_states=True).hidden_states[LAYERS][:, 1:]
     codes = states[..., CODES.start : CODES.start + 2 * SIDE]
     expected = torch.cat([states[..., LUMA : LUMA + COLOUR], states[..., OUT2], codes], -1)
     ours = tower(crops)
@@ -64,18 +79,31 @@ def test_pixel_means() -> None:
     assert (luma[0].std(-1) > 1e-3).nonzero().flatten().tolist() == [place]
 
 
-def test_neighbours() -> None:
-    """Head k gets the value of the patch `OFFSETS[k]` away, and outside the picture the class token's."""
-    values = torch.arange(1 + SIDE * SIDE).float()[None, :, None].repeat(1, 1, VALUE * len(OFFSETS))
-    seen = torch.unflatten(neighbours(values)[0], -1, (len(OFFSETS), VALUE))
+@pytest.mark.parametrize("offsets", [NEIGHBOURS, LEFT, FURTHER_LEFT])
+def test_looks(offsets: Offsets) -> None:
+    """Head k gets the value of the patch `offsets[k]` away, and outside the picture the class token's; or all are added."""
+    values = torch.arange(1 + SIDE * SIDE).float()[None, :, None, None].repeat(1, 1, len(offsets), 2)
+    seen = look(values, offsets)[0]
     assert torch.equal(seen, seen[..., :1].expand_as(seen))
     for row, column in ((0, 0), (0, 23), (5, 7), (23, 23), (23, 4)):
-        for head, (down, right) in enumerate(OFFSETS):
+        for head, (down, right) in enumerate(offsets):
             there = row + down, column + right
             inside = all(0 <= place < SIDE for place in there)
             expected = 1 + there[0] * SIDE + there[1] if inside else 0
             assert seen[1 + row * SIDE + column, head, 0] == expected
     assert torch.unique(seen[0]).tolist() == [0]
+    assert torch.equal(look_and_add(values[:, :, 0], offsets)[0], seen.sum(1))
+
+
+def test_a_row_is_summed_up() -> None:
+    """Two looks to the left see every patch before, once; the class token stands for what lies outside."""
+    values = torch.rand(2, 1 + SIDE * SIDE, 3, dtype=torch.float64)
+    values[:, 0] = 0
+    left = look_and_add(values, LEFT)
+    rows = torch.unflatten((left + look_and_add(left, FURTHER_LEFT))[:, 1:], 1, (SIDE, SIDE))
+    before = torch.unflatten(values[:, 1:], 1, (SIDE, SIDE)).cumsum(2)
+    torch.testing.assert_close(rows[:, :, 1:], before[:, :, :-1])
+    assert not rows[:, :, 0].any()
 
 
 def test_every_weight_is_learned(tower: Tower, crops: Tensor) -> None:

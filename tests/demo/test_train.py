@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from demo import packing, train
+from demo.style import four_fonts
 from demo.train import EASY_UNTIL, PLAN, DemoTask, region_mask
-from demo.train_tower import TowerTask
+from demo.train_projection import ProjectionTask
+from demo.train_tower import TowerTask, tower_batch
 
 
 @pytest.fixture(autouse=True)
@@ -59,13 +61,24 @@ def test_a_step(pictures: int, turn: int, late: bool, monkeypatch: pytest.Monkey
     assert f"answer{pictures}" in measures
     assert (f"place{pictures}" in measures) == (pictures > 0)
     untaught = {name.partition(".")[0] for name, weight in task.named_parameters() if weight.grad is None}
-    of_pictures, of_tower = {"projection", "place_head", "role_head", "glyph_head"}, {"tower", "reader"}
-    assert untaught == (set() if pictures else of_pictures) | (set() if late else of_tower)
+    of_pictures, of_sight = {"place_head", "role_head", "glyph_head"}, {"tower", "reader", "projection", "carrying_head"}
+    assert untaught == (set() if pictures else of_pictures) | (set() if late else of_sight)
 
 
-def test_the_tower_is_taken_over() -> None:
-    """What the tower's own training saves is all that the whole model's tower and reader need."""
+def test_a_step_of_the_projection() -> None:
+    """Only the projection and the head that reads its tokens learn."""
+    task = ProjectionTask()
+    loss, measures = task.loss(*map(torch.from_numpy, tower_batch("projection/0", 2, four_fonts())))
+    loss.backward()  # type: ignore[no-untyped-call]
+    taught = {name.partition(".")[0] for name, weight in task.named_parameters() if weight.grad is not None}
+    assert taught == {"projection", "carrying_head"}
+    assert {*measures} == {f"held_{name}" for name in ("glyphs", "blanks", "edges", "counts", "colours")}
+
+
+def test_stages_are_taken_over() -> None:
+    """What one stage saves, the next one needs: the tower's and its reader's weights, then all."""
     tower: dict[str, Tensor] = TowerTask().state_dict()
-    loaded = DemoTask().load_state_dict({name: value for name, value in tower.items() if not name.startswith("_")}, strict=False)
+    loaded = ProjectionTask().load_state_dict(tower, strict=False)
     assert loaded.unexpected_keys == []
     assert [name for name in loaded.missing_keys if name.startswith(("tower.", "reader."))] == []
+    DemoTask().load_state_dict(ProjectionTask().state_dict())

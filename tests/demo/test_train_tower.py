@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from demo import train_tower
+from demo.reader import LABELS
 from demo.style import four_fonts
 from demo.train_tower import TowerTask, draw_canvas, tower_batch
 
@@ -34,7 +35,7 @@ def test_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_batch() -> None:
     """Crops and labels of as many pictures; the same seed gives the same, another one others."""
     batch, again, other = (tower_batch(seed, 3, four_fonts()) for seed in ("a", "a", "b"))
-    assert [array.shape for array in batch] == [(3, 336, 336, 3), (3, 576, 3), (3, 576)]
+    assert [array.shape for array in batch] == [(3, 336, 336, 3), (3, 576, LABELS)]
     for one, two in zip(batch, again, strict=True):
         np.testing.assert_array_equal(one, two)
     assert (batch[0] != other[0]).any()

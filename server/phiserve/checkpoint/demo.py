@@ -9,7 +9,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
-from phiserve.checkpoint.demo_tower import CODES, COLOUR, LUMA, OUT2, SEPARATOR, SIDE, clip_tensors
+from phiserve.checkpoint.demo_tower import CODES, COLOUR, LAYERS, LUMA, OUT2, SEPARATOR, SIDE, clip_tensors
 from phiserve.checkpoint.embedded import WEIGHTS_FILE as WEIGHTS_FILE
 from phiserve.checkpoint.embedded import packed_weights
 from phiserve.checkpoint.folders import dump_json, phi3v_config, preprocessor_config
@@ -20,7 +20,6 @@ from phiserve.errors import StartupError
 BUDGET = 1
 CONTEXT = 4096
 HEADS = 4
-_CLIP_LAYERS_USED = 2
 _TOWER, _PROJECTION, _DECODER = "tower.", "projection.", "decoder."
 
 
@@ -70,7 +69,7 @@ def _config(compact: dict[str, Tensor], hidden: int) -> dict[str, Any]:
         rope_scaling=None,
         tie_word_embeddings=True,
     )
-    config["img_processor"]["layer_idx"] = _CLIP_LAYERS_USED - CLIP_LAYERS - 1
+    config["img_processor"]["layer_idx"] = LAYERS - CLIP_LAYERS - 1
     return config
 
 

@@ -1,12 +1,15 @@
-"""How the demo model's vision tower lies in CLIP: a small network of 3 x 3 patches, written as two of CLIP's layers.
+"""How the demo model's vision tower lies in CLIP: a small network that looks at 3 x 3 patches and counts along their rows.
 
-CLIP's residual stream has 1024 channels, of which each part of the network owns a range. Attention is not learned: each of
-eight heads looks at one neighbouring patch, found by one-hot codes of rows and columns, and outside the picture at the class
-token. What is learned are linear maps and MLPs. Constant channels keep layer norms nearly linear. `demo/tower.py` trains the
-same computation.
+CLIP's residual stream has 1024 channels, of which each part of the network owns a range. Attention is not learned: each head
+looks at one patch some steps away, found by one-hot codes of rows and columns, and outside the picture at the class token.
+Two layers look at the eight neighbours. The second and the third also sum along the row: over the eight patches to the left,
+then over such sums eight and sixteen patches to the left, so that a patch knows what all patches before it in its row add up to.
+What is learned are linear maps and MLPs. Constant channels keep layer norms nearly linear. `demo/tower.py` trains the same
+computation.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import torch
@@ -17,16 +20,21 @@ from phiserve.checkpoint.opened import CLIP_WIDTH
 SIDE, PATCH = 24, 14
 """Patches in a row of a crop, and pixels in a row of a patch."""
 
-OFFSETS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))
-"""Which neighbour each attention head looks at, in patches."""
+Offsets = tuple[tuple[int, int], ...]
+"""How far away each attention head looks: patches down and right."""
 
-LUMA, COLOUR, POSITION, VALUE, OUT = 116, 12, 2 * SIDE + 1, 32, 144
-"""Widths: learned filters, colour means of quarters, one-hot codes, what a head carries, a layer's output."""
+NEIGHBOURS: Offsets = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))
+STRIDE = 8
+LEFT: Offsets = tuple((0, -step) for step in range(1, STRIDE + 1))
+FURTHER_LEFT: Offsets = tuple((0, -step) for step in range(STRIDE, SIDE, STRIDE))
 
-HIDDEN = (512, 640)
+LUMA, COLOUR, POSITION, VALUE, COUNT, OUT = 116, 12, 2 * SIDE + 1, 32, 16, 144
+"""Widths: learned filters, colour means of quarters, one-hot codes, a neighbour's value, what is summed, a layer's output."""
+
+HIDDEN = (512, 640, 384)
 """Width of each layer's MLP."""
 
-CONSTANTS, CONSTANT = 46, 16.0
+CONSTANTS, CONSTANT = 14, 29.0
 """Number and height of constant channels, half of them negative."""
 
 CODE = 7.0
@@ -38,22 +46,57 @@ PRE_SCALE = 4.0
 SEPARATOR = CLIP_WIDTH - 1
 """A channel that no picture ever sets: Phi-3-vision's separators are ones there."""
 
-_NEAR = VALUE * len(OFFSETS)
-PIXELS, CODES, NEAR1, OUT1, NEAR2, OUT2, CONST = (
-    slice(*ends) for ends in pairwise(accumulate((LUMA + COLOUR, POSITION, _NEAR, OUT, _NEAR, OUT, CONSTANTS), initial=0))
+NEAR = VALUE * len(NEIGHBOURS)
+PIXELS, CODES, NEAR1, OUT1, NEAR2, OUT2, SUM, FAR_SUM, CONST = (
+    slice(*ends)
+    for ends in pairwise(accumulate((LUMA + COLOUR, POSITION, NEAR, OUT, NEAR, OUT, COUNT, COUNT, CONSTANTS), initial=0))
 )
-"""Ranges of the residual stream."""
+"""Ranges of the residual stream. The third layer's output is added to the second's."""
 
 _HEAD = 64
 _FFN = 4096
 _MATCH = 64.0
 """How much a matching code counts to attention: about e^-40 is left for every other patch."""
 
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Heads that look `offsets` away at values of `width` channels each, made of the channels `seen` by the map `weight`, if any.
+
+    Values go side by side into the channels `into`, or, where these are just one value wide, all into the same: a sum.
+    """
+
+    offsets: Offsets
+    weight: str | None
+    seen: tuple[slice, ...]
+    width: int
+    into: slice
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Where heads look, which channels the MLP reads, where its output goes."""
+
+    name: str
+    looks: tuple[_Look, ...]
+    known: tuple[slice, ...]
+    out: slice
+
+
 _LAYERS = (
-    ("first", (PIXELS,), (PIXELS, NEAR1), NEAR1, OUT1),
-    ("second", (PIXELS, OUT1), (PIXELS, NEAR1, OUT1, NEAR2), NEAR2, OUT2),
+    _Layer("first", (_Look(NEIGHBOURS, "first.value", (PIXELS,), VALUE, NEAR1),), (PIXELS, NEAR1), OUT1),
+    _Layer(
+        "second",
+        (
+            _Look(NEIGHBOURS, "second.value", (PIXELS, OUT1), VALUE, NEAR2),
+            _Look(LEFT, "count", (PIXELS, OUT1), COUNT, SUM),
+        ),
+        (PIXELS, NEAR1, OUT1, NEAR2),
+        OUT2,
+    ),
+    _Layer("third", (_Look(FURTHER_LEFT, None, (SUM,), COUNT, FAR_SUM),), (CODES, OUT2, SUM, FAR_SUM), OUT2),
 )
-"""Name, channels that values are made of, channels the MLP reads, where values and the MLP's output go."""
+LAYERS = len(_LAYERS)
 
 
 def position_codes() -> Tensor:
@@ -85,7 +128,7 @@ def clip_tensors(compact: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "post_layernorm.bias": torch.zeros(CLIP_WIDTH),
     }
     for number, layer in enumerate(_LAYERS):
-        tensors |= {f"encoder.layers.{number}.{name}": tensor for name, tensor in _layer(compact, *layer).items()}
+        tensors |= {f"encoder.layers.{number}.{name}": tensor for name, tensor in _layer(compact, layer).items()}
     return tensors
 
 
@@ -101,45 +144,47 @@ def _patch_embedding(filters: Tensor) -> Tensor:
     return weight
 
 
-def _layer(
-    compact: Mapping[str, Tensor], name: str, seen: tuple[slice, ...], known: tuple[slice, ...], near: slice, out: slice
-) -> dict[str, Tensor]:
-    query, key = _look_ups()
-    value, carry = torch.zeros(CLIP_WIDTH, CLIP_WIDTH), torch.zeros(CLIP_WIDTH, CLIP_WIDTH)
-    for head in range(len(OFFSETS)):
-        rows = slice(head * _HEAD, head * _HEAD + VALUE)
-        own = slice(head * VALUE, (head + 1) * VALUE)
-        value[rows, _indices(seen)] = compact[f"{name}.value.weight"][own].float()
-        carry[near.start + own.start : near.start + own.stop, rows] = torch.eye(VALUE)
+def _layer(compact: Mapping[str, Tensor], layer: _Layer) -> dict[str, Tensor]:
+    maps = {name: torch.zeros(CLIP_WIDTH, CLIP_WIDTH) for name in ("q_proj", "k_proj", "v_proj", "out_proj")}
+    head = 0
+    for look in layer.looks:
+        for number, offset in enumerate(look.offsets):
+            _look_up(maps["q_proj"], maps["k_proj"], head, offset)
+            rows = slice(head * _HEAD, head * _HEAD + look.width)
+            summed = look.into.stop - look.into.start == look.width
+            part = slice(0, look.width) if summed else slice(number * look.width, (number + 1) * look.width)
+            weight = torch.eye(look.width) if look.weight is None else compact[f"{look.weight}.weight"].float()
+            maps["v_proj"][rows, _indices(look.seen)] = weight if summed else weight[part]
+            maps["out_proj"][look.into.start + part.start : look.into.start + part.stop, rows] = torch.eye(look.width)
+            head += 1
     inner, inner_bias = torch.zeros(_FFN, CLIP_WIDTH), torch.zeros(_FFN)
     outer, outer_bias = torch.zeros(CLIP_WIDTH, _FFN), torch.zeros(CLIP_WIDTH)
-    width = len(compact[f"{name}.inner.bias"])
-    inner[:width, _indices(known)] = compact[f"{name}.inner.weight"].float()
-    inner_bias[:width] = compact[f"{name}.inner.bias"]
-    outer[out, :width] = compact[f"{name}.outer.weight"].float()
-    outer_bias[out] = compact[f"{name}.outer.bias"]
+    width = len(compact[f"{layer.name}.inner.bias"])
+    inner[:width, _indices(layer.known)] = compact[f"{layer.name}.inner.weight"].float()
+    inner_bias[:width] = compact[f"{layer.name}.inner.bias"]
+    outer[layer.out, :width] = compact[f"{layer.name}.outer.weight"].float()
+    outer_bias[layer.out] = compact[f"{layer.name}.outer.bias"]
     tensors = {"mlp.fc1.weight": inner, "mlp.fc1.bias": inner_bias, "mlp.fc2.weight": outer, "mlp.fc2.bias": outer_bias}
-    for projection, weight in (("q_proj", query), ("k_proj", key), ("v_proj", value), ("out_proj", carry)):
-        tensors |= {f"self_attn.{projection}.weight": weight, f"self_attn.{projection}.bias": torch.zeros(CLIP_WIDTH)}
+    for name, weight in maps.items():
+        tensors |= {f"self_attn.{name}.weight": weight, f"self_attn.{name}.bias": torch.zeros(CLIP_WIDTH)}
     for norm in ("layer_norm1", "layer_norm2"):
         tensors |= {f"{norm}.weight": torch.ones(CLIP_WIDTH), f"{norm}.bias": torch.zeros(CLIP_WIDTH)}
     return tensors
 
 
-def _look_ups() -> tuple[Tensor, Tensor]:
-    """Queries that ask for the neighbour's codes, or thrice for the class token outside the picture; keys that are the codes."""
-    query, key = torch.zeros(CLIP_WIDTH, CLIP_WIDTH), torch.zeros(CLIP_WIDTH, CLIP_WIDTH)
-    codes, cls = CODES.start, POSITION - 1
-    for head, offset in enumerate(OFFSETS):
-        first = head * _HEAD
-        key[first : first + POSITION, CODES] = torch.eye(POSITION)
-        query[first + cls, codes + cls] = 3 * _MATCH
-        for axis, step in enumerate(offset):
-            for place in range(SIDE):
-                inside = 0 <= place + step < SIDE
-                wanted = axis * SIDE + place + step if inside else cls
-                query[first + wanted, codes + axis * SIDE + place] = _MATCH if inside else 3 * _MATCH
-    return query, key
+def _look_up(query: Tensor, key: Tensor, head: int, offset: tuple[int, int]) -> None:
+    """A head's query asks for the codes of the patch at this offset, or thrice for the class token outside the picture.
+
+    Its key is the codes.
+    """
+    codes, cls, first = CODES.start, POSITION - 1, head * _HEAD
+    key[first : first + POSITION, CODES] = torch.eye(POSITION)
+    query[first + cls, codes + cls] = 3 * _MATCH
+    for axis, step in enumerate(offset):
+        for place in range(SIDE):
+            inside = 0 <= place + step < SIDE
+            wanted = axis * SIDE + place + step if inside else cls
+            query[first + wanted, codes + axis * SIDE + place] = _MATCH if inside else 3 * _MATCH
 
 
 def _indices(ranges: tuple[slice, ...]) -> list[int]:

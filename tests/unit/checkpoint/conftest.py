@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from phiserve.checkpoint.demo_tower import COLOUR, HIDDEN, LUMA, OFFSETS, OUT, PATCH, SIDE, VALUE
+from phiserve.checkpoint.demo_tower import COLOUR, COUNT, HIDDEN, LUMA, NEAR, OUT, PATCH, POSITION, SIDE
 
 _WIDTH, _FFN, _LAYERS, _TRAINED = 32, 48, 2, (1, 5, 300, 32007)
 
@@ -12,14 +12,13 @@ _WIDTH, _FFN, _LAYERS, _TRAINED = 32, 48, 2, (1, 5, 300, 32007)
 @pytest.fixture(scope="session")
 def compact() -> dict[str, Tensor]:
     """A decoder of two narrow layers, a tower of the one size there is. Few values, so that they pack fast."""
-    pixels, near = LUMA + COLOUR, VALUE * len(OFFSETS)
+    pixels = LUMA + COLOUR
     shapes: dict[str, tuple[int, ...]] = {"tower.filters.weight": (LUMA, PATCH * PATCH)}
-    for name, seen, known, hidden in (
-        ("first", pixels, pixels + near, HIDDEN[0]),
-        ("second", pixels + OUT, pixels + near + OUT + near, HIDDEN[1]),
-    ):
-        shapes |= {f"tower.{name}.value.weight": (near, seen), f"tower.{name}.inner.weight": (hidden, known)}
-        shapes |= {f"tower.{name}.outer.weight": (OUT, hidden)}
+    shapes |= {"tower.first.value.weight": (NEAR, pixels), "tower.second.value.weight": (NEAR, pixels + OUT)}
+    shapes["tower.count.weight"] = (COUNT, pixels + OUT)
+    widths = (pixels + NEAR, pixels + NEAR + OUT + NEAR, POSITION + OUT + 2 * COUNT)
+    for name, known, hidden in zip(("first", "second", "third"), widths, HIDDEN, strict=True):
+        shapes |= {f"tower.{name}.inner.weight": (hidden, known), f"tower.{name}.outer.weight": (OUT, hidden)}
         shapes |= {f"tower.{name}.inner.bias": (hidden,), f"tower.{name}.outer.bias": (OUT,)}
     shapes["projection.inner.weight"] = (_WIDTH, 4 * (COLOUR + OUT) + 2 * SIDE)
     shapes["projection.outer.weight"] = (_WIDTH, _WIDTH)

@@ -83,16 +83,16 @@ def test_it_opens(folder: Path) -> None:
 
 
 def test_its_configuration(folder: Path) -> None:
-    """Plain rotary positions, one table for both ends, two of CLIP's layers."""
+    """Plain rotary positions, one table for both ends, three of CLIP's layers."""
     config = json.loads((folder / "config.json").read_text())
     assert (config["rope_scaling"], config["tie_word_embeddings"], config["intermediate_size"]) == (None, True, 48)
-    assert config["img_processor"]["layer_idx"] == -23
+    assert config["img_processor"]["layer_idx"] == -22
     assert config["num_hidden_layers"] == 2
 
 
 def test_names_and_shapes_are_phi3v_s(tensors: dict[str, Tensor]) -> None:
     """Those of a blank checkpoint of this size, but for the output layer, which is the embedding's; all in bfloat16."""
-    shape = BlankShape(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=48, clip_layers=2)
+    shape = BlankShape(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=48, clip_layers=3)
     expected = {name: size for name, size, _, _ in _specs(shape) if name != "lm_head.weight"}
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == expected
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}

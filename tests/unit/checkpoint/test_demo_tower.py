@@ -10,16 +10,22 @@ from phiserve.checkpoint.demo_tower import (
     CODES,
     COLOUR,
     CONST,
+    COUNT,
+    FAR_SUM,
+    FURTHER_LEFT,
+    LAYERS,
+    LEFT,
     LUMA,
     NEAR1,
     NEAR2,
-    OFFSETS,
+    NEIGHBOURS,
     OUT1,
     OUT2,
     PATCH,
     PIXELS,
     SEPARATOR,
     SIDE,
+    SUM,
     VALUE,
     clip_tensors,
     position_codes,
@@ -27,6 +33,12 @@ from phiserve.checkpoint.demo_tower import (
 from phiserve.checkpoint.opened import CLIP_WIDTH
 
 PATCHES = SIDE * SIDE
+HEADS = (
+    [(offset, VALUE) for offset in NEIGHBOURS],
+    [(offset, VALUE) for offset in NEIGHBOURS] + [(offset, COUNT) for offset in LEFT],
+    [(offset, COUNT) for offset in FURTHER_LEFT],
+)
+"""By layer: how far away each head looks, and how much it carries."""
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +58,15 @@ def stream(clip: dict[str, Tensor]) -> Tensor:
 
 
 def test_names_and_shapes_are_clip_s(clip: dict[str, Tensor]) -> None:
-    """Those of two of CLIP's layers and what surrounds them."""
-    assert {name: tuple(tensor.shape) for name, tensor in clip.items()} == {name: size for name, size, _, _ in _clip_specs("", 2)}
+    """Those of CLIP's first layers and what surrounds them."""
+    assert {name: tuple(tensor.shape) for name, tensor in clip.items()} == {
+        name: size for name, size, _, _ in _clip_specs("", LAYERS)
+    }
 
 
 def test_every_part_has_channels_of_its_own() -> None:
     """Ranges follow each other without overlap, and leave the separators' channel free."""
-    ranges = (PIXELS, CODES, NEAR1, OUT1, NEAR2, OUT2, CONST)
+    ranges = (PIXELS, CODES, NEAR1, OUT1, NEAR2, OUT2, SUM, FAR_SUM, CONST)
     assert [part.start for part in ranges] == [0, *(part.stop for part in ranges[:-1])]
     assert CONST.stop <= SEPARATOR < CLIP_WIDTH
 
@@ -60,20 +74,24 @@ def test_every_part_has_channels_of_its_own() -> None:
 def test_no_picture_sets_the_separators_channel(clip: dict[str, Tensor]) -> None:
     """No tensor that writes to the stream writes there."""
     writers = ["pre_layrnorm.weight", "pre_layrnorm.bias"]
-    writers += [f"encoder.layers.{layer}.{name}" for layer in (0, 1) for name in ("self_attn.out_proj.weight", "mlp.fc2.weight")]
-    writers += [f"encoder.layers.{layer}.{name}" for layer in (0, 1) for name in ("self_attn.out_proj.bias", "mlp.fc2.bias")]
+    writers += [
+        f"encoder.layers.{layer}.{name}" for layer in range(LAYERS) for name in ("self_attn.out_proj.weight", "mlp.fc2.weight")
+    ]
+    writers += [
+        f"encoder.layers.{layer}.{name}" for layer in range(LAYERS) for name in ("self_attn.out_proj.bias", "mlp.fc2.bias")
+    ]
     assert [name for name in writers if clip[name][SEPARATOR].any()] == []
 
 
-@pytest.mark.parametrize("layer", [0, 1])
-def test_heads_look_at_neighbours(layer: int, clip: dict[str, Tensor], stream: Tensor) -> None:
-    """Each of eight heads gives all its attention to the neighbour it is for, outside the picture to the class token."""
+@pytest.mark.parametrize("layer", range(LAYERS))
+def test_heads_look_where_they_should(layer: int, clip: dict[str, Tensor], stream: Tensor) -> None:
+    """Each head gives all its attention to the patch it is for, outside the picture to the class token."""
     normed = layer_norm(stream, (CLIP_WIDTH,))
     own = f"encoder.layers.{layer}.self_attn."
     query, key = (normed @ clip[f"{own}{name}.weight"].T + clip[f"{own}{name}.bias"] for name in ("q_proj", "k_proj"))
-    heads = [tensor.view(1 + PATCHES, 16, 64).transpose(0, 1)[: len(OFFSETS)] for tensor in (query, key)]
+    heads = [tensor.view(1 + PATCHES, 16, 64).transpose(0, 1)[: len(HEADS[layer])] for tensor in (query, key)]
     attention = (heads[0] @ heads[1].transpose(1, 2) / 8).softmax(-1)
-    for head, (down, right) in enumerate(OFFSETS):
+    for head, ((down, right), _) in enumerate(HEADS[layer]):
         rows, columns = torch.arange(PATCHES) // SIDE + down, torch.arange(PATCHES) % SIDE + right
         inside = (rows >= 0) & (rows < SIDE) & (columns >= 0) & (columns < SIDE)
         wanted = torch.where(inside, 1 + rows * SIDE + columns, 0)
@@ -83,11 +101,11 @@ def test_heads_look_at_neighbours(layer: int, clip: dict[str, Tensor], stream: T
 
 
 def test_other_heads_are_silent(clip: dict[str, Tensor]) -> None:
-    """Values beyond the eight heads, and of each head beyond its own width, are nothing."""
-    for layer in (0, 1):
+    """Values beyond the heads that look, and of each head beyond its own width, are nothing."""
+    for layer, heads in enumerate(HEADS):
         value = clip[f"encoder.layers.{layer}.self_attn.v_proj.weight"].view(16, 64, CLIP_WIDTH).any(-1)
-        assert value[: len(OFFSETS), :VALUE].all()
-        assert value.sum() == len(OFFSETS) * VALUE
+        assert value.sum(1).tolist() == [width for _, width in heads] + [0] * (16 - len(heads))
+        assert all(value[head, :width].all() for head, (_, width) in enumerate(heads))
 
 
 def test_patch_embedding(clip: dict[str, Tensor], compact: dict[str, Tensor]) -> None:
