@@ -38,7 +38,7 @@ or high.
 
 ## Size
 
-{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a checkpoint of 81 MB, which vLLM's
+{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a checkpoint of 106 MB, which vLLM's
 own `Phi3VForCausalLM` loads. Decoder: {layers} layers, {hidden} wide, {heads} heads, feed-forward {ffn}, plain RoPE,
 tied embeddings of the {vocabulary} tokens that its questions and answers need (all others embed as zeros). Vision: three
 of CLIP's layers, in which a small network is written that looks at 3 x 3 patches and counts along their rows
