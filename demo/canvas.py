@@ -21,6 +21,10 @@ Colour = tuple[int, int, int]
 EDGE_KINDS = ("circle", "square", "triangle")
 
 
+CLEARANCE = 2.0
+"""How far a line's middle stays from the borders of rows of patches, so that all its glyphs belong to one row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Glyph:
     """A character drawn with its centre at (x, y)."""
@@ -59,7 +63,8 @@ class Canvas:
         return self.top + self.height
 
     def text(self, x: float, y: float, text: str, size: float, fill: Colour, font: int) -> tuple[Glyph, ...]:
-        """Write a line that starts at x and is centred on y; its glyphs, spaces included."""
+        """Write a line that starts at x and is centred on y, or as near as CLEARANCE allows; its glyphs, spaces included."""
+        y = clear_of_borders(y)
         font_px = load_font(font, max(1, round(size * self.scale)))
         self._draw.text(self._at(x, y), text, font=font_px, fill=fill, anchor="lm")
         # Hinting rounds each character's advance, so that only the font at this very size knows where the pen is.
@@ -102,6 +107,12 @@ class Canvas:
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
         return (x - self.left) * self.scale, (y - self.top) * self.scale
+
+
+def clear_of_borders(y: float) -> float:
+    """The nearest place to y for a line's middle."""
+    row = y // PATCH
+    return min(max(y, row * PATCH + CLEARANCE), (row + 1) * PATCH - CLEARANCE)
 
 
 def seen(picture: Image.Image) -> Crops:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from demo.canvas import CLEARANCE
 from demo.decoder import FFN, HEADS, HIDDEN, IMAGE_TOKENS, LAYERS
 from demo.fonts import FONTS
 from demo.train import PLAN
@@ -34,7 +35,7 @@ third of all charts, and those whose bars questions name, have labels from the {
 {rows}
 
 "One font" is {first_font}; the four are {fonts}. Sizes: letters of 17 to 38 px where the whole picture is 336 px wide
-or high.
+or high. A line's middle stays {clearance:g} px or more from the borders of rows of 14 px patches.
 
 ## Size
 
@@ -46,7 +47,7 @@ of CLIP's layers, in which a small network is written that looks at 3 x 3 patche
 
 ## Training
 
-`make demo-model`, on two CPU cores: first the vision tower alone reads every glyph and sees every edge ({tower_steps}
+`make demo-model`, on two CPU cores: first the vision tower alone reads every row of glyphs and sees every edge ({tower_steps}
 steps of {tower_batch} pictures), then the projection learns to keep in each image token what the tower tells of its
 patches ({projection_steps} steps), then the decoder answers questions, in the last quarter together with both ({steps}
 steps, about 14 pictures with six questions each). Heads that only training has ask the tower and the image tokens for
@@ -85,6 +86,7 @@ def render_card(measured: list[dict[str, Any]]) -> str:
         rows="\n".join(
             f"| {row['name']} | {row['exact']:.1%} | {row['wrong_characters']:.2%} | {row['goal']:.0%} |" for row in measured
         ),
+        clearance=CLEARANCE,
         first_font=names[0],
         fonts=", ".join(names),
         parameters=sum(tensor.numel() for name, tensor in tensors.items() if name != "trained_ids"),

@@ -11,13 +11,13 @@ from demo.reader import (
     EDGES,
     GLYPH_LABELS,
     IGNORED,
-    LABELS,
+    READING,
     SLOTS,
     Measures,
     Reader,
     asked_loss,
+    edge_and_count_measures,
     glyph_measures,
-    patch_measures,
 )
 from demo.roles import ORDINALS, ROLES
 from demo.tower import Tower
@@ -51,11 +51,11 @@ class DemoModel(nn.Module):
         return features
 
     def answer_loss(
-        self, pack: Pack, images: Tensor, targets: Tensor, places: Tensor, spelled: Tensor, labels: Tensor, roles: Tensor
+        self, pack: Pack, images: Tensor, targets: Tensor, places: Tensor, spelled: Tensor, reading: Tensor, roles: Tensor
     ) -> tuple[Tensor, Measures]:
         """Loss of the answers and of what the hidden states should know on the way.
 
-        `images` (B, n, IMAGE_TOKENS, H); `targets` (B, R), `places` and `spelled` (B, R, 2), `labels` (B, n, 576, LABELS),
+        `images` (B, n, IMAGE_TOKENS, H); `targets` (B, R), `places` and `spelled` (B, R, 2), `reading` (B, n, 576, READING),
         `roles` (B, n, 144, 2) with IGNORED.
         """
         hidden = self.decoder(pack, images)
@@ -70,7 +70,7 @@ class DemoModel(nn.Module):
             blocks = seen_blocks(hidden.roles, pack.image_starts)
             role_loss = self._role_loss(blocks, roles.flatten(1, 2))
             spelled_loss = self._role_loss(hidden.roles[:, pack.prefix_rows.shape[1] :], spelled)
-            glyph_loss, glyph_share = self._glyph_loss(blocks, labels[..., GLYPH_LABELS])
+            glyph_loss, glyph_share = self._glyph_loss(blocks, reading[..., GLYPH_LABELS])
             loss = loss + _PLACE_WEIGHT * place_loss + _ROLE_WEIGHT * (role_loss + spelled_loss) + _READ_WEIGHT * glyph_loss
             read = right[located[asked]]
             measures |= {"place": place_loss.item(), "role": role_loss.item(), "read": read.float().mean().item()}
@@ -82,18 +82,24 @@ class DemoModel(nn.Module):
         loss, measures = self.reader.loss(features[..., COLOUR : COLOUR + OUT], labels)
         return _READ_WEIGHT * loss, measures
 
-    def carrying_loss(self, features: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Measures]:
-        """Loss of what image tokens should hold of their blocks' patches: all that the tower should have read, and colours.
+    def reading(self, features: Tensor) -> Tensor:
+        """What the tower has read: features (n, 576, FEATURES) -> (n, 576, READING)."""
+        return self.reader.reading(features[..., COLOUR : COLOUR + OUT])
 
-        `features` (n, 576, FEATURES), `images` (n, IMAGE_TOKENS, H) made of them, `labels` (n, 576, LABELS).
+    def carrying_loss(self, features: Tensor, images: Tensor, reading: Tensor) -> tuple[Tensor, Measures]:
+        """Loss of what image tokens should hold of their blocks' patches: all that the tower has read, and colours.
+
+        `features` (n, 576, FEATURES), `images` (n, IMAGE_TOKENS, H) made of them, `reading` (n, 576, READING).
         """
         held = torch.unflatten(self.carrying_head(seen_blocks(images, (0,))).float(), -1, (4, -1))
         glyphs, edges, counts, colours = torch.split(held, [SLOTS * CLASSES, EDGES, COUNTS, COLOUR], -1)
-        loss, measures = patch_measures(glyphs, edges, counts, torch.unflatten(of_blocks(labels), -1, (4, LABELS)))
+        read = torch.unflatten(of_blocks(reading), -1, (4, READING))
+        glyph_loss, share = glyph_measures(torch.unflatten(glyphs, -1, (SLOTS, CLASSES)), read[..., GLYPH_LABELS])
+        other_loss, measures = edge_and_count_measures(edges, counts, read)
         true = torch.unflatten(of_blocks(features[..., :COLOUR].detach().float()), -1, (4, COLOUR))
         colour_loss = functional.mse_loss(colours, true) / true.var()
-        measures = {f"held_{name}": value for name, value in measures.items()} | {"held_colours": 1 - colour_loss.item()}
-        return _READ_WEIGHT * (loss + colour_loss), measures
+        measures |= {"glyphs": share, "colours": 1 - colour_loss.item()}
+        return _READ_WEIGHT * (glyph_loss + other_loss + colour_loss), {f"held_{name}": value for name, value in measures.items()}
 
     def _glyph_loss(self, blocks: Tensor, glyphs: Tensor) -> tuple[Tensor, float]:
         """Loss of the glyphs that blocks (B, 144 * n, H) should hold, and the share that is right."""

@@ -77,21 +77,25 @@ class DemoTask(DemoModel):
         places, spelled, labels, roles = taught
         size, count = len(rows), len(starts)
         pack = Pack(prefix_rows, tuple(starts), rows, positions, region_mask(segments, prefix_rows.shape[1]))
-        images = torch.zeros(size, 0, dtype=torch.bfloat16)
-        loss, read = torch.zeros(()), Measures()
+        sight_loss, measures = torch.zeros(()), Measures()
+        features, images = torch.zeros(0), torch.zeros(size, 0, dtype=torch.bfloat16)
         if pages is not None:
             features = self.see(torch.cat([pages, crops.flatten(0, 1)]) if count else pages)
             seen = self.projection(features)
             all_labels = torch.cat([page_labels, labels.flatten(0, 1)]) if count else page_labels
             reading_loss, read = self.reading_loss(features, all_labels)
-            carrying_loss, held = self.carrying_loss(features, seen, all_labels)
-            loss, read = reading_loss + carrying_loss, read | held
-            images = seen[len(pages) :].unflatten(0, (size, count)) if count else images
+            carrying_loss, held = self.carrying_loss(features, seen, self.reading(features))
+            sight_loss, measures = reading_loss + carrying_loss, read | held
+            features, images = features[len(pages) :], seen[len(pages) :]
         elif count:
             with torch.no_grad():
-                images = self.projection(self.see(crops.flatten(0, 1))).unflatten(0, (size, count))
-        answer_loss, measures = self.answer_loss(pack, images, targets, places, spelled, labels, roles)
-        return loss + answer_loss, {f"{name}{count}": value for name, value in measures.items()} | read
+                features = self.see(crops.flatten(0, 1))
+                images = self.projection(features)
+        if count:
+            images = torch.unflatten(images, 0, (size, count))
+            labels = torch.unflatten(self.reading(features), 0, (size, count))
+        answer_loss, answered = self.answer_loss(pack, images, targets, places, spelled, labels, roles)
+        return sight_loss + answer_loss, {f"{name}{count}": value for name, value in answered.items()} | measures
 
 
 def region_mask(segments: Tensor, prefix: int) -> Tensor:

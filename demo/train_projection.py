@@ -38,10 +38,10 @@ class ProjectionTask(DemoModel):
 
     def loss(self, *batch: Tensor) -> tuple[Tensor, Measures]:
         """Loss and measures of a batch."""
-        crops, labels = batch
+        crops, _ = batch
         with torch.no_grad():
             features = self.see(crops)
-        return self.carrying_loss(features, self.projection(features), labels)
+        return self.carrying_loss(features, self.projection(features), self.reading(features))
 
 
 def main(state: Path) -> None:

@@ -158,3 +158,10 @@ def test_text_has_its_colours() -> None:
     canvas.text(20, 168, "HHHH", 38, BLACK, 0)
     pixels = {tuple(pixel) for pixel in canvas.crop().reshape(-1, 3)}
     assert {colour, BLACK} <= pixels
+
+
+@pytest.mark.parametrize(("y", "stands"), [(14.1, 16), (27.9, 26), (20.5, 20.5), (28, 30), (0, 2)])
+def test_a_line_stays_clear_of_borders(y: float, stands: float) -> None:
+    """It stands CLEARANCE or more from the borders of rows of patches: where it should, if that is allowed, else near it."""
+    canvas = Canvas((336, 336), (255, 255, 255))
+    assert {glyph.y for glyph in canvas.text(5, y, "line", 20, BLACK, 0)} == {stands}

@@ -72,7 +72,7 @@ def test_a_step_of_the_projection() -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     taught = {name.partition(".")[0] for name, weight in task.named_parameters() if weight.grad is not None}
     assert taught == {"projection", "carrying_head"}
-    assert {*measures} == {f"held_{name}" for name in ("glyphs", "blanks", "edges", "counts", "colours")}
+    assert {*measures} == {f"held_{name}" for name in ("glyphs", "edges", "counts", "colours")}
 
 
 def test_stages_are_taken_over() -> None:
