@@ -21,7 +21,7 @@ from demo.tower import Tower
 from demo.training import Plan, train
 from phiserve.checkpoint.demo_tower import COLOUR, OUT
 
-PLAN = Plan(name="tower", steps=2000, muon_rate=0.02, adam_rate=2e-3, decay=0.5)
+PLAN = Plan(name="tower", steps=2700, muon_rate=0.02, adam_rate=2e-3, decay=0.4)
 BATCH = 32
 
 TowerBatch = tuple[NDArray[np.uint8], NDArray[np.int64]]
