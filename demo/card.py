@@ -7,7 +7,7 @@ from typing import Any
 from demo.canvas import CLEARANCE
 from demo.decoder import FFN, HEADS, HIDDEN, IMAGE_TOKENS, LAYERS
 from demo.fonts import FONTS
-from demo.train import PLAN
+from demo.train import PLAN, SIGHT_FROM
 from demo.train_projection import PLAN as PROJECTION_PLAN
 from demo.train_tower import BATCH
 from demo.train_tower import PLAN as TOWER_PLAN
@@ -39,7 +39,7 @@ or high. A line's middle stays {clearance:g} px or more from the borders of rows
 
 ## Size
 
-{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a checkpoint of 106 MB, which vLLM's
+{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a full checkpoint, which vLLM's
 own `Phi3VForCausalLM` loads. Decoder: {layers} layers, {hidden} wide, {heads} heads, feed-forward {ffn}, plain RoPE,
 tied embeddings of the {vocabulary} tokens that its questions and answers need (all others embed as zeros). Vision: three
 of CLIP's layers, in which a small network is written that looks at 3 x 3 patches and counts along their rows
@@ -47,14 +47,13 @@ of CLIP's layers, in which a small network is written that looks at 3 x 3 patche
 
 ## Training
 
-`make demo-model`, on two CPU cores: first the vision tower alone reads every row of glyphs and sees every edge ({tower_steps}
-steps of {tower_batch} pictures), then the projection learns to keep in each image token what the tower tells of its
-patches ({projection_steps} steps), then the decoder answers questions, in the last quarter together with both ({steps}
-steps, about 14 pictures with six questions each). Heads that only training has ask the tower and the image tokens for
-each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's blocks for their glyphs, the
-text they belong to and their place in it; and its answers for the place, in text and picture, of the character to
-read next. Muon for matrices, AdamW for the rest,
-bfloat16.{history}
+`make demo-model`, on two CPU cores: first the vision tower alone reads every row of glyphs and sees every edge
+({tower_steps} steps of {tower_batch} pictures), then the projection learns to keep in each image token what the tower
+tells of its patches ({projection_steps} steps), then the decoder answers questions ({steps} steps, about 14 pictures
+with six questions each; all three learn together in the last {together:.0%}). Heads that only training has ask the
+tower and the image tokens for each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's
+blocks for their glyphs, the text they belong to and their place in it; and its answers for the place, in text and
+picture, of the character to read next. Muon for matrices, AdamW for the rest, bfloat16.{history}
 
 ## What it can't do
 
@@ -101,6 +100,7 @@ def render_card(measured: list[dict[str, Any]]) -> str:
         tower_batch=BATCH,
         projection_steps=PROJECTION_PLAN.steps,
         steps=PLAN.steps,
+        together=1 - SIGHT_FROM,
         history=_HISTORY,
     )
 

@@ -26,7 +26,6 @@ from phiserve.checkpoint.demo_tower import COLOUR, OUT, SIDE
 GLYPHS_OF_BLOCK = 4 * SLOTS
 """Places for glyphs in a block of four patches."""
 
-
 _ROLE_WEIGHT, _PLACE_WEIGHT, _READ_WEIGHT = 0.3, 0.3, 0.5
 
 

@@ -15,7 +15,7 @@ from demo.language import Branch, Layout, branch, encode_turns, user, varied
 from demo.lines import draw_line
 from demo.pairs import compare
 from demo.reader import IGNORED, LABELS, patch_labels
-from demo.roles import Spelled, block_roles, spelled
+from demo.roles import block_roles, spelled
 from demo.scene import Exchange, Literal, Scene, text_of
 from demo.shapes import draw_shapes
 from demo.style import Style
@@ -248,7 +248,7 @@ def _rows(pack: _Pack, region: int, prefix: int, pictures: int, rng: random.Rand
     rows, positions = np.full(region, len(trained_ids())), np.zeros(region, np.int64)
     segments, targets = np.zeros(region, np.int64), np.full(region, IGNORED)
     places, characters = np.full((region, 2), IGNORED), np.full((region, 2), IGNORED)
-    texts: Spelled = spelled(pack.scenes)
+    texts = spelled(pack.scenes)
     start = 0
     for number, one in enumerate(pack.branches, 1):
         prompt = one.prompt if pictures else one.prompt[1:]

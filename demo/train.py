@@ -78,23 +78,20 @@ class DemoTask(DemoModel):
         size, count = len(rows), len(starts)
         pack = Pack(prefix_rows, tuple(starts), rows, positions, region_mask(segments, prefix_rows.shape[1]))
         sight_loss, measures = torch.zeros(()), Measures()
-        features, images = torch.zeros(0), torch.zeros(size, 0, dtype=torch.bfloat16)
-        if pages is not None:
-            features = self.see(torch.cat([pages, crops.flatten(0, 1)]) if count else pages)
-            seen = self.projection(features)
-            all_labels = torch.cat([page_labels, labels.flatten(0, 1)]) if count else page_labels
-            reading_loss, read = self.reading_loss(features, all_labels)
-            carrying_loss, held = self.carrying_loss(features, seen, self.reading(features))
-            sight_loss, measures = reading_loss + carrying_loss, read | held
-            features, images = features[len(pages) :], seen[len(pages) :]
-        elif count:
-            with torch.no_grad():
-                features = self.see(crops.flatten(0, 1))
-                images = self.projection(features)
-        if count:
-            images = torch.unflatten(images, 0, (size, count))
-            labels = torch.unflatten(self.reading(features), 0, (size, count))
-        answer_loss, answered = self.answer_loss(pack, images, targets, places, spelled, labels, roles)
+        images, reading = torch.zeros(size, 0, dtype=torch.bfloat16), labels
+        learning = pages is not None
+        if learning or count:
+            shown = [pages] * learning + [crops.flatten(0, 1)] * (count > 0)
+            with torch.set_grad_enabled(learning):
+                features = self.see(torch.cat(shown))
+                seen, read = self.projection(features), self.reading(features)
+            if learning:
+                reading_loss, found = self.reading_loss(features, torch.cat([page_labels, labels.flatten(0, 1)]))
+                carrying_loss, held = self.carrying_loss(features, seen, read)
+                sight_loss, measures = reading_loss + carrying_loss, found | held
+            if count:
+                images, reading = (torch.unflatten(told[-size * count :], 0, (size, count)) for told in (seen, read))
+        answer_loss, answered = self.answer_loss(pack, images, targets, places, spelled, reading, roles)
         return sight_loss + answer_loss, {f"{name}{count}": value for name, value in answered.items()} | measures
 
 

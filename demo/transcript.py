@@ -11,7 +11,7 @@ from torch.nn import functional
 from phiserve.checkpoint.demo_tower import SIDE
 
 LONGEST = 40
-"""Glyphs in a row at most; what is beyond is not asked for."""
+"""Glyphs in a row at most; rows that hold more are not asked for."""
 
 _NEVER = -1e4
 
@@ -35,7 +35,7 @@ def transcript_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, float]:
     rows, wanted = by_rows(logits), by_rows(labels)
     texts = in_order(wanted.clamp(min=0))
     lengths = (texts > 0).sum(1)
-    told = (wanted >= 0).all(1)
+    told = (wanted >= 0).all(1) & ((wanted > 0).sum(1) <= LONGEST)
     scores = functional.log_softmax(rows.float(), -1)
     blank, emitted = scores[..., 0], scores.gather(2, texts[:, None].expand(-1, scores.shape[1], -1))
     reached = torch.full((len(rows), LONGEST + 1), _NEVER)

@@ -56,3 +56,14 @@ def test_rows_that_can_not_be_told_are_not_asked() -> None:
     changed[:, 24:] += torch.randn(1, 552, 3, CLASSES)
     assert transcript_loss(changed, labels)[0].item() == pytest.approx(loss.item())
     assert right in (0, 1)
+
+
+def test_rows_that_are_too_long_are_not_asked() -> None:
+    """One glyph beyond LONGEST, and the row costs nothing."""
+    labels = torch.zeros(1, 576, 3, dtype=torch.long)
+    by_rows(labels)[2, :LONGEST] = 1
+    logits = torch.zeros(1, 576, 3, CLASSES)
+    logits[..., 0] = 60
+    assert transcript_loss(logits, labels)[0].item() > 1
+    by_rows(labels)[2, LONGEST] = 1
+    assert transcript_loss(logits, labels)[0].item() < 1e-3
