@@ -17,7 +17,7 @@ from demo.train_tower import tower_batch
 from demo.training import Plan, train
 from demo.vocabulary import trained_ids
 
-PLAN = Plan(name="demo", steps=4000, muon_rate=0.014, adam_rate=1.5e-3, decay=0.8)
+PLAN = Plan(name="demo", steps=3000, muon_rate=0.014, adam_rate=1.5e-3, decay=0.8)
 
 EASY_UNTIL = 0.1
 """Until this share of all steps most pictures hold little text: where to look is learned from these first."""
