@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("snippets")
     for name, picture in (("china.jpg", "china"), ("flower.png", "flower"), ("cover.jpg", "page"), ("chart.png", "coffee")):
         (folder / name).write_bytes(encode(photo(picture).convert("RGB").resize((320, 200)), "PNG"))
-    for name in ("clients", "configs"):
+    for name in ("clients", "configs", "docs"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 
@@ -36,13 +36,13 @@ def addressed(code: str, url: str) -> str:
 
 
 @pytest.mark.parametrize("snippet", RUN, ids=str)
-def test_snippet(snippet: Snippet, url: str, cache_home: Path, folder: Path) -> None:
+def test_snippet(snippet: Snippet, demo_url: str, cache_home: Path, folder: Path) -> None:
     """It ends well."""
-    code = addressed(snippet.code, url)
+    code = addressed(snippet.code, demo_url)
     command = [sys.executable, "-c", code] if snippet.language == "python" else ["bash", "-euo", "pipefail", "-c", code]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | NO_MEMORY_TO_JUDGE
-    environment |= {"PATH": path, "OPENAI_BASE_URL": f"{url}/v1", "XDG_CACHE_HOME": str(cache_home)}
+    environment |= {"PATH": path, "OPENAI_BASE_URL": f"{demo_url}/v1", "XDG_CACHE_HOME": str(cache_home)}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)  # noqa: S603
     assert result.returncode == 0, result.stderr
     assert '"error":' not in result.stdout

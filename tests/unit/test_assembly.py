@@ -17,8 +17,8 @@ def test_model_name(tmp_path: Path) -> None:
     assert model_name(Settings(model=str(tmp_path), served_model_name="x")) == "x"
     assert model_name(Settings(model=str(tmp_path))) == tmp_path.name
     assert model_name(Settings(model="microsoft/Phi-3-vision-128k-instruct")) == "microsoft/Phi-3-vision-128k-instruct"
-    assert model_name(Settings()) == "phiserve-blank"
-    assert model_name(Settings(model="phiserve-demo")) == "phiserve-demo"
+    assert model_name(Settings()) == "phiserve-demo"
+    assert model_name(Settings(model="phiserve-blank")) == "phiserve-blank"
 
 
 def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from phiserve.checkpoint.folders import dump_json, write_whole
 from phiserve.errors import StartupError
 
 DEMO_NAME = "phiserve-demo"
-"""A tiny trained model; its weights are not in the package yet (see `demo/`)."""
+"""A tiny model that `demo/` trained on drawn pictures."""
 
 BLANK_NAME = "phiserve-blank"
-"""Random weights."""
+"""Random weights, for work where speed and memory matter and answers do not."""
 
-DEFAULT_NAME = BLANK_NAME
+DEFAULT_NAME = DEMO_NAME
 """What is served when no model is named."""
 
 _FORMAT = 2
@@ -59,7 +59,7 @@ def packed_weights() -> bytes:
     try:
         return files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).read_bytes()
     except OSError as error:
-        raise StartupError(f"phiserve has no weights for the demo model yet ({WEIGHTS_FILE}): it is still in training") from error
+        raise StartupError(f"The weights of the demo model are not in the package ({WEIGHTS_FILE}): install phiserve anew") from error
 
 
 def is_intact(folder: Path) -> bool:

@@ -70,7 +70,7 @@ def test_a_damaged_package(package: Path, packed: bytes, tmp_path: Path, damage:
 def test_a_package_without_weights(package: Path) -> None:
     """It is told like damage."""
     (package / WEIGHTS_FILE).unlink()
-    with pytest.raises(StartupError, match=r"still in training"):
+    with pytest.raises(StartupError, match=r"not in the package"):
         compact_weights()
 
 

@@ -174,7 +174,7 @@ def test_every_file_is_guarded(cache: Path) -> None:
 def test_a_package_without_weights(cache: Path) -> None:
     """Is told in one sentence."""
     (cache.parents[1] / WEIGHTS_FILE).unlink()
-    with pytest.raises(StartupError, match="still in training"):
+    with pytest.raises(StartupError, match="not in the package"):
         embedded_checkpoint(DEMO_NAME, silently)
 
 
