@@ -23,7 +23,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    model: Annotated[str | None, Field(description="Folder, hub repository, phiserve-demo or phiserve-blank; none serves phiserve-demo.")] = None
+    model: Annotated[
+        str | None, Field(description="Folder, hub repository, phiserve-demo or phiserve-blank; none serves phiserve-demo.")
+    ] = None
     served_model_name: Annotated[str | None, Field(description="Name clients send; defaults to the model's own.")] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000

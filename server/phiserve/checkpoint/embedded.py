@@ -59,7 +59,7 @@ def packed_weights() -> bytes:
     try:
         return files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).read_bytes()
     except OSError as error:
-        raise StartupError(f"The weights of the demo model are not in the package ({WEIGHTS_FILE}): install phiserve anew") from error
+        raise StartupError(f"The demo model's weights are not in the package ({WEIGHTS_FILE}): install phiserve anew") from error
 
 
 def is_intact(folder: Path) -> bool:
