@@ -37,6 +37,13 @@ third of all charts, and those whose bars questions name, have labels from the {
 "One font" is {first_font}; the four are {fonts}. Sizes: letters of 17 to 38 px where the whole picture is 336 px wide
 or high. A line's middle stays {clearance:g} px or more from the borders of rows of 14 px patches.
 
+Broken pictures, as a wrong pipeline would show them, and how often the answer is still the one to the whole picture
+({count} questions a row):
+
+| what is broken | exact |
+|---|---|
+{broken}
+
 ## Size
 
 {parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a full checkpoint, which vLLM's
@@ -75,16 +82,18 @@ def write_card(results: Path) -> None:
     CARD.write_text(render_card(json.loads(results.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
-def render_card(measured: list[dict[str, Any]]) -> str:
-    """The card's text."""
+def render_card(measured: dict[str, list[dict[str, Any]]]) -> str:
+    """The card's text. `measured` holds rows of whole and of broken pictures."""
     tensors = demo.compact_weights()
     names = [Path(name).stem for _, name in FONTS]
     return _TEXT.format(
-        count=", ".join(sorted({str(row["count"]) for row in measured})),
+        count=", ".join(sorted({str(row["count"]) for row in measured["whole"]})),
         labels=len(LABELS),
         rows="\n".join(
-            f"| {row['name']} | {row['exact']:.1%} | {row['wrong_characters']:.2%} | {row['goal']:.0%} |" for row in measured
+            f"| {row['name']} | {row['exact']:.1%} | {row['wrong_characters']:.2%} | {row['goal']:.0%} |"
+            for row in measured["whole"]
         ),
+        broken="\n".join(f"| {row['name']} | {row['exact']:.1%} |" for row in measured["broken"]),
         clearance=CLEARANCE,
         first_font=names[0],
         fonts=", ".join(names),

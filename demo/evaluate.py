@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from PIL import Image
 from rich.console import Console
 
+from demo.breakage import BREAKAGES, pictures_swapped
 from demo.card import write_card
 from demo.exam import TASKS, Question, Task
 from phiserve.cli.connection import connected
@@ -82,9 +84,23 @@ async def measure(client: openai.AsyncOpenAI, model: str, task: Task, count: int
     return Result(task.name, task.goal, count, 1 - len(wrong) / count, errors / characters, wrong[:5])
 
 
-async def _measure_all(client: openai.AsyncOpenAI, model: str, count: int, console: Console) -> list[Result]:
+def broken_tasks() -> list[Task]:
+    """Tasks whose pictures are as a broken pipeline would show them, while the right answers stay those to the whole ones."""
+    by_name = {task.name: task for task in TASKS}
+    return [_broken(by_name[breakage.task], breakage.name, breakage.of_question) for breakage in BREAKAGES] + [
+        _broken(by_name["two pictures compared"], "in the opposite order", pictures_swapped)
+    ]
+
+
+def _broken(task: Task, name: str, change: Callable[[Question], Question]) -> Task:
+    return Task(f"{task.name}: {name}", 0.0, lambda number: change(task.question(number)))
+
+
+async def _measure_all(
+    client: openai.AsyncOpenAI, model: str, tasks: Sequence[Task], count: int, console: Console
+) -> list[Result]:
     results = []
-    for task in TASKS:
+    for task in tasks:
         result = await measure(client, model, task, count)
         console.print(f"{result.name}: {result.exact:.1%} exact of {count}, {result.wrong_characters:.2%} of characters wrong")
         for question, expected, given in result.wrong[:2]:
@@ -99,13 +115,15 @@ def main(
     model: Annotated[str | None, typer.Option(help="Another checkpoint to start a server with.")] = None,
     card: Annotated[bool, typer.Option(help="Write demo/results.json and the model card.")] = True,
 ) -> None:
-    """Measure every task."""
+    """Measure every task, then with broken pictures."""
     console = Console()
     with connected(url, model, console) as connection:
         client = openai.AsyncOpenAI(base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0)
-        results = asyncio.run(_measure_all(client, connection.model, count, console))
+        results = asyncio.run(_measure_all(client, connection.model, (*TASKS, *broken_tasks()), count, console))
     if card:
-        RESULTS.write_text(json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8")
+        whole, broken = results[: len(TASKS)], results[len(TASKS) :]
+        content = {"whole": [asdict(result) for result in whole], "broken": [asdict(result) for result in broken]}
+        RESULTS.write_text(json.dumps(content, indent=1), encoding="utf-8")
         write_card(RESULTS)
 
 

@@ -25,18 +25,22 @@ def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_a_row_of_the_table() -> None:
     """Name, share of exact answers, wrong characters, goal; what is learned is counted without the list of tokens."""
-    text = card.render_card([ROW, ROW | {"name": "other", "exact": 1.0}])
+    text = card.render_card(
+        {"whole": [ROW, ROW | {"name": "other", "exact": 1.0}], "broken": [ROW | {"name": "shapes: upside down", "exact": 0.02}]}
+    )
     assert "| shapes | 93.5% | 1.25% | 90% |\n| other | 100.0% | 1.25% | 90% |" in text
+    assert "| shapes: upside down | 2.0% |" in text
     assert "URLs; 200 questions a row" in text
     assert "1,507 learned parameters, 2.3 MB in the package" in text
 
 
 def test_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the file of results."""
-    (tmp_path / "results.json").write_text(json.dumps([ROW]))
+    measured = {"whole": [ROW], "broken": [ROW]}
+    (tmp_path / "results.json").write_text(json.dumps(measured))
     monkeypatch.setattr(card, "CARD", tmp_path / "CARD.md")
     card.write_card(tmp_path / "results.json")
-    assert (tmp_path / "CARD.md").read_text() == card.render_card([ROW])
+    assert (tmp_path / "CARD.md").read_text() == card.render_card(measured)
 
 
 def test_the_card_in_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:

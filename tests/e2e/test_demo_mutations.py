@@ -2,13 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
-import numpy as np
 import openai
 import pytest
 
+from demo.breakage import BREAKAGES, pictures_swapped
 from demo.evaluate import messages
 from demo.exam import TASKS
 from e2e.running import InProcessServer
@@ -18,7 +17,7 @@ from phiserve.checkpoint.embedded import DEMO_NAME, embedded_checkpoint
 from phiserve.config import Settings
 from phiserve.vision import pictures
 from phiserve.vision.fetch import PictureFetcher
-from phiserve.vision.pixels import Crops, cut_crops
+from phiserve.vision.pixels import cut_crops
 from phiserve.vision.sources import PictureSources
 from phiserve.vision.url_gate import UrlGate
 from pictures import encode, text_part
@@ -30,15 +29,6 @@ MOST_WHEN_BROKEN = 0.25
 LEAST_WHEN_WHOLE = 0.75
 
 BY_NAME = {task.name: task for task in TASKS}
-Mutation = Callable[[Crops], Crops]
-
-MUTATIONS: dict[str, tuple[str, Mutation]] = {
-    "red and blue swapped": ("shapes", lambda crops: np.ascontiguousarray(crops[..., ::-1])),
-    "transposed": ("book cover, one font", lambda crops: np.ascontiguousarray(crops.swapaxes(1, 2))),
-    "shifted by half a patch": ("book cover, one font", lambda crops: np.roll(crops, (7, 7), (1, 2))),
-    "upside down": ("shapes", lambda crops: np.ascontiguousarray(crops[:, ::-1])),
-    "mirrored": ("bar chart, one font", lambda crops: np.ascontiguousarray(crops[:, :, ::-1])),
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +49,7 @@ def web() -> Iterator[Web]:
 @pytest.fixture(scope="module")
 def served(web: Web) -> Iterator[InProcessServer]:
     """The demo model, with its picture pipeline in this process and a web that is all on this host."""
-    require(*(name for name, _ in MUTATIONS.values()), "two pictures compared")
+    require(*(breakage.task for breakage in BREAKAGES), "two pictures compared")
     gate = UrlGate(("*.example",), ports=(web.port,), is_public=lambda address: address == PUBLIC)
     sources = PictureSources(web=PictureFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
     with pytest.MonkeyPatch.context() as patch:
@@ -88,19 +78,19 @@ def test_whole(client: openai.OpenAI, name: str) -> None:
     assert share(client, name, 0) >= LEAST_WHEN_WHOLE
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_broken_pixels(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("number", range(len(BREAKAGES)), ids=[breakage.name for breakage in BREAKAGES])
+def test_broken_pixels(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Crops that are wrong in any of these ways are noticed."""
-    task, mutate = MUTATIONS[name]
-    monkeypatch.setattr(pictures, "cut_crops", lambda picture, plan: mutate(cut_crops(picture, plan)))
-    assert share(client, task, 1000 * (1 + list(MUTATIONS).index(name))) <= MOST_WHEN_BROKEN
+    breakage = BREAKAGES[number]
+    monkeypatch.setattr(pictures, "cut_crops", lambda picture, plan: breakage.of_crops(cut_crops(picture, plan)))
+    assert share(client, breakage.task, 1000 * (1 + number)) <= MOST_WHEN_BROKEN
 
 
 def test_pictures_swapped(client: openai.OpenAI) -> None:
     """Two pictures in the wrong order are noticed."""
     asked = [BY_NAME["two pictures compared"].question(SEED + 9000 + number) for number in range(COUNT)]
     differing = [question for question in asked if question.answer != _halves_swapped(question.answer)]
-    assert share_right(client, [replace(question, pictures=question.pictures[::-1]) for question in differing]) == 0
+    assert share_right(client, [pictures_swapped(question) for question in differing]) == 0
 
 
 def _halves_swapped(answer: str) -> str:
