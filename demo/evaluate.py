@@ -17,6 +17,7 @@ from rich.console import Console
 from demo.breakage import BREAKAGES, pictures_swapped
 from demo.card import write_card
 from demo.exam import TASKS, Question, Task
+from phiserve.checkpoint.embedded import DEMO_NAME
 from phiserve.cli.connection import connected
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -112,12 +113,12 @@ async def _measure_all(
 def main(
     count: Annotated[int, typer.Option(help="Questions a task.")] = 200,
     url: Annotated[str | None, typer.Option(help="A server that serves the demo model; else one is started.")] = None,
-    model: Annotated[str | None, typer.Option(help="Another checkpoint to start a server with.")] = None,
+    model: Annotated[str, typer.Option(help="Checkpoint to start a server with.")] = DEMO_NAME,
     card: Annotated[bool, typer.Option(help="Write demo/results.json and the model card.")] = True,
 ) -> None:
     """Measure every task, then with broken pictures."""
     console = Console()
-    with connected(url, model, console) as connection:
+    with connected(url, None if url else model, console) as connection:
         client = openai.AsyncOpenAI(base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0)
         results = asyncio.run(_measure_all(client, connection.model, (*TASKS, *broken_tasks()), count, console))
     if card:
