@@ -7,14 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from demo.exam import Question
+from demo.exam import BOOK, INTRODUCED, PAIR, SHAPES, Question, Task
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3)."""
 
+Change = Callable[[Pixels], Pixels]
+
 _SIDE = 336
+_THIRD = 112
+"""Of a crop: shapes then stand in other named places."""
+
 _HALF_PATCH = 7
-"""Of a picture that fills a crop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,8 @@ class Breakage:
     """A change of pixels, and the task by whose answers it is seen."""
 
     name: str
-    task: str
-    change: Callable[[Pixels], Pixels]
+    seen_by: Task
+    change: Change
 
     def of_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Each crop changed: (n, 336, 336, 3)."""
@@ -34,21 +38,43 @@ class Breakage:
         changed = tuple(Image.fromarray(self.change(np.asarray(picture))) for picture in question.pictures)
         return replace(question, pictures=changed)
 
+    def task(self) -> Task:
+        """The task, asked about changed pictures; the right answers stay those to the whole ones."""
+        return broken(self.seen_by, self.name, self.of_question)
 
-def _shifted(pixels: Pixels) -> Pixels:
-    shift = round(_HALF_PATCH * max(pixels.shape[:2]) / _SIDE)
-    return np.roll(pixels, (shift, shift), (0, 1))
+
+def broken(task: Task, name: str, change: Callable[[Question], Question]) -> Task:
+    """A task whose questions are changed and whose answers are not."""
+    return Task(f"{task.name}: {name}", 0.0, task.seed, lambda rng: change(task.make(rng)))
 
 
-BREAKAGES = (
-    Breakage("red and blue swapped", "shapes", lambda pixels: np.ascontiguousarray(pixels[..., ::-1])),
-    Breakage("upside down", "shapes", lambda pixels: np.ascontiguousarray(pixels[::-1])),
-    Breakage("mirrored", "bar chart, one font", lambda pixels: np.ascontiguousarray(pixels[:, ::-1])),
-    Breakage("transposed", "book cover, one font", lambda pixels: np.ascontiguousarray(pixels.swapaxes(0, 1))),
-    Breakage("shifted by half a patch", "book cover, one font", _shifted),
-)
+def shifted(by: int) -> Change:
+    """Down and to the right, round the edges, by so many of the 336 pixels of a crop."""
+
+    def change(pixels: Pixels) -> Pixels:
+        shift = round(by * max(pixels.shape[:2]) / _SIDE)
+        return np.roll(pixels, (shift, shift), (0, 1))
+
+    return change
 
 
 def pictures_swapped(question: Question) -> Question:
     """The question, asked about its pictures in the opposite order."""
     return replace(question, pictures=question.pictures[::-1])
+
+
+BREAKAGES = (
+    Breakage("red and blue swapped", SHAPES, lambda pixels: np.ascontiguousarray(pixels[..., ::-1])),
+    Breakage("shifted by a third of the crop", SHAPES, shifted(_THIRD)),
+    Breakage("upside down", BOOK, lambda pixels: np.ascontiguousarray(pixels[::-1])),
+    Breakage("mirrored", INTRODUCED, lambda pixels: np.ascontiguousarray(pixels[:, ::-1])),
+    Breakage("transposed", BOOK, lambda pixels: np.ascontiguousarray(pixels.swapaxes(0, 1))),
+)
+"""What must be noticed."""
+
+BROKEN_TASKS = (
+    *(breakage.task() for breakage in BREAKAGES),
+    broken(PAIR, "in the opposite order", pictures_swapped),
+    Breakage("shifted by half a patch", BOOK, shifted(_HALF_PATCH)).task(),
+)
+"""What is measured for the model card. A shift of half a patch is only told: letters are read at any place."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import base64
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,13 +15,16 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from demo.breakage import BREAKAGES, pictures_swapped
+from demo.breakage import BROKEN_TASKS
 from demo.card import write_card
 from demo.exam import TASKS, Question, Task
-from phiserve.checkpoint.embedded import DEMO_NAME
+from phiserve.checkpoint.embedded import DEMO_NAME, packed_weights
 from phiserve.cli.connection import connected
 
 RESULTS = Path(__file__).with_name("results.json")
+ENOUGH = 200
+"""Questions a task from which on a share is worth telling."""
+
 _STREAMS = 8
 _LONGEST_ANSWER = 160
 
@@ -31,6 +35,7 @@ class Result:
 
     name: str
     goal: float
+    seed: str
     count: int
     exact: float
     wrong_characters: float
@@ -82,19 +87,7 @@ async def measure(client: openai.AsyncOpenAI, model: str, task: Task, count: int
     wrong = [answer for answer in answers if answer[1] != answer[2]]
     characters = sum(len(expected) for _, expected, _ in answers)
     errors = sum(distance(expected, given) for _, expected, given in answers)
-    return Result(task.name, task.goal, count, 1 - len(wrong) / count, errors / characters, wrong[:5])
-
-
-def broken_tasks() -> list[Task]:
-    """Tasks whose pictures are as a broken pipeline would show them, while the right answers stay those to the whole ones."""
-    by_name = {task.name: task for task in TASKS}
-    return [_broken(by_name[breakage.task], breakage.name, breakage.of_question) for breakage in BREAKAGES] + [
-        _broken(by_name["two pictures compared"], "in the opposite order", pictures_swapped)
-    ]
-
-
-def _broken(task: Task, name: str, change: Callable[[Question], Question]) -> Task:
-    return Task(f"{task.name}: {name}", 0.0, lambda number: change(task.question(number)))
+    return Result(task.name, task.goal, task.seed, count, 1 - len(wrong) / count, errors / characters, wrong[:5])
 
 
 async def _measure_all(
@@ -111,21 +104,28 @@ async def _measure_all(
 
 
 def main(
-    count: Annotated[int, typer.Option(help="Questions a task.")] = 200,
+    count: Annotated[int, typer.Option(min=1, help=f"Questions a task; with fewer than {ENOUGH} no card is written.")] = ENOUGH,
     url: Annotated[str | None, typer.Option(help="A server that serves the demo model; else one is started.")] = None,
     model: Annotated[str, typer.Option(help="Checkpoint to start a server with.")] = DEMO_NAME,
-    card: Annotated[bool, typer.Option(help="Write demo/results.json and the model card.")] = True,
 ) -> None:
-    """Measure every task, then with broken pictures."""
+    """Measure every task, then with broken pictures; write demo/results.json and the model card for the shipped weights."""
     console = Console()
     with connected(url, None if url else model, console) as connection:
         client = openai.AsyncOpenAI(base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0)
-        results = asyncio.run(_measure_all(client, connection.model, (*TASKS, *broken_tasks()), count, console))
-    if card:
-        whole, broken = results[: len(TASKS)], results[len(TASKS) :]
-        content = {"whole": [asdict(result) for result in whole], "broken": [asdict(result) for result in broken]}
+        results = asyncio.run(_measure_all(client, connection.model, (*TASKS, *BROKEN_TASKS), count, console))
+    if count >= ENOUGH and connection.model == DEMO_NAME:
+        content = {
+            "weights": weights_digest(),
+            "whole": [asdict(result) for result in results[: len(TASKS)]],
+            "broken": [asdict(result) for result in results[len(TASKS) :]],
+        }
         RESULTS.write_text(json.dumps(content, indent=1), encoding="utf-8")
         write_card(RESULTS)
+
+
+def weights_digest() -> str:
+    """SHA-256 of the packed weights in the package: results are told of these only."""
+    return hashlib.sha256(packed_weights()).hexdigest()
 
 
 if __name__ == "__main__":

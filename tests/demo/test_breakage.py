@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.breakage import BREAKAGES, pictures_swapped
-from demo.evaluate import broken_tasks
-from demo.exam import TASKS, Question
+from demo.breakage import BREAKAGES, BROKEN_TASKS, pictures_swapped, shifted
+from demo.exam import PAIR, SHAPES, Question
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 BY_NAME = {breakage.name: breakage for breakage in BREAKAGES}
@@ -31,9 +30,9 @@ def test_every_pixel_goes_where_its_name_says(name: str, there: Callable[[int, i
         assert changed[there(*place)] == PIXELS[place]
 
 
-def test_a_shift_is_half_a_patch_of_the_crop() -> None:
-    """Whatever the picture's size: 7 of 336 pixels, down and to the right."""
-    shift = BY_NAME["shifted by half a patch"].change
+def test_a_shift_is_in_pixels_of_the_crop() -> None:
+    """Whatever the picture's size: of 336 pixels, down and to the right."""
+    shift = shifted(7)
     crop = np.zeros((336, 336, 3), np.uint8)
     crop[0, 0] = 255
     assert shift(crop)[7, 7, 0] == 255
@@ -60,10 +59,10 @@ def test_questions_keep_their_words() -> None:
 
 
 def test_every_breakage_is_measured() -> None:
-    """On a task that there is, with that task's own questions."""
-    tasks = broken_tasks()
-    assert [task.name.split(": ")[1] for task in tasks] == [*BY_NAME, "in the opposite order"]
-    shapes = next(task for task in TASKS if task.name == "shapes")
-    whole, broken = shapes.question(3), tasks[0].question(3)
+    """On a task that there is, with that task's own questions and answers."""
+    assert [task.name.split(": ")[1] for task in BROKEN_TASKS[: len(BREAKAGES)]] == [*BY_NAME]
+    whole, broken = SHAPES.question(3), BROKEN_TASKS[0].question(3)
     assert (broken.question, broken.answer) == (whole.question, whole.answer)
     assert np.array_equal(np.asarray(broken.pictures[0]), np.asarray(whole.pictures[0])[..., ::-1])
+    swapped = next(task for task in BROKEN_TASKS if task.seed == PAIR.seed)
+    assert swapped.question(3).pictures == PAIR.question(3).pictures[::-1]

@@ -8,10 +8,19 @@ import pytest
 import torch
 
 from demo import card
-from demo.evaluate import RESULTS
+from demo.evaluate import RESULTS, weights_digest
 from phiserve.checkpoint import demo
+from phiserve.checkpoint.embedded import packed_weights
 
-ROW: dict[str, Any] = {"name": "shapes", "goal": 0.9, "count": 200, "exact": 0.935, "wrong_characters": 0.0125, "wrong": []}
+ROW: dict[str, Any] = {
+    "name": "shapes",
+    "goal": 0.9,
+    "seed": "s",
+    "count": 200,
+    "exact": 0.935,
+    "wrong_characters": 0.0125,
+    "wrong": [],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +37,7 @@ def test_a_row_of_the_table() -> None:
     text = card.render_card(
         {"whole": [ROW, ROW | {"name": "other", "exact": 1.0}], "broken": [ROW | {"name": "shapes: upside down", "exact": 0.02}]}
     )
-    assert "| shapes | 93.5% | 1.25% | 90% |\n| other | 100.0% | 1.25% | 90% |" in text
+    assert "| shapes | `s` | 93.5% | 1.25% | 90% |\n| other | `s` | 100.0% | 1.25% | 90% |" in text
     assert "| shapes: upside down | 2.0% |" in text
     assert "URLs; 200 questions a row" in text
     assert "1,507 learned parameters, 2.3 MB in the package" in text
@@ -43,9 +52,22 @@ def test_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tmp_path / "CARD.md").read_text() == card.render_card(measured)
 
 
+def test_what_falls_short_is_told() -> None:
+    """By how much."""
+    text = card.render_card({"whole": [ROW, ROW | {"name": "other", "exact": 0.85}], "broken": []})
+    assert "Short of its goal: other by 5.0 points. " in text
+    assert "Short" not in card.render_card({"whole": [ROW], "broken": []})
+
+
 def test_the_card_in_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the one that the results beside it give."""
-    if not RESULTS.exists():
-        pytest.skip("the demo model is still in training: nothing is measured yet")
+    """It is the one that the results beside it give, and they are of the weights in the package."""
     monkeypatch.undo()
-    assert card.CARD.read_text(encoding="utf-8") == card.render_card(json.loads(RESULTS.read_text(encoding="utf-8")))
+    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert card.CARD.read_text(encoding="utf-8") == card.render_card(measured)
+    assert measured["weights"] == weights_digest()
+
+
+def test_the_package_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most 12 MB of weights."""
+    monkeypatch.undo()
+    assert len(packed_weights()) <= 12_000_000

@@ -62,7 +62,7 @@ def test_measure() -> None:
         return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=next(said)))])
 
     client: Any = SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=create)))
-    result = asyncio.run(measure(client, "m", Task("t", 0.9, lambda number: FOLLOW_UP), 4))
+    result = asyncio.run(measure(client, "m", Task("t", 0.9, "s", lambda rng: FOLLOW_UP), 4))
     assert (result.name, result.goal, result.count, result.exact) == ("t", 0.9, 4, 0.5)
     assert result.wrong_characters == 6 / 16
     assert result.wrong == [("Who wrote it?", "Ann.", "Am."), ("Who wrote it?", "Ann.", "")]

@@ -41,6 +41,13 @@ def test_only_what_is_served(task: dict[str, Tensor]) -> None:
     assert len(tensors) == sum(name.startswith(("tower.", "projection.", "decoder.")) for name in task)
 
 
+def test_its_logits_are_sharper(task: dict[str, Tensor]) -> None:
+    """By a power of two, which bfloat16 holds exactly: the most likely token stays; the training state is left as it is."""
+    before = task["decoder.last_norm"].clone()
+    assert torch.equal(export.compact(task)["decoder.last_norm"].float(), 4 * before)
+    assert torch.equal(task["decoder.last_norm"], before)
+
+
 def test_it_opens(folder: Path) -> None:
     """The expanded checkpoint passes the server's checks and says what it is."""
     checkpoint = open_checkpoint(str(folder))

@@ -1,14 +1,12 @@
 """One real vLLM engine behind `phiserve serve` for the whole session, and the real openai client."""
 
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import openai
 import pytest
 
 from e2e.running import ServerProcess, server_process
-from phiserve.checkpoint.embedded import DEMO_NAME, WEIGHTS_FILE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,7 +24,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(cache_home: Path) -> Iterator[ServerProcess]:
-    """The embedded default as a user gets it."""
+    """A server of the blank checkpoint, for all else as a user gets it."""
     with server_process(XDG_CACHE_HOME=str(cache_home)) as process:
         process.wait_until_ready()
         yield process
@@ -40,12 +38,9 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_url(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server of the demo model, as a user gets it but for a folder of pictures."""
-    if not files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).is_file():
-        pytest.skip("the demo model is still in training: its weights are not in the package yet")
+    """Address of a server of the embedded default, the demo model, as a user gets it but for a folder of pictures."""
     cache = str(tmp_path_factory.mktemp("demo"))
-    environment = {"XDG_CACHE_HOME": cache, "PHISERVE_MODEL": DEMO_NAME, "PHISERVE_IMAGE_FOLDER": str(picture_folder)}
-    with server_process(**environment) as process:
+    with server_process(model=None, XDG_CACHE_HOME=cache, PHISERVE_IMAGE_FOLDER=str(picture_folder)) as process:
         process.wait_until_ready()
         yield process.url
 

@@ -26,15 +26,15 @@ _Result = TypeVar("_Result")
 
 
 class ServerProcess:
-    """`phiserve serve` in a process of its own; it serves the blank model unless told otherwise."""
+    """`phiserve serve` in a process of its own. Serves the blank model unless told otherwise; None is what users get."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, model: str | None = BLANK_NAME, **environment: str) -> None:
         command = [str(Path(sys.executable).parent / "phiserve"), "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(  # noqa: S603 - our own command
             command,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PHISERVE_MODEL": BLANK_NAME} | environment,
+            env=os.environ | ({"PHISERVE_MODEL": model} if model else {}) | environment,
             start_new_session=True,
         )
         self.lines: list[str] = []
@@ -70,9 +70,9 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(*arguments: str, **environment: str) -> Iterator[ServerProcess]:
+def server_process(*arguments: str, model: str | None = BLANK_NAME, **environment: str) -> Iterator[ServerProcess]:
     """Start, and always end."""
-    server = ServerProcess(*arguments, **environment)
+    server = ServerProcess(*arguments, model=model, **environment)
     try:
         yield server
     finally:

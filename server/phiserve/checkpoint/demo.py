@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
@@ -28,14 +29,12 @@ def compact_weights() -> dict[str, Tensor]:
     packed = packed_weights()
     try:
         return load(lzma.decompress(packed))  # xz's own SHA-256 guards them
-    except lzma.LZMAError as error:
+    except (lzma.LZMAError, SafetensorError) as error:
         raise StartupError(f"The weights of the demo model are damaged ({WEIGHTS_FILE}): install phiserve anew") from error
 
 
 def pack(tensors: dict[str, Tensor]) -> bytes:
     """Compress tensors; bfloat16's two bytes are modelled apart."""
-    from safetensors.torch import save
-
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 3, "lp": 1, "pb": 1}]
     return lzma.compress(save(tensors), check=lzma.CHECK_SHA256, filters=filters)
 

@@ -1,10 +1,12 @@
 """Checkpoints that need no download: written into the user's cache folder, and checked each time they are served."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -43,15 +45,31 @@ def embedded_checkpoint(name: str, say: Callable[[str], None]) -> Path:
     folder = _cache_folder() / f"{name}-{_version(name)}"
     if is_intact(folder):
         return folder
-    say(f"Writing the embedded checkpoint {name} into {folder}")
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        write_whole(folder, lambda partial: _write(name, partial))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.parent / f".{name}.lock"):
+            if not is_intact(folder):  # else another process has written it meanwhile
+                say(f"Writing the embedded checkpoint {name} into {folder}")
+                _write_anew(name, folder)
     except OSError as error:
-        if not is_intact(folder):  # else another process was faster
-            raise StartupError(f"The embedded checkpoint cannot be written into {folder}: {error}") from error
+        raise StartupError(f"The embedded checkpoint cannot be written into {folder}: {error}") from error
     return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock; one that dies lets go of it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write_anew(name: str, folder: Path) -> None:
+    """Remove what is there, and what processes left that died while they wrote, then write."""
+    for left in (folder, *folder.parent.glob(f".{name}-*")):
+        if left.exists():
+            shutil.rmtree(left)
+    write_whole(folder, lambda partial: _write(name, partial))
 
 
 def packed_weights() -> bytes:

@@ -1,6 +1,7 @@
 """The demo model's learned tensors become a checkpoint in Phi-3-vision's own format."""
 
 import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from phiserve.checkpoint.demo_tower import SEPARATOR
 from phiserve.checkpoint.opened import CLIP_WIDTH, open_checkpoint
 from phiserve.errors import StartupError
 
+NO_TENSORS = lzma.compress(b"something else")
 VISION = "model.vision_embed_tokens."
 
 
@@ -54,12 +56,12 @@ def test_packed_and_unpacked(compact: dict[str, Tensor], packed: bytes) -> None:
     assert pack(found) == packed
 
 
-@pytest.mark.parametrize("damage", ["bit", "end", "empty", "other"])
+@pytest.mark.parametrize("damage", ["bit", "end", "empty", "other", "no tensors"])
 def test_a_damaged_package(package: Path, packed: bytes, tmp_path: Path, damage: str) -> None:
     """A flipped bit, a missing end, nothing at all or something else: one sentence, and nothing is written."""
     flipped = bytearray(packed)
     flipped[len(packed) // 2] ^= 1
-    broken = {"bit": bytes(flipped), "end": packed[:-100], "empty": b"", "other": b"<html>"}[damage]
+    broken = {"bit": bytes(flipped), "end": packed[:-100], "empty": b"", "other": b"<html>", "no tensors": NO_TENSORS}[damage]
     (package / WEIGHTS_FILE).write_bytes(broken)
     (tmp_path / "out").mkdir()
     with pytest.raises(StartupError, match=r"are damaged .* install phiserve anew"):

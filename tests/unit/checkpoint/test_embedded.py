@@ -14,7 +14,6 @@ from torch import Tensor
 
 from phiserve.checkpoint import demo, embedded
 from phiserve.checkpoint.embedded import BLANK_NAME, DEFAULT_NAME, DEMO_NAME, WEIGHTS_FILE, embedded_checkpoint, is_intact, locate
-from phiserve.checkpoint.folders import write_whole
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.errors import StartupError
 
@@ -141,24 +140,29 @@ def test_a_failure_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(demo, "write_demo", write)
     with pytest.raises(StartupError, match=r"cannot be written into .*: disk full"):
         embedded_checkpoint(DEMO_NAME, silently)
-    assert list(cache.iterdir()) == []
+    assert [path.name for path in cache.iterdir()] == [f".{DEMO_NAME}.lock"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parents[1] / WEIGHTS_FILE))
     with pytest.raises(StartupError, match="cannot be written"):
         embedded_checkpoint(BLANK_NAME, silently)
 
 
-@pytest.mark.usefixtures("cache")
-def test_another_process_may_be_faster(small: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the checkpoint turns out to be there when it should be put in place, it is served."""
-
-    def late(folder: Path, write: Callable[[Path], None]) -> None:
-        write_whole(folder, write)  # the other one
-        write_whole(folder, write)
-
-    monkeypatch.setattr(embedded, "write_whole", late)
-    folder = embedded_checkpoint(DEMO_NAME, silently)
+def test_several_processes_at_once(cache: Path) -> None:
+    """One writes, the others wait and find it intact; what one that died had begun is gone."""
+    folder = embedded_checkpoint(BLANK_NAME, silently)
+    flip(folder)
+    begun = cache / f".{folder.name}-abc"
+    begun.mkdir()
+    code = f"from phiserve.checkpoint.embedded import embedded_checkpoint; print(embedded_checkpoint({BLANK_NAME!r}, print))"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own code
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=120)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [lines[-1] for lines in said] == [str(folder)] * 3
+    assert sorted(len(lines) for lines in said) == [1, 1, 2]
     assert is_intact(folder)
-    assert (len(small), [path.name for path in folder.parent.iterdir()]) == (2, [folder.name])
+    assert not begun.exists()
 
 
 @pytest.mark.usefixtures("small")
