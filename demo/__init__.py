@@ -2,4 +2,11 @@
 
 Knows the package's vision pipeline and prompt encoder, so that training sees exactly what is served. The server knows
 nothing of it, and has its weights in compact form (`phiserve.checkpoint.demo`).
+
+- drawing: `book`, `chart`, `shapes`, `lines` and `talk` make scenes (`scene`) on a `canvas`, in `fonts`, `words`, `palette`, `style`; `pairs`
+- asking: `language` and `vocabulary` turn exchanges into tokens, `packing` pictures and their questions into batches
+- the model: `tower`, `decoder`, `model`; what it is asked in training only: `reader`, `roles`, `transcript`
+- training: `training` drives `train_tower`, `train_projection`, `train`; `export` puts the weights into the package
+- measuring: `exam` asks held-out questions, `breakage` with broken pictures, `evaluate` through the server, `card` writes it down
+- README's pictures: `examples`, `recording`
 """

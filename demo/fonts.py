@@ -23,7 +23,7 @@ def load_font(index: int, size_px: int) -> ImageFont.FreeTypeFont:
     package, name = FONTS[index]
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"fonts come from the package {package}: pip install 'phiserve[demo]'")
+        raise ModuleNotFoundError(f"fonts come from the package {package}: pip install '.[demo]'")
     path = Path(spec.submodule_search_locations[0]) / name
     return ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from demo.examples import FOLDER
+from phiserve.checkpoint.embedded import DEMO_NAME
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
@@ -19,10 +20,10 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Run the commands against the server on port 8000, or one started for each, and write docs/images/ask.svg."""
+    """Run the commands, each with a server of its own, whatever listens on port 8000, and write docs/images/ask.svg."""
     console = Console(record=True, width=112)
     for command in COMMANDS:
-        words = [str(Path(sys.executable).with_name("phiserve")), *shlex.split(command)[1:]]
+        words = [str(Path(sys.executable).with_name("phiserve")), *shlex.split(command)[1:], "--model", DEMO_NAME]
         done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own commands
         console.print(f"[bold green]$[/] {command}", highlight=False)
         console.print(done.stdout.strip(), highlight=False, markup=False)

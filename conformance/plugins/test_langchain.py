@@ -13,7 +13,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from conformance.plugins.pictures import picture
 
 QUOTE_ID = "28739"
-"""The id of `"` in the embedded default: random weights seldom end a string by themselves, and then no JSON is complete."""
+"""The id of `"` to the blank checkpoint: random weights seldom end a string by themselves, and then no JSON is complete."""
 
 
 class TestUnit(ChatModelUnitTests):

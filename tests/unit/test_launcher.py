@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from phiserve.assembly import BLANK_NOTE
+from phiserve.assembly import BLANK_NOTE, DEMO_NOTE
 from phiserve.config import Settings
 from phiserve.errors import StartupError
 from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
@@ -61,15 +61,17 @@ def test_port_is_free_again_after_a_restart() -> None:
     ("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), pytest.param("::1", "http://[::1]:", marks=needs_ipv6)]
 )
 def test_banner(host: str, url: str) -> None:
-    """The address comes last; blank weights are told."""
+    """The address comes last; a model that is not Phi-3-vision is told."""
     with _bound_socket(host, 0) as listener:
         address = _url_of(listener)
         plain = _banner(address, card("Phi-3-vision"), ["device x"], 3)
         blank = _banner(address, card(BLANK_NOTE), [], 3)
+        demo = _banner(address, card(DEMO_NOTE), [], 3)
     assert url in plain[-1]
     assert plain[0] == "  device x"
     assert not any("mean nothing" in line for line in plain)
     assert any("mean nothing" in line for line in blank)
+    assert any("not Phi-3-vision" in line for line in demo)
 
 
 def test_ready_file_is_never_half_written(tmp_path: Path) -> None:

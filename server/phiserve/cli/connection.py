@@ -32,7 +32,7 @@ class Connection:
 
 @contextmanager
 def connected(url: str | None, checkpoint: str | None, console: Console) -> Iterator[Connection]:
-    """A running server at `url`, else one started for the call, with `checkpoint` or the embedded default.
+    """A running server at `url`, else one started for the call, with `checkpoint` or the embedded demo model.
 
     A checkpoint that is named is always served anew. Raises StartupError.
     """

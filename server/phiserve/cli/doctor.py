@@ -12,7 +12,7 @@ _MARKS = {"fine": ("ok  ", "green"), "note": ("note", "yellow"), "wrong": ("FAIL
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option(help="Folder or hub repository to look at; else the embedded default.")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder or hub repository to look at; else the embedded demo model.")] = None,
 ) -> None:
     """Check versions, device, memory, tokenizer, plugin and one picture; exits with 1 if something is wrong."""
     console = Console(highlight=False, soft_wrap=True)

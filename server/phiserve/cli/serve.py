@@ -15,7 +15,9 @@ from phiserve.errors import StartupError
 
 
 def serve(
-    model: Annotated[str | None, typer.Option(help="Folder or hub repository; without it, the embedded default.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder, hub repository, phiserve-blank, or phiserve-demo, the default.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
