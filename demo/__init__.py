@@ -3,7 +3,8 @@
 Knows the package's vision pipeline and prompt encoder, so that training sees exactly what is served. The server knows
 nothing of it, and has its weights in compact form (`phiserve.checkpoint.demo`).
 
-- drawing: `book`, `chart`, `shapes`, `lines` and `talk` make scenes (`scene`) on a `canvas`, in `fonts`, `words`, `palette`, `style`; `pairs`
+- drawing: `book`, `chart`, `shapes` and `lines` make scenes (`scene`) on a `canvas`, with `fonts`, `words`, `palette`, `style`;
+  `pairs` compares two of them, `talk` needs none
 - asking: `language` and `vocabulary` turn exchanges into tokens, `packing` pictures and their questions into batches
 - the model: `tower`, `decoder`, `model`; what it is asked in training only: `reader`, `roles`, `transcript`
 - training: `training` drives `train_tower`, `train_projection`, `train`; `export` puts the weights into the package

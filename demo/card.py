@@ -132,7 +132,7 @@ still rising when the rate reached 0; a longer decoder stage, with the rate fall
 _HISTORY = """
 
 The shipped weights came about in pieces: of the tower's steps the first 1000 had two layers, the next 1000 three, and
-only the last 700 were asked for the texts of rows; the projection's 600 began from 500 of an earlier tower. The decoder
-was trained from nothing. All in all some five hours on two cores without AMX; `make demo-model` runs the same stages in
-one go, which was not done as a whole."""
+only the last 700 were asked for the texts of rows; the projection had 500 steps on that tower as it was before, and then
+its 600. The decoder was trained from nothing; its steps took about two hours on two cores without AMX. `make demo-model`
+runs the same stages in one go, which was not done as a whole."""
 """How the shipped weights came about, where that differs from `make demo-model`."""
