@@ -149,7 +149,7 @@ def test_a_failure_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_several_processes_at_once(cache: Path) -> None:
     """One writes, the others wait and find it intact; what one that died had begun is gone."""
     folder = embedded_checkpoint(BLANK_NAME, silently)
-    flip(folder)
+    (folder / "config.json").write_text("{}")
     begun = cache / f".{folder.name}-abc"
     begun.mkdir()
     code = f"from phiserve.checkpoint.embedded import embedded_checkpoint; print(embedded_checkpoint({BLANK_NAME!r}, print))"
