@@ -35,10 +35,20 @@ def global_view(normalised: torch.Tensor, columns: int, rows: int) -> torch.Tens
 
 
 def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
-    """What CLIP sees of one picture: the global view, then the crops; float32 (1 + n, 3, 336, 336)."""
+    """What CLIP sees of one picture: the global view, then the crops; float32 (1 + n, 3, 336, 336).
+
+    A picture of one crop is its own global view, bit for bit, and is seen once: (1, 3, 336, 336).
+    """
     height, width = padded_hw
     normalised = normalise(crops)
+    if len(crops) == 1:
+        return normalised
     return torch.cat([global_view(normalised, width // CROP_SIDE, height // CROP_SIDE), normalised])
+
+
+def _all_views(features: torch.Tensor) -> torch.Tensor:
+    """Features of the global view and the crops, (1 + n, 576, 1024), of what `tower_input` gave."""
+    return features if len(features) > 1 else features.expand(2, -1, -1)
 
 
 @MULTIMODAL_REGISTRY.register_processor(Phi3VProcessor, info=Phi3VProcessingInfo, dummy_inputs=Phi3VDummyInputsBuilder)
@@ -59,7 +69,7 @@ class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
         inputs = [tower_input(picture, size) for picture, size in zip(crops, sizes, strict=True)]
         features = self._clip_features(inputs).split([len(picture) for picture in inputs])
         return [
-            self.vision_embed_tokens.hd_feature_transform(feature.unsqueeze(0), torch.tensor([size]))[0]
+            self.vision_embed_tokens.hd_feature_transform(_all_views(feature).unsqueeze(0), torch.tensor([size]))[0]
             for feature, size in zip(features, sizes, strict=True)
         ]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from phiserve.engine.model import tower_input
+from phiserve.engine.model import global_view, normalise, tower_input
 from phiserve.vision.decode import decode_rgb, read_header
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.pixels import cut_crops
@@ -43,3 +43,11 @@ def test_same_as_the_plain_steps(size: tuple[int, int]) -> None:
     assert torch.allclose(result[0], functional.interpolate(normalised, (336, 336), mode="bicubic")[0], atol=1e-5)
     assert torch.allclose(result[1], normalised[0, :, :336, :336], atol=1e-6)
     assert len(result) == plan.num_crops + 1
+
+
+def test_one_crop_is_its_own_global_view() -> None:
+    """Scaling 336 x 336 to itself changes no bit, so that CLIP need not see it twice."""
+    crops = torch.from_numpy(cut_crops(noise(500, 300), plan_crops(500, 300, 1)))
+    normalised = normalise(crops)
+    assert torch.equal(global_view(normalised, 1, 1), normalised)
+    assert torch.equal(tower_input(crops, (336, 336)), normalised)
