@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from demo.canvas import CLEARANCE
@@ -21,8 +22,9 @@ CARD = Path(__file__).with_name("MODEL_CARD.md")
 _TEXT = """# The embedded demo model
 
 `phiserve-demo`: a tiny model in Phi-3-vision's format, trained from nothing on pictures drawn by this folder's code. It
-is there to show and to test the server: its answers are true for the kinds of pictures below, and a broken pipeline
-makes them false. **It is not Phi-3-vision** and knows nothing else. Written by `make demo-eval`.
+is there to show and to test the server: of the kinds of pictures below its answers are true as often as the table
+tells, and a broken pipeline makes them false. **It is not Phi-3-vision** and knows nothing else. Written by
+`make demo-eval`.
 
 ## What it does
 
@@ -37,8 +39,8 @@ Questions are in wordings that training knows; without a picture, whole exchange
 {rows}
 {short}
 
-"One font" is {first_font}; the four are {fonts}. Sizes: letters of 17 to 38 px where the whole picture is 336 px wide
-or high. A line's middle stays {clearance:g} px or more from the borders of rows of 14 px patches.
+"One font" is {first_font}, its letters 19 to 31 px high where the picture is 336 px wide or high. The four are
+{fonts}, 17 to 38 px. A line's middle stays {clearance:g} px or more from the borders of rows of 14 px patches.
 
 Broken pictures, as a wrong pipeline would show them, and how often the answer is still the one to the whole picture
 ({count} questions a row):
@@ -123,11 +125,11 @@ def render_card(measured: dict[str, Any]) -> str:
 def _short_of_goals(rows: list[dict[str, Any]]) -> str:
     """Which rows fall short, how far, and what would close it."""
     short = [f"{row['name']} by {100 * (row['goal'] - row['exact']):.1f} points" for row in rows if row["exact"] < row["goal"]]
-    return f"\nShort of its goal: {'; '.join(short)}. {_REMEDY}\n" if short else ""
+    return "\n" + fill(f"Short of their goals: {'; '.join(short)}. {_REMEDY}", 120) + "\n" if short else ""
 
 
-_REMEDY = """Nearly all wrong answers have one wrong, missing or doubled character. The share of characters read right was
-still rising when the rate reached 0; a longer decoder stage, with the rate falling as slowly, would close it."""
+_REMEDY = """Most wrong answers have one wrong, missing or doubled character. The share of characters read right was still
+rising when training ended: more steps would close some of it."""
 
 _HISTORY = """
 

@@ -1,5 +1,6 @@
 """Broken pictures are broken as their names say."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from demo.breakage import BREAKAGES, BROKEN_TASKS, pictures_swapped, shifted
-from demo.exam import PAIR, SHAPES, Question
+from demo.exam import PAIR, Question
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 BY_NAME = {breakage.name: breakage for breakage in BREAKAGES}
@@ -61,8 +62,9 @@ def test_questions_keep_their_words() -> None:
 def test_every_breakage_is_measured() -> None:
     """On a task that there is, with that task's own questions and answers."""
     assert [task.name.split(": ")[1] for task in BROKEN_TASKS[: len(BREAKAGES)]] == [*BY_NAME]
-    whole, broken = SHAPES.question(3), BROKEN_TASKS[0].question(3)
+    whole, broken = BREAKAGES[0].whole().question(3), BROKEN_TASKS[0].question(3)
     assert (broken.question, broken.answer) == (whole.question, whole.answer)
     assert np.array_equal(np.asarray(broken.pictures[0]), np.asarray(whole.pictures[0])[..., ::-1])
+    assert re.search("red|blue", whole.answer)
     swapped = next(task for task in BROKEN_TASKS if task.seed == PAIR.seed)
     assert swapped.question(3).pictures == PAIR.question(3).pictures[::-1]

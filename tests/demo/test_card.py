@@ -55,7 +55,7 @@ def test_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_falls_short_is_told() -> None:
     """By how much."""
     text = card.render_card({"whole": [ROW, ROW | {"name": "other", "exact": 0.85}], "broken": []})
-    assert "Short of its goal: other by 5.0 points. " in text
+    assert "Short of their goals: other by 5.0 points. " in text
     assert "Short" not in card.render_card({"whole": [ROW], "broken": []})
 
 

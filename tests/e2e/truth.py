@@ -25,9 +25,9 @@ _MEASURED: dict[str, float] = {row["name"]: row["exact"] for row in json.loads(R
 
 
 def least_share(task: Task, count: int) -> float:
-    """What a right pipeline gives of `count` questions, but for one chance in ten thousand."""
+    """What a right pipeline gives of `count` questions but for one chance in ten thousand; at least a quarter of its share."""
     share = min(_MEASURED[task.name], 0.98)
-    return share - 4 * math.sqrt(share * (1 - share) / count)
+    return max(share / 4, share - 4 * math.sqrt(share * (1 - share) / count))
 
 
 def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) -> list[Question]:
