@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import openai
@@ -30,7 +30,8 @@ def least_share(task: Task, count: int) -> float:
     return max(share / 4, share - 4 * math.sqrt(share * (1 - share) / count))
 
 
-def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) -> list[Question]:
+@cache
+def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) -> tuple[Question, ...]:
     """Questions from number `first` on that the model answers exactly and without doubt: for tests of what must not change.
 
     Where another token is nearly as likely, rounding decides, which differs with what else is in the batch.
@@ -41,7 +42,7 @@ def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) ->
         with ThreadPoolExecutor(len(asked)) as pool:
             found += [question for question, sure in zip(asked, pool.map(partial(_is_sure, client), asked), strict=True) if sure]
         if len(found) >= count:
-            return found[:count]
+            return tuple(found[:count])
     raise AssertionError(f"only {len(found)} answers of {task.name} are right and sure")
 
 
