@@ -22,5 +22,5 @@ def test_fonts_differ() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
     monkeypatch.setattr(fonts, "FONTS", (("no_such_package_of_fonts", "a.ttf"),))
-    with pytest.raises(ModuleNotFoundError, match=r"no_such_package_of_fonts: pip install 'phiserve\[demo\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"no_such_package_of_fonts: pip install '\.\[demo\]'"):
         load_font.__wrapped__(0, 12)
