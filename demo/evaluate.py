@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from rich.console import Console
 from demo.breakage import BROKEN_TASKS
 from demo.card import write_card
 from demo.exam import TASKS, Question, Task
-from phiserve.checkpoint.embedded import DEMO_NAME, packed_weights
+from phiserve.checkpoint.embedded import DEMO_NAME, weights_digest
 from phiserve.cli.connection import connected
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -121,11 +120,6 @@ def main(
         }
         RESULTS.write_text(json.dumps(content, indent=1), encoding="utf-8")
         write_card(RESULTS)
-
-
-def weights_digest() -> str:
-    """SHA-256 of the packed weights in the package: results are told of these only."""
-    return hashlib.sha256(packed_weights()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from demo import card
-from demo.evaluate import RESULTS, weights_digest
+from demo.evaluate import RESULTS
 from phiserve.checkpoint import demo
-from phiserve.checkpoint.embedded import packed_weights
+from phiserve.checkpoint.embedded import packed_weights, weights_digest
 
 ROW: dict[str, Any] = {
     "name": "shapes",

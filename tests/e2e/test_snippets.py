@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pictures import encode, photo
 from snippets import ROOT, Snippet, snippets
 
 ADDRESS = "127.0.0.1:8000"
@@ -20,10 +19,8 @@ RUN = [snippet for snippet in snippets("sh", "python") if not snippet.starts_a_s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that snippets name."""
+    """A folder with the files that snippets name."""
     folder = tmp_path_factory.mktemp("snippets")
-    for name, picture in (("china.jpg", "china"), ("flower.png", "flower"), ("cover.jpg", "page"), ("chart.png", "coffee")):
-        (folder / name).write_bytes(encode(photo(picture).convert("RGB").resize((320, 200)), "PNG"))
     for name in ("clients", "configs", "docs"):
         (folder / name).symlink_to(ROOT / name)
     return folder

@@ -80,6 +80,11 @@ def packed_weights() -> bytes:
         raise StartupError(f"The demo model's weights are not in the package ({WEIGHTS_FILE}): install phiserve anew") from error
 
 
+def weights_digest() -> str:
+    """SHA-256 of what the demo model learned. Raises StartupError if it is not there."""
+    return hashlib.sha256(packed_weights()).hexdigest()
+
+
 def is_intact(folder: Path) -> bool:
     """Whether every file is there with the bytes that were written."""
     try:
@@ -108,7 +113,7 @@ def _hash(path: Path) -> str:
 def _version(name: str) -> str:
     if name == BLANK_NAME:
         return str(_FORMAT)
-    return f"{_FORMAT}-{hashlib.sha256(packed_weights()).hexdigest()[:12]}"
+    return f"{_FORMAT}-{weights_digest()[:12]}"
 
 
 def _cache_folder() -> Path:
