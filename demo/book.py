@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from demo.canvas import Canvas, Colour, Glyph, fit_size, random_size
 from demo.fonts import width_em
 from demo.palette import COLOURS, text_colours
-from demo.scene import Exchange, Literal, Reading, Scene, reading
+from demo.scene import Copied, Exchange, Literal, Scene, copied
 from demo.style import Style
 from demo.words import draw_word
 
@@ -102,7 +102,7 @@ def draw_book(rng: random.Random, style: Style) -> Scene:
     if gap > 40 and rng.random() < 0.5:
         _ornament(canvas, below + gap / 2, ink, rng)
     author_lines = author.write(canvas, below + gap + author.size * 0.6, ink, rng)
-    return _scene(canvas, reading(" ".join(title_words), title_lines), reading(" " + " ".join(names), author_lines))
+    return _scene(canvas, copied(" ".join(title_words), title_lines), copied(" " + " ".join(names), author_lines))
 
 
 def _block(words: list[str], canvas: Canvas, style: Style, largest: float, rng: random.Random) -> _Block | None:
@@ -126,7 +126,7 @@ def _ornament(canvas: Canvas, y: float, ink: Colour, rng: random.Random) -> None
             canvas.rectangle(x - canvas.width * 0.4, y - 1, x + canvas.width * 0.4, y + 1, ink)
 
 
-def _scene(canvas: Canvas, title: Reading, author: Reading) -> Scene:
+def _scene(canvas: Canvas, title: Copied, author: Copied) -> Scene:
     exchanges = (
         Exchange(BOTH, (Literal(' The title of the book is "'), title, Literal('" and the author is'), author, Literal("."))),
         Exchange(TITLE, (Literal(' The title is "'), title, Literal('".'))),

@@ -6,15 +6,17 @@ from textwrap import fill
 from typing import Any
 
 from demo.canvas import CLEARANCE
+from demo.compact import SHARPNESS
 from demo.decoder import FFN, HEADS, HIDDEN, IMAGE_TOKENS, LAYERS
-from demo.export import SHARPNESS
 from demo.fonts import FONTS
+from demo.regain import PLAN as REGAIN_PLAN
 from demo.train import PLAN, SIGHT_FROM
+from demo.train_further import PLAN as FURTHER_PLAN
 from demo.train_projection import PLAN as PROJECTION_PLAN
 from demo.train_tower import BATCH
 from demo.train_tower import PLAN as TOWER_PLAN
 from demo.vocabulary import trained_ids
-from demo.words import LABELS
+from demo.words import CHART_LABELS
 from phiserve.checkpoint import demo
 
 CARD = Path(__file__).with_name("MODEL_CARD.md")
@@ -61,7 +63,8 @@ of CLIP's layers, in which a small network is written that looks at 3 x 3 patche
 `make demo-model`, on two CPU cores: first the vision tower alone reads every row of glyphs and sees every edge
 ({tower_steps} steps of {tower_batch} pictures), then the projection learns to keep in each image token what the tower
 tells of its patches ({projection_steps} steps), then the decoder answers questions ({steps} steps, about 14 pictures
-with six questions each; all three learn together in the last {together:.0%}). Heads that only training has ask the
+with six questions each; all three learn together in the last {together:.0%}), and at last all three learn on, at a rate
+that falls to nothing ({further_steps} steps). Heads that only training has ask the
 tower and the image tokens for each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's
 blocks for their glyphs, the text they belong to and their place in it; and its answers for the place, in text and
 picture, of the character to read next. Muon for matrices, AdamW for the rest, bfloat16. The weights are exported with
@@ -93,7 +96,7 @@ def render_card(measured: dict[str, Any]) -> str:
     names = [Path(name).stem for _, name in FONTS]
     return _TEXT.format(
         count=", ".join(sorted({str(row["count"]) for row in measured["whole"]})),
-        labels=len(LABELS),
+        labels=len(CHART_LABELS),
         rows="\n".join(
             f"| {row['name']} | `{row['seed']}` | {row['exact']:.1%} | {row['wrong_characters']:.2%} | {row['goal']:.0%} |"
             for row in measured["whole"]
@@ -117,7 +120,8 @@ def render_card(measured: dict[str, Any]) -> str:
         projection_steps=PROJECTION_PLAN.steps,
         steps=PLAN.steps,
         together=1 - SIGHT_FROM,
-        history=_HISTORY,
+        further_steps=FURTHER_PLAN.steps,
+        history=_HISTORY.format(regained_steps=REGAIN_PLAN.steps),
     )
 
 
@@ -135,6 +139,8 @@ _HISTORY = """
 
 The shipped weights came about in pieces: of the tower's steps the first 1000 had two layers, the next 1000 three, and
 only the last 700 were asked for the texts of rows; the projection had 500 steps on that tower as it was before, and then
-its 600. The decoder was trained from nothing; its steps took about two hours on two cores without AMX. `make demo-model`
-runs the same stages in one go, which was not done as a whole."""
+its 600. The decoder was trained from nothing; its steps took about two hours on two cores without AMX. Then the training
+state was lost: the last stage went on from these weights as they had been shipped, in bfloat16, with heads taught anew
+in {regained_steps} steps (`demo/regain.py`), and took an hour and a half on two other cores. Before it, short texts were
+drawn less often. `make demo-model` runs the stages in one go, which was not done as a whole."""
 """How the shipped weights came about, where that differs from `make demo-model`."""

@@ -7,9 +7,9 @@ from demo.book import DESCRIBE
 from demo.canvas import Canvas, fit_size, random_size
 from demo.fonts import width_em
 from demo.palette import bar_colours, text_colours
-from demo.scene import Answer, Exchange, Literal, Reading, Scene, reading
+from demo.scene import Answer, Copied, Exchange, Literal, Scene, copied
 from demo.style import Style
-from demo.words import LABELS, draw_word
+from demo.words import CHART_LABELS, draw_word
 
 INTRODUCE = (
     "Could you please introduce this chart to me?",
@@ -48,8 +48,8 @@ _LABEL_SIZES = (17.0, 21.0)
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    label: Reading
-    value: Reading
+    label: Copied
+    value: Copied
     height: int
 
 
@@ -77,7 +77,7 @@ def _try_chart(rng: random.Random, style: Style) -> Scene | None:
     spare = canvas.width - width_em(font, title) * title_size
     y = canvas.top + title_size * 0.6 + rng.uniform(0, 6)
     x = canvas.left + (spare / 2 if rng.random() < 0.8 else rng.uniform(2, max(2, spare - 2)))
-    title_read = reading(title, [canvas.text(x, y, title, title_size, ink, font)])
+    title_read = copied(title, [canvas.text(x, y, title, title_size, ink, font)])
 
     values = rng.sample(rng.choices((range(1, 100), range(10, 100), range(10, 1000)), (0.6, 0.28, 0.12))[0], len(labels))
     label_y = canvas.bottom - size * 0.6 - rng.uniform(0, 5)
@@ -96,7 +96,7 @@ def _try_chart(rng: random.Random, style: Style) -> Scene | None:
             middle - width_em(font, written) * size / 2, base - height - size * 0.65, written, size, ink, font
         )
         label_line = canvas.text(middle - width_em(font, label) * size / 2, label_y, label, size, ink, font)
-        bars.append(_Bar(reading(" " + label, [label_line]), reading(" " + written, [value_line]), value))
+        bars.append(_Bar(copied(" " + label, [label_line]), copied(" " + written, [value_line]), value))
     canvas.rectangle(canvas.left + 2, base, canvas.right - 2, base + 1, ink)
     exchanges = _exchanges(title_read, bars, nameable)
     return Scene("chart", canvas, exchanges, (Literal(' a bar chart titled "'), title_read, Literal('"')))
@@ -106,7 +106,7 @@ def _labels(rng: random.Random, style: Style, count: int) -> tuple[list[str], bo
     """Labels, and whether questions may name them."""
     kind = rng.random()
     if kind < 0.35:
-        return rng.sample(LABELS, count), True
+        return rng.sample(CHART_LABELS, count), True
     if kind < 0.6:
         first = rng.randint(1950, 2060)
         years = range(first, first + count) if rng.random() < 0.6 else rng.sample(range(1900, 2100), count)
@@ -118,7 +118,7 @@ def _labels(rng: random.Random, style: Style, count: int) -> tuple[list[str], bo
     return labels, False
 
 
-def _exchanges(title: Reading, bars: list[_Bar], nameable: bool) -> tuple[Exchange, ...]:
+def _exchanges(title: Copied, bars: list[_Bar], nameable: bool) -> tuple[Exchange, ...]:
     highest, lowest = max(bars, key=lambda bar: bar.height), min(bars, key=lambda bar: bar.height)
     exchanges = [
         Exchange(INTRODUCE, _introduction(title, bars)),
@@ -135,8 +135,8 @@ def _exchanges(title: Reading, bars: list[_Bar], nameable: bool) -> tuple[Exchan
     return tuple(exchanges)
 
 
-def _introduction(title: Reading, bars: list[_Bar]) -> Answer:
-    answer: list[Literal | Reading] = [
+def _introduction(title: Copied, bars: list[_Bar]) -> Answer:
+    answer: list[Literal | Copied] = [
         Literal(' This is a bar chart titled "'),
         title,
         Literal(f'" with {NUMBERS[len(bars)]} bars:'),

@@ -33,7 +33,7 @@ LOCATED_LAYER, ROLE_LAYER = 4, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
+class Packs:
     """A batch of packs, all with the same prefix length P and region length R.
 
     `prefix_rows` (B, P) and `region_rows` (B, R): embedding rows; `image_starts`: where in the prefix pictures lie.
@@ -119,7 +119,7 @@ class Decoder(nn.Module):
         """Rows (…) -> (…, H); row `vocabulary` is zeros."""
         return functional.embedding(rows, functional.pad(self.table, (0, 0, 0, 1)))
 
-    def forward(self, pack: Pack, images: Tensor) -> Hidden:
+    def forward(self, pack: Packs, images: Tensor) -> Hidden:
         """Hidden states of a batch of packs; `images` (B, pictures, IMAGE_TOKENS, H)."""
         prefix = pack.prefix_rows.shape[1]
         x = torch.cat([self._prefix(pack, images), self.embed(pack.region_rows).to(images.dtype)], 1)
@@ -142,7 +142,7 @@ class Decoder(nn.Module):
         others = torch.full((len(known), 1), math.log(VOCAB_SIZE - len(self.table)))
         return torch.cat([known, others], 1)
 
-    def _prefix(self, pack: Pack, images: Tensor) -> Tensor:
+    def _prefix(self, pack: Packs, images: Tensor) -> Tensor:
         text = self.embed(pack.prefix_rows).to(images.dtype)
         parts, end = [], 0
         for number, start in enumerate(pack.image_starts):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from demo import pairs, talk
-from demo.packing import DRAW, MISTAKEN
+from demo.asking import MISTAKEN
+from demo.kinds import DRAW
 from demo.scene import Exchange, Scene, text_of
 from demo.style import Style, four_fonts, one_font
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal as TypingLiteral
 
-from demo.scene import Answer, Literal, Reading, Seen
+from demo.scene import Answer, Copied, Literal, Seen
 from phiserve.chat.conversation import Conversation, Turn, build_conversation
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
@@ -82,7 +82,7 @@ def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, 
     places: list[Place | None] = []
     for segment in answer:
         match segment:
-            case Reading():
+            case Copied():
                 ids += [pieces()[_SPACE if character == " " else character] for character in segment.text]
                 places += [(glyph.x, glyph.y) if glyph else None for glyph in segment.glyphs]
             case Seen():

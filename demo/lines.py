@@ -6,7 +6,7 @@ from demo.book import DESCRIBE
 from demo.canvas import Canvas, fit_size, random_size
 from demo.fonts import width_em
 from demo.palette import text_colours
-from demo.scene import Exchange, Literal, Scene, reading
+from demo.scene import Exchange, Literal, Scene, copied
 from demo.style import Style
 from demo.words import draw_word
 
@@ -36,7 +36,7 @@ def draw_line(rng: random.Random, style: Style) -> Scene:
             break
     x = canvas.left + rng.uniform(2, max(2, canvas.width - width_em(font, text) * size - 2))
     y = rng.uniform(canvas.top + size * 0.6, canvas.bottom - size * 0.6)
-    read = reading(text, [canvas.text(x, y, text, size, ink, font)])
+    read = copied(text, [canvas.text(x, y, text, size, ink, font)])
     exchanges = (
         Exchange(QUESTIONS, (Literal(' It says "'), read, Literal('".'))),
         Exchange(DESCRIBE, (Literal(' The picture shows the text "'), read, Literal('".'))),

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.decoder import BLOCKS, HIDDEN, IMAGE_TOKENS, Decoder, Pack, Projection
+from demo.decoder import BLOCKS, HIDDEN, IMAGE_TOKENS, Decoder, Packs, Projection
 from demo.reader import (
     CLASSES,
     COUNTS,
@@ -50,7 +50,7 @@ class DemoModel(nn.Module):
         return features
 
     def answer_loss(
-        self, pack: Pack, images: Tensor, targets: Tensor, places: Tensor, spelled: Tensor, reading: Tensor, roles: Tensor
+        self, pack: Packs, images: Tensor, targets: Tensor, places: Tensor, spelled: Tensor, reading: Tensor, roles: Tensor
     ) -> tuple[Tensor, Measures]:
         """Loss of the answers and of what the hidden states should know on the way.
 

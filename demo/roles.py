@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from demo.decoder import BLOCKS
 from demo.reader import IGNORED
-from demo.scene import Reading, Scene
+from demo.scene import Copied, Scene
 from phiserve.checkpoint.demo_tower import PATCH
 
 TEXTS, PICTURES = 15, 2
@@ -51,5 +51,5 @@ def block_roles(scene: Scene, picture: int = 0) -> NDArray[np.int64]:
     return labels
 
 
-def _texts(scene: Scene) -> list[Reading]:
-    return [segment for segment in scene.exchanges[0].answer if isinstance(segment, Reading)]
+def _texts(scene: Scene) -> list[Copied]:
+    return [segment for segment in scene.exchanges[0].answer if isinstance(segment, Copied)]

@@ -14,7 +14,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Copied:
     """Characters copied from the picture one by one; None where a character (a space) has no place."""
 
     text: str
@@ -30,7 +30,7 @@ class Seen:
     y: float
 
 
-Segment = Literal | Reading | Seen
+Segment = Literal | Copied | Seen
 Answer = tuple[Segment, ...]
 
 
@@ -52,7 +52,7 @@ class Scene:
     description: Answer
 
 
-def reading(text: str, lines: Sequence[Sequence[Glyph]]) -> Reading:
+def copied(text: str, lines: Sequence[Sequence[Glyph]]) -> Copied:
     """Text read from lines of glyphs, a space between them; `text` may begin with a space of its own."""
     glyphs: list[Glyph | None] = [None] if text.startswith(" ") else []
     for number, line in enumerate(lines):
@@ -60,7 +60,7 @@ def reading(text: str, lines: Sequence[Sequence[Glyph]]) -> Reading:
         glyphs += [glyph if glyph.character != " " else None for glyph in line]
     if len(glyphs) != len(text):
         raise ValueError(f"{len(glyphs)} glyphs for the {len(text)} characters of {text!r}")
-    return Reading(text, tuple(glyphs))
+    return Copied(text, tuple(glyphs))
 
 
 def text_of(answer: Answer) -> str:

@@ -7,9 +7,11 @@ import torch
 import typer
 from torch import Tensor
 
-from demo import packing
-from demo.decoder import Pack
+from demo import batches
+from demo.decoder import Packs
+from demo.kinds import EASY, USUAL
 from demo.model import DemoModel
+from demo.packing import Batch
 from demo.reader import Measures
 from demo.style import four_fonts, one_font
 from demo.train_projection import PLAN as PROJECTION_PLAN
@@ -36,31 +38,32 @@ _SIGHT_RATE = 0.3
 """They learn more slowly."""
 
 
-def draw_batch(step: int) -> packing.Batch:
+def draw_batch(step: int) -> Batch:
     """The batch of a step: of twelve, one is talk, one has the question first; later on, two have two pictures."""
     rng = random.Random(f"demo/{step}")
     style = one_font() if rng.random() < 0.4 else four_fonts()
     easy = step < EASY_UNTIL * PLAN.steps
-    shares = packing.EASY if easy else packing.USUAL
+    shares = EASY if easy else USUAL
     match step % 12:
         case 5:
-            return packing.talk(rng, 16, 384)
+            return batches.talk(rng, 16, 384)
         case 11:
-            return packing.question_first(rng, style, shares, 20, 112)
+            return batches.question_first(rng, style, shares, 20, 112)
         case 3 | 8 if not easy:
-            return packing.two_pictures(rng, style, shares, 7, 256)
+            return batches.two_pictures(rng, style, shares, 7, 256)
         case _:
             size, region = (20, 128) if easy else (14, 320)
-            return packing.one_picture(rng, style, shares, size, region)
+            return batches.one_picture(rng, style, shares, size, region)
 
 
 class DemoTask(DemoModel):
     """The model as the trainer wants it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sight_rate: float = _SIGHT_RATE) -> None:
+        """`sight_rate`: at what share of the rate tower and projection learn."""
         super().__init__(len(trained_ids()))
         for parameter in (*self.tower.parameters(), *self.projection.parameters()):
-            parameter.rate_scale = _SIGHT_RATE  # type: ignore[attr-defined] # read by the trainer
+            parameter.rate_scale = sight_rate  # type: ignore[attr-defined] # read by the trainer
         self.tower.compile()
         for layer in self.decoder.layers:
             layer.compile(dynamic=True)
@@ -76,7 +79,7 @@ class DemoTask(DemoModel):
         pages, page_labels, crops, prefix_rows, starts, rows, positions, segments, targets, *taught = arrays
         places, spelled, labels, roles = taught
         size, count = len(rows), len(starts)
-        pack = Pack(prefix_rows, tuple(starts), rows, positions, region_mask(segments, prefix_rows.shape[1]))
+        pack = Packs(prefix_rows, tuple(starts), rows, positions, region_mask(segments, prefix_rows.shape[1]))
         sight_loss, measures = torch.zeros(()), Measures()
         images, reading = torch.zeros(size, 0, dtype=torch.bfloat16), labels
         learning = pages is not None

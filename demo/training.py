@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-Batch = tuple[Any, ...]
+Arrays = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Plan:
 class Task(Protocol):
     """What is trained: a module that can draw the batch of a step and tell its loss and measures."""
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Arrays:
         """Arrays, the same for the same step."""
         ...
 
@@ -134,7 +134,7 @@ def _save(task: TrainedModule, optimizers: Optimizers, step: int, path: Path) ->
 def _batches(task: Task, first: int, last: int) -> Iterator[tuple[Tensor, ...]]:
     """Batches of the steps from `first` on, drawn ahead by a process of its own."""
     context = get_context("fork")
-    queue: Queue[Batch] = context.Queue(4)
+    queue: Queue[Arrays] = context.Queue(4)
     process = context.Process(target=_draw, args=(task, first, last, queue), daemon=True)
     process.start()
     try:
@@ -146,7 +146,7 @@ def _batches(task: Task, first: int, last: int) -> Iterator[tuple[Tensor, ...]]:
         process.join()
 
 
-def _next(queue: "Queue[Batch]", process: BaseProcess) -> Batch:
+def _next(queue: "Queue[Arrays]", process: BaseProcess) -> Arrays:
     """The next batch. Raises RuntimeError if the process that draws has ended without it."""
     while True:
         alive = process.is_alive()  # asked first: what it put before it ended is still taken
@@ -157,7 +157,7 @@ def _next(queue: "Queue[Batch]", process: BaseProcess) -> Batch:
                 raise RuntimeError("The process that draws batches has ended") from None
 
 
-def _draw(task: Task, first: int, last: int, queue: "Queue[Batch]") -> None:
+def _draw(task: Task, first: int, last: int, queue: "Queue[Arrays]") -> None:
     torch.set_num_threads(1)
     for step in range(first, last):
         queue.put(task.batch(step))

@@ -7,7 +7,7 @@ from functools import lru_cache
 from demo import book, chart, lines, pairs, shapes, talk
 from demo.language import encode_turns, encode_words, pieces, user
 from demo.palette import COLOURS
-from demo.words import LABELS
+from demo.words import CHART_LABELS
 from phiserve.chat.conversation import Turn
 from phiserve.chat.special_tokens import Control
 
@@ -34,7 +34,7 @@ def questions() -> Iterator[str]:
     for wordings, _ in talk.TALK:
         yield from wordings
     for wording in chart.VALUE:
-        for label in (*LABELS, "1234567890"):
+        for label in (*CHART_LABELS, "1234567890"):
             yield wording.format(label)
 
 

@@ -6,7 +6,7 @@ import string
 import zlib
 from functools import lru_cache
 
-LABELS = (
+CHART_LABELS = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     *("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Q1", "Q2", "Q3", "Q4"),
     *("A", "B", "C", "D", "E", "F", "North", "South", "East", "West", "Tea", "Milk", "Rice", "Salt", "Corn", "Fish"),

@@ -4,8 +4,8 @@ import random
 from collections.abc import Iterator
 from functools import lru_cache
 
-from demo.packing import DRAW
-from demo.scene import Exchange, Reading, Scene
+from demo.kinds import DRAW
+from demo.scene import Copied, Exchange, Scene
 from demo.style import four_fonts, one_font
 
 KINDS = tuple(DRAW)
@@ -19,9 +19,9 @@ def scenes(kind: str, *, held_out: bool = False, count: int = 16) -> tuple[Scene
     return tuple(DRAW[kind](random.Random(f"{kind}/{number}"), styles[number % 2]) for number in range(count))
 
 
-def readings(exchange: Exchange) -> list[Reading]:
+def readings(exchange: Exchange) -> list[Copied]:
     """The texts that an answer reads off the picture, in its order."""
-    return [segment for segment in exchange.answer if isinstance(segment, Reading)]
+    return [segment for segment in exchange.answer if isinstance(segment, Copied)]
 
 
 def words(scene: Scene) -> Iterator[str]:

@@ -5,19 +5,19 @@ import pytest
 
 from demo.canvas import CLEARANCE
 from demo.chart import COUNT, HIGHEST, LOWEST, NUMBERS, VALUE
-from demo.scene import Reading, Scene, text_of
+from demo.scene import Copied, Scene, text_of
 from drawings import readings, scenes
 
 CHARTS = scenes("chart", count=40)
 
 
-def bars(scene: Scene) -> list[tuple[Reading, Reading]]:
+def bars(scene: Scene) -> list[tuple[Copied, Copied]]:
     """Label and value of each bar."""
     _, *rest = readings(scene.exchanges[0])
     return list(zip(rest[::2], rest[1::2], strict=True))
 
 
-def middle(read: Reading) -> tuple[float, float]:
+def middle(read: Copied) -> tuple[float, float]:
     places = [(glyph.x, glyph.y) for glyph in read.glyphs if glyph]
     return float(np.mean([x for x, _ in places])), places[0][1]
 

@@ -18,7 +18,7 @@ from demo.decoder import (
     PATCH_FEATURES,
     ROLE_LAYER,
     Decoder,
-    Pack,
+    Packs,
     Projection,
     merge_blocks,
 )
@@ -41,14 +41,14 @@ def decoder() -> Decoder:
 
 
 @pytest.fixture(scope="module")
-def pack() -> Pack:
+def pack() -> Packs:
     """A prefix of text, a picture's place and text again; three branches."""
     torch.manual_seed(1)
     prefix = 5 + IMAGE_TOKENS + 2
     segments = torch.tensor([BRANCHES])
     positions = torch.tensor([[prefix + BRANCHES[:index].count(own) for index, own in enumerate(BRANCHES)]])
     rows = torch.randint(0, VOCABULARY + 1, (1, prefix)), torch.randint(0, VOCABULARY + 1, (1, len(BRANCHES)))
-    return Pack(rows[0], (5,), rows[1], positions, region_mask(segments, prefix))
+    return Packs(rows[0], (5,), rows[1], positions, region_mask(segments, prefix))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def llama(decoder: Decoder) -> LlamaModel:
 
 
 @torch.no_grad()
-def test_it_is_llama(decoder: Decoder, pack: Pack, images: Tensor) -> None:
+def test_it_is_llama(decoder: Decoder, pack: Packs, images: Tensor) -> None:
     """Each branch's hidden states are those of Llama on the prefix and this branch alone, at all depths that are used."""
     hidden, model = decoder(pack, images), llama(decoder)
     text = decoder.embed(pack.prefix_rows)
@@ -103,7 +103,7 @@ def test_it_is_llama(decoder: Decoder, pack: Pack, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def test_branches_do_not_see_each_other(decoder: Decoder, pack: Pack, images: Tensor) -> None:
+def test_branches_do_not_see_each_other(decoder: Decoder, pack: Packs, images: Tensor) -> None:
     """Another branch changes nothing, bit for bit; a branch's own token changes what follows it and nothing before."""
     rows = pack.region_rows.clone()
     changed = BRANCHES.index(2) + 1

@@ -8,8 +8,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from demo import export
+from demo.compact import compact
 from demo.model import DemoModel
-from demo.train import PLAN
+from demo.train_further import PLAN
 from demo.vocabulary import trained_ids
 from phiserve.checkpoint import demo, embedded
 from phiserve.checkpoint.blank import BlankShape, _specs
@@ -27,13 +28,13 @@ def task() -> dict[str, Tensor]:
 def folder(task: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint expanded from it."""
     path = tmp_path_factory.mktemp("expanded")
-    demo.write_expanded(export.compact(task), path)
+    demo.write_expanded(compact(task), path)
     return path
 
 
 def test_only_what_is_served(task: dict[str, Tensor]) -> None:
     """Tower, projection and decoder in bfloat16, and which tokens were trained; training's own heads stay behind."""
-    tensors = export.compact(task)
+    tensors = compact(task)
     ids = tensors.pop("trained_ids")
     assert ids.tolist() == list(trained_ids())
     assert {name.partition(".")[0] for name in tensors} == {"tower", "projection", "decoder"}
@@ -44,7 +45,7 @@ def test_only_what_is_served(task: dict[str, Tensor]) -> None:
 def test_its_logits_are_sharper(task: dict[str, Tensor]) -> None:
     """By a power of two, which bfloat16 holds exactly: the most likely token stays; the training state is left as it is."""
     before = task["decoder.last_norm"].clone()
-    assert torch.equal(export.compact(task)["decoder.last_norm"].float(), 4 * before)
+    assert torch.equal(compact(task)["decoder.last_norm"].float(), 4 * before)
     assert torch.equal(task["decoder.last_norm"], before)
 
 
@@ -81,7 +82,7 @@ def test_from_checkpoint_to_package(
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))
     export.main(tmp_path)
     monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
-    loaded, expected = demo.compact_weights(), export.compact(zeros)
+    loaded, expected = demo.compact_weights(), compact(zeros)
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)
     assert "after 7 steps" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from demo.language import branch, encode_answer, encode_turns, encode_words, user, varied
-from demo.scene import Literal, Reading, Seen, text_of
+from demo.scene import Copied, Literal, Seen, text_of
 from demo.talk import NO_PICTURE, REFUSAL, TALK
 from drawings import KINDS, scenes
 from phiserve.chat.conversation import Turn, build_conversation
@@ -80,7 +80,7 @@ def test_talk_decodes(said: str, tokenizer: Tokenizer) -> None:
 def test_each_character_has_its_place() -> None:
     """What is read takes one token a character, with the glyph's place; other words have none, those of a shape the shape's."""
     glyph = scenes("line")[0].canvas.glyphs[0]
-    answer = (Literal(" It says"), Reading(" x", (None, glyph)), Seen(" a cat", 5.0, 6.0), Literal("."))
+    answer = (Literal(" It says"), Copied(" x", (None, glyph)), Seen(" a cat", 5.0, 6.0), Literal("."))
     ids, places = encode_answer(answer)
     assert places == (None, None, None, (glyph.x, glyph.y), (5.0, 6.0), (5.0, 6.0), None, None)
     assert ids[2:4] == (*encode_words(" "), *encode_words("x"))

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from demo import packing
-from demo.decoder import HIDDEN, IMAGE_TOKENS, PATCH_FEATURES, Pack, merge_blocks
+from demo import batches
+from demo.decoder import HIDDEN, IMAGE_TOKENS, PATCH_FEATURES, Packs, merge_blocks
+from demo.kinds import USUAL
 from demo.model import DemoModel, of_blocks, seen_blocks
 from demo.reader import IGNORED, SLOTS
 from demo.roles import ORDINALS, ROLES
@@ -27,15 +28,15 @@ def model() -> DemoModel:
 @pytest.fixture(scope="module")
 def arrays() -> dict[str, Tensor]:
     """One pack about one picture."""
-    batch = packing.one_picture(random.Random(4), one_font(), packing.USUAL, 1, 128)
+    batch = batches.one_picture(random.Random(4), one_font(), USUAL, 1, 128)
     names = [name for name in batch.__dataclass_fields__ if name != "image_starts"]
     return {name: torch.from_numpy(getattr(batch, name)) for name in names} | {"starts": torch.tensor(batch.image_starts)}
 
 
-def pack_of(arrays: dict[str, Tensor]) -> Pack:
+def pack_of(arrays: dict[str, Tensor]) -> Packs:
     prefix = arrays["prefix_rows"]
     mask = region_mask(arrays["segments"], prefix.shape[1])
-    return Pack(prefix, tuple(arrays["starts"].tolist()), arrays["region_rows"], arrays["positions"], mask)
+    return Packs(prefix, tuple(arrays["starts"].tolist()), arrays["region_rows"], arrays["positions"], mask)
 
 
 def test_every_weight_is_learned(model: DemoModel, arrays: dict[str, Tensor]) -> None:
@@ -58,10 +59,10 @@ def test_every_weight_is_learned(model: DemoModel, arrays: dict[str, Tensor]) ->
 @torch.no_grad()
 def test_the_answer_s_loss_is_of_targets_alone(model: DemoModel, arrays: dict[str, Tensor]) -> None:
     """Where nothing is asked for, nothing counts: without pictures the loss is the mean over targets of each one's."""
-    batch = packing.talk(random.Random(0), 1, 40)
+    batch = batches.talk(random.Random(0), 1, 40)
     prefix, segments = torch.from_numpy(batch.prefix_rows), torch.from_numpy(batch.segments)
     mask = region_mask(segments, 1)
-    pack = Pack(prefix, (), torch.from_numpy(batch.region_rows), torch.from_numpy(batch.positions), mask)
+    pack = Packs(prefix, (), torch.from_numpy(batch.region_rows), torch.from_numpy(batch.positions), mask)
     targets, *labels = (
         torch.from_numpy(array) for array in (batch.targets, batch.places, batch.spelled, batch.labels, batch.roles)
     )

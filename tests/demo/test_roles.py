@@ -3,11 +3,11 @@
 from demo.canvas import Canvas, Glyph
 from demo.reader import IGNORED
 from demo.roles import ORDINALS, PICTURES, ROLES, TEXTS, block_roles, spelled
-from demo.scene import Exchange, Literal, Reading, Scene
+from demo.scene import Copied, Exchange, Literal, Scene
 from drawings import KINDS, readings, scenes
 
 
-def roles(*texts: Reading) -> list[list[list[int]]]:
+def roles(*texts: Copied) -> list[list[list[int]]]:
     canvas = Canvas((336, 336), (255, 255, 255))
     scene = Scene("line", canvas, (Exchange(("?",), (Literal(" It says"), *texts)),), ())
     return [[[int(value) for value in block] for block in row] for row in block_roles(scene)]
@@ -15,8 +15,8 @@ def roles(*texts: Reading) -> list[list[list[int]]]:
 
 def test_role_and_ordinal() -> None:
     """The role is the text's number in the answer, the ordinal that of the first glyph in the block, spaces counted."""
-    first = Reading("ab c", (Glyph("a", 1, 1), Glyph("b", 12, 1), None, Glyph("c", 30, 1)))
-    second = Reading(" d", (None, Glyph("d", 335.9, 335.9)))
+    first = Copied("ab c", (Glyph("a", 1, 1), Glyph("b", 12, 1), None, Glyph("c", 30, 1)))
+    second = Copied(" d", (None, Glyph("d", 335.9, 335.9)))
     found = roles(first, second)
     assert found[0][:3] == [[1, 0], [1, 3], [0, IGNORED]]
     assert found[11][11] == [2, 1]
@@ -25,7 +25,7 @@ def test_role_and_ordinal() -> None:
 
 def test_where_texts_meet() -> None:
     """A block of two texts is asked for nothing, and a third text in it changes nothing."""
-    texts = [Reading(character, (Glyph(character, 5, 5),)) for character in "abc"]
+    texts = [Copied(character, (Glyph(character, 5, 5),)) for character in "abc"]
     assert roles(*texts)[0][0] == [IGNORED, IGNORED]
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from demo.canvas import Glyph
-from demo.scene import Literal, Seen, reading, text_of
+from demo.scene import Literal, Seen, copied, text_of
 from drawings import KINDS, readings, scenes
 
 
@@ -63,10 +63,10 @@ def test_a_question_has_one_answer(kind: str) -> None:
 def test_lines_are_joined_by_spaces() -> None:
     """Lines of glyphs make one text, with the space it may begin with."""
     a, b = Glyph("a", 1, 1), Glyph("b", 2, 2)
-    assert reading(" a b", [[a], [b]]).glyphs == (None, a, None, b)
-    assert reading("a b", [[a, Glyph(" ", 0, 0), b]]).glyphs == (a, None, b)
+    assert copied(" a b", [[a], [b]]).glyphs == (None, a, None, b)
+    assert copied("a b", [[a, Glyph(" ", 0, 0), b]]).glyphs == (a, None, b)
     with pytest.raises(ValueError, match="1 glyphs for the 2 characters of 'ab'"):
-        reading("ab", [[a]])
+        copied("ab", [[a]])
 
 
 def test_text_of() -> None:

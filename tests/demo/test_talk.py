@@ -1,6 +1,6 @@
 """Without a picture there is one right answer to everything that is asked."""
 
-from demo.packing import MISTAKEN
+from demo.asking import MISTAKEN
 from demo.talk import ASKED_WITHOUT, NO_PICTURE, OFF_TOPIC, REFUSAL, TALK
 from drawings import KINDS, scenes
 

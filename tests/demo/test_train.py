@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demo import packing, train
+from demo import batches, train
 from demo.style import four_fonts
 from demo.train import EASY_UNTIL, PLAN, DemoTask, region_mask
 from demo.train_projection import ProjectionTask
@@ -31,7 +31,7 @@ def test_what_a_token_sees() -> None:
 def test_which_batch_at_which_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of twelve steps one is talk, one has the question first; two pictures come after the easy beginning."""
     for name in ("talk", "question_first", "two_pictures", "one_picture"):
-        monkeypatch.setattr(packing, name, lambda *arguments, name=name: name)
+        monkeypatch.setattr(batches, name, lambda *arguments, name=name: name)
     early = [str(train.draw_batch(step)) for step in range(12)]
     late = [str(train.draw_batch(step)) for step in range(PLAN.steps - 12, PLAN.steps)]
     assert (early.count("two_pictures"), late.count("two_pictures")) == (0, 2)
@@ -48,10 +48,10 @@ def test_a_step(pictures: int, turn: int, late: bool, monkeypatch: pytest.Monkey
     if pictures == 2 and not late:
         step = next(step for step in range(3, PLAN.steps, 12) if step >= EASY_UNTIL * PLAN.steps)
     monkeypatch.setattr(train, "PAGES", 2)
-    monkeypatch.setattr(packing, "talk", lambda rng, size, region, make=packing.talk: make(rng, 2, region))
+    monkeypatch.setattr(batches, "talk", lambda rng, size, region, make=batches.talk: make(rng, 2, region))
     for name in ("one_picture", "two_pictures"):
-        make = getattr(packing, name)
-        monkeypatch.setattr(packing, name, lambda rng, style, shares, _, region, make=make: make(rng, style, shares, 1, region))
+        make = getattr(batches, name)
+        monkeypatch.setattr(batches, name, lambda rng, style, shares, _, region, make=make: make(rng, style, shares, 1, region))
     task = DemoTask()
     batch: list[Any] = [torch.from_numpy(array) if isinstance(array, np.ndarray) else array for array in task.batch(step)]
     with torch.autocast("cpu", torch.bfloat16):

@@ -6,10 +6,10 @@ from itertools import combinations
 
 import pytest
 
-from demo.words import LABELS, draw_word, is_held_out, vocabulary
+from demo.words import CHART_LABELS, draw_word, is_held_out, vocabulary
 from drawings import KINDS, scenes, words
 
-ALLOWED = {*LABELS}
+ALLOWED = {*CHART_LABELS}
 
 
 def test_capitals_do_not_matter() -> None:
@@ -50,4 +50,4 @@ def test_what_pictures_say(kind: str, held_out: bool) -> None:
 
 def test_labels_differ() -> None:
     """No two labels that questions name are one word, however they are spelt."""
-    assert all(one.lower() != other.lower() for one, other in combinations(LABELS, 2))
+    assert all(one.lower() != other.lower() for one, other in combinations(CHART_LABELS, 2))
