@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -106,7 +106,7 @@ def send(load: Load, url: str, bodies: Sequence[bytes]) -> list[Answer]:
     return with_session(work)
 
 
-def with_session(work: "SessionWork[_Result]") -> _Result:
+def with_session(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, _Result]]) -> _Result:
     """Run `work` with a client session that has no limits."""
 
     async def run() -> _Result:
@@ -115,13 +115,6 @@ def with_session(work: "SessionWork[_Result]") -> _Result:
             return await work(session)
 
     return uvloop.run(run())
-
-
-class SessionWork(Protocol[_Result]):
-    """What `with_session` runs."""
-
-    def __call__(self, session: aiohttp.ClientSession, /) -> Coroutine[Any, Any, _Result]:
-        """Do it."""
 
 
 _HEADERS = {"Content-Type": "application/json"}

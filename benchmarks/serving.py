@@ -50,7 +50,7 @@ def picture_plan(bench: Bench) -> Plan:
     plan: list[tuple[Workload, Load, int]] = [
         (photo, Closed(1), bench.count(6, 2)),
         (photo, Closed(4), bench.count(12, 4)),
-        (photo, Closed(16), bench.count(32, 4)),
+        (photo, Closed(16), bench.count(24, 4)),
         (pictures("1 MP", detail="low"), Closed(16), bench.count(48, 4)),
         (repeated(), Closed(4), 5 * CONVERSATIONS),
     ]
@@ -62,9 +62,9 @@ def picture_plan(bench: Bench) -> Plan:
         (pictures("12 MP"), Closed(1), 4),
         (pictures("12 MP"), Closed(4), 8),
         (pictures("12 MP"), Closed(16), 16),
-        (pictures("small PNG"), Closed(16), 32),
+        (pictures("small PNG"), Closed(16), 24),
         (pictures("1 MP", count=4), Closed(4), 8),
-        (mixed(), Closed(16), 48),
+        (mixed(), Closed(16), 36),
         (photo, Open(0.5), 10),
         (photo, Open(1.0), 20),
     ]

@@ -84,7 +84,7 @@ def repeated() -> Workload:
         turn, conversation = divmod(number, CONVERSATIONS)
         block, turn = divmod(turn, 5)
         own = block * CONVERSATIONS + conversation
-        first = {
+        first: dict[str, Any] = {
             "role": "user",
             "content": [picture("1 MP", own * MOST_PICTURES + MOST_PICTURES - 1), {"type": "text", "text": text(12, own)}],
         }

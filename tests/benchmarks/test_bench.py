@@ -20,7 +20,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     @contextmanager
     def serving(self: Bench, peer: str, checkpoint: str, settings: object = None) -> Iterator[RunningPeer]:
         starts.append(peer)
-        if starts.count("vllm") == 2:
+        if peer == "vllm" and starts.count("vllm") == 2:
             raise RuntimeError("no memory")
         yield RunningPeer(peer, "http://127.0.0.1:9", 2**22 + 1, 1.5)
 

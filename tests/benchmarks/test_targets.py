@@ -1,9 +1,23 @@
 """Targets are ratios to a peer in the same run, and told as reached, missed or not measured."""
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks import burst
+from benchmarks.bench import Bench
+from benchmarks.clip import clip_plan
+from benchmarks.records import Record, ResultsFile
+from benchmarks.render import STAGE_KINDS
+from benchmarks.serving import Plan, picture_plan, text_plan
 from benchmarks.targets import TARGETS, Target, divided, to_vllm
-from runs import record, results
+from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
+from runs import CONTEXT, record, results
+
+MEASURES = (
+    *("images_per_s", "seen_images_per_s", "bytes_to_engine", "cpu_api_us_per_token", "output_tokens_per_s"),
+    *("requests_per_s", "itl_p99_ms", "ready_s", "peak_all_bytes"),
+)
 
 
 def both(part: str, workload: str, load: str, measure: str, ours: float, theirs: float) -> tuple[float | None, bool]:
@@ -29,6 +43,27 @@ def test_at_most() -> None:
 @pytest.mark.parametrize(("ours", "theirs"), [(None, 1.0), (1.0, None), (1.0, 0.0)])
 def test_not_measured(ours: float | None, theirs: float | None) -> None:
     assert divided(ours, theirs) is None
+
+
+def full_run(bench: Bench) -> list[Record]:
+    """A record of everything that parts would measure, all numbers 1."""
+    plans: dict[str, Plan] = {"text": text_plan(bench), "pictures": picture_plan(bench), "clip": clip_plan(bench)}
+    cells = [(part, workload.name, load.name) for part, plan in plans.items() for workload, load, _ in plan]
+    cells += [(part, "session", "") for part in plans]
+    cells += [("stages", kind, cores) for kind in STAGE_KINDS for cores in ("one core", "all cores")]
+    cells += [("burst", f"{burst.STREAMS} text streams", load) for load in (burst.QUIET, f"{burst.PICTURES} pictures")]
+    cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
+    measures = dict.fromkeys(MEASURES, 1.0)
+    found = [record(*cell[:1], peer, *cell[1:], **measures) for cell in cells for peer in ("phiserve", "vllm")]
+    theirs = [record(NAME, NAME, workload, load, **measures) for workload in ("text", "1 MP") for load in (ONE, BATCH)]
+    return found + theirs
+
+
+def test_every_target_is_measured_by_a_full_run(tmp_path: Path) -> None:
+    """Parts, workloads and loads are called what the targets call them."""
+    bench = Bench(ResultsFile(tmp_path / "run.json", CONTEXT), tmp_path, tmp_path, short=False, repeat=1)
+    found = results(*full_run(bench))
+    assert [target.name for target in TARGETS if target.ratio(found) != 1] == []
 
 
 def test_an_empty_run_reaches_nothing() -> None:
