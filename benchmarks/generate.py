@@ -19,10 +19,11 @@ from PIL import Image
 
 def load(folder: str, clip_layers: int | None) -> tuple[Any, Any]:
     """Model and processor, in bf16 on the CPU, with the attention that needs no extension."""
-    from transformers import AutoModelForCausalLM, AutoProcessor
+    import transformers
 
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
-    model = AutoModelForCausalLM.from_pretrained(
+    library: Any = transformers
+    processor = library.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    model = library.AutoModelForCausalLM.from_pretrained(
         folder, trust_remote_code=True, torch_dtype=torch.bfloat16, attn_implementation="eager"
     )
     model.eval()

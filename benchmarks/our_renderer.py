@@ -48,7 +48,8 @@ class NoEngine:
             crops.update(zip(missing, loaded, strict=True))
         self._sender.assemble(generation, crops)
         self.last_bytes = sum(pixels.nbytes for pixels in crops.values())
-        for delta in ():
+        nothing: tuple[Delta, ...] = ()
+        for delta in nothing:
             yield delta
 
     async def answers_within(self, timeout_s: float) -> bool:

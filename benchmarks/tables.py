@@ -57,7 +57,7 @@ def comparison(results: Results, part: str, measure: str, scale: float = 1.0) ->
     for workload, load in cells_of(results, part):
         ours, theirs = (_scaled(results.spread_of(part, workload, load, peer, measure), scale) for peer in (PHISERVE, VLLM))
         if ours or theirs:
-            between = ratio(divided(ours and ours.median, theirs and theirs.median))
+            between = ratio(divided(ours.median if ours else None, theirs.median if theirs else None))
             rows.append([workload, load, with_spread(ours), with_spread(theirs), between])
     return markdown(["workload", "load", "phiserve", "plain vLLM", "ratio"], rows)
 

@@ -23,7 +23,8 @@ MEASURES = (
 def both(part: str, workload: str, load: str, measure: str, ours: float, theirs: float) -> tuple[float | None, bool]:
     """The ratio and whether a target of 2 is reached."""
     found = results(
-        record(part, "phiserve", workload, load, **{measure: ours}), record(part, "vllm", workload, load, **{measure: theirs})
+        record(part, "phiserve", workload, load, 0, **{measure: ours}),
+        record(part, "vllm", workload, load, 0, **{measure: theirs}),
     )
     target = Target("x", 2, to_vllm(part, workload, load, measure), "")
     ratio = target.ratio(found)
@@ -54,8 +55,8 @@ def full_run(bench: Bench) -> list[Record]:
     cells += [("burst", f"{burst.STREAMS} text streams", load) for load in (burst.QUIET, f"{burst.PICTURES} pictures")]
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
     measures = dict.fromkeys(MEASURES, 1.0)
-    found = [record(*cell[:1], peer, *cell[1:], **measures) for cell in cells for peer in ("phiserve", "vllm")]
-    theirs = [record(NAME, NAME, workload, load, **measures) for workload in ("text", "1 MP") for load in (ONE, BATCH)]
+    found = [record(part, peer, workload, load, 0, **measures) for part, workload, load in cells for peer in ("phiserve", "vllm")]
+    theirs = [record(NAME, NAME, workload, load, 0, **measures) for workload in ("text", "1 MP") for load in (ONE, BATCH)]
     return found + theirs
 
 
