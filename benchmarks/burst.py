@@ -49,6 +49,7 @@ def _run(
     """Gaps (ms) of all text streams while `bodies` are answered or for `least_s` seconds, and the answers to `bodies`."""
 
     async def work(session: aiohttp.ClientSession) -> tuple[list[float], list[Answer]]:
+        """Text streams all the time, pictures in the midst."""
         texts_seen: list[Answer] = []
         over = asyncio.Event()
         streams = [

@@ -101,6 +101,7 @@ def send(load: Load, url: str, bodies: Sequence[bytes]) -> list[Answer]:
     """Send all bodies under a load, on an event loop of its own, and wait for all answers."""
 
     async def work(session: aiohttp.ClientSession) -> list[Answer]:
+        """As the load has it."""
         return await load.send(session, url, bodies)
 
     return with_session(work)
@@ -110,6 +111,7 @@ def with_session(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, _Re
     """Run `work` with a client session that has no limits."""
 
     async def run() -> _Result:
+        """On the new loop."""
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
             return await work(session)

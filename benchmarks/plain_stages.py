@@ -104,6 +104,7 @@ def _time_decoding() -> list[float]:
     decode = MediaConnector._load_data_url
 
     def timed(self: Any, url: str, media_io: Any) -> Any:
+        """As vLLM's, with a clock."""
         began = time.perf_counter()
         try:
             return decode(self, url, media_io)
@@ -119,6 +120,7 @@ def main() -> None:
     options = read_options(__doc__ or "")
 
     async def measured() -> dict[str, dict[str, float]]:
+        """The whole way, then its stages."""
         found = await measure_rendering(PlainRenderer(options.model, timed=False).render, options)
         return merge_stages(found, await stage_times(options.model, options))
 

@@ -26,6 +26,7 @@ def serve(part: str, bench: Bench, checkpoint: str, plan: Plan) -> None:
     """Measure a plan on all peers in turn."""
 
     def work(server: RunningPeer, repetition: int) -> Iterator[Record]:
+        """Each workload once before the clock starts, then cell by cell."""
         for number, workload in enumerate({workload.name: workload for workload, _, _ in plan}.values()):
             warm_up(server, workload, number)
         for cell in cells(plan):

@@ -70,6 +70,7 @@ def pictures(kind: str, count: int = 1, detail: str | None = None, answer_tokens
     """`count` pictures and a short question."""
 
     def request(number: int) -> dict[str, Any]:
+        """Of this number."""
         shown = [picture(kind, number * MOST_PICTURES + k, detail) for k in range(count)]
         return chat([*shown, {"type": "text", "text": text(12, number)}], answer_tokens)
 
@@ -81,6 +82,7 @@ def repeated() -> Workload:
     """A picture shown in five turns of a conversation. Numbers go round conversations, so that turns come one after another."""
 
     def request(number: int) -> dict[str, Any]:
+        """Of this number."""
         turn, conversation = divmod(number, CONVERSATIONS)
         block, turn = divmod(turn, 5)
         own = block * CONVERSATIONS + conversation
