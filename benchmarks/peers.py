@@ -121,6 +121,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for one in left:
         with suppress(psutil.NoSuchProcess):
             one.kill()
+    psutil.wait_procs(left, timeout=10)
     if process.poll() is None:
         process.kill()
         process.wait()
