@@ -9,7 +9,7 @@ ARGS ?=
 STATE ?= $(HOME)/.cache/phiserve/demo-training
 HOSTILE := tests/unit/test_hostile_pictures.py tests/e2e/test_hostile_pictures.py tests/e2e/test_pictures_elsewhere.py
 
-.PHONY: serve test test-unit conformance hostile demo-model demo-eval lint types imports docs lock clean
+.PHONY: serve test test-unit conformance bench hostile demo-model demo-eval lint types imports docs lock clean
 
 serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
 	$(VENV)/bin/phiserve serve $(ARGS)
@@ -22,6 +22,9 @@ test-unit: $(VENV)/.dev ## only what needs no engine, in some two minutes
 
 conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; some twelve minutes
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
+
+bench: $(VENV)/.dev ## phiserve, plain vLLM and transformers side by side, some eighty minutes; ARGS="--short" for a look, see benchmarks/README.md
+	$(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; goes on where it was ended (STATE)
 	$(VENV)/bin/python -m demo.train_tower $(STATE)
@@ -52,7 +55,7 @@ lock: $(VENV)/.dev ## resolve dependencies anew
 	$(VENV)/bin/python requirements/relock.py
 
 clean:
-	rm -rf $(VENV) .venv-conformance build *.egg-info
+	rm -rf $(VENV) .venv-conformance .venv-bench-* build *.egg-info
 
 # The CPU build of torch comes from PyTorch's own index where that answers, else from wherever pip is configured to look.
 $(VENV)/.runtime: requirements/cpu.lock pyproject.toml

@@ -1,82 +1,93 @@
-"""What a picture costs before it reaches the engine, stage by stage, on one thread: no engine, no network.
+"""What a picture costs phiserve before it reaches the engine, stage by stage and as a whole: no engine, no network.
 
-usage: python benchmarks/stages.py [--repeat N]
+usage: python -m benchmarks.stages [--cores one|all] [--pictures N] [--repeat N] [--kinds KIND …] [--model FOLDER]
 
 Prints a table of medians in milliseconds and ends in one JSON line. Absolute times are this machine's; compare runs side by side.
 """
 
-import argparse
+import asyncio
 import base64
-import io
 import json
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from blake3 import blake3
-from PIL import Image, ImageFilter
-
-from phiserve.protocol.parsing import parse_chat_request
-from phiserve.vision.data_url import decode_data_url
-from phiserve.vision.decode import decode_rgb, read_header
-from phiserve.vision.pixels import cut_crops
-from phiserve.vision.sizes import plan_crops
-
-SIZES = {"640x480": (640, 480), "1 MP": (1152, 864), "12 MP": (4000, 3000)}
+from benchmarks.pictures import draw
+from benchmarks.render import Options, measure_rendering, median_ms, merge_stages, read_options
 
 
-def jpeg(width: int, height: int) -> bytes:
-    """A photograph-like JPEG: blurred noise, quality 90."""
-    noise = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
-    picture = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)).resize((width, height))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
+    """Each stage on the output of the one before. Text is encoded where a checkpoint's tokenizer is given."""
+    import torch
+    from blake3 import blake3
+    from PIL import Image
 
+    from benchmarks.workloads import pictures
+    from phiserve.engine.processor import image_item
+    from phiserve.protocol.parsing import parse_chat_request
+    from phiserve.vision.data_url import decode_data_url
+    from phiserve.vision.decode import decode_rgb, read_header
+    from phiserve.vision.pixels import cut_crops
+    from phiserve.vision.sizes import plan_crops
 
-def median_ms(work: Callable[[], Any], repeat: int) -> float:
-    """Median of `repeat` runs."""
-    times = []
-    for _ in range(repeat):
-        began = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - began) * 1000)
-    return statistics.median(times)
-
-
-def stages(content: bytes) -> dict[str, Callable[[], Any]]:
-    """Each stage on the output of the one before."""
+    content = draw(kind, 0)
     url = "data:image/jpeg;base64," + base64.b64encode(content).decode()
-    message = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
-    body = json.dumps({"model": "m", "messages": [message]}).encode()
+    body = pictures(kind).body(0)
     header = read_header(content, "image")
     plan = plan_crops(*header.size, 16)
     picture = decode_rgb(content, header, "image")
-    return {
+    crops = torch.from_numpy(cut_crops(picture, plan))
+    found = {
         "parse": lambda: parse_chat_request(body),
         "base64": lambda: decode_data_url(url, max_bytes=2**30, param="image"),
         "hash": lambda: blake3(content).hexdigest(),
         "header": lambda: read_header(content, "image"),
         "decode": lambda: decode_rgb(content, header, "image"),
-        "crops": lambda: cut_crops(picture, plan),
+        "resize": lambda: picture.resize(plan.resized, Image.Resampling.BILINEAR),
+        "resize and tile": lambda: cut_crops(picture, plan),
+        "item": lambda: image_item(crops, plan.padded),
     }
+    return found | ({"encode text": _encoding(body, model, plan.num_tokens)} if model else {})
+
+
+def _encoding(body: bytes, model: str, image_tokens: int) -> Callable[[], Any]:
+    """A request's text -> ids around one picture's."""
+    from phiserve.chat.conversation import build_conversation
+    from phiserve.chat.encoder import PromptEncoder
+    from phiserve.checkpoint.opened import open_checkpoint
+    from phiserve.protocol.parsing import parse_chat_request
+
+    encoder = PromptEncoder.load(open_checkpoint(model).tokenizer_json)
+    messages = parse_chat_request(body).messages
+    return lambda: encoder.encode(build_conversation(messages)).ids([image_tokens])
+
+
+def stage_times(options: Options) -> dict[str, dict[str, float]]:
+    """Kind -> stage -> median milliseconds."""
+    return {
+        kind: {stage: median_ms(work, options.repeat) for stage, work in stages(kind, options.model).items()}
+        for kind in options.kinds
+    }
+
+
+async def whole_way(options: Options) -> dict[str, dict[str, float]]:
+    """Body -> engine input through the server's own pipeline, with vLLM's own caches and no engine behind them."""
+    from benchmarks.our_renderer import OurRenderer
+
+    async with OurRenderer.open(options.model, one_core=options.one_core) as renderer:
+        return await measure_rendering(renderer.render, options)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=15)
-    repeat = parser.parse_args().repeat
-    results: dict[str, dict[str, float]] = {}
-    for name, size in SIZES.items():
-        results[name] = {stage: median_ms(work, repeat) for stage, work in stages(jpeg(*size)).items()}
-    print(f"{'ms':>10}" + "".join(f"{name:>10}" for name in SIZES))
-    for stage in next(iter(results.values())):
-        print(f"{stage:>10}" + "".join(f"{results[name][stage]:10.2f}" for name in SIZES))
-    print(f"{'sum':>10}" + "".join(f"{sum(results[name].values()):10.2f}" for name in SIZES))
-    print(json.dumps({"benchmark": "stages", "unit": "ms", "repeat": repeat, "medians": results}))
+    options = read_options(__doc__ or "")
+    times = stage_times(options)
+    print(f"{'ms':>16}" + "".join(f"{kind:>10}" for kind in times))
+    for stage in next(iter(times.values())):
+        print(f"{stage:>16}" + "".join(f"{times[kind][stage]:10.2f}" for kind in times))
+    found: dict[str, dict[str, float]] = {kind: {} for kind in times}
+    if options.model:
+        found = asyncio.run(whole_way(options))
+    print(json.dumps(merge_stages(found, times)))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def write(path: Path, versions: dict[str, str]) -> None:
 def main() -> None:
     """Resolve the runtime first, then the development tools and what the suites need, each on top of exactly that."""
     known: dict[str, str] = {}
-    for name, extras in (("cpu", "cpu"), ("dev", "cpu,demo,dev"), ("conformance", "cpu,demo,dev,conformance")):
+    for name, extras in (("cpu", "cpu"), ("dev", "cpu,bench,demo,dev"), ("conformance", "cpu,bench,demo,dev,conformance")):
         resolved = resolve(extras, *(f"{package}=={version}" for package, version in known.items()))
         write(ROOT / "requirements" / f"{name}.lock", {k: v for k, v in resolved.items() if k not in known})
         known = resolved

@@ -1,0 +1,102 @@
+"""phiserve's way from a request's body to vLLM's engine input, with everything but the engine itself."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phiserve.api.chat import LARGE_BODY
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.checkpoint.opened import open_checkpoint
+from phiserve.engine.interface import Delta, EngineLimits, Generation
+from phiserve.engine.plan import detect_host, plan_engine
+from phiserve.engine.plugin import prepare_environment
+from phiserve.engine.sender import PictureSender
+from phiserve.pipeline import ChatPipeline, PipelineLimits
+from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.vision.limits import PictureLimits
+from phiserve.vision.pictures import PictureService
+
+_CONTEXT_TOKENS = 12288
+
+
+class NoEngine:
+    """Takes what an engine would be sent: loads the pictures that are missing, assembles vLLM's input, and answers nothing."""
+
+    def __init__(self, sender: PictureSender) -> None:
+        self._sender = sender
+        self.last_bytes = 0
+
+    @property
+    def limits(self) -> EngineLimits:
+        """A context in which four photos fit."""
+        return EngineLimits(_CONTEXT_TOKENS)
+
+    async def admit(self, request: ChatCompletionRequest) -> None:
+        """Everything is admitted."""
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        """Up to the send, as `engine.adapter` goes about it."""
+        crops: dict[str, NDArray[np.uint8]] = {}
+        while missing := self._sender.missing(generation.images, crops):
+            loaded = await asyncio.gather(*(image.load() for image in missing.values()))
+            crops.update(zip(missing, loaded, strict=True))
+        self._sender.assemble(generation, crops)
+        self.last_bytes = sum(pixels.nbytes for pixels in crops.values())
+        nothing: tuple[Delta, ...] = ()
+        for delta in nothing:
+            yield delta
+
+    async def answers_within(self, timeout_s: float) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+
+class OurRenderer:
+    """Renders bodies as the chat route does. Make it with `open`."""
+
+    def __init__(self, pipeline: ChatPipeline, engine: NoEngine) -> None:
+        self._pipeline = pipeline
+        self._engine = engine
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, model: str, *, one_core: bool) -> AsyncIterator["OurRenderer"]:
+        """With the picture threads of a server: one a core."""
+        checkpoint = open_checkpoint(model)
+        engine = NoEngine(PictureSender(_vllm_renderer(model)))
+        pictures = PictureService(PictureLimits(), 1 if one_core else len(os.sched_getaffinity(0)))
+        pipeline = ChatPipeline(engine, PromptEncoder.load(checkpoint.tokenizer_json), pictures, PipelineLimits(16, 16, 64))
+        try:
+            yield cls(pipeline, engine)
+        finally:
+            pictures.close()
+
+    async def render(self, body: bytes) -> int:
+        """Body -> engine input; the bytes of pixels in it."""
+        if len(body) > LARGE_BODY:
+            request = await asyncio.to_thread(parse_chat_request, body)
+        else:
+            request = parse_chat_request(body)
+        chat = await self._pipeline.prepare(request)
+        async for _ in self._pipeline.deltas(chat):
+            pass
+        return self._engine.last_bytes
+
+
+def _vllm_renderer(model: str) -> Any:
+    """vLLM's renderer as the engine's client has it, for its cache of pictures that were sent."""
+    prepare_environment()
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.renderers.registry import renderer_from_config
+
+    overrides = {"max_model_len": _CONTEXT_TOKENS, "kv_cache_memory_bytes": 2**30, "mm_processor_cache_gb": 1.0}
+    plan = plan_engine(
+        open_checkpoint(model), detect_host(), name="m", budget=16, max_images=16, shutdown_grace_s=0, overrides=overrides
+    )
+    return renderer_from_config(AsyncEngineArgs(**plan.args).create_engine_config())

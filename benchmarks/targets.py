@@ -1,0 +1,117 @@
+"""What must be reached, as ratios to a peer in the same run, and what was."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.burst import PICTURES, QUIET, STREAMS
+from benchmarks.peers import PHISERVE, VLLM
+from benchmarks.records import Results
+from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
+
+Ratio = Callable[[Results], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`goal` is the least ratio, or with `at_most` the greatest. `basis` says in words what is divided by what."""
+
+    name: str
+    goal: float
+    ratio: Ratio
+    basis: str
+    at_most: bool = False
+
+    def reached(self, ratio: float) -> bool:
+        """Whether a measured ratio is as good as it must be."""
+        return ratio <= self.goal if self.at_most else ratio >= self.goal
+
+
+def to_vllm(part: str, workload: str, load: str, measure: str) -> Ratio:
+    """Our median over plain vLLM's."""
+    return lambda results: divided(
+        results.median_of(part, workload, load, PHISERVE, measure), results.median_of(part, workload, load, VLLM, measure)
+    )
+
+
+def divided(ours: float | None, theirs: float | None) -> float | None:
+    """None where either was not measured."""
+    return None if ours is None or not theirs else ours / theirs
+
+
+def _burst_to_quiet(results: Results) -> float | None:
+    during = results.median_of("burst", _STREAMS, _BURST, PHISERVE, "itl_p99_ms")
+    return divided(during, results.median_of("burst", _STREAMS, QUIET, PHISERVE, "itl_p99_ms"))
+
+
+def _to_transformers(workload: str, load: str) -> Ratio:
+    return lambda results: divided(
+        results.median_of(NAME, workload, f"{CLIENTS} clients", PHISERVE, "requests_per_s"),
+        results.median_of(NAME, workload, load, NAME, "requests_per_s"),
+    )
+
+
+_STREAMS = f"{STREAMS} text streams"
+_BURST = f"{PICTURES} pictures"
+_IMAGES = "images a second to plain vLLM's"
+_REQUESTS = "requests a second to plain vLLM's"
+_TO_GENERATE = "requests a second to `generate`'s"
+
+_STAGES = "stages"
+_SMALL = "small checkpoint"
+_AT_16 = f"requests/s, {CLIENTS} clients, short answers"
+
+TARGETS = (
+    Target("picture → engine input, 640x480 JPEG, one core", 4, to_vllm(_STAGES, "640x480", "one core", "images_per_s"), _IMAGES),
+    Target("the same, 1 MP JPEG", 3, to_vllm(_STAGES, "1 MP", "one core", "images_per_s"), _IMAGES),
+    Target("the same, 12 MP JPEG", 1.8, to_vllm(_STAGES, "12 MP", "one core", "images_per_s"), _IMAGES),
+    Target("the same on all cores, 1 MP", 5, to_vllm(_STAGES, "1 MP", "all cores", "images_per_s"), _IMAGES),
+    Target(
+        "bytes to the engine per 4:3 photo",
+        1 / 2.5,
+        to_vllm(_STAGES, "1 MP", "all cores", "bytes_to_engine"),
+        "bytes to plain vLLM's",
+        at_most=True,
+    ),
+    Target(
+        "a picture seen before → engine input, 1 MP",
+        20,
+        to_vllm(_STAGES, "1 MP", "one core", "seen_images_per_s"),
+        "images a second to plain vLLM's, which has seen it too",
+    ),
+    Target(
+        "CPU of the API process per streamed token, 64 streams",
+        1 / 2,
+        to_vllm("text", "text", "64 clients", "cpu_api_us_per_token"),
+        "seconds to plain vLLM's",
+        at_most=True,
+    ),
+    Target(
+        f"output tokens/s, 64 text streams, {_SMALL}",
+        1.4,
+        to_vllm("text", "text", "64 clients", "output_tokens_per_s"),
+        "tokens a second to plain vLLM's",
+    ),
+    Target("requests/s, 4:3 photos, CLIP's 23 layers", 1.25, to_vllm("clip", "1 MP", "2 clients", "requests_per_s"), _REQUESTS),
+    Target("the same with `detail: low`", 5, to_vllm("clip", "1 MP, low", "2 clients", "requests_per_s"), _REQUESTS),
+    Target(
+        f"p99 between tokens of {STREAMS} streams, {PICTURES} pictures at once",
+        1,
+        to_vllm("burst", _STREAMS, _BURST, "itl_p99_ms"),
+        "milliseconds to plain vLLM's",
+        at_most=True,
+    ),
+    Target("the same, to no burst", 1.5, _burst_to_quiet, "milliseconds to our own without the pictures", at_most=True),
+    Target(f"{_AT_16}, text", 8, _to_transformers("text", ONE), f"{_TO_GENERATE}, {ONE}"),
+    Target(f"{_AT_16}, text", 8, _to_transformers("text", BATCH), f"{_TO_GENERATE}, {BATCH}"),
+    Target(f"{_AT_16}, 1 MP photo", 8, _to_transformers("1 MP", ONE), f"{_TO_GENERATE}, {ONE}"),
+    Target(f"{_AT_16}, 1 MP photo", 8, _to_transformers("1 MP", BATCH), f"{_TO_GENERATE}, {BATCH}"),
+    Target(f"time to ready, {_SMALL}", 0.65, to_vllm("text", "session", "", "ready_s"), "seconds to plain vLLM's", at_most=True),
+    Target(
+        "peak memory of all processes, pictures",
+        1,
+        to_vllm("pictures", "session", "", "peak_all_bytes"),
+        "bytes to plain vLLM's, resident, summed over processes",
+        at_most=True,
+    ),
+)
+"""In the order of the report."""

@@ -1,0 +1,113 @@
+"""Part `tools`: load generators of others, unmodified, against our server; what they say is kept beside the run's file."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.checkpoints import blank
+from benchmarks.command import ROOT, environment
+from benchmarks.environments import pins, prepare
+from benchmarks.peers import PHISERVE, RunningPeer
+from benchmarks.pictures import draw
+from benchmarks.records import Record
+from benchmarks.workloads import MODEL, pictures, text
+
+PINS = ROOT / "requirements" / "bench-tools.txt"
+FILES = Path(__file__).parent / "tool_files"
+TIMEOUT_S = 300
+PICTURES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A name, the distribution it comes in (none: the project's environment), and its command for a server."""
+
+    name: str
+    package: str | None
+    command: tuple[str, ...]
+
+
+def tools(bench: Bench) -> None:
+    """Run all against one server, one after another; one that fails or can't be installed is told and holds up no other."""
+    requests, images = _write_files(bench)
+    with bench.serving(PHISERVE, "small") as server:
+        for tool in _tools(bench, server, requests, images):
+            print(f"tools: {tool.name}", flush=True)
+            bench.results.add([_run(bench, server, tool, requests)])
+
+
+def _tools(bench: Bench, server: RunningPeer, requests: Path, images: Path) -> list[Tool]:
+    vllm = ("-m", "benchmarks.vllm_bench", "--backend", "openai-chat", "--endpoint", "/v1/chat/completions")
+    tokenizer = str(blank(bench.work, "small"))
+    asked = ("--base-url", server.url, "--model", MODEL, "--tokenizer", tokenizer, "--num-prompts", str(PICTURES))
+    few = ("--max-concurrency", "4", "--random-input-len", "64", "--random-output-len", "16", "--ignore-eos")
+    one_picture = ("--random-mm-base-items-per-request", "1", "--random-mm-bucket-config", "{(480, 640, 1): 1.0}")
+    custom = ("--dataset-path", str(images), "--custom-output-len", "16", "--max-concurrency", "4")
+    seconds = str(bench.count(20, 5))
+    aiperf = ("profile", "--model", MODEL, "--url", server.url, "--endpoint-type", "chat", "--streaming", "--concurrency", "4")
+    guide_data = "prompt_tokens=64,output_tokens=16"
+    guide = ("benchmark", "run", "--target", server.url, "--model", MODEL, "--processor", tokenizer, "--data", guide_data)
+    return [
+        Tool("vllm bench serve, random-mm", None, (*vllm, "--dataset-name", "random-mm", *asked, *few, *one_picture)),
+        Tool("vllm bench serve, custom_image", None, (*vllm, "--dataset-name", "custom_image", *asked, *custom)),
+        Tool("aiperf", "aiperf", (*aiperf, "--request-count", str(PICTURES), "--tokenizer", tokenizer, *_AIPERF_PICTURES)),
+        Tool("guidellm", "guidellm", (*guide, "--profile", "concurrent", "--rate", "4", "--max-seconds", seconds)),
+        Tool("locust", "locust", (*_LOCUST, "--run-time", f"{seconds}s", "--host", server.url)),
+        Tool("k6", "k6", ("run", "--vus", "4", "--duration", f"{seconds}s", str(FILES / "chat.js"))),
+    ]
+
+
+_AIPERF_PICTURES = ("--image-width-mean", "640", "--image-height-mean", "480", "--osl", "16", "--isl", "64")
+_LOCUST = ("--locustfile", str(FILES / "locustfile.py"), "--headless", "--only-summary", "--users", "4", "--spawn-rate", "4")
+
+
+def _run(bench: Bench, server: RunningPeer, tool: Tool, requests: Path) -> Record:
+    """Run one; its output is kept whole. `succeeded`: it ended well, by its own account."""
+    folder = bench.results.path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{tool.name.replace(', ', '-').replace(' ', '-')}.txt"
+    began = time.monotonic()
+    try:
+        program = _program(tool)
+        command = [*program, *tool.command]
+        bench.results.command(tool.name, " ".join([*program[-1:], *tool.command]))
+        variables = environment(BENCH_BODIES=str(requests), BENCH_URL=server.url, TRANSFORMERS_OFFLINE="1")
+        with file.open("wb") as output:
+            done = subprocess.run(
+                command, env=variables, cwd=folder, stdout=output, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False
+            )
+        status = done.returncode
+    except (OSError, subprocess.SubprocessError) as error:
+        bench.results.note(f"{tool.name} did not run: {type(error).__name__}: {str(error)[:200]}")
+        status = 1
+    measures = {"succeeded": float(status == 0), "seconds": time.monotonic() - began}
+    return Record("tools", tool.name, "load tool", "", 0, measures)
+
+
+def _program(tool: Tool) -> Sequence[str]:
+    """What starts a tool, installed first if need be. Raises CalledProcessError."""
+    if tool.package is None:
+        return (sys.executable,)
+    (pin,) = (line for line in pins(PINS) if line.startswith(f"{tool.package}=="))
+    python = prepare(f"bench-{tool.package}", [pin], see_project=False)
+    return (str(python.with_name(tool.package)),)
+
+
+def _write_files(bench: Bench) -> tuple[Path, Path]:
+    """Requests as JSON lines, for tools that take bodies, and pictures with questions, as `custom_image` reads them."""
+    folder = bench.work / "tools"
+    folder.mkdir(parents=True, exist_ok=True)
+    requests, images = folder / "requests.jsonl", folder / "images.jsonl"
+    requests.write_bytes(b"\n".join(pictures("640x480").bodies(4 * PICTURES)))
+    lines = []
+    for number in range(PICTURES):
+        picture = folder / f"{number}.jpg"
+        picture.write_bytes(draw("640x480", number))
+        lines.append(json.dumps({"prompt": text(12, number), "image_files": [str(picture)]}))
+    images.write_text("\n".join(lines), encoding="utf-8")
+    return requests, images

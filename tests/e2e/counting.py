@@ -1,0 +1,28 @@
+"""vLLM's worker, counting what it is not asked about: how many crops go through CLIP."""
+
+from typing import Any
+
+import torch
+
+from phiserve.engine.worker import SeededCPUWorker
+
+
+class CountingWorker(SeededCPUWorker):
+    """Named in a server's settings as `worker_cls`; asked by `collective_rpc("clip_crops")`."""
+
+    def load_model(self, *arguments: Any, **options: Any) -> None:
+        """As always, with a counter in front of the vision tower."""
+        super().load_model(*arguments, **options)
+        tower = self.model_runner.get_model().vision_embed_tokens
+        see = tower.get_img_features
+        self._clip_crops = 0
+
+        def counted(crops: torch.Tensor) -> Any:
+            self._clip_crops += len(crops)
+            return see(crops)
+
+        tower.get_img_features = counted
+
+    def clip_crops(self) -> int:
+        """Crops seen since the start, global views among them."""
+        return self._clip_crops

@@ -1,0 +1,134 @@
+"""What a request costs, counted rather than timed: the same on every machine, so that a regression fails."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from benchmarks.metrics import change, read
+from benchmarks.stream import StreamReader
+from e2e.running import InProcessServer
+from phiserve.checkpoint.blank import BlankShape, write_blank
+from phiserve.config import Settings
+from phiserve.engine.adapter import Engine
+from phiserve.vision.sizes import CROP_SIDE
+from pictures import image_part, noise, text_part
+
+CROP_BYTES = CROP_SIDE * CROP_SIDE * 3
+PHOTO_CROPS = 12
+"""Of a 4:3 picture under the model's own budget of 16."""
+
+IDENTICAL = 8
+MOST_DECODES_OF_IDENTICAL = IDENTICAL
+"""Requests that come at once with one picture each decode it; only one of them sends it."""
+
+EVENTS_BESIDE_CONTENT = 4
+"""Of a stream: the role, the finish reason, usage, the end mark."""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
+    """A blank model inside this process, with a worker that counts crops."""
+    folder = tmp_path_factory.mktemp("counts") / "model"
+    write_blank(folder, BlankShape())
+    settings = Settings(model=str(folder), served_model_name="m", engine={"worker_cls": "e2e.counting.CountingWorker"})
+    server = InProcessServer(settings)
+    yield server
+    server.close()
+
+
+def body(*parts: Any, **fields: Any) -> dict[str, Any]:
+    """A request for a short answer."""
+    return {"model": "m", "messages": [{"role": "user", "content": [*parts]}], "max_tokens": 4, "temperature": 0} | fields
+
+
+def ask(server: InProcessServer, *parts: Any) -> None:
+    response = httpx.post(f"{server.url}/v1/chat/completions", json=body(*parts, text_part("?")), timeout=120)
+    assert response.status_code == 200, response.text
+
+
+def clip_crops(server: InProcessServer) -> int:
+    """What the worker has counted so far."""
+    engine = server.services.engine
+    assert isinstance(engine, Engine)
+    (count,) = server.run(engine._llm.collective_rpc("clip_crops"))
+    return int(count)
+
+
+def cost(server: InProcessServer, *parts: Any) -> dict[str, float]:
+    """Our counters' change over one request, and crops through CLIP."""
+    counted, crops = read(server.url), clip_crops(server)
+    ask(server, *parts)
+    found = change(counted, read(server.url))
+    names = ("pictures_decoded", "pictures_sent", "pictures_reused", "picture_bytes_sent")
+    return {name: found[name] for name in names} | {"clip_crops": clip_crops(server) - crops}
+
+
+def test_a_photo_costs_its_real_crops(served: InProcessServer) -> None:
+    """A 4:3 picture: decoded once, twelve crops of bytes sent, CLIP sees them and the global view, never padding."""
+    assert cost(served, image_part(noise(640, 480, seed=1))) == {
+        "pictures_decoded": 1,
+        "pictures_sent": 1,
+        "pictures_reused": 0,
+        "picture_bytes_sent": PHOTO_CROPS * CROP_BYTES,
+        "clip_crops": PHOTO_CROPS + 1,
+    }
+
+
+def test_low_detail_costs_one_crop(served: InProcessServer) -> None:
+    """It is its own global view, and CLIP sees it once."""
+    assert cost(served, image_part(noise(640, 480, seed=2), "low")) == {
+        "pictures_decoded": 1,
+        "pictures_sent": 1,
+        "pictures_reused": 0,
+        "picture_bytes_sent": CROP_BYTES,
+        "clip_crops": 1,
+    }
+
+
+def test_a_picture_in_later_turns_costs_nothing(served: InProcessServer) -> None:
+    """Four more turns about the same picture: not decoded, not sent, not seen by CLIP again."""
+    part = image_part(noise(640, 480, seed=3))
+    ask(served, part)
+    for turn in range(4):
+        assert cost(served, part, text_part(f"And in turn {turn}?")) == {
+            "pictures_decoded": 0,
+            "pictures_sent": 0,
+            "pictures_reused": 1,
+            "picture_bytes_sent": 0,
+            "clip_crops": 0,
+        }
+
+
+def test_identical_pictures_at_once(served: InProcessServer) -> None:
+    """Of many requests that come at once with the same picture, one sends it and CLIP sees it once."""
+    part = image_part(noise(640, 480, seed=4))
+    counted, crops = read(served.url), clip_crops(served)
+
+    async def together() -> list[int]:
+        async with httpx.AsyncClient(timeout=120) as client:
+            bodies = [body(part, text_part(f"Number {number}?")) for number in range(IDENTICAL)]
+            posts = (client.post(f"{served.url}/v1/chat/completions", json=one) for one in bodies)
+            return [response.status_code for response in await asyncio.gather(*posts)]
+
+    assert asyncio.run(together()) == [200] * IDENTICAL
+    found = change(counted, read(served.url))
+    assert (found["pictures_sent"], found["pictures_reused"]) == (1, IDENTICAL - 1)
+    assert found["picture_bytes_sent"] == PHOTO_CROPS * CROP_BYTES
+    assert 1 <= found["pictures_decoded"] <= MOST_DECODES_OF_IDENTICAL
+    assert clip_crops(served) - crops == PHOTO_CROPS + 1
+
+
+def test_a_token_is_a_chunk_at_most(served: InProcessServer) -> None:
+    """A stream has no more events with content than tokens, and four beside them."""
+    request = body(text_part("Tell me"), max_tokens=64, ignore_eos=True, stream=True, stream_options={"include_usage": True})
+    with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=request, timeout=120) as response:
+        raw = b"".join(response.iter_raw())
+    reader = StreamReader()
+    reader.feed(raw, 0.0)
+    assert reader.done
+    assert reader.tokens == 64
+    assert 1 <= len(reader.arrivals_s) <= 64
+    assert raw.count(b"data: ") <= len(reader.arrivals_s) + EVENTS_BESIDE_CONTENT
