@@ -132,8 +132,9 @@ def _short_of_goals(rows: list[dict[str, Any]]) -> str:
 
 
 _REMEDY = """Wrong answers, of which results.json keeps some, lose or double characters, lose or add spaces, take one case for
-the other. Of the characters of a training step 93 % were read right at the end, and still more from step to step: more
-steps should close part of the gap, which was not tried."""
+the other. Of the characters of a training step 93 % were read right before the last stage and 97 % after it, which made
+book covers in one font right in 84 % of cases rather than 48.5 %: more steps should close part of the gap, which was not
+tried."""
 
 _HISTORY = """
 
