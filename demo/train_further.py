@@ -35,7 +35,8 @@ class FurtherTask(DemoTask):
 
 def main(state: Path) -> None:
     """Train."""
-    before = next(path for plan in (REGAIN_PLAN, DEMO_PLAN) if (path := state / f"{plan.name}.pt").exists())
+    regained = state / f"{REGAIN_PLAN.name}.pt"
+    before = regained if regained.exists() else state / f"{DEMO_PLAN.name}.pt"
     task = FurtherTask()
     task.load_state_dict(torch.load(before)["task"])
     train(task, PLAN, state)
