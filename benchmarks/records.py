@@ -23,7 +23,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the numbers depend on.."""
+    """What the numbers depend on."""
 
     began: str
     command: str
