@@ -150,6 +150,6 @@ def test_shapes_of_arrays() -> None:
 
 def test_some_words_are_forgotten() -> None:
     """A few of a prompt's words are read as unknown ones, of its control tokens none."""
-    batches = [talk(seed) for seed in range(12)]
-    asked = np.concatenate([batch.region_rows[(batch.segments > 0) & (batch.targets == IGNORED)] for batch in batches])
+    drawn = [talk(seed) for seed in range(12)]
+    asked = np.concatenate([batch.region_rows[(batch.segments > 0) & (batch.targets == IGNORED)] for batch in drawn])
     assert 0.01 < (asked == len(trained_ids())).mean() < 0.05
