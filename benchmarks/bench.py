@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmarks.checkpoints import beside_code, blank, torchvision_is_missing
+from benchmarks.machine import best_dtype
 from benchmarks.peers import PHISERVE, VLLM, Launch, RunningPeer, phiserve, plain_vllm, running
 from benchmarks.processes import memory, use
 from benchmarks.records import Record, ResultsFile
@@ -14,7 +15,7 @@ from benchmarks.settings import EngineSettings
 
 STAND_IN_NOTE = (
     "torchvision does not import beside this torch: a stand-in of what the model repository's image processor calls "
-    "(`benchmarks/stand_in`) took its place for plain vLLM and transformers."
+    "(`benchmarks/torchvision_stand_in.py`) took its place for plain vLLM and transformers."
 )
 NO_CODE_NOTE = "Plain vLLM was not measured: it needs the model repository's code (`--reference-code`), {reason}."
 
@@ -28,7 +29,7 @@ class Bench:
     code: Path | None
     short: bool
     repeat: int
-    settings: EngineSettings = field(default_factory=EngineSettings)
+    settings: EngineSettings = field(default_factory=lambda: EngineSettings(dtype=best_dtype()))
 
     @cached_property
     def stand_in(self) -> bool:
@@ -53,13 +54,13 @@ class Bench:
         chosen = settings or self.settings
         if peer == PHISERVE:
             return phiserve(folder, chosen)
-        return plain_vllm(self.with_code(checkpoint), chosen, stand_in=self.stand_in, work=self.work)
+        return plain_vllm(self.with_code(checkpoint), chosen, self.work)
 
     def with_code(self, checkpoint: str) -> Path:
         """A checkpoint's folder with the model repository's code. Raises RuntimeError where there is none."""
         if self.code is None:
             raise RuntimeError("the model repository's code is not here")
-        return beside_code(self.work, blank(self.work, checkpoint), self.code)
+        return beside_code(self.work, blank(self.work, checkpoint), self.code, stand_in=self.stand_in)
 
     @contextmanager
     def serving(self, peer: str, checkpoint: str, settings: EngineSettings | None = None) -> Iterator[RunningPeer]:

@@ -18,7 +18,7 @@ MODEL_CODE = (*CODE, "modeling_phi3_v.py", "image_embedding_phi3_v.py")
 """What transformers needs besides."""
 
 HUB_REPOSITORY = "microsoft/Phi-3-vision-128k-instruct"
-STAND_IN = Path(__file__).parent / "stand_in"
+STAND_IN = Path(__file__).with_name("torchvision_stand_in.py")
 FULL_BYTES = int(8.3 * GIB)
 _TEMPLATE = (
     "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\\n' + message['content'] + '<|end|>\\n' }}{% endfor %}"
@@ -54,8 +54,11 @@ def blank(work: Path, name: str) -> Path:
     return folder
 
 
-def beside_code(work: Path, checkpoint: Path, code: Path) -> Path:
-    """The same weights and tokenizer in a folder with the code of `code`, as the model repository lays them out. Written anew."""
+def beside_code(work: Path, checkpoint: Path, code: Path, *, stand_in: bool) -> Path:
+    """The same weights and tokenizer in a folder with the code of `code`, as the model repository lays them out. Written anew.
+
+    With `stand_in` the code imports our stand-in where it imports torchvision.
+    """
     folder = work / "checkpoints" / f"{checkpoint.name}-with-code"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -64,6 +67,11 @@ def beside_code(work: Path, checkpoint: Path, code: Path) -> Path:
     for name in MODEL_CODE:
         if (code / name).exists():
             shutil.copy(code / name, folder / name)
+    if stand_in:
+        shutil.copy(STAND_IN, folder / STAND_IN.name)
+        file = folder / "image_processing_phi3_v.py"
+        source = file.read_text(encoding="utf-8")
+        file.write_text(source.replace("\nimport torchvision\n", f"\nfrom .{STAND_IN.stem} import torchvision\n"), encoding="utf-8")
     _add(folder / "config.json", auto_map=_AUTO_MODEL)
     _add(
         folder / "preprocessor_config.json",

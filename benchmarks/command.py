@@ -22,9 +22,9 @@ PLAIN = {"VLLM_PLUGINS": ""}
 """vLLM without our plugin."""
 
 
-def environment(*first: Path, **variables: str) -> dict[str, str]:
-    """The environment of this process, the tree's packages on the path after `first`; settings of phiserve's are left out."""
-    path = [*map(str, first), str(ROOT / "server"), str(ROOT)]
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of this process with the tree's packages on the path; settings of phiserve's are left out."""
+    path = [str(ROOT / "server"), str(ROOT)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHISERVE_")}
     return kept | QUIET | {"PYTHONPATH": os.pathsep.join(path)} | variables
 

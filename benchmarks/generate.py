@@ -1,6 +1,6 @@
 """transformers' `generate`, as the model's own sample code goes about it: one request after another, or one static batch.
 
-usage: python generate.py --model FOLDER --pictures N --requests N --batch N --answer-tokens N [--clip-layers N]
+usage: python generate.py --model FOLDER --batch N --answer-tokens N [--dtype DTYPE] [--clip-layers N]
 
 Runs in an environment of its own, and imports nothing of phiserve. FOLDER holds a checkpoint and the model repository's code.
 `--clip-layers` cuts the vision tower to what a small checkpoint has weights for; otherwise it would compute 24 layers of chance.
@@ -17,14 +17,14 @@ import torch
 from PIL import Image
 
 
-def load(folder: str, clip_layers: int | None) -> tuple[Any, Any]:
-    """Model and processor, in bf16 on the CPU, with the attention that needs no extension."""
+def load(folder: str, dtype: str, clip_layers: int | None) -> tuple[Any, Any]:
+    """Model and processor on the CPU, with the attention that needs no extension."""
     import transformers
 
     library: Any = transformers
     processor = library.AutoProcessor.from_pretrained(folder, trust_remote_code=True)
     model = library.AutoModelForCausalLM.from_pretrained(
-        folder, trust_remote_code=True, torch_dtype=torch.bfloat16, attn_implementation="eager"
+        folder, trust_remote_code=True, torch_dtype=getattr(torch, dtype), attn_implementation="eager"
     )
     model.eval()
     if clip_layers is not None:
@@ -62,7 +62,7 @@ def batched(inputs: list[dict[str, torch.Tensor]], pad_id: int) -> dict[str, tor
 def generate(model: Any, batch: dict[str, torch.Tensor], answer_tokens: int) -> None:
     """Greedy answers of just this length."""
     if "pixel_values" in batch:
-        batch["pixel_values"] = batch["pixel_values"].to(torch.bfloat16)
+        batch["pixel_values"] = batch["pixel_values"].to(model.dtype)
     with torch.inference_mode():
         model.generate(**batch, max_new_tokens=answer_tokens, min_new_tokens=answer_tokens, do_sample=False, use_cache=True)
 
@@ -81,10 +81,11 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--answer-tokens", type=int, default=16)
+    parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--clip-layers", type=int)
     options = parser.parse_args()
     requests = [json.loads(line) for line in sys.stdin]
-    model, processor = load(options.model, options.clip_layers)
+    model, processor = load(options.model, options.dtype, options.clip_layers)
     answer_all(model, processor, requests[:1], 1, options.answer_tokens)
     began, cpu = time.perf_counter(), time.process_time()
     answer_all(model, processor, requests, options.batch, options.answer_tokens)

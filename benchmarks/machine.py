@@ -15,20 +15,31 @@ _PACKAGES = (
 )
 
 
+_INSTRUCTIONS = ("avx2", "avx512bw", "avx512_bf16", "avx512_vnni", "amx_bf16")
+
+
 def machine() -> dict[str, str]:
     """What matters of it, in words."""
-    cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    name = re.search(r"^model name\s*: (.*)$", cpu_info, re.M)
-    flags = re.search(r"^flags\s*: (.*)$", cpu_info, re.M)
-    wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")
-    have = [flag for flag in wanted if flags and flag in flags[1].split()]
+    name = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
+    have = [flag for flag in _INSTRUCTIONS if flag in _flags()]
     return {
         "CPU": f"{name[1] if name else platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "instructions": ", ".join(have) or "none of " + ", ".join(wanted),
+        "instructions": ", ".join(have) or "none of " + ", ".join(_INSTRUCTIONS),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "load at the beginning": f"{os.getloadavg()[0]:.2f}",
     }
+
+
+def best_dtype() -> str:
+    """bfloat16, but float32 on x86 processors before AVX-512: there oneDNN does not multiply bf16, and torch falls back to a loop."""
+    return "float32" if platform.machine() == "x86_64" and "avx512bw" not in _flags() else "bfloat16"
+
+
+def _flags() -> list[str]:
+    """The processor's extensions; none where the kernel calls them otherwise."""
+    found = re.search(r"^flags\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
+    return found[1].split() if found else []
 
 
 def versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.checkpoints import STAND_IN
 from benchmarks.command import PLAIN, environment
 from benchmarks.local_http import ask
 from benchmarks.processes import tree
@@ -59,17 +58,16 @@ def phiserve(checkpoint: Path, settings: EngineSettings) -> Launch:
     return Launch(PHISERVE, (*command, *settings.for_phiserve()), environment())
 
 
-def plain_vllm(folder: Path, settings: EngineSettings, *, stand_in: bool, work: Path) -> Launch:
+def plain_vllm(folder: Path, settings: EngineSettings, work: Path) -> Launch:
     """vLLM's own server on a folder with the model repository's code. By its module: the CPU build's command does not start."""
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name", MODEL]
     quiet = ["--trust-remote-code", "--disable-uvicorn-access-log", "--uvicorn-log-level", "warning", "--host", "127.0.0.1"]
-    return Launch(VLLM, (*command, *quiet, *settings.for_vllm()), plain_environment(stand_in=stand_in, work=work))
+    return Launch(VLLM, (*command, *quiet, *settings.for_vllm()), plain_environment(work))
 
 
-def plain_environment(*, stand_in: bool, work: Path) -> dict[str, str]:
+def plain_environment(work: Path) -> dict[str, str]:
     """Of processes that run vLLM without our plugin and with the model repository's code."""
-    modules = str(work / "modules")
-    return environment(*([STAND_IN] if stand_in else []), HF_MODULES_CACHE=modules, **PLAIN)
+    return environment(HF_MODULES_CACHE=str(work / "modules"), **PLAIN)
 
 
 @contextmanager

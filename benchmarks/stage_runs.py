@@ -27,7 +27,7 @@ def _run(bench: Bench, peer: str, cores: str, repetition: int) -> Iterator[Recor
         module, model, variables = "benchmarks.stages", blank(bench.work, "small"), environment()
     else:
         model = bench.with_code("small")
-        module, variables = "benchmarks.plain_stages", plain_environment(stand_in=bench.stand_in, work=bench.work)
+        module, variables = "benchmarks.plain_stages", plain_environment(bench.work)
     kinds = STAGE_KINDS[:2] if bench.short else STAGE_KINDS
     amount = ["--pictures", str(bench.count(24, 6)), "--repeat", str(bench.count(9, 3))]
     command = ["-m", module, "--model", str(model), "--cores", cores, *amount, "--kinds", *kinds]

@@ -69,10 +69,11 @@ def _theirs(bench: Bench, python: Path, workload: str, batch: int, repetition: i
 
 def _generate(bench: Bench, python: Path, workload: str, batch: int) -> dict[str, float]:
     command = [str(python), str(Path(__file__).with_name("generate.py")), "--model", str(bench.with_code("small"))]
-    amount = ["--batch", str(batch), "--answer-tokens", str(ANSWER_TOKENS), "--clip-layers", str(SHAPES["small"].clip_layers)]
+    amount = ["--batch", str(batch), "--answer-tokens", str(ANSWER_TOKENS)]
+    amount += ["--dtype", bench.settings.dtype, "--clip-layers", str(SHAPES["small"].clip_layers)]
     bench.results.command(f"transformers, batch {batch}", " ".join([*command, *amount]))
     lines = "\n".join(json.dumps(request) for request in _requests(bench, workload))
-    variables = plain_environment(stand_in=bench.stand_in, work=bench.work / NAME) | {"TRANSFORMERS_OFFLINE": "1"}
+    variables = plain_environment(bench.work / NAME) | {"TRANSFORMERS_OFFLINE": "1"}
     done = subprocess.run(
         [*command, *amount], input=lines, env=variables, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )

@@ -1,17 +1,14 @@
 """The same weights beside the model repository's code, as other servers want to find them."""
 
-import importlib
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.checkpoints import CODE, SHAPES, STAND_IN, beside_code, reference_code
+from benchmarks.checkpoints import CODE, SHAPES, beside_code, reference_code
+from benchmarks.torchvision_stand_in import torchvision
 from phiserve.checkpoint.blank import FULL, BlankShape
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.pixels import cut_crops
@@ -37,7 +34,7 @@ def test_beside_code(tmp_path: Path, code: Path) -> None:
         (checkpoint / name).write_text('{"kept": 1}')
     (checkpoint / "model.safetensors").write_bytes(b"weights")
     for _ in range(2):
-        folder = beside_code(tmp_path, checkpoint, code)
+        folder = beside_code(tmp_path, checkpoint, code, stand_in=False)
     assert (folder / "model.safetensors").resolve() == checkpoint / "model.safetensors"
     assert (folder / CODE[0]).read_text() == f"# {CODE[0]}"
     assert json.loads((folder / "config.json").read_text())["auto_map"]["AutoConfig"] == "configuration_phi3_v.Phi3VConfig"
@@ -63,26 +60,29 @@ def test_shapes_are_those_of_blank_checkpoints() -> None:
         )
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """torchvision's stand-in under its name, and gone again afterwards."""
-    monkeypatch.syspath_prepend(str(STAND_IN))
-    known = {name for name in sys.modules if name.partition(".")[0] == "torchvision"}
-    assert not known
-    yield importlib.import_module("torchvision").transforms
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
+def test_code_beside_the_stand_in_imports_it(tmp_path: Path, code: Path) -> None:
+    """In torchvision's place, and nothing else is changed."""
+    checkpoint = tmp_path / "small"
+    checkpoint.mkdir()
+    for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        (checkpoint / name).write_text("{}")
+    (code / "image_processing_phi3_v.py").write_text("import math\nimport torchvision\nx = torchvision.transforms\n")
+    folder = beside_code(tmp_path, checkpoint, code, stand_in=True)
+    written = (folder / "image_processing_phi3_v.py").read_text()
+    assert written == "import math\nfrom .torchvision_stand_in import torchvision\nx = torchvision.transforms\n"
+    assert (folder / "torchvision_stand_in.py").exists()
 
 
 @pytest.mark.parametrize("size", [(640, 480), (700, 333), (337, 336)])
-def test_the_stand_in_does_what_the_reference_did(stand_in: Any, size: tuple[int, int]) -> None:
+def test_the_stand_in_does_what_the_reference_did(size: tuple[int, int]) -> None:
     """Resized, padded and normalised as the golden vectors' processor does, which our own crops follow bit for bit."""
     picture = noise(*size, seed=1)
     plan = plan_crops(*size, 16)
-    resized = stand_in.functional.resize(picture, plan.resized[::-1])
+    resized = torchvision.transforms.functional.resize(picture, plan.resized[::-1])
     spare = plan.padded[1] - plan.resized[1]
-    padded = stand_in.functional.pad(resized, [0, spare // 2, 0, spare - spare // 2], fill=[255, 255, 255])
-    normalised = stand_in.Compose([stand_in.ToTensor(), stand_in.Normalize(IMAGE_MEAN, IMAGE_STD)])(padded)
+    padded = torchvision.transforms.functional.pad(resized, [0, spare // 2, 0, spare - spare // 2], fill=[255, 255, 255])
+    transforms = torchvision.transforms
+    normalised = transforms.Compose([transforms.ToTensor(), transforms.Normalize(IMAGE_MEAN, IMAGE_STD)])(padded)
     ours = cut_crops(picture, plan).reshape(plan.rows, plan.columns, 336, 336, 3).transpose(0, 2, 1, 3, 4)
     assert np.array_equal(np.asarray(padded), ours.reshape(*plan.padded[::-1], 3))
     pixel = torch.tensor(np.asarray(padded)[5, 7] / 255, dtype=torch.float32)

@@ -50,9 +50,7 @@ def test_a_server_that_fails_is_told_with_its_log(tmp_path: Path) -> None:
 def test_our_plugin_is_off_for_plain_vllm_alone(tmp_path: Path) -> None:
     """Commands say so."""
     ours = phiserve(tmp_path, EngineSettings())
-    plain = plain_vllm(tmp_path, EngineSettings(), stand_in=True, work=tmp_path)
+    plain = plain_vllm(tmp_path, EngineSettings(), tmp_path)
     assert "VLLM_PLUGINS" not in ours.told
     assert plain.told.startswith('VLLM_PLUGINS="" python -m vllm.entrypoints.openai.api_server --model ')
     assert plain.variables["VLLM_PLUGINS"] == ""
-    assert "stand_in" in plain.variables["PYTHONPATH"]
-    assert "stand_in" not in ours.variables["PYTHONPATH"]

@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 from vllm.config import StructuredOutputsConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
@@ -54,12 +56,14 @@ class Host:
     """What the engine runs on.
 
     `ram_bytes` is the host memory free now; `device_bytes` all of a GPU's memory, on CPU what vLLM would grant a KV cache.
+    `emulates_bf16`: bf16 products are computed one by one, dozens of times slower than float32.
     """
 
     device: str
     ram_bytes: int
     device_bytes: int
     cores: int
+    emulates_bf16: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def detect_host() -> Host:
     cores = len(os.sched_getaffinity(0))
     ram = min(psutil.virtual_memory().available, _cgroup_free())
     if current_platform.is_cpu():
-        return Host("cpu", ram, get_memory_node_info(0).available_memory, cores)
+        return Host("cpu", ram, get_memory_node_info(0).available_memory, cores, _emulates_bf16())
     return Host(current_platform.device_name, ram, current_platform.get_device_total_memory(), cores)
 
 
@@ -112,6 +116,8 @@ def plan_engine(
         **overrides,
     }
     args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
+    if host.emulates_bf16 and "dtype" not in args and _float32_fits(checkpoint, host, args):
+        args["dtype"] = "float32"
     if args["max_model_len"] > checkpoint.longest_context:
         raise StartupError(f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens")
     if host.device != "cpu":
@@ -186,6 +192,17 @@ def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any
             f"Too little memory: weights and a context of {args['max_model_len']} tokens need {need / GIB:.1f} GiB, and "
             f"{have / GIB:.1f} GiB of {host.device} may be used; a smaller engine.max_model_len needs less"
         )
+
+
+def _emulates_bf16() -> bool:
+    """oneDNN multiplies bf16 from AVX-512 on; on older x86 processors torch falls back to a loop."""
+    return platform.machine() == "x86_64" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+
+
+def _float32_fits(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> bool:
+    """Whether weights and the KV cache, of two contexts if it has no size of its own, fit in twice as many bytes."""
+    cache = args.get("kv_cache_memory_bytes", 2 * checkpoint.kv_bytes_per_token("float32") * args["max_model_len"])
+    return checkpoint.weight_bytes("float32") + RUNTIME_BYTES + int(cache) <= host.ram_bytes
 
 
 def _cgroup_free() -> int:

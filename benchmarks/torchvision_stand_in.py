@@ -1,15 +1,16 @@
-"""`ToTensor` and `Normalize`, `Compose` to chain them, and `functional`."""
+"""A stand-in for torchvision, for the model repository's image processor alone: what it calls, step for step as there.
+
+It is copied beside that code and imported in torchvision's place: a package of torchvision's name that lacks the rest of it would
+mislead transformers. Source: torchvision 0.17, `transforms/transforms.py`, `functional.py` and `_functional_pil.py`.
+"""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-
-from . import functional
-
-__all__ = ["Compose", "Normalize", "ToTensor", "functional"]
+from PIL import Image, ImageOps
 
 
 class Compose:
@@ -46,3 +47,22 @@ class Normalize:
         mean = torch.as_tensor(self._mean, dtype=tensor.dtype).view(-1, 1, 1)
         std = torch.as_tensor(self._std, dtype=tensor.dtype).view(-1, 1, 1)
         return tensor.clone().sub_(mean).div_(std)
+
+
+def resize(img: Image.Image, size: Sequence[int]) -> Image.Image:
+    """Bilinear, to `size` (height, width)."""
+    height, width = size
+    return img.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def pad(img: Image.Image, padding: Sequence[int], fill: Sequence[int]) -> Image.Image:
+    """Add borders of one colour: left, top, right, bottom."""
+    left, top, right, bottom = padding
+    red, green, blue = fill
+    return ImageOps.expand(img, border=(left, top, right, bottom), fill=(red, green, blue))
+
+
+_functional = SimpleNamespace(resize=resize, pad=pad)
+torchvision = SimpleNamespace(
+    transforms=SimpleNamespace(Compose=Compose, Normalize=Normalize, ToTensor=ToTensor, functional=_functional)
+)
