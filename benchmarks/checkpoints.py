@@ -57,7 +57,7 @@ def blank(work: Path, name: str) -> Path:
 def beside_code(work: Path, checkpoint: Path, code: Path, *, stand_in: bool) -> Path:
     """The same weights and tokenizer in a folder with the code of `code`, as the model repository lays them out. Written anew.
 
-    With `stand_in` the code imports our stand-in where it imports torchvision.
+    With `stand_in` our stand-in is written into the code where it imports torchvision.
     """
     folder = work / "checkpoints" / f"{checkpoint.name}-with-code"
     shutil.rmtree(folder, ignore_errors=True)
@@ -68,10 +68,9 @@ def beside_code(work: Path, checkpoint: Path, code: Path, *, stand_in: bool) -> 
         if (code / name).exists():
             shutil.copy(code / name, folder / name)
     if stand_in:
-        shutil.copy(STAND_IN, folder / STAND_IN.name)
         file = folder / "image_processing_phi3_v.py"
-        source = file.read_text(encoding="utf-8")
-        file.write_text(source.replace("\nimport torchvision\n", f"\nfrom .{STAND_IN.stem} import torchvision\n"), encoding="utf-8")
+        source, stand_in_source = file.read_text(encoding="utf-8"), STAND_IN.read_text(encoding="utf-8")
+        file.write_text(source.replace("\nimport torchvision\n", f"\n{stand_in_source}\n"), encoding="utf-8")
     _add(folder / "config.json", auto_map=_AUTO_MODEL)
     _add(
         folder / "preprocessor_config.json",

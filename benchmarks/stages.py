@@ -19,13 +19,12 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     """Each stage on the output of the one before. Text is encoded where a checkpoint's tokenizer is given."""
     import torch
     from blake3 import blake3
-    from PIL import Image
 
     from benchmarks.workloads import pictures
     from phiserve.engine.processor import image_item
     from phiserve.protocol.parsing import parse_chat_request
     from phiserve.vision.data_url import decode_data_url
-    from phiserve.vision.decode import decode_rgb, read_header
+    from phiserve.vision.decode import decode_pixels, read_header
     from phiserve.vision.pixels import cut_crops
     from phiserve.vision.sizes import plan_crops
 
@@ -34,16 +33,15 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     body = pictures(kind).body(0)
     header = read_header(content, "image")
     plan = plan_crops(*header.size, 16)
-    picture = decode_rgb(content, header, "image")
-    crops = torch.from_numpy(cut_crops(picture, plan))
+    pixels = decode_pixels(content, header, "image")
+    crops = torch.from_numpy(cut_crops(pixels, plan))
     found = {
         "parse": lambda: parse_chat_request(body),
         "base64": lambda: decode_data_url(url, max_bytes=2**30, param="image"),
         "hash": lambda: blake3(content).hexdigest(),
         "header": lambda: read_header(content, "image"),
-        "decode": lambda: decode_rgb(content, header, "image"),
-        "resize": lambda: picture.resize(plan.resized, Image.Resampling.BILINEAR),
-        "resize and tile": lambda: cut_crops(picture, plan),
+        "decode": lambda: decode_pixels(content, header, "image"),
+        "resize and tile": lambda: cut_crops(pixels, plan),
         "item": lambda: image_item(crops, plan.padded),
     }
     return found | ({"encode text": _encoding(body, model, plan.num_tokens)} if model else {})

@@ -1,7 +1,7 @@
 """A stand-in for torchvision, for the model repository's image processor alone: what it calls, step for step as there.
 
-It is copied beside that code and imported in torchvision's place: a package of torchvision's name that lacks the rest of it would
-mislead transformers. Source: torchvision 0.17, `transforms/transforms.py`, `functional.py` and `_functional_pil.py`.
+It is written into that code in place of the import: a package of torchvision's name that lacks the rest of it would mislead
+transformers. Source: torchvision 0.17, `transforms/transforms.py`, `functional.py` and `_functional_pil.py`.
 """
 
 from collections.abc import Callable, Sequence

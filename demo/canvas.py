@@ -117,7 +117,7 @@ def clear_of_borders(y: float) -> float:
 
 def seen(picture: Image.Image) -> Crops:
     """A picture as the model sees it under a budget of one crop: (336, 336, 3) uint8."""
-    crop: Crops = cut_crops(picture.convert("RGB"), plan_crops(*picture.size, 1))[0]
+    crop: Crops = cut_crops(np.array(picture.convert("RGB")), plan_crops(*picture.size, 1))[0]
     return crop
 
 

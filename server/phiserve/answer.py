@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.engine.interface import Candidate, Delta, Position
 from phiserve.pipeline import PreparedChat
@@ -17,14 +19,13 @@ class _ChoiceState:
     cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class VisibleDelta:
+class VisibleDelta(Struct, frozen=True):
     """A delta as the client may see it."""
 
     index: int
     text: str
     logprobs: ChoiceLogprobs | None
-    token_ids: tuple[int, ...]
+    token_ids: Sequence[int]
     finish_reason: FinishReason | None
 
 
@@ -42,7 +43,9 @@ class Answer:
 
     def feed(self, delta: Delta) -> VisibleDelta:
         """Take in one delta."""
-        state = self._choices.setdefault(delta.index, _ChoiceState())
+        state = self._choices.get(delta.index)
+        if state is None:
+            state = self._choices[delta.index] = _ChoiceState()
         text = delta.text
         if text and not state.text_started:
             state.text_started = True

@@ -59,9 +59,14 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         shutdown_grace_s=settings.shutdown_grace_s,
         overrides=settings.engine,
     )
-    engine, report = await start_engine(plan, checkpoint)
     sources = _picture_sources(settings)
     pictures = PictureService(_picture_limits(settings), settings.picture_workers or host.cores, sources)
+    try:
+        pictures.compile_ahead()  # while the engine's process loads
+        engine, report = await start_engine(plan, checkpoint)
+    except BaseException:
+        pictures.close()
+        raise
     pipeline = ChatPipeline(
         engine,
         PromptEncoder.load(checkpoint.tokenizer_json),

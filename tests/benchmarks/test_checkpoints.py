@@ -60,8 +60,8 @@ def test_shapes_are_those_of_blank_checkpoints() -> None:
         )
 
 
-def test_code_beside_the_stand_in_imports_it(tmp_path: Path, code: Path) -> None:
-    """In torchvision's place, and nothing else is changed."""
+def test_the_stand_in_is_written_into_the_code(tmp_path: Path, code: Path) -> None:
+    """In place of torchvision's import, and nothing else is changed."""
     checkpoint = tmp_path / "small"
     checkpoint.mkdir()
     for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json"):
@@ -69,8 +69,11 @@ def test_code_beside_the_stand_in_imports_it(tmp_path: Path, code: Path) -> None
     (code / "image_processing_phi3_v.py").write_text("import math\nimport torchvision\nx = torchvision.transforms\n")
     folder = beside_code(tmp_path, checkpoint, code, stand_in=True)
     written = (folder / "image_processing_phi3_v.py").read_text()
-    assert written == "import math\nfrom .torchvision_stand_in import torchvision\nx = torchvision.transforms\n"
-    assert (folder / "torchvision_stand_in.py").exists()
+    names: dict[str, object] = {}
+    exec(written, names)
+    assert names["x"] is not None
+    assert written.startswith("import math\n")
+    assert "import torchvision" not in written
 
 
 @pytest.mark.parametrize("size", [(640, 480), (700, 333), (337, 336)])
@@ -83,7 +86,7 @@ def test_the_stand_in_does_what_the_reference_did(size: tuple[int, int]) -> None
     padded = torchvision.transforms.functional.pad(resized, [0, spare // 2, 0, spare - spare // 2], fill=[255, 255, 255])
     transforms = torchvision.transforms
     normalised = transforms.Compose([transforms.ToTensor(), transforms.Normalize(IMAGE_MEAN, IMAGE_STD)])(padded)
-    ours = cut_crops(picture, plan).reshape(plan.rows, plan.columns, 336, 336, 3).transpose(0, 2, 1, 3, 4)
+    ours = cut_crops(np.array(picture), plan).reshape(plan.rows, plan.columns, 336, 336, 3).transpose(0, 2, 1, 3, 4)
     assert np.array_equal(np.asarray(padded), ours.reshape(*plan.padded[::-1], 3))
     pixel = torch.tensor(np.asarray(padded)[5, 7] / 255, dtype=torch.float32)
     assert torch.allclose(normalised[:, 5, 7], (pixel - torch.tensor(IMAGE_MEAN)) / torch.tensor(IMAGE_STD), atol=1e-6)

@@ -79,7 +79,7 @@ def test_broken_pixels(
     """Crops that are wrong in any of these ways are noticed."""
     breakage = BREAKAGES[number]
     asked = sure(breakage.whole(), 1000 * number)
-    monkeypatch.setattr(pictures, "cut_crops", lambda picture, plan: breakage.of_crops(cut_crops(picture, plan)))
+    monkeypatch.setattr(pictures, "cut_crops", lambda pixels, plan: breakage.of_crops(cut_crops(pixels, plan)))
     assert share_right(client, [anew(question) for question in asked]) <= 0.2
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from e2e.conftest import MODEL
-from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.decode import decode_pixels, read_header
 from phiserve.vision.pixels import cut_crops
 from phiserve.vision.sizes import plan_crops
 from pictures import encode, image_part, noise, text_part
@@ -135,7 +135,7 @@ def work_in_seconds(content: bytes) -> float:
     """How long a picture takes to decode and cut, at this moment on this machine."""
     began = time.perf_counter()
     header = read_header(content, "image")
-    cut_crops(decode_rgb(content, header, "image"), plan_crops(*header.size, 1))
+    cut_crops(decode_pixels(content, header, "image"), plan_crops(*header.size, 1))
     return time.perf_counter() - began
 
 

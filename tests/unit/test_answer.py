@@ -1,8 +1,7 @@
 """What a client sees of deltas."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from phiserve.answer import Answer
 from phiserve.chat.encoder import PromptEncoder

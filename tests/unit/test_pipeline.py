@@ -29,7 +29,7 @@ def prepare(pipeline: ChatPipeline, *parts: Any, **fields: Any) -> PreparedChat:
 @pytest.fixture
 def nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding fails the test."""
-    monkeypatch.setattr(pictures_module, "decode_rgb", None)
+    monkeypatch.setattr(pictures_module, "decode_pixels", None)
 
 
 @pytest.mark.usefixtures("nothing_is_decoded")

@@ -78,7 +78,8 @@ async def _respond(services: Services, chat_request: ChatCompletionRequest) -> R
     answer = Answer(chat, services.vocabulary)
     if chat_request.stream:
         frames = _frames(services, chat, ChunkWriter(answer, services.card.id))
-        return await EventStream.open(with_keepalive(frames, services.settings.sse_keepalive_s))
+        interval_s = services.settings.sse_keepalive_s
+        return await EventStream.open(frames if interval_s is None else with_keepalive(frames, interval_s))
     async with aclosing(services.pipeline.deltas(chat)) as deltas:
         return json_response(await collect(answer, deltas, services.card.id))
 
@@ -86,8 +87,9 @@ async def _respond(services: Services, chat_request: ChatCompletionRequest) -> R
 async def _frames(services: Services, chat: PreparedChat, writer: ChunkWriter) -> Frames:
     async with aclosing(services.pipeline.deltas(chat)) as deltas:
         async for delta in deltas:
-            yield b"".join(writer.feed(delta))
-    yield b"".join(writer.end())
+            if events := writer.feed(delta):
+                yield events
+    yield writer.end()
 
 
 def _tokenized(chat: PreparedChat, max_model_len: int) -> Tokenized:

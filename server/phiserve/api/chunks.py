@@ -1,7 +1,6 @@
 """Deltas -> server-sent events. One object per streamed answer: id and time never change within it."""
 
 import time
-from collections.abc import Iterator
 
 from msgspec import UNSET
 
@@ -20,6 +19,8 @@ from phiserve.protocol.responses import (
 
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keep-alive\n\n"
+_TEXT = "\0"
+"""Stands for the text of an event: no id or name holds it."""
 
 
 def event(payload: object) -> bytes:
@@ -33,40 +34,47 @@ def error_response(error: RequestError) -> ErrorResponse:
 
 
 class ChunkWriter:
-    """Writes the events of one answer: `feed` for each delta, then `end`."""
+    """Writes the events of one answer: `feed` for each delta, then `end`. Both return one or several events, or nothing."""
 
     def __init__(self, answer: Answer, model: str) -> None:
         self._answer = answer
         self._request = answer.chat.request
         self._model = model
         self._created = int(time.time())
-        self._opened: set[int] = set()
+        self._around_text: dict[int, tuple[bytes, bytes]] = {}
         self._prompt_sent = not self._request.return_token_ids
 
-    def feed(self, delta: Delta) -> Iterator[bytes]:
+    def feed(self, delta: Delta) -> bytes:
         """Events for one delta: the role first, then text (empty while held back), the finish reason last and alone."""
         visible = self._answer.feed(delta)
-        if visible.index not in self._opened:
-            self._opened.add(visible.index)
-            yield self._chunk(ChunkChoice(visible.index, ChunkDelta(role="assistant", content="")))
-        if visible.text or visible.token_ids:
-            yield self._chunk(self._content(visible))
-        if visible.finish_reason is not None:
-            yield self._chunk(ChunkChoice(visible.index, ChunkDelta(), finish_reason=visible.finish_reason))
+        begin = b"" if visible.index in self._around_text else self._open(visible.index)
+        content = self._content(visible) if visible.text or visible.token_ids else b""
+        if visible.finish_reason is None:
+            return begin + content
+        return begin + content + self._chunk(ChunkChoice(visible.index, ChunkDelta(), finish_reason=visible.finish_reason))
 
-    def end(self) -> Iterator[bytes]:
+    def end(self) -> bytes:
         """The usage chunk, if asked for, and the end mark."""
-        if self._request.include_usage:
-            yield self._event([], self._answer.usage())
-        yield DONE
+        return self._event([], self._answer.usage()) + DONE if self._request.include_usage else DONE
 
-    def _content(self, visible: VisibleDelta) -> ChunkChoice:
-        return ChunkChoice(
+    def _open(self, index: int) -> bytes:
+        """The event with a choice's role. What all its plain events with text share is encoded now, once."""
+        role = self._chunk(ChunkChoice(index, ChunkDelta(role="assistant", content="")))
+        before, _, after = self._chunk(ChunkChoice(index, ChunkDelta(content=_TEXT))).partition(encode_json(_TEXT))
+        self._around_text[index] = before, after
+        return role
+
+    def _content(self, visible: VisibleDelta) -> bytes:
+        if visible.logprobs is None and not self._request.return_token_ids:
+            before, after = self._around_text[visible.index]
+            return before + encode_json(visible.text) + after
+        choice = ChunkChoice(
             visible.index,
             ChunkDelta(content=visible.text),
             logprobs=visible.logprobs or UNSET,
             token_ids=list(visible.token_ids) if self._request.return_token_ids else UNSET,
         )
+        return self._chunk(choice)
 
     def _chunk(self, choice: ChunkChoice) -> bytes:
         return self._event([choice], None)

@@ -6,7 +6,6 @@ Starlette's own StreamingResponse learns of it only from a failing send; an aban
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
 from typing import Any, TypeVar
 
 from starlette.responses import Response
@@ -44,13 +43,8 @@ async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, _Result]) -
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def with_keepalive(frames: Frames, interval_s: float | None) -> Frames:
+async def with_keepalive(frames: Frames, interval_s: float) -> Frames:
     """The same frames, with a comment whenever none came for `interval_s` seconds."""
-    if interval_s is None:
-        async with aclosing(frames):
-            async for frame in frames:
-                yield frame
-        return
     upcoming = asyncio.ensure_future(anext(frames, None))
     try:
         while True:

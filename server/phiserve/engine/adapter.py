@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from prometheus_client import generate_latest
 from vllm import SamplingParams
@@ -33,6 +33,7 @@ MAX_REASON_CHARACTERS = 500
 _UNSUPPORTED_FORM = "the grammar library refuses this constraint"
 
 Crops = dict[str, NDArray[np.uint8]]
+Outputs = AsyncGenerator[RequestOutput, None]
 
 
 class Engine:
@@ -68,14 +69,16 @@ class Engine:
         """Deltas of all choices. See `EngineClient.generate`."""
         copies = generation.request.num_choices // engine_choices(generation.request)
         with _our_errors():
-            async with aclosing(self._outputs(generation)) as outputs:
-                async for output in outputs:
+            output, following = await self._start(generation)
+            async with aclosing(following):
+                while output is not None:
                     self._last_answer = time.monotonic()
                     for completion in output.outputs:
                         delta = _delta(completion, output)
                         yield delta
                         for index in range(1, copies):
                             yield replace(delta, index=index)
+                    output = await anext(following, None)
 
     async def answers_within(self, timeout_s: float) -> bool:
         """Whether the engine loop answered lately or answers a ping within `timeout_s`. Concurrent callers share one ping."""
@@ -141,23 +144,20 @@ class Engine:
         self._last_answer = time.monotonic()
         return True
 
-    async def _outputs(self, generation: Generation) -> AsyncGenerator[RequestOutput, None]:
-        """vLLM's outputs; when the engine turns out to lack a picture it should hold, once more with all pixels."""
+    async def _start(self, generation: Generation) -> tuple[RequestOutput | None, Outputs]:
+        """Send a request: its first output and the way to the others.
+
+        When the engine turns out to lack a picture it should hold, once more with all pixels.
+        """
         crops: Crops = {}
         params = await self._verified(generation.request, generation.max_tokens)
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
-            begun = False
-            async with aclosing(self._send(generation, params, crops, f"{generation.request_id}-{attempt}")) as outputs:
-                async for output in outputs:
-                    if not begun and _lacks_picture(output, generation):
-                        self._sender.forget(generation.images)
-                        break
-                    begun = True
-                    crops.clear()  # the engine has them; an answer may be long
-                    yield output
-            if begun:
-                return
+            first, following = await self._send(generation, params, crops, f"{generation.request_id}-{attempt}")
+            if not _lacks_picture(first, generation):
+                return first, following
+            await following.aclose()
+            self._sender.forget(generation.images)
         raise EngineFailure("The engine could not take the request's pictures")
 
     async def _load_missing(self, generation: Generation, crops: Crops) -> None:
@@ -168,28 +168,26 @@ class Engine:
 
     async def _send(
         self, generation: Generation, params: SamplingParams, crops: Crops, request_id: str
-    ) -> AsyncGenerator[RequestOutput, None]:
-        """Send one request and yield vLLM's outputs. Nothing may be awaited before the first step of `generate`: see `sender`."""
+    ) -> tuple[RequestOutput | None, Outputs]:
+        """Send once and wait for the first output. Nothing may be awaited before the first step of `generate`: see `sender`."""
         self._llm.check_admission(params.n)
-        arrived = False
         try:
             engine_input: EngineInput = (
                 self._sender.assemble(generation, crops) if generation.images else tokens_input(generation.prompt_ids)
             )
-            async with aclosing(self._llm.generate(engine_input, params, request_id)) as outputs:
-                async for output in outputs:
-                    arrived = True
-                    yield output
-        except Exception:
-            if not arrived:  # it may not have reached the engine, and vLLM may count it as unfinished all the same
-                self._sender.forget(generation.images)
-                await self._llm.abort(request_id)
+            outputs = self._llm.generate(engine_input, params, request_id)
+            return await anext(outputs, None), outputs
+        except Exception:  # it may not have reached the engine, and vLLM may count it as unfinished all the same
+            self._sender.forget(generation.images)
+            await self._llm.abort(request_id)
             raise
 
 
-def _lacks_picture(output: RequestOutput, generation: Generation) -> bool:
+def _lacks_picture(first: RequestOutput | None, generation: Generation) -> bool:
     """vLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
-    return bool(generation.images) and any(completion.finish_reason == "error" for completion in output.outputs)
+    if first is None or not generation.images:
+        return False
+    return any(completion.finish_reason == "error" for completion in first.outputs)
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
@@ -199,7 +197,7 @@ def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
     return Delta(
         index=completion.index,
         text=completion.text,
-        token_ids=tuple(completion.token_ids),
+        token_ids=completion.token_ids,
         positions=_positions(completion.token_ids, completion.logprobs),
         finish_reason="stop" if reason == "stop" else "length" if reason == "length" else None,
         cached_tokens=output.num_cached_tokens or 0,

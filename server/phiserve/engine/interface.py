@@ -1,10 +1,11 @@
 """What the pipeline and the engine say to each other. No vLLM in here, so that the pipeline can be tested without it."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from phiserve.protocol.requests import ChatCompletionRequest
@@ -52,13 +53,12 @@ class Position:
     top: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(Struct, frozen=True):
     """What one engine output adds to choice `index`. `text` may be empty while a character or a stop string is incomplete."""
 
     index: int
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: Sequence[int]
     positions: tuple[Position, ...] | None
     finish_reason: FinishReason | None
     cached_tokens: int

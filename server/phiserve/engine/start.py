@@ -6,6 +6,7 @@ import torch
 import transformers
 import vllm
 from pydantic import ValidationError
+from vllm import envs
 from vllm.config import VllmConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
@@ -62,6 +63,7 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error
+    envs.enable_envs_cache()  # vLLM does so in the engine's process; here it reads the environment for every token
     engine = Engine(llm)
     await engine.warm_up()
     return engine, _report(config, plan, checkpoint)

@@ -20,6 +20,12 @@ def decode_jpeg(content: bytes) -> Image.Image:
     return picture
 
 
+def rgb_pixels(content: bytes) -> NDArray[np.uint8] | None:
+    """(height, width, 3) of a picture in colours, with no copy in Pillow's memory; None for grey and inks. Raises the same."""
+    parts = take_apart(content)
+    return _decode(parts) if parts.mode == "RGB" else None
+
+
 def _decode(parts: JpegParts) -> NDArray[np.uint8]:
     try:
         return _decode_strictly(parts.file, parts.mode)

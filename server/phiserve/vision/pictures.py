@@ -11,9 +11,9 @@ from blake3 import blake3
 from prometheus_client import Counter
 
 from phiserve.vision.data_url import decode_data_url
-from phiserve.vision.decode import Header, decode_rgb, read_header
+from phiserve.vision.decode import Header, decode_pixels, read_header
 from phiserve.vision.limits import PictureLimits, RequestMeter
-from phiserve.vision.pixels import Crops, cut_crops
+from phiserve.vision.pixels import Crops, compile_ahead, cut_crops
 from phiserve.vision.sizes import CropPlan
 from phiserve.vision.sources import PictureSources, scheme_of
 
@@ -53,6 +53,10 @@ class PictureService:
         self._limits = limits
         self._sources = sources or PictureSources()
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="phiserve-picture")
+
+    def compile_ahead(self) -> None:
+        """Begin to compile what pictures are cut with, on one of the threads."""
+        self._pool.submit(compile_ahead)
 
     async def read(self, pictures: Iterable[tuple[str, str]]) -> list[EncodedPicture]:
         """Read all pictures of a request, (URL, param) each: content, hash and header, nothing decoded.
@@ -100,6 +104,6 @@ class PictureService:
 
 
 def _cut(picture: EncodedPicture, plan: CropPlan) -> Crops:
-    crops = cut_crops(decode_rgb(picture.content, picture.header, picture.param), plan)
+    crops = cut_crops(decode_pixels(picture.content, picture.header, picture.param), plan)
     DECODED.inc()
     return crops

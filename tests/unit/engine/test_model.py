@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from phiserve.engine.model import global_view, normalise, tower_input
-from phiserve.vision.decode import decode_rgb, read_header
+from phiserve.vision.decode import decode_pixels, read_header
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.pixels import cut_crops
 from phiserve.vision.sizes import plan_crops
@@ -22,7 +22,7 @@ def test_golden_global_view(golden: Path) -> None:
         content = (golden / vector["file"]).read_bytes()
         header = read_header(content, "image")
         plan = plan_crops(*header.size, vector["num_crops"])
-        crops = torch.from_numpy(cut_crops(decode_rgb(content, header, "image"), plan))
+        crops = torch.from_numpy(cut_crops(decode_pixels(content, header, "image"), plan))
         view = tower_input(crops, vector["image_size_hw"])[0]
         for channel, row, column, value in vector["global_view_samples"]:
             assert view[channel, row, column].item() == pytest.approx(value, abs=1e-3)
@@ -34,7 +34,7 @@ def test_golden_global_view(golden: Path) -> None:
 def test_same_as_the_plain_steps(size: tuple[int, int]) -> None:
     """The global view of the reassembled crops is that of the padded picture, and the crops follow it."""
     plan = plan_crops(*size, 16)
-    crops = cut_crops(noise(*size), plan)
+    crops = cut_crops(np.array(noise(*size)), plan)
     grid = crops.reshape(plan.rows, plan.columns, 336, 336, 3).transpose(0, 2, 1, 3, 4)
     padded = torch.from_numpy(np.ascontiguousarray(grid.reshape(plan.rows * 336, plan.columns * 336, 3)))
     mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
@@ -47,7 +47,7 @@ def test_same_as_the_plain_steps(size: tuple[int, int]) -> None:
 
 def test_one_crop_is_its_own_global_view() -> None:
     """Scaling 336 x 336 to itself changes no bit, so that CLIP need not see it twice."""
-    crops = torch.from_numpy(cut_crops(noise(500, 300), plan_crops(500, 300, 1)))
+    crops = torch.from_numpy(cut_crops(np.array(noise(500, 300)), plan_crops(500, 300, 1)))
     normalised = normalise(crops)
     assert torch.equal(global_view(normalised, 1, 1), normalised)
     assert torch.equal(tower_input(crops, (336, 336)), normalised)

@@ -44,7 +44,7 @@ def test_limits_hold_before_decoding(
     service: PictureService, size: tuple[int, int], code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pixels and aspect are judged by the header; nothing is decoded."""
-    monkeypatch.setattr(module, "decode_rgb", None)
+    monkeypatch.setattr(module, "decode_pixels", None)
     with pytest.raises(InvalidImage) as caught:
         asyncio.run(service.read([(data_url(encode(noise(*size))), "messages[3].content[0].image_url")]))
     assert caught.value.code == code
