@@ -11,10 +11,11 @@ from pathlib import Path
 from benchmarks.command import ROOT
 
 
-def prepare(name: str, requirements: Sequence[str], *, see_project: bool) -> Path:
+def prepare(name: str, requirements: Sequence[str], *, dependencies: bool) -> Path:
     """The Python of an environment with these requirements. Raises CalledProcessError where they can't be installed.
 
-    `see_project`: it sees the project's packages behind its own, and its own come without what they depend on.
+    It sees the project's packages behind its own, torch above all. `dependencies`: what the requirements want is installed too,
+    where the project does not have it.
     """
     folder = ROOT / f".venv-{name}"
     python, stamp = folder / "bin" / "python", folder / "stamp"
@@ -22,11 +23,10 @@ def prepare(name: str, requirements: Sequence[str], *, see_project: bool) -> Pat
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     venv.EnvBuilder(with_pip=False, symlinks=True, clear=True).create(folder)
-    if see_project:
-        packages = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
-        line = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
-        Path(packages, "project.pth").write_text(line, encoding="utf-8")
-    options = ["--quiet", *(["--no-deps"] if see_project else [])]
+    packages = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    line = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    Path(packages, "project.pth").write_text(line, encoding="utf-8")
+    options = ["--quiet", *([] if dependencies else ["--no-deps"])]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
     subprocess.run([*pip, "install", *options, *requirements], check=True)
     stamp.write_text(wanted)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phiserve.api.chat import LARGE_BODY
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.engine.interface import Delta, EngineLimits, Generation
@@ -17,7 +16,7 @@ from phiserve.engine.plan import detect_host, plan_engine
 from phiserve.engine.plugin import prepare_environment
 from phiserve.engine.sender import PictureSender
 from phiserve.pipeline import ChatPipeline, PipelineLimits
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.parsing import parse_chat_request, parses_quickly
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.limits import PictureLimits
 from phiserve.vision.pictures import PictureService
@@ -79,10 +78,7 @@ class OurRenderer:
 
     async def render(self, body: bytes) -> int:
         """Body -> engine input; the bytes of pixels in it."""
-        if len(body) > LARGE_BODY:
-            request = await asyncio.to_thread(parse_chat_request, body)
-        else:
-            request = parse_chat_request(body)
+        request = parse_chat_request(body) if parses_quickly(body) else await asyncio.to_thread(parse_chat_request, body)
         chat = await self._pipeline.prepare(request)
         async for _ in self._pipeline.deltas(chat):
             pass

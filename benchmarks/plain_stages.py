@@ -5,11 +5,12 @@ usage: VLLM_PLUGINS="" python -m benchmarks.plain_stages --model FOLDER [--cores
 FOLDER holds a checkpoint and the model repository's code. Ends in one JSON line, as `benchmarks.stages` does.
 """
 
-import asyncio
 import json
 import time
 from collections import defaultdict
 from typing import Any
+
+import uvloop
 
 from benchmarks.figures import percentile
 from benchmarks.render import Options, measure_rendering, merge_stages, read_options
@@ -124,7 +125,7 @@ def main() -> None:
         found = await measure_rendering(PlainRenderer(options.model, timed=False).render, options)
         return merge_stages(found, await stage_times(options.model, options))
 
-    print(json.dumps(asyncio.run(measured())))
+    print(json.dumps(uvloop.run(measured())))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import ROOT
 from benchmarks.figures import Spread, spread
 
 
@@ -80,14 +81,20 @@ class ResultsFile:
     def command(self, name: str, command: str) -> None:
         """Write down what was started, once for each name."""
         if name not in self._commands:
-            self._commands[name] = command
+            self._commands[name] = anywhere(command)
             self._write()
 
     def note(self, text: str) -> None:
         """Write down what a reader must know of the run, once."""
-        if text not in self._notes:
-            self._notes.append(text)
+        if (told := anywhere(text)) not in self._notes:
+            self._notes.append(told)
             self._write()
+
+    @classmethod
+    def go_on(cls, path: Path) -> "ResultsFile":
+        """A run that has ended, to be added to. Raises as `read_results`."""
+        begun = read_results(path)
+        return cls(path, begun.context, list(begun.records), dict(begun.commands), list(begun.notes))
 
     @property
     def results(self) -> Results:
@@ -105,6 +112,11 @@ class ResultsFile:
         partial = self.path.with_suffix(".part")
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
         partial.replace(self.path)
+
+
+def anywhere(text: str) -> str:
+    """Without what only this machine's paths begin with."""
+    return text.replace(f"{ROOT}/", "").replace(str(Path.home()), "~")
 
 
 def read_results(path: Path) -> Results:

@@ -74,6 +74,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--reference-code", default="hub", help="folder with the model repository's Python files, or hub")
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "phiserve" / "bench", help="checkpoints and logs")
     parser.add_argument("--results", type=Path, default=RESULTS.parent / "results", help="folder for the run's file")
+    parser.add_argument("--into", type=Path, help="add the parts to this file of a run on the same machine")
     parser.add_argument("--report", type=Path, help="only write RESULTS.md anew, from this file of a run")
     return parser.parse_args(arguments)
 
@@ -89,20 +90,29 @@ def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> Bench:
     """Everything that parts share. Where the reference's code is not to be had, the run goes on without those that need it."""
     began = datetime.now(UTC)
     repeat = options.repeat or (1 if options.short else 2)
-    context = Context(
-        began=began.strftime("%Y-%m-%d %H:%M UTC"),
-        command=f"python -m benchmarks.run {shlex.join(arguments)}".strip(),
-        options={"repeat": repeat, "short": options.short, "parts": options.parts},
-        machine=machine(),
-        versions=versions(),
-    )
-    results = ResultsFile(options.results / f"{began:%Y%m%d-%H%M%S}.json", context)
+    command = f"python -m benchmarks.run {shlex.join(arguments)}".strip()
+    if options.into is not None:
+        results = ResultsFile.go_on(options.into)
+        results.note(f"{began:%Y-%m-%d %H:%M} UTC, on the same machine: `{command}`")
+    else:
+        results = _new_results(options, began, command, repeat)
     code = None
     try:
         code = reference_code(options.reference_code)
     except Exception as error:  # the hub's client raises many kinds
         results.note(NO_CODE_NOTE.format(reason=f"{type(error).__name__}: {str(error)[:200]}"))
     return Bench(results, options.work.resolve(), code, options.short, repeat)
+
+
+def _new_results(options: argparse.Namespace, began: datetime, command: str, repeat: int) -> ResultsFile:
+    context = Context(
+        began=began.strftime("%Y-%m-%d %H:%M UTC"),
+        command=command,
+        options={"repeat": repeat, "short": options.short, "parts": options.parts},
+        machine=machine(),
+        versions=versions(),
+    )
+    return ResultsFile(options.results / f"{began:%Y%m%d-%H%M%S}.json", context)
 
 
 def _run(name: str, bench: Bench) -> bool:

@@ -5,11 +5,12 @@ usage: python -m benchmarks.stages [--cores one|all] [--pictures N] [--repeat N]
 Prints a table of medians in milliseconds and ends in one JSON line. Absolute times are this machine's; compare runs side by side.
 """
 
-import asyncio
 import base64
 import json
 from collections.abc import Callable
 from typing import Any
+
+import uvloop
 
 from benchmarks.pictures import draw
 from benchmarks.render import Options, measure_rendering, median_ms, merge_stages, read_options
@@ -84,7 +85,7 @@ def main() -> None:
         print(f"{stage:>16}" + "".join(f"{times[kind][stage]:10.2f}" for kind in times))
     found: dict[str, dict[str, float]] = {kind: {} for kind in times}
     if options.model:
-        found = asyncio.run(whole_way(options))
+        found = uvloop.run(whole_way(options))
     print(json.dumps(merge_stages(found, times)))
 
 

@@ -55,14 +55,17 @@ def _tools(bench: Bench, server: RunningPeer, requests: Path, images: Path) -> l
     return [
         Tool("vllm bench serve, random-mm", None, (*vllm, "--dataset-name", "random-mm", *asked, *few, *one_picture)),
         Tool("vllm bench serve, custom_image", None, (*vllm, "--dataset-name", "custom_image", *asked, *custom)),
-        Tool("aiperf", "aiperf", (*aiperf, "--request-count", str(PICTURES), "--tokenizer", tokenizer, *_AIPERF_PICTURES)),
+        Tool("aiperf", "aiperf", (*aiperf, "--request-count", str(PICTURES), *_AIPERF_PICTURES)),
         Tool("guidellm", "guidellm", (*guide, "--profile", "concurrent", "--rate", "4", "--max-seconds", seconds)),
         Tool("locust", "locust", (*_LOCUST, "--run-time", f"{seconds}s", "--host", server.url)),
         Tool("k6", "k6", ("run", "--vus", "4", "--duration", f"{seconds}s", str(FILES / "chat.js"))),
     ]
 
 
-_AIPERF_PICTURES = ("--image-width-mean", "640", "--image-height-mean", "480", "--osl", "16", "--isl", "64")
+_AIPERF_PICTURES = (
+    *("--image-width-mean", "640", "--image-height-mean", "480", "--osl", "16", "--isl", "64"),
+    *("--tokenizer", "builtin"),  # it looks for any other on the hub
+)
 _LOCUST = ("--locustfile", str(FILES / "locustfile.py"), "--headless", "--only-summary", "--users", "4", "--spawn-rate", "4")
 
 
@@ -94,7 +97,7 @@ def _program(tool: Tool) -> Sequence[str]:
     if tool.package is None:
         return (sys.executable,)
     (pin,) = (line for line in pins(PINS) if line.startswith(f"{tool.package}=="))
-    python = prepare(f"bench-{tool.package}", [pin], see_project=False)
+    python = prepare(f"bench-{tool.package}", [pin], dependencies=True)
     return (str(python.with_name(tool.package)),)
 
 

@@ -31,7 +31,7 @@ def transformers_runs(bench: Bench) -> None:
         bench.results.note(f"transformers was not measured: --reference-code must hold {', '.join(MODEL_CODE)}.")
         return
     try:
-        python = prepare("bench-transformers", pins(PINS), see_project=True)
+        python = prepare("bench-transformers", pins(PINS), dependencies=False)
     except subprocess.CalledProcessError as error:
         bench.results.note(f"transformers was not measured: its environment could not be made ({error}).")
         return

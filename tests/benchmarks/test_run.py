@@ -50,3 +50,18 @@ def test_without_code_only_ours_is_measured(folders: list[str], monkeypatch: pyt
     monkeypatch.setattr(run, "PARTS", {"look": lambda bench: found.append(bench.peers)})
     assert run.main(["--parts", "look", *folders]) == 0
     assert found == [("phiserve",)]
+
+
+def test_a_run_can_be_added_to(folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds stays, and the later command is written down."""
+    monkeypatch.setattr(
+        run, "PARTS", {"a": lambda bench: bench.results.note("a ran"), "b": lambda bench: bench.results.note("b ran")}
+    )
+    assert run.main(["--parts", "a", *folders]) == 0
+    (file,) = tmp_path.glob("2*.json")
+    assert run.main(["--parts", "b", "--into", str(file), *folders]) == 0
+    assert list(tmp_path.glob("2*.json")) == [file]
+    found = read_results(file)
+    assert {"a ran", "b ran"} <= set(found.notes)
+    assert "--parts a" in found.context.command
+    assert any("--parts b" in note for note in found.notes)

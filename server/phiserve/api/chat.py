@@ -14,12 +14,9 @@ from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
 from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, ModelNotFound, Overloaded, RequestTooLarge
 from phiserve.pipeline import PreparedChat
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.parsing import parse_chat_request, parses_quickly
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, Tokenized, TokenizedImage, encode_json
-
-LARGE_BODY = 16 * 2**10
-"""Bytes from which on a body is parsed off the event loop: a schema or grammar as large may take a tenth of a second."""
 
 router = APIRouter()
 _READING = (InvalidRequest, ModelNotFound, RequestTooLarge)
@@ -64,10 +61,7 @@ def json_response(payload: object) -> Response:
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
     body = await read_body(request, services.settings.max_body_bytes)
-    if len(body) > LARGE_BODY:
-        chat_request = await asyncio.to_thread(parse_chat_request, body)
-    else:
-        chat_request = parse_chat_request(body)
+    chat_request = parse_chat_request(body) if parses_quickly(body) else await asyncio.to_thread(parse_chat_request, body)
     services.check_model(chat_request.model)
     return chat_request
 

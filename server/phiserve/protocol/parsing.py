@@ -22,6 +22,24 @@ INVALID_TYPE, INVALID_VALUE = "invalid_type", "invalid_value"
 _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
 
 
+_SHORT_BODY, _LONG_BODY = 16 * 2**10, 256 * 2**10
+_FEW_QUOTES = 512
+_LONGEST_NAME = 128
+_SLOW = frozenset({b"structured_outputs", b"response_format"})
+"""Constraints on the answer's form, which may take a tenth of a second to check."""
+
+
+def parses_quickly(body: bytes) -> bool:
+    """Whether parsing takes less than a thread takes to wake up: short, or nothing but a few messages with text and pictures."""
+    if len(body) <= _SHORT_BODY:
+        return True
+    pieces = body.split(b'"', _FEW_QUOTES) if len(body) <= _LONG_BODY else ()
+    # An escape could hide a name.
+    return 0 < len(pieces) <= _FEW_QUOTES and not any(
+        len(piece) < _LONGEST_NAME and (piece in _SLOW or b"\\u" in piece) for piece in pieces
+    )
+
+
 def parse_chat_request(body: bytes) -> ChatCompletionRequest:
     """Parse and validate a chat request. Raises InvalidRequest with the path of the first offending value."""
     try:

@@ -1,6 +1,7 @@
 """The picture pipeline as a service: everything that blocks runs on a thread pool of its own, never on the event loop."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from blake3 import blake3
+from cachetools import LRUCache
 from prometheus_client import Counter
 
 from phiserve.vision.data_url import decode_data_url
@@ -18,6 +20,15 @@ from phiserve.vision.sizes import CropPlan
 from phiserve.vision.sources import PictureSources, scheme_of
 
 _Result = TypeVar("_Result")
+
+SHORT_URL = 256 * 2**10
+"""Characters or bytes up to which pictures are decoded and hashed on the event loop, before a thread would have woken up."""
+
+MOST_HEADERS = 4096
+"""Pictures whose headers are kept, by hash: what is shown again is not taken apart again."""
+
+SHARED_S = 0.5
+"""How long the crops of a picture stay for others who are just about to ask for them."""
 
 READ = Counter("phiserve_pictures_read", "Pictures received and hashed.")
 DECODED = Counter("phiserve_pictures_decoded", "Pictures decoded and cut into crops.")
@@ -53,6 +64,9 @@ class PictureService:
         self._limits = limits
         self._sources = sources or PictureSources()
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="phiserve-picture")
+        self._cutting: dict[tuple[str, str], asyncio.Future[Crops]] = {}
+        self._headers: LRUCache[str, Header] = LRUCache(MOST_HEADERS)
+        self._lock = threading.Lock()
 
     def compile_ahead(self) -> None:
         """Begin to compile what pictures are cut with, on one of the threads."""
@@ -77,30 +91,60 @@ class PictureService:
         return read
 
     async def crops(self, picture: EncodedPicture, plan: CropPlan) -> Crops:
-        """Decode a picture and cut it by `plan`: uint8 (n, 336, 336, 3). Raises InvalidImage."""
-        return await self._run(lambda: _cut(picture, plan))
+        """Decode a picture and cut it by `plan`: uint8 (n, 336, 336, 3), not to be changed. Raises InvalidImage.
+
+        Requests that show the same picture at once share the work.
+        """
+        key = picture_key(picture.digest, plan), picture.param  # an error names the picture's place
+        if (work := self._cutting.get(key)) is None:
+            loop = asyncio.get_running_loop()
+            work = self._cutting[key] = loop.run_in_executor(self._pool, _cut, picture, plan)
+            work.add_done_callback(lambda done: self._forget_later(key, done))
+        return await asyncio.shield(work)
 
     def close(self) -> None:
         """Stop the threads; work not yet begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _forget_later(self, key: tuple[str, str], done: "asyncio.Future[Crops]") -> None:
+        """Once those who wait have sent the picture, the engine has it."""
+        if not done.cancelled():
+            done.exception()  # looked at, in case that nobody waits any more
+        asyncio.get_running_loop().call_later(SHARED_S, self._cutting.pop, key, None)
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def _read(self, url: str, param: str, meter: RequestMeter) -> EncodedPicture:
         if scheme_of(url) == "data":
-            return await self._run(lambda: self._describe(self._decode_url(url, param), param))
-        content = await self._sources.fetch(url, param, self._limits.max_bytes, partial(meter.add_bytes, param=param))
-        return await self._run(lambda: self._describe(content, param))
+            if len(url) > SHORT_URL:
+                return await self._run(lambda: self._describe(self._decode_url(url, param), param))
+            content = self._decode_url(url, param)
+        else:
+            content = await self._sources.fetch(url, param, self._limits.max_bytes, partial(meter.add_bytes, param=param))
+        digest = _digest(content) if len(content) < SHORT_URL else None
+        if digest in self._headers:
+            return self._describe(content, param, digest)
+        return await self._run(lambda: self._describe(content, param, digest))
 
     def _decode_url(self, url: str, param: str) -> bytes:
         return decode_data_url(url, max_bytes=self._limits.max_bytes, param=param)
 
-    def _describe(self, content: bytes, param: str) -> EncodedPicture:
-        header = read_header(content, param, self._limits.formats)
+    def _describe(self, content: bytes, param: str, digest: str | None = None) -> EncodedPicture:
+        digest = digest or _digest(content)
+        with self._lock:
+            header = self._headers.get(digest)
+        if header is None:
+            header = read_header(content, param, self._limits.formats)
+            with self._lock:
+                self._headers[digest] = header
         self._limits.check_size(header.size, param)
         READ.inc()
-        return EncodedPicture(content, blake3(content).hexdigest(), header, param)
+        return EncodedPicture(content, digest, header, param)
+
+
+def _digest(content: bytes) -> str:
+    return blake3(content).hexdigest()
 
 
 def _cut(picture: EncodedPicture, plan: CropPlan) -> Crops:

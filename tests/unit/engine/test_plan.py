@@ -89,6 +89,24 @@ def test_overrides_win() -> None:
     assert args["kv_cache_memory_bytes"] == 3 * 2048 * 2 * 2 * 192 * 4
 
 
+OLD_CPU = Host("cpu", 24 * GIB, 24 * GIB, 2, emulates_bf16=True)
+
+
+def test_float32_where_bf16_is_emulated() -> None:
+    """Unless the user says otherwise; the KV cache is counted accordingly."""
+    args = plan(host=OLD_CPU).args
+    assert (args["dtype"], args["kv_cache_memory_bytes"]) == ("float32", 64 * 4096 * 2 * 2 * 192 * 4)
+    assert plan(host=OLD_CPU, dtype="bfloat16").args["dtype"] == "bfloat16"
+    assert "dtype" not in plan(host=SMALL).args
+
+
+@pytest.mark.parametrize("overrides", [{}, {"max_model_len": 2048}, {"kv_cache_memory_bytes": 6 * GIB}])
+def test_no_float32_that_does_not_fit(overrides: dict[str, Any]) -> None:
+    """The real model's weights alone would take 16.6 GB, its cache twice as much as in bf16: slow is better than not at all."""
+    host = Host("cpu", 19 * GIB, 19 * GIB, 2, emulates_bf16=True)
+    assert "dtype" not in plan(REAL, host, **overrides).args
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [

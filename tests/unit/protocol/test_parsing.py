@@ -7,7 +7,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessage
 
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.parsing import parse_chat_request, parses_quickly
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -178,3 +178,25 @@ def test_an_answer_comes_back_as_the_openai_client_writes_it_out() -> None:
     answer = ChatCompletionMessage(role="assistant", content="Hello.").model_dump()
     assert answer["function_call"] is None
     assert parse(messages=[USER, answer, USER]).messages[1].content == "Hello."
+
+
+@pytest.mark.parametrize(
+    ("fields", "quick"),
+    [
+        ({"stop": "x" * 10, "structured_outputs": {"regex": "a"}}, True),
+        ({"messages": content({"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}})}, True),
+        ({"messages": content({"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 300_000}})}, False),
+        ({"messages": content(*[{"type": "text", "text": "word"}] * 1000)}, False),
+        ({"messages": content({"type": "text", "text": "x" * 20_000}), "response_format": {"type": "text"}}, False),
+        ({"messages": content({"type": "text", "text": "x" * 20_000}), "structured_outputs": {"regex": "a"}}, False),
+    ],
+    ids=["short", "a picture", "a large picture", "many parts", "a format", "a constraint"],
+)
+def test_what_parses_quickly(fields: dict[str, Any], quick: bool) -> None:
+    """What is short, and what is long for nothing but text and pictures."""
+    assert parses_quickly(json.dumps({"model": "m", "messages": [USER]} | fields).encode()) is quick
+
+
+def test_a_constraint_with_an_escaped_name_does_not_parse_quickly() -> None:
+    body = json.dumps({"model": "m", "messages": content({"type": "text", "text": "x" * 20_000}), "structured_outputs": {}})
+    assert not parses_quickly(body.replace("structured_outputs", "\\u0073tructured_outputs").encode())

@@ -12,7 +12,7 @@ from phiserve.vision import pictures as module
 from phiserve.vision.decode import Header, read_header
 from phiserve.vision.limits import PictureLimits
 from phiserve.vision.pictures import PictureService, picture_key
-from phiserve.vision.sizes import plan_crops
+from phiserve.vision.sizes import CropPlan, plan_crops
 from phiserve.vision.url_gate import ForbiddenUrl
 from pictures import data_url, encode, noise
 
@@ -99,6 +99,63 @@ def test_work_is_done_on_the_pool(service: PictureService, monkeypatch: pytest.M
     asyncio.run(service.read([(data_url(encode(noise(4, 4))), "p")]))
     assert threads
     assert all(name.startswith("phiserve-picture") for name in threads)
+
+
+@pytest.mark.parametrize("url_length", [module.SHORT_URL, 0])
+def test_a_header_is_read_once(service: PictureService, url_length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown again is known by its hash; limits and places are this time's."""
+    monkeypatch.setattr(module, "SHORT_URL", url_length)
+    url, read = data_url(encode(noise(40, 30))), []
+
+    def counting(*arguments: Any) -> Header:
+        read.append(arguments)
+        return read_header(*arguments)
+
+    monkeypatch.setattr(module, "read_header", counting)
+    for place in ("first", "second"):
+        (picture,) = asyncio.run(service.read([(url, place)]))
+        assert (picture.size, picture.param) == ((40, 30), place)
+    assert len(read) == 1
+
+
+def test_who_asks_for_the_same_crops_at_once_shares_the_work(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One who gives up takes nothing from the others."""
+    begun, may_end = threading.Event(), threading.Event()
+    work: list[object] = []
+
+    def slow(picture: module.EncodedPicture, plan: CropPlan) -> object:
+        work.append(picture)
+        begun.set()
+        assert may_end.wait(60)
+        return "crops"
+
+    monkeypatch.setattr(module, "_cut", slow)
+
+    async def run() -> None:
+        (picture,) = await service.read([(data_url(encode(noise(60, 40))), "p")])
+        waiting = [asyncio.create_task(service.crops(picture, plan_crops(60, 40, 4))) for _ in range(3)]
+        await asyncio.to_thread(begun.wait, 60)
+        waiting[0].cancel()
+        may_end.set()
+        assert await asyncio.gather(*waiting[1:]) == ["crops", "crops"]
+        assert await service.crops(picture, plan_crops(60, 40, 4)) == "crops"
+        await service.crops(picture, plan_crops(60, 40, 1))
+
+    asyncio.run(run())
+    assert len(work) == 2
+
+
+def test_damage_is_told_to_all_who_wait(service: PictureService) -> None:
+    """And again to who asks later."""
+    content = encode(noise(60, 40))
+    damaged = module.EncodedPicture(content[: len(content) // 2], "digest", read_header(content, "p"), "p")
+
+    async def run() -> None:
+        told = await asyncio.gather(*(service.crops(damaged, plan_crops(60, 40, 1)) for _ in range(2)), return_exceptions=True)
+        assert [type(error) for error in told] == [InvalidImage, InvalidImage]
+
+    for _ in range(2):
+        asyncio.run(run())
 
 
 def test_key_tells_apart_what_differs() -> None:
