@@ -43,7 +43,7 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
         "header": lambda: read_header(content, "image"),
         "decode": lambda: decode_pixels(content, header, "image"),
         "resize and tile": lambda: cut_crops(pixels, plan),
-        "item": lambda: image_item(crops, plan.padded),
+        "item": lambda: image_item(crops, plan.padded, "key"),
     }
     return found | ({"encode text": _encoding(body, model, plan.num_tokens)} if model else {})
 

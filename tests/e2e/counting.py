@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from phiserve.engine.worker import SeededCPUWorker
+from phiserve.engine.worker import PhiserveCPUWorker
 
 
-class CountingWorker(SeededCPUWorker):
+class CountingWorker(PhiserveCPUWorker):
     """Named in a server's settings as `worker_cls`; asked by `collective_rpc("clip_crops")`."""
 
     def load_model(self, *arguments: Any, **options: Any) -> None:
@@ -15,10 +15,11 @@ class CountingWorker(SeededCPUWorker):
         super().load_model(*arguments, **options)
         tower = self.model_runner.get_model().vision_embed_tokens
         see = tower.get_img_features
-        self._clip_crops = 0
+        self._clip_crops = self._clip_passes = 0
 
         def counted(crops: torch.Tensor) -> Any:
             self._clip_crops += len(crops)
+            self._clip_passes += 1
             return see(crops)
 
         tower.get_img_features = counted
@@ -26,3 +27,7 @@ class CountingWorker(SeededCPUWorker):
     def clip_crops(self) -> int:
         """Crops seen since the start, global views among them."""
         return self._clip_crops
+
+    def clip_passes(self) -> int:
+        """How often the vision tower has run, with one crop or many."""
+        return self._clip_passes

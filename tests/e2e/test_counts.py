@@ -1,11 +1,13 @@
 """What a request costs, counted rather than timed: the same on every machine, so that a regression fails."""
 
 import asyncio
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from benchmarks.metrics import change, read
 from benchmarks.stream import StreamReader
@@ -14,7 +16,7 @@ from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.config import Settings
 from phiserve.engine.adapter import Engine
 from phiserve.vision.sizes import CROP_SIDE
-from pictures import image_part, noise, text_part
+from pictures import data_url, image_part, noise, text_part
 
 CROP_BYTES = CROP_SIDE * CROP_SIDE * 3
 PHOTO_CROPS = 12
@@ -48,11 +50,31 @@ def ask(server: InProcessServer, *parts: Any) -> None:
     assert response.status_code == 200, response.text
 
 
+def png_part(picture: Image.Image, compress_level: int) -> dict[str, Any]:
+    """The same pixels as another file, which no cache knows."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=compress_level)
+    return {"type": "image_url", "image_url": {"url": data_url(file.getvalue())}}
+
+
+def first_logprobs(server: InProcessServer, part: dict[str, Any]) -> dict[str, float]:
+    """The likeliest first tokens of an answer about a picture."""
+    request = body(part, text_part("?"), max_tokens=1, logprobs=True, top_logprobs=5)
+    answer = httpx.post(f"{server.url}/v1/chat/completions", json=request, timeout=120).json()
+    (first,) = answer["choices"][0]["logprobs"]["content"]
+    return {top["token"]: top["logprob"] for top in first["top_logprobs"]}
+
+
 def clip_crops(server: InProcessServer) -> int:
-    """What the worker has counted so far."""
+    """Crops that the worker has counted so far."""
+    return clip_calls(server, "clip_crops")
+
+
+def clip_calls(server: InProcessServer, name: str) -> int:
+    """One of the worker's counts."""
     engine = server.services.engine
     assert isinstance(engine, Engine)
-    (count,) = server.run(engine._llm.collective_rpc("clip_crops"))
+    (count,) = server.run(engine._llm.collective_rpc(name))
     return int(count)
 
 
@@ -131,3 +153,18 @@ def test_a_token_is_a_chunk_at_most(served: InProcessServer) -> None:
     assert reader.tokens == 64
     assert 1 <= len(reader.arrivals_s) <= 64
     assert raw.count(b"data: ") <= len(reader.arrivals_s) + EVENTS_BESIDE_CONTENT
+
+
+def test_a_picture_is_encoded_while_others_are_answered(served: InProcessServer) -> None:
+    """A crop after each step of theirs, none twice; and it looks the same as to a server that has nothing else to do."""
+    picture = noise(640, 480, seed=5)
+    alone = first_logprobs(served, png_part(picture, compress_level=1))
+    passes, crops = clip_calls(served, "clip_passes"), clip_crops(served)
+    request = body(text_part("Tell me"), max_tokens=3000, ignore_eos=True, stream=True)
+    with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=request, timeout=120) as response:
+        assert response.status_code == 200, response.read()
+        chunks = response.iter_raw()  # kept: without it, httpx would hang up
+        next(chunks)
+        assert first_logprobs(served, png_part(picture, compress_level=9)) == pytest.approx(alone, abs=1e-2)
+    assert clip_crops(served) - crops == PHOTO_CROPS + 1
+    assert clip_calls(served, "clip_passes") - passes == PHOTO_CROPS + 1

@@ -13,6 +13,7 @@ from vllm.model_executor.models import phi3v
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
 from phiserve.engine.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
+from phiserve.engine.slices import SLICES, SeenCrops
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import CROP_SIDE
 
@@ -59,23 +60,30 @@ class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
         """Embed pictures of one or several requests.
 
         `crops`: uint8, a list of (n_i, 336, 336, 3) or one stacked (b, n, 336, 336, 3).
-        `image_sizes`: (b, 2), height and width of the padded pictures.
+        `image_sizes`: (b, 2), height and width of the padded pictures. `picture_ids`: (b, 2), see `processor.image_item`.
         Returns one (tokens_i, hidden) tensor for each picture.
         """
         if "crops" not in kwargs:
             return []
         crops = cast("Sequence[torch.Tensor]", kwargs["crops"])  # a stacked tensor iterates over pictures too
         sizes = torch.as_tensor(kwargs["image_sizes"]).tolist()
-        inputs = [tower_input(picture, size) for picture, size in zip(crops, sizes, strict=True)]
-        features = self._clip_features(inputs).split([len(picture) for picture in inputs])
+        ids = torch.as_tensor(kwargs["picture_ids"]).tolist()
+        seen = [
+            SLICES.take(tuple(picture_id)) or SeenCrops(tower_input(picture, size))
+            for picture_id, picture, size in zip(ids, crops, sizes, strict=True)
+        ]
+        left = [picture.inputs[picture.num_seen :] for picture in seen]
+        for picture, features in zip(seen, self.clip_features(torch.cat(left)).split(list(map(len, left))), strict=True):
+            picture.features.append(features)
         return [
-            self.vision_embed_tokens.hd_feature_transform(_all_views(feature).unsqueeze(0), torch.tensor([size]))[0]
-            for feature, size in zip(features, sizes, strict=True)
+            self.vision_embed_tokens.hd_feature_transform(
+                _all_views(torch.cat(picture.features)).unsqueeze(0), torch.tensor([size])
+            )[0]
+            for picture, size in zip(seen, sizes, strict=True)
         ]
 
-    def _clip_features(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """CLIP's patch features of every crop: list of (n_i, 3, 336, 336) -> (sum n_i, 576, 1024)."""
+    def clip_features(self, crops: torch.Tensor) -> torch.Tensor:
+        """CLIP's patch features of crops: (n, 3, 336, 336) -> (n, 576, 1024); n may be 0."""
         tower = self.vision_embed_tokens
-        dtype = tower.glb_GN.dtype
-        batches = torch.cat(inputs).to(dtype).split(CLIP_MICRO_BATCH)
-        return torch.cat([tower.get_img_features(batch) for batch in batches])
+        batches = crops.to(tower.glb_GN.dtype).split(CLIP_MICRO_BATCH)
+        return torch.cat([tower.get_img_features(batch) if len(batch) else batch.new_empty(0, 576, 1024) for batch in batches])

@@ -151,7 +151,10 @@ def _cpu_defaults() -> dict[str, Any]:
         "gpu_memory_utilization": 0.1,
         # The class itself: by name, vLLM's CPU platform turns to one more process.
         "distributed_executor_backend": UniProcExecutor,
-        "worker_cls": "phiserve.engine.worker.SeededCPUWorker",
+        "worker_cls": "phiserve.engine.worker.PhiserveCPUWorker",
+        "scheduler_cls": "phiserve.engine.scheduler.PictureScheduler",
+        # Of a long prompt, while others are being answered: a step of theirs waits no longer than for so much.
+        "long_prefill_token_threshold": 512,
     }
 
 

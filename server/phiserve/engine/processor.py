@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import torch
+from blake3 import blake3
 from vllm.inputs.engine import MultiModalInput, mm_input
 from vllm.multimodal.inputs import (
     MultiModalBatchedField,
@@ -19,27 +20,36 @@ from vllm.multimodal.processing import BaseDummyInputsBuilder, BaseMultiModalPro
 
 from phiserve.chat.special_tokens import Control
 from phiserve.checkpoint.opened import DEFAULT_BUDGET
+from phiserve.engine.slices import PictureId
 from phiserve.vision.sizes import CROP_SIDE, most_image_tokens
 
 BUDGET_KEY = "num_crops"
 """Key of the crop budget in vLLM's `mm_processor_kwargs`: engine processes are spawned and know nothing else of us."""
 
+_PROFILE = "phiserve-profile"
 _BATCHED = MultiModalBatchedField()
 _BATCHED_ON_HOST = MultiModalBatchedField(keep_on_cpu=True)
 
 
-def image_item(crops: torch.Tensor, padded: tuple[int, int]) -> MultiModalKwargsItem:
+def image_item(crops: torch.Tensor, padded: tuple[int, int], key: str) -> MultiModalKwargsItem:
     """One picture as vLLM carries it.
 
-    `crops` is uint8 of shape (n, 336, 336, 3), row-major; `padded` is the padded picture's (width, height).
+    `crops` is uint8 of shape (n, 336, 336, 3), row-major; `padded` is the padded picture's (width, height); `key` its cache key.
     """
     width, height = padded
+    picture_id = torch.frombuffer(bytearray(blake3(key.encode()).digest(16)), dtype=torch.int64)
     return MultiModalKwargsItem(
         {
             "crops": MultiModalFieldElem(data=crops, field=_BATCHED),
             "image_sizes": MultiModalFieldElem(data=torch.tensor([height, width]), field=_BATCHED_ON_HOST),
+            "picture_ids": MultiModalFieldElem(data=picture_id, field=_BATCHED_ON_HOST),
         }
     )
+
+
+def picture_id_of(item: Mapping[str, Any]) -> PictureId:
+    """The id of what `image_item` made."""
+    return tuple(item["picture_ids"].data.tolist())
 
 
 class Phi3VProcessingInfo(BaseProcessingInfo):
@@ -81,11 +91,12 @@ class Phi3VProcessor(BaseMultiModalProcessor[Phi3VProcessingInfo]):
         """The picture with the most tokens, one column of `budget` crops: with its global view it also has the most crops."""
         budget = self.info.budget
         length = most_image_tokens(budget)
-        item = image_item(torch.zeros(budget, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8), (CROP_SIDE, budget * CROP_SIDE))
+        crops = torch.zeros(budget, CROP_SIDE, CROP_SIDE, 3, dtype=torch.uint8)
+        item = image_item(crops, (CROP_SIDE, budget * CROP_SIDE), _PROFILE)
         return mm_input(
             prompt_token_ids=[Control.IMAGE.value] * length,
             mm_kwargs=MultiModalKwargsItems({"image": [item]}),
-            mm_hashes={"image": ["phiserve-profile"]},
+            mm_hashes={"image": [_PROFILE]},
             mm_placeholders={"image": [PlaceholderRange(offset=0, length=length)]},
         )
 

@@ -90,4 +90,4 @@ def _item(image: PromptImage, crops: CropsByKey) -> MultiModalKwargsItem:
     pixels = crops[image.key]
     SENT.inc()
     SENT_BYTES.inc(pixels.nbytes)
-    return image_item(torch.from_numpy(pixels), image.plan.padded)
+    return image_item(torch.from_numpy(pixels), image.plan.padded, image.key)

@@ -1,19 +1,34 @@
-"""vLLM's CPU worker, made to survive a seeded request whose prompt takes several steps."""
+"""vLLM's CPU worker: encodes pictures in slices, and survives a seeded request whose prompt takes several steps."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from vllm.v1.worker.cpu_worker import CPUWorker
 
+from phiserve.engine.slices import SLICES
 
-class SeededCPUWorker(CPUWorker):
-    """Keeps the random generators of half-read prompts out of sampling.
+
+class PhiserveCPUWorker(CPUWorker):
+    """Encodes pictures in slices between steps, and keeps the random generators of half-read prompts out of sampling.
 
     What is sampled for a prompt before its last step is thrown away. vLLM 0.32 then winds the request's generator back, which
     torch's CPU generators can't, and the engine dies. A generator that was not drawn from needs no winding back.
     """
+
+    def load_model(self, *arguments: Any, **options: Any) -> None:
+        """As vLLM's; the model sees slices from now on."""
+        super().load_model(*arguments, **options)
+        SLICES.serve(self.model_runner.get_model().clip_features)
+
+    @torch.inference_mode()
+    def execute_model(self, scheduler_output: Any) -> Any:
+        """As vLLM's, then a slice of the picture that the next step waits for."""
+        output = super().execute_model(scheduler_output)
+        SLICES.advance()
+        return output
 
     def sample_tokens(self, grammar_output: Any) -> Any:
         """As vLLM's, for requests whose prompts are complete."""

@@ -1,0 +1,46 @@
+"""vLLM's scheduler, which lets running answers go on while a picture is encoded."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from vllm.multimodal.inputs import MultiModalFeatureSpec
+from vllm.multimodal.utils import get_mm_features_in_window
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.request import Request
+
+from phiserve.engine.model import tower_input
+from phiserve.engine.processor import picture_id_of
+from phiserve.engine.slices import SLICES
+
+
+class PictureScheduler(Scheduler):
+    """Schedules a picture's tokens only once it has been encoded slice by slice, if others are being answered meanwhile."""
+
+    def schedule(self, *arguments: Any, **options: Any) -> Any:
+        """As vLLM's."""
+        SLICES.begin_step()
+        return super().schedule(*arguments, **options)
+
+    def _try_schedule_encoder_inputs(
+        self, request: Request, num_computed_tokens: int, num_new_tokens: int, *arguments: Any, **options: Any
+    ) -> Any:
+        """As vLLM's, for the tokens before the first picture that is not ready: as if there were no budget to encode it."""
+        others_run = any(other is not request for other in self.running)
+        if others_run and SLICES.are_served:
+            low, high = get_mm_features_in_window(request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens)
+            for feature in request.mm_features[low:high]:
+                if not self._is_ready(feature):
+                    SLICES.want(picture_id_of(feature.data), partial(_inputs, feature.data))
+                    num_new_tokens = max(0, feature.mm_position.offset - num_computed_tokens)
+                    break
+        return super()._try_schedule_encoder_inputs(request, num_computed_tokens, num_new_tokens, *arguments, **options)
+
+    def _is_ready(self, feature: MultiModalFeatureSpec) -> bool:
+        if feature.data is None or feature.identifier in self.encoder_cache_manager.cached:
+            return True
+        return SLICES.is_whole(picture_id_of(feature.data))
+
+
+def _inputs(data: Any) -> torch.Tensor:
+    return tower_input(data["crops"].data, data["image_sizes"].data.tolist())

@@ -1,0 +1,99 @@
+"""A picture seen by CLIP a few crops at a time, between the steps of answers that are being written.
+
+vLLM encodes a picture whole, in the step that reads its first token: on a CPU every running answer stands still for seconds.
+Here the scheduler holds such a step back (`engine.scheduler`) while the worker encodes a few crops after each step of the others
+(`engine.worker`), and the model takes what has been encoded (`engine.model`). All three live in one process on CPU.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+PictureId = tuple[int, ...]
+"""A picture's cache key, as numbers that travel with its pixels (`engine.processor.image_item`)."""
+
+Encode = Callable[[torch.Tensor], torch.Tensor]
+"""Crops (n, 3, 336, 336) -> features (n, 576, 1024)."""
+
+SLICE_S = 0.01
+"""Seconds after which no further crop is begun: a crop is the least, small towers see many."""
+
+
+@dataclass(slots=True)
+class SeenCrops:
+    """What CLIP is to see of a picture, float32 (n, 3, 336, 336), and its features of the first of them, each (k, 576, 1024)."""
+
+    inputs: torch.Tensor
+    features: list[torch.Tensor] = field(default_factory=list)
+
+    @property
+    def num_seen(self) -> int:
+        """Crops with features."""
+        return sum(map(len, self.features))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to be seen."""
+        return self.num_seen == len(self.inputs)
+
+
+class PictureSlices:
+    """One picture at a time, that of the request whose turn it is."""
+
+    def __init__(self) -> None:
+        self._encode: Encode | None = None
+        self._picture: PictureId | None = None
+        self._seen: SeenCrops | None = None
+        self._wanted: tuple[PictureId, Callable[[], torch.Tensor]] | None = None
+        self._awaited = False
+
+    @property
+    def are_served(self) -> bool:
+        """Whether there is a worker in this process that advances them."""
+        return self._encode is not None
+
+    def serve(self, encode: Encode) -> None:
+        """`encode` sees crops from now on. Whoever calls this calls `advance` after each step."""
+        self._encode = encode
+
+    def begin_step(self) -> None:
+        """Forget who wanted what in the step before."""
+        self._wanted, self._awaited = None, False
+
+    def is_whole(self, picture: PictureId) -> bool:
+        """Whether the picture can be taken whole. One that is asked for stays until it is."""
+        whole = picture == self._picture and self._seen is not None and self._seen.is_whole
+        self._awaited = self._awaited or whole
+        return whole
+
+    def want(self, picture: PictureId, inputs: Callable[[], torch.Tensor]) -> None:
+        """Encode more of this picture after the step, unless another one was wanted first."""
+        if self._wanted is None:
+            self._wanted = picture, inputs
+
+    def advance(self) -> None:
+        """Encode a few crops of what is wanted."""
+        if self._wanted is None or self._awaited or self._encode is None:
+            return
+        picture, inputs = self._wanted
+        if picture != self._picture or self._seen is None:
+            self._picture, self._seen = picture, SeenCrops(inputs())
+        began = time.monotonic()
+        while not self._seen.is_whole:
+            place = self._seen.num_seen
+            self._seen.features.append(self._encode(self._seen.inputs[place : place + 1]))
+            if time.monotonic() - began > SLICE_S:
+                return
+
+    def take(self, picture: PictureId) -> SeenCrops | None:
+        """What has been encoded of a picture, whole or not; it is forgotten here."""
+        if picture != self._picture:
+            return None
+        seen, self._picture, self._seen, self._awaited = self._seen, None, None, False
+        return seen
+
+
+SLICES = PictureSlices()
+"""Of this process: vLLM makes scheduler, worker and model each by itself, and hands none of them to another."""
