@@ -6,7 +6,6 @@ Source: `image_processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (HD
 import numpy as np
 from numpy.typing import NDArray
 
-from phiserve.vision.resampling import fill_landscape, fill_portrait
 from phiserve.vision.sizes import CROP_SIDE, CropPlan, plan_crops
 
 Pixels = NDArray[np.uint8]
@@ -24,6 +23,9 @@ def cut_crops(pixels: Pixels, plan: CropPlan) -> Crops:
     A portrait picture is resized as if lying on its side, as the reference does: rows are resized first and rounded in between,
     so the upright resize differs by one level here and there.
     """
+    # numba takes half a second to import, and vLLM 0.32's engine processes, which import what the command does, trip over it.
+    from phiserve.vision.resampling import fill_landscape, fill_portrait
+
     crops = np.empty((plan.rows, plan.columns, CROP_SIDE, 3 * CROP_SIDE), np.uint8)
     if plan.transposed:
         fill_portrait(pixels, plan.resized, (plan.padded[0] - plan.resized[0]) // 2, crops)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +64,10 @@ def test_same_as_the_plain_steps(size: tuple[int, int], budget: int) -> None:
     """What Pillow gives, whole picture by whole picture: enlarged, made much smaller, or left as it is."""
     picture = noise(*size)
     assert np.array_equal(cut_crops(np.array(picture), plan_crops(*size, budget)), reference_crops(picture, budget))
+
+
+def test_the_command_does_not_import_numba() -> None:
+    """Engine processes import what the command does, and vLLM 0.32, which goes through all modules, trips over llvmlite's."""
+    code = "import sys, phiserve.cli.main, phiserve.assembly; sys.exit('llvmlite' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code
+    assert done.returncode == 0
