@@ -13,7 +13,7 @@ PLOTS = RESULTS.parent / "plots"
 _HEAD = """# Speed, measured side by side
 
 Written by `make bench` from {file}; [README.md](README.md) says what is measured and how. Ratios are phiserve's figure over the
-other's in the same run. Figures are medians over {repeat} turns of each server, least and most in brackets.
+other's in the same run. Figures are medians over the turns that each server had, least and most in brackets if there were several.
 """
 _MEASURES: Sequence[tuple[str, str, float]] = (
     ("Requests a second", "requests_per_s", 1),
@@ -39,7 +39,7 @@ _SERVED = {
 def write_report(results: Results, file: Path, target: Path = RESULTS, plots: Path = PLOTS) -> None:
     """Write RESULTS.md and its plots. `file`: the run's own, named in it."""
     sections = [
-        _HEAD.format(file=f"`{file.name}`", repeat=results.context.options.get("repeat", 1)),
+        _HEAD.format(file=f"`{file.name}`"),
         _targets(results),
         _context(results),
         *(_served(results, part, title) for part, title in _SERVED.items()),

@@ -22,12 +22,13 @@ def picture_requests(bench: Bench) -> None:
     serve("pictures", bench, "small", picture_plan(bench))
 
 
-def serve(part: str, bench: Bench, checkpoint: str, plan: Plan) -> None:
-    """Measure a plan on all peers in turn."""
+def serve(part: str, bench: Bench, checkpoint: str, plan: Plan, warm_with: Sequence[Workload] | None = None) -> None:
+    """Measure a plan on all peers in turn. `warm_with`: what each is asked once before; if None, each of the plan's workloads."""
+    warming = warm_with or tuple({workload.name: workload for workload, _, _ in plan}.values())
 
     def work(server: RunningPeer, repetition: int) -> Iterator[Record]:
-        """Each workload once before the clock starts, then cell by cell."""
-        for number, workload in enumerate({workload.name: workload for workload, _, _ in plan}.values()):
+        """Warm up, then cell by cell."""
+        for number, workload in enumerate(warming):
             warm_up(server, workload, number)
         for cell in cells(plan):
             print(f"  {cell.workload.name}, {cell.load.name}", flush=True)
