@@ -13,7 +13,7 @@ PLOTS = RESULTS.parent / "plots"
 _HEAD = """# Speed, measured side by side
 
 Written by `make bench` from {file}; [README.md](README.md) says what is measured and how. Ratios are phiserve's figure over the
-other's in the same run. Figures are medians over the turns that each server had, least and most in brackets if there were several.
+other's in the same run. Figures are medians over the turns that each server had, least and most in brackets where it had several.
 """
 _MEASURES: Sequence[tuple[str, str, float]] = (
     ("Requests a second", "requests_per_s", 1),
