@@ -62,8 +62,10 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     sources = _picture_sources(settings)
     pictures = PictureService(_picture_limits(settings), settings.picture_workers or host.cores, sources)
     try:
-        pictures.compile_ahead()  # while the engine's process loads
+        compiling = asyncio.create_task(pictures.compile_ahead())
+        await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads
         engine, report = await start_engine(plan, checkpoint)
+        await compiling
     except BaseException:
         pictures.close()
         raise

@@ -69,7 +69,8 @@ class Engine:
         """Deltas of all choices. See `EngineClient.generate`."""
         copies = generation.request.num_choices // engine_choices(generation.request)
         with _our_errors():
-            output, following = await self._start(generation)
+            first, following = await self._start(generation)
+            output: RequestOutput | None = first
             async with aclosing(following):
                 while output is not None:
                     self._last_answer = time.monotonic()
@@ -144,7 +145,7 @@ class Engine:
         self._last_answer = time.monotonic()
         return True
 
-    async def _start(self, generation: Generation) -> tuple[RequestOutput | None, Outputs]:
+    async def _start(self, generation: Generation) -> tuple[RequestOutput, Outputs]:
         """Send a request: its first output and the way to the others.
 
         When the engine turns out to lack a picture it should hold, once more with all pixels.
@@ -156,8 +157,8 @@ class Engine:
             first, following = await self._send(generation, params, crops, f"{generation.request_id}-{attempt}")
             if not _lacks_picture(first, generation):
                 return first, following
-            await following.aclose()
             self._sender.forget(generation.images)
+            await following.aclose()
         raise EngineFailure("The engine could not take the request's pictures")
 
     async def _load_missing(self, generation: Generation, crops: Crops) -> None:
@@ -168,7 +169,7 @@ class Engine:
 
     async def _send(
         self, generation: Generation, params: SamplingParams, crops: Crops, request_id: str
-    ) -> tuple[RequestOutput | None, Outputs]:
+    ) -> tuple[RequestOutput, Outputs]:
         """Send once and wait for the first output. Nothing may be awaited before the first step of `generate`: see `sender`."""
         self._llm.check_admission(params.n)
         try:
@@ -176,18 +177,18 @@ class Engine:
                 self._sender.assemble(generation, crops) if generation.images else tokens_input(generation.prompt_ids)
             )
             outputs = self._llm.generate(engine_input, params, request_id)
-            return await anext(outputs, None), outputs
+            return await anext(outputs), outputs
+        except StopAsyncIteration:
+            raise EngineFailure("The engine ended the request without an answer") from None
         except Exception:  # it may not have reached the engine, and vLLM may count it as unfinished all the same
             self._sender.forget(generation.images)
             await self._llm.abort(request_id)
             raise
 
 
-def _lacks_picture(first: RequestOutput | None, generation: Generation) -> bool:
+def _lacks_picture(first: RequestOutput, generation: Generation) -> bool:
     """vLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
-    if first is None or not generation.images:
-        return False
-    return any(completion.finish_reason == "error" for completion in first.outputs)
+    return bool(generation.images) and any(completion.finish_reason == "error" for completion in first.outputs)
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:

@@ -116,6 +116,8 @@ def plan_engine(
         **overrides,
     }
     args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
+    if host.device == "cpu":
+        args.setdefault("long_prefill_token_threshold", min(PIECE_TOKENS, args["max_model_len"]))
     if host.emulates_bf16 and "dtype" not in args and _float32_fits(checkpoint, host, args):
         args["dtype"] = "float32"
     if args["max_model_len"] > checkpoint.longest_context:
@@ -140,6 +142,10 @@ def _check_overrides(overrides: Mapping[str, Any]) -> None:
             raise StartupError(f"engine.{key} must be a whole number from 1 on, got {overrides[key]!r}")
 
 
+PIECE_TOKENS = 512
+"""Of a long prompt on CPU, read in one step while others are being answered: their tokens wait no longer than for so much."""
+
+
 def _cpu_defaults() -> dict[str, Any]:
     from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
@@ -153,8 +159,6 @@ def _cpu_defaults() -> dict[str, Any]:
         "distributed_executor_backend": UniProcExecutor,
         "worker_cls": "phiserve.engine.worker.PhiserveCPUWorker",
         "scheduler_cls": "phiserve.engine.scheduler.PictureScheduler",
-        # Of a long prompt, while others are being answered: a step of theirs waits no longer than for so much.
-        "long_prefill_token_threshold": 512,
     }
 
 
@@ -203,9 +207,14 @@ def _emulates_bf16() -> bool:
 
 
 def _float32_fits(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> bool:
-    """Whether weights and the KV cache, of two contexts if it has no size of its own, fit in twice as many bytes."""
-    cache = args.get("kv_cache_memory_bytes", 2 * checkpoint.kv_bytes_per_token("float32") * args["max_model_len"])
-    return checkpoint.weight_bytes("float32") + RUNTIME_BYTES + int(cache) <= host.ram_bytes
+    """Whether weights and KV cache fit, with twice the bytes that bf16 takes."""
+    if "kv_cache_memory_bytes" in args:
+        return checkpoint.weight_bytes("float32") + RUNTIME_BYTES + int(args["kv_cache_memory_bytes"]) <= host.ram_bytes
+    try:
+        _kv_bytes(checkpoint, host, {**args, "dtype": "float32"})
+    except StartupError:
+        return False
+    return True
 
 
 def _cgroup_free() -> int:

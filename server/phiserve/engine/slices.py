@@ -63,9 +63,12 @@ class PictureSlices:
         self._wanted, self._awaited = None, False
 
     def is_whole(self, picture: PictureId) -> bool:
-        """Whether the picture can be taken whole. One that is asked for stays until it is."""
+        """Whether the picture can be taken whole. One that is asked for stays until it is, unless another was wanted before.
+
+        vLLM asks for running requests first: what they want may be what those that wait for room are waiting for.
+        """
         whole = picture == self._picture and self._seen is not None and self._seen.is_whole
-        self._awaited = self._awaited or whole
+        self._awaited = self._awaited or (whole and self._wanted is None)
         return whole
 
     def want(self, picture: PictureId, inputs: Callable[[], torch.Tensor]) -> None:

@@ -49,6 +49,14 @@ class EncodedPicture:
         return self.header.size
 
 
+@dataclass(slots=True)
+class _SharedWork:
+    """Crops being cut, and how many wait for them."""
+
+    work: asyncio.Future[Crops]
+    waiting: int = 0
+
+
 def picture_key(digest: str, plan: CropPlan, salt: str = "") -> str:
     """The key of vLLM's picture caches: equal exactly when content, crops and tenant are.
 
@@ -64,13 +72,13 @@ class PictureService:
         self._limits = limits
         self._sources = sources or PictureSources()
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="phiserve-picture")
-        self._cutting: dict[tuple[str, str], asyncio.Future[Crops]] = {}
+        self._cutting: dict[tuple[str, str], _SharedWork] = {}
         self._headers: LRUCache[str, Header] = LRUCache(MOST_HEADERS)
         self._lock = threading.Lock()
 
-    def compile_ahead(self) -> None:
-        """Begin to compile what pictures are cut with, on one of the threads."""
-        self._pool.submit(compile_ahead)
+    async def compile_ahead(self) -> None:
+        """Compile what pictures are cut with, on one of the threads."""
+        await self._run(compile_ahead)
 
     async def read(self, pictures: Iterable[tuple[str, str]]) -> list[EncodedPicture]:
         """Read all pictures of a request, (URL, param) each: content, hash and header, nothing decoded.
@@ -96,21 +104,34 @@ class PictureService:
         Requests that show the same picture at once share the work.
         """
         key = picture_key(picture.digest, plan), picture.param  # an error names the picture's place
-        if (work := self._cutting.get(key)) is None:
-            loop = asyncio.get_running_loop()
-            work = self._cutting[key] = loop.run_in_executor(self._pool, _cut, picture, plan)
-            work.add_done_callback(lambda done: self._forget_later(key, done))
-        return await asyncio.shield(work)
+        if (shared := self._cutting.get(key)) is None:
+            work = asyncio.get_running_loop().run_in_executor(self._pool, _cut, picture, plan)
+            shared = self._cutting[key] = _SharedWork(work)
+            work.add_done_callback(lambda done: self._forget_later(key, shared))
+        shared.waiting += 1
+        try:
+            return await asyncio.shield(shared.work)
+        except asyncio.CancelledError:
+            if shared.waiting == 1:  # nobody is left who wants it: what has not begun never does
+                self._forget(key, shared)
+                shared.work.cancel()
+            raise
+        finally:
+            shared.waiting -= 1
 
     def close(self) -> None:
         """Stop the threads; work not yet begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _forget_later(self, key: tuple[str, str], done: "asyncio.Future[Crops]") -> None:
+    def _forget_later(self, key: tuple[str, str], shared: "_SharedWork") -> None:
         """Once those who wait have sent the picture, the engine has it."""
-        if not done.cancelled():
-            done.exception()  # looked at, in case that nobody waits any more
-        asyncio.get_running_loop().call_later(SHARED_S, self._cutting.pop, key, None)
+        if not shared.work.cancelled():
+            shared.work.exception()  # looked at, in case that nobody waits any more
+        asyncio.get_running_loop().call_later(SHARED_S, self._forget, key, shared)
+
+    def _forget(self, key: tuple[str, str], shared: "_SharedWork") -> None:
+        if self._cutting.get(key) is shared:
+            del self._cutting[key]
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

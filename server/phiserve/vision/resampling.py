@@ -7,11 +7,17 @@ Source: Pillow 13, `src/libImaging/Resample.c` (precompute_coeffs, normalize_coe
 it: weights in doubles, summed in order; fixed point of 22 bits; the pass along rows first, rounded to 8 bits before the other.
 """
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import numpy as np
 from numba import int32, njit
 from numpy.typing import NDArray
 
 from phiserve.vision.sizes import CROP_SIDE
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 _BITS = 22
 _HALF = 1 << (_BITS - 1)
@@ -24,7 +30,13 @@ _BLOCK = 32
 Bytes = NDArray[np.uint8]
 Fixed = NDArray[np.int32]
 
-_compiled = njit(nogil=True, cache=True)
+
+def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Compiled when it is first called, without the interpreter's lock; kept on disk where numba finds a place to write."""
+    try:
+        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
 
 
 @_compiled

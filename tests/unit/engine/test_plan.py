@@ -89,6 +89,14 @@ def test_overrides_win() -> None:
     assert args["kv_cache_memory_bytes"] == 3 * 2048 * 2 * 2 * 192 * 4
 
 
+def test_prompts_are_read_in_pieces_on_cpu() -> None:
+    """No larger than a context, which vLLM would refuse, unless the user says otherwise."""
+    assert plan().args["long_prefill_token_threshold"] == 512
+    assert plan(max_model_len=256).args["long_prefill_token_threshold"] == 256
+    assert plan(long_prefill_token_threshold=64).args["long_prefill_token_threshold"] == 64
+    assert "long_prefill_token_threshold" not in plan(REAL, L4).args
+
+
 OLD_CPU = Host("cpu", 24 * GIB, 24 * GIB, 2, emulates_bf16=True)
 
 
@@ -105,6 +113,12 @@ def test_no_float32_that_does_not_fit(overrides: dict[str, Any]) -> None:
     """The real model's weights alone would take 16.6 GB, its cache twice as much as in bf16: slow is better than not at all."""
     host = Host("cpu", 19 * GIB, 19 * GIB, 2, emulates_bf16=True)
     assert "dtype" not in plan(REAL, host, **overrides).args
+
+
+def test_no_float32_that_vllm_would_refuse() -> None:
+    """Where the KV cache's memory is less than all of it, a cache in float32 must fit there too."""
+    host = Host("cpu", 24 * GIB, 300 * 2**20, 2, emulates_bf16=True)
+    assert "dtype" not in plan(host=host, max_model_len=100_000).args
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,15 @@ def test_what_is_ready_stays_until_it_is_taken(slices: PictureSlices) -> None:
     assert step(slices, second) == [True]
 
 
+def test_who_waits_for_room_does_not_hold_up_who_has_it(slices: PictureSlices) -> None:
+    """A running request that wants a picture comes before one that is ready and can't be admitted: it may hold the room."""
+    first, second = (FIRST, inputs(10, 1)), (SECOND, inputs(20, 1))
+    step(slices, first)
+    assert step(slices, second, first) == [False, True]
+    assert step(slices, second, first) == [True, False]
+    assert slices.take(SECOND) is not None
+
+
 def test_nothing_happens_without_a_worker() -> None:
     """Where it is in another process, vLLM encodes as ever."""
     slices = PictureSlices()

@@ -145,6 +145,37 @@ def test_who_asks_for_the_same_crops_at_once_shares_the_work(service: PictureSer
     assert len(work) == 2
 
 
+def test_what_nobody_waits_for_is_not_begun(service: PictureService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is begun anew for who asks later."""
+    may_end = threading.Event()
+    done: list[str] = []
+
+    def slow(picture: module.EncodedPicture, plan: CropPlan) -> str:
+        assert may_end.wait(60)
+        done.append(picture.digest)
+        return picture.digest
+
+    monkeypatch.setattr(module, "_cut", slow)
+    header = read_header(encode(noise(6, 4)), "p")
+    busy, unwanted, plan = [module.EncodedPicture(b"", name, header, "p") for name in "ab"], "c", plan_crops(6, 4, 1)
+    late = module.EncodedPicture(b"", unwanted, header, "p")
+
+    async def run() -> None:
+        working = [asyncio.create_task(service.crops(picture, plan)) for picture in busy]  # as many as threads
+        leaving = [asyncio.create_task(service.crops(late, plan)) for _ in range(2)]
+        await asyncio.sleep(0)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        again = asyncio.create_task(service.crops(late, plan))
+        await asyncio.sleep(0)
+        may_end.set()
+        await asyncio.gather(*working, again)
+
+    asyncio.run(run())
+    assert sorted(done) == ["a", "b", "c"]
+
+
 def test_damage_is_told_to_all_who_wait(service: PictureService) -> None:
     """And again to who asks later."""
     content = encode(noise(60, 40))

@@ -1,0 +1,21 @@
+"""Compiled code works where nothing can be written; its arithmetic is held by `test_pixels`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import phiserve
+
+
+def test_nowhere_to_keep_what_is_compiled(tmp_path: Path) -> None:
+    """A read-only container: numba finds no folder for its cache, and compiles all the same."""
+    code = (
+        "from numba.core import caching; caching.CacheImpl._locator_classes = [];"
+        "from phiserve.vision import resampling; print(resampling.weights(2, 1)[2].tolist())"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(phiserve.__file__).parents[1]), "HOME": str(tmp_path)}
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == f"[[{1 << 21}, {1 << 21}, 0, 0, 0]]"
