@@ -26,6 +26,10 @@ from phiserve.errors import RequestError, StartupError
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ModelCard
 
+KEEP_ALIVE_S = 65
+"""How long an idle connection stays open: longer than clients keep theirs (httpx 5 s, uvicorn's own default, so that both would close
+it in the same instant, and a request sent just then would be lost)."""
+
 _WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
 
@@ -59,6 +63,7 @@ async def _serve(
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_grace_s,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         # Off while loading, so that no second server could bind; on again, so that the next one can soon after this one's end.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

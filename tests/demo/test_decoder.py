@@ -118,10 +118,12 @@ def test_branches_do_not_see_each_other(decoder: Decoder, pack: Packs, images: T
 @torch.no_grad()
 def test_logits(decoder: Decoder) -> None:
     """The table tells the next token; all that are not trained, of logit 0 each, count together in the last place."""
+    torch.manual_seed(5)
     hidden = torch.randn(3, HIDDEN)
     logits = decoder.logits(hidden)
     whole = torch.cat([hidden @ decoder.table.T, torch.zeros(3, 32064 - VOCABULARY)], 1)
-    torch.testing.assert_close(logits.log_softmax(-1)[:, :VOCABULARY], whole.log_softmax(-1)[:, :VOCABULARY])
+    ours, theirs = (all_logits.log_softmax(-1)[:, :VOCABULARY] for all_logits in (logits, whole))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)  # sums of many terms, in another order on each processor
     torch.testing.assert_close(decoder.embed(torch.tensor([VOCABULARY, 3])), torch.stack([torch.zeros(HIDDEN), decoder.table[3]]))
 
 
