@@ -27,8 +27,8 @@ from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ModelCard
 
 KEEP_ALIVE_S = 65
-"""How long an idle connection stays open: longer than clients keep theirs (httpx 5 s, uvicorn's own default, so that both would close
-it in the same instant, and a request sent just then would be lost)."""
+"""How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, and so does uvicorn by default: a
+request sent in that instant would be lost."""
 
 _WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
