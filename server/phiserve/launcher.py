@@ -27,7 +27,7 @@ from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ModelCard
 
 KEEP_ALIVE_S = 65
-"""How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, as uvicorn does by default, and a
+"""How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, as uvicorn does by default; a
 request sent in that instant would be lost."""
 
 _WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
