@@ -23,7 +23,7 @@ from pillow_collection import collection_folder, files_of
 from tally import hold_against_page
 
 IN_FLIGHT = 8
-LONGEST_S = 5.0
+LONGEST_S = 10.0
 OF_A_KIND = 8
 EVERY = bool(os.environ.get("HOSTILE_EVERY"))
 
