@@ -23,7 +23,7 @@ test-unit: $(VENV)/.dev ## only what needs no engine, in some two minutes
 conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; some twelve minutes
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
 
-bench: $(VENV)/.dev ## phiserve, plain vLLM and transformers side by side, some eighty minutes; ARGS="--short" for a look, see benchmarks/README.md
+bench: $(VENV)/.dev ## phiserve, plain vLLM and transformers side by side, more than an hour; ARGS="--short" for a look, see benchmarks/README.md
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)
 
 demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; goes on where it was ended (STATE)

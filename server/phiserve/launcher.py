@@ -76,7 +76,7 @@ async def _serve(
                 _write_whole(ready_file, url)
 
         gc.collect()
-        gc.freeze()  # a quarter of a million objects of imported modules, which every full collection would go through
+        gc.freeze()  # or every full collection would go through all that the imported modules hold
         await _AnnouncingServer(config, announce).serve(sockets=[listener])
     finally:
         await services.close()

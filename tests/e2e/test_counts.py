@@ -1,13 +1,11 @@
 """What a request costs, counted rather than timed: the same on every machine, so that a regression fails."""
 
 import asyncio
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from benchmarks.metrics import change, read
 from benchmarks.stream import StreamReader
@@ -16,7 +14,7 @@ from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.config import Settings
 from phiserve.engine.adapter import Engine
 from phiserve.vision.sizes import CROP_SIDE
-from pictures import data_url, image_part, noise, text_part
+from pictures import encode, image_part, noise, text_part
 
 CROP_BYTES = CROP_SIDE * CROP_SIDE * 3
 PHOTO_CROPS = 12
@@ -48,13 +46,6 @@ def body(*parts: Any, **fields: Any) -> dict[str, Any]:
 def ask(server: InProcessServer, *parts: Any) -> None:
     response = httpx.post(f"{server.url}/v1/chat/completions", json=body(*parts, text_part("?")), timeout=120)
     assert response.status_code == 200, response.text
-
-
-def png_part(picture: Image.Image, compress_level: int) -> dict[str, Any]:
-    """The same pixels as another file, which no cache knows."""
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=compress_level)
-    return {"type": "image_url", "image_url": {"url": data_url(file.getvalue())}}
 
 
 def first_logprobs(server: InProcessServer, part: dict[str, Any]) -> dict[str, float]:
@@ -157,14 +148,14 @@ def test_a_token_is_a_chunk_at_most(served: InProcessServer) -> None:
 
 def test_a_picture_is_encoded_while_others_are_answered(served: InProcessServer) -> None:
     """A crop after each step of theirs, none twice; and it looks the same as to a server that has nothing else to do."""
-    picture = noise(640, 480, seed=5)
-    alone = first_logprobs(served, png_part(picture, compress_level=1))
+    picture = noise(640, 480, seed=5)  # as two files, so that no cache knows the second
+    alone = first_logprobs(served, image_part(encode(picture, compress_level=1)))
     passes, crops = clip_calls(served, "clip_passes"), clip_crops(served)
     request = body(text_part("Tell me"), max_tokens=3000, ignore_eos=True, stream=True)
     with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=request, timeout=120) as response:
         assert response.status_code == 200, response.read()
         chunks = response.iter_raw()  # kept: without it, httpx would hang up
         next(chunks)
-        assert first_logprobs(served, png_part(picture, compress_level=9)) == pytest.approx(alone, abs=1e-2)
+        assert first_logprobs(served, image_part(encode(picture, compress_level=9))) == pytest.approx(alone, abs=1e-2)
     assert clip_crops(served) - crops == PHOTO_CROPS + 1
     assert clip_calls(served, "clip_passes") - passes == PHOTO_CROPS + 1
