@@ -1,6 +1,6 @@
 """Pillow's bilinear resize, bit for bit, written straight into crops: compiled by numba, without the interpreter's lock.
 
-Pillow spends nearly as long on copying pixels into its own memory and out again as on resizing them. Here a picture is read once and
+Pillow spends nearly as long on copying pixels into its own memory and out again as on resizing. Here a picture is read once and
 every crop is written once; only the few rows between the two passes are kept.
 
 Source: Pillow 13, `src/libImaging/Resample.c` (precompute_coeffs, normalize_coeffs_8bpc, the 8 bit passes). What must be kept of
