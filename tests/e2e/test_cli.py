@@ -122,7 +122,9 @@ def test_chat(url: str, picture: Path) -> None:
     terminal.expect("you> ")
     terminal.sendline("/image /no/such.png")
     terminal.expect("cannot be read")
+    terminal.expect("you> ")
     terminal.sendline("/reset")
+    terminal.expect(r"/reset\r\n")  # the echo: only the prompt after it reads the end of input
     terminal.expect("you> ")
     terminal.sendeof()
     terminal.expect(pexpect.EOF)
