@@ -16,7 +16,7 @@ from phiserve.engine.plan import detect_host, plan_engine
 from phiserve.engine.plugin import prepare_environment
 from phiserve.engine.sender import PictureSender
 from phiserve.pipeline import ChatPipeline, PipelineLimits
-from phiserve.protocol.parsing import parse_chat_request, parses_quickly
+from phiserve.protocol.parsing import parse_aside
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.vision.limits import PictureLimits
 from phiserve.vision.pictures import PictureService
@@ -78,8 +78,7 @@ class OurRenderer:
 
     async def render(self, body: bytes) -> int:
         """Body -> engine input; the bytes of pixels in it."""
-        request = parse_chat_request(body) if parses_quickly(body) else await asyncio.to_thread(parse_chat_request, body)
-        chat = await self._pipeline.prepare(request)
+        chat = await self._pipeline.prepare(await parse_aside(body))
         async for _ in self._pipeline.deltas(chat):
             pass
         return self._engine.last_bytes

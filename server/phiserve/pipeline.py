@@ -72,9 +72,7 @@ class ChatPipeline:
         conversation = build_conversation(request.messages)
         self._check_image_count(conversation.slots)
         pictures = await self._pictures.read((slot.url, slot.param) for slot in conversation.slots)
-        need = self._need(request, self._encoder.least_tokens(conversation), conversation.slots, pictures)
-        self._check_context(replace(need, text_is_counted=False))
-        prompt = await self._encode(conversation)
+        prompt = await self._encode(request, conversation, pictures)
         need = self._need(request, prompt.num_text_tokens, conversation.slots, pictures)
         self._check_context(need)
         return self._prepared(request, prompt, pictures, need.plans)
@@ -97,9 +95,14 @@ class ChatPipeline:
             message = f"The request has {len(slots)} pictures; the limit is {self._limits.max_images} (max_images)"
             raise InvalidRequest(message, param=slots[self._limits.max_images].param, code="too_many_images")
 
-    async def _encode(self, conversation: Conversation) -> EncodedPrompt:
+    async def _encode(
+        self, request: ChatCompletionRequest, conversation: Conversation, pictures: Sequence[EncodedPicture]
+    ) -> EncodedPrompt:
+        """A long text is looked at first: one that is too long whatever its tokens are is not encoded."""
         if conversation.num_characters < LONG_TEXT:
             return self._encoder.encode(conversation)
+        need = self._need(request, self._encoder.least_tokens(conversation), conversation.slots, pictures)
+        self._check_context(replace(need, text_is_counted=False))
         return await asyncio.to_thread(self._encoder.encode, conversation)
 
     def _need(

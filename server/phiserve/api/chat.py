@@ -1,6 +1,5 @@
 """`POST /v1/chat/completions` and `POST /tokenize`: the same body, answered or only counted."""
 
-import asyncio
 from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
@@ -14,7 +13,7 @@ from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
 from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, ModelNotFound, Overloaded, RequestTooLarge
 from phiserve.pipeline import PreparedChat
-from phiserve.protocol.parsing import parse_chat_request, parses_quickly
+from phiserve.protocol.parsing import parse_aside
 from phiserve.protocol.requests import ChatCompletionRequest
 from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, Tokenized, TokenizedImage, encode_json
 
@@ -61,7 +60,7 @@ def json_response(payload: object) -> Response:
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
     body = await read_body(request, services.settings.max_body_bytes)
-    chat_request = parse_chat_request(body) if parses_quickly(body) else await asyncio.to_thread(parse_chat_request, body)
+    chat_request = await parse_aside(body)
     services.check_model(chat_request.model)
     return chat_request
 

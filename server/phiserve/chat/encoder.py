@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from phiserve.chat.conversation import Conversation, Role
 from phiserve.chat.special_tokens import STRIPS_RIGHT, Control
@@ -71,27 +71,25 @@ class PromptEncoder:
 
     def encode(self, conversation: Conversation) -> EncodedPrompt:
         """Encode all turns and the generation prompt."""
+        elements = _strip(_merge_text(_elements(conversation)))
+        encoded = iter(self._encode([element for element in elements if isinstance(element, str)]))
         stretches: list[list[int]] = [[Control.BOS.value]]
-        strip_left = False
-        for element in _merge_text(_elements(conversation)):
+        for element in elements:
             if element is None:
                 stretches.append([Control.BOS.value])
-                strip_left = False
-            elif isinstance(element, Control):
-                stretches[-1].append(element.value)
-                strip_left = element in STRIPS_RIGHT
+            elif isinstance(element, str):
+                stretches[-1] += next(encoded).ids
             else:
-                stretches[-1] += self.encode_text(element.lstrip(RUST_WHITESPACE) if strip_left else element)
+                stretches[-1].append(element.value)
         return EncodedPrompt(tuple(map(tuple, stretches)))
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text with its prefix space; no control id can occur."""
-        if not text:
-            return []
-        if len(text) < LONG_TEXT:
-            return self._plain.encode(text, add_special_tokens=False).ids
-        # Only the batch form releases the GIL, without which a thread of its own would not help the event loop.
-        return self._plain.encode_batch_fast([text], add_special_tokens=False)[0].ids
+        return self._encode([text])[0].ids if text else []
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        """The batch form alone releases the GIL, without which a thread of its own would not help the event loop."""
+        return self._plain.encode_batch_fast(texts, add_special_tokens=False)
 
 
 RUST_WHITESPACE = "".join(
@@ -117,6 +115,17 @@ def _merge_text(elements: Sequence[_Element]) -> list[_Element]:
         else:
             merged.append(element)
     return merged
+
+
+def _strip(elements: Sequence[_Element]) -> list[_Element]:
+    """Without the white space that control tokens swallow, and without texts of which nothing is left."""
+    stripped: list[_Element] = []
+    for element in elements:
+        if isinstance(element, str) and stripped and stripped[-1] in STRIPS_RIGHT:
+            element = element.lstrip(RUST_WHITESPACE)
+        if element != "":
+            stripped.append(element)
+    return stripped
 
 
 def load_plain_tokenizer(tokenizer_json: Path) -> Tokenizer:

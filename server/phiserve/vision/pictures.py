@@ -88,7 +88,10 @@ class PictureService:
         """
         meter = RequestMeter(self._limits)
         sources = list(pictures)
-        results = await asyncio.gather(*(self._read(url, param, meter) for url, param in sources), return_exceptions=True)
+        if len(sources) > 1:
+            results = await asyncio.gather(*(self._read(url, param, meter) for url, param in sources), return_exceptions=True)
+        else:  # without a task, which takes as long as to read a picture that was seen before
+            results = [await self._read(url, param, meter) for url, param in sources]
         read: list[EncodedPicture] = []
         for (url, param), result in zip(sources, results, strict=True):
             if isinstance(result, BaseException):

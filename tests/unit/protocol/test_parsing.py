@@ -1,5 +1,6 @@
 """Requests are validated strictly, and errors name the place as a client would write it."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessage
 
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
-from phiserve.protocol.parsing import parse_chat_request, parses_quickly
+from phiserve.protocol.parsing import decodes_quickly, parse_aside, parse_chat_request
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -180,23 +181,60 @@ def test_an_answer_comes_back_as_the_openai_client_writes_it_out() -> None:
     assert parse(messages=[USER, answer, USER]).messages[1].content == "Hello."
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+LONG_TEXT = {"type": "text", "text": "x" * 20_000}
+
+
 @pytest.mark.parametrize(
     ("fields", "quick"),
     [
-        ({"stop": "x" * 10, "structured_outputs": {"regex": "a"}}, True),
-        ({"messages": content({"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}})}, True),
-        ({"messages": content({"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 300_000}})}, False),
+        ({"stop": "x" * 10}, True),
+        ({"messages": content(PICTURE)}, True),
+        ({"messages": content(PICTURE, PICTURE, PICTURE)}, False),
         ({"messages": content(*[{"type": "text", "text": "word"}] * 1000)}, False),
-        ({"messages": content({"type": "text", "text": "x" * 20_000}), "response_format": {"type": "text"}}, False),
-        ({"messages": content({"type": "text", "text": "x" * 20_000}), "structured_outputs": {"regex": "a"}}, False),
     ],
-    ids=["short", "a picture", "a large picture", "many parts", "a format", "a constraint"],
+    ids=["short", "a picture", "several pictures", "many parts"],
 )
-def test_what_parses_quickly(fields: dict[str, Any], quick: bool) -> None:
-    """What is short, and what is long for nothing but text and pictures."""
-    assert parses_quickly(json.dumps({"model": "m", "messages": [USER]} | fields).encode()) is quick
+def test_what_decodes_quickly(fields: dict[str, Any], quick: bool) -> None:
+    """What is short, and what is long for a few strings."""
+    assert decodes_quickly(json.dumps({"model": "m", "messages": [USER]} | fields).encode()) is quick
 
 
-def test_a_constraint_with_an_escaped_name_does_not_parse_quickly() -> None:
-    body = json.dumps({"model": "m", "messages": content({"type": "text", "text": "x" * 20_000}), "structured_outputs": {}})
-    assert not parses_quickly(body.replace("structured_outputs", "\\u0073tructured_outputs").encode())
+@pytest.mark.parametrize(
+    ("fields", "on_the_loop"),
+    [
+        ({"messages": content(PICTURE)}, True),
+        ({"messages": content(PICTURE), "response_format": None}, True),
+        ({"messages": content(PICTURE), "structured_outputs": {"regex": "a"}}, False),
+        ({"response_format": {"type": "json_object"}}, False),
+        ({"messages": content(*[LONG_TEXT] * 20)}, False),
+    ],
+    ids=["a picture", "no format", "a constraint", "a format", "long"],
+)
+def test_where_a_body_is_validated(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], on_the_loop: bool) -> None:
+    """What may take long goes to a thread; the request is the same."""
+    threads = []
+
+    async def to_thread(work: Any, *arguments: Any) -> Any:
+        """Runs it, and remembers that."""
+        threads.append(work)
+        return work(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    body = json.dumps({"model": "m", "messages": [USER]} | fields).encode()
+    assert asyncio.run(parse_aside(body)) == parse_chat_request(body)
+    assert bool(threads) is not on_the_loop
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"null"])
+def test_what_is_no_object_is_refused_aside_too(body: bytes) -> None:
+    """The checks before validation expect nothing of a body."""
+    with pytest.raises(InvalidRequest):
+        asyncio.run(parse_aside(body))
+
+
+def test_errors_speak_of_json() -> None:
+    """Not of Python's types, although what is valid is read as Python's."""
+    assert "tuple" not in refusal(messages={}).message
+    assert "array" in refusal(messages={}).message
+    assert "object" in refusal(stream=True, stream_options=[]).message
