@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletionMessage
+from pydantic import ValidationError
+from pydantic_core import from_json
 
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
 from phiserve.protocol.parsing import decodes_quickly, parse_aside, parse_chat_request
+from phiserve.protocol.requests import ChatCompletionRequest
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -238,3 +243,48 @@ def test_errors_speak_of_json() -> None:
     assert "tuple" not in refusal(messages={}).message
     assert "array" in refusal(messages={}).message
     assert "object" in refusal(stream=True, stream_options=[]).message
+
+
+VALUES = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2**70,
+        1.0,
+        0.5,
+        float("inf"),
+        "",
+        "a",
+        "1",
+        "auto",
+        [],
+        ["a"],
+        [1],
+        [[]],
+        {},
+        {"a": 1},
+        {"5": 1.0},
+    ),
+    *({"type": "text"}, {"regex": "a+"}, {"choice": ["a", "b"]}, {"include_usage": True}, {"include_obfuscation": 0}),
+    {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"a": {"type": "null"}}}}},
+)
+
+
+@pytest.mark.parametrize("field", ChatCompletionRequest.model_fields)
+def test_what_is_valid_is_so_in_both_readings(field: str) -> None:
+    """pydantic is more lenient with Python's values than with JSON in places; none of ours is among them."""
+    for value in VALUES:
+        body = json.dumps({"model": "m", "messages": [USER], "stream": True, "logprobs": True} | {field: value})
+        decoded = accepted(ChatCompletionRequest.model_validate, from_json(body))
+        assert decoded == accepted(ChatCompletionRequest.model_validate_json, body)
+
+
+def accepted(validate: Callable[[Any], ChatCompletionRequest], source: Any) -> ChatCompletionRequest | None:
+    """What becomes of it, if anything."""
+    with suppress(ValidationError):
+        return validate(source)
+    return None
