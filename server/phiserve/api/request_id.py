@@ -6,11 +6,13 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phiserve.api.streaming import PLAIN_SEND
+
 _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class RequestIdMiddleware:
-    """Plain ASGI middleware: a stream passes through it untouched."""
+    """Plain ASGI middleware, and the outermost of ours: it notes the `send` that streams use (`api.streaming`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -20,6 +22,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope[PLAIN_SEND] = send
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _SANE.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 

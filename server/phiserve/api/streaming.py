@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from phiserve.api.chunks import DONE, KEEPALIVE, error_response, event
 from phiserve.errors import EngineFailure, RequestError
@@ -20,6 +20,9 @@ _HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+PLAIN_SEND = "phiserve.plain_send"
+"""Key of a scope: the server's own `send`. Middleware looks at the head of a response alone; each event may go past all of it."""
+
 _Result = TypeVar("_Result")
 Frames = AsyncGenerator[bytes, None]
 
@@ -82,28 +85,28 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end or until the client hangs up."""
         try:
-            await unless_hung_up(receive, self._send_all(send))
+            await unless_hung_up(receive, self._send_all(send, scope.get(PLAIN_SEND, send)))
         except ClientGone:
             _LOG.debug("a client hung up while its answer was streamed")
         finally:
             await self._frames.aclose()
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, send_body: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
-        await _send_frame(send, self._first)
+        await send_body(_body(self._first))
         try:
             async for frame in self._frames:
-                await _send_frame(send, frame)
+                await send_body(_body(frame))
         except RequestError as error:
-            await _send_frame(send, event(error_response(error)) + DONE)
+            await send_body(_body(event(error_response(error)) + DONE))
         except Exception:
             _LOG.exception("a stream failed")
-            await _send_frame(send, event(error_response(EngineFailure("The server failed on this request"))) + DONE)
-        await send({"type": "http.response.body", "body": b""})
+            await send_body(_body(event(error_response(EngineFailure("The server failed on this request"))) + DONE))
+        await send_body({"type": "http.response.body", "body": b""})
 
 
-async def _send_frame(send: Send, frame: bytes) -> None:
-    await send({"type": "http.response.body", "body": frame, "more_body": True})
+def _body(frame: bytes) -> Message:
+    return {"type": "http.response.body", "body": frame, "more_body": True}
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -70,16 +70,14 @@ class Engine:
         copies = generation.request.num_choices // engine_choices(generation.request)
         with _our_errors():
             first, following = await self._start(generation)
-            output: RequestOutput | None = first
             async with aclosing(following):
-                while output is not None:
+                self._last_answer = time.monotonic()
+                for delta in _deltas(first, copies):
+                    yield delta
+                async for output in following:
                     self._last_answer = time.monotonic()
-                    for completion in output.outputs:
-                        delta = _delta(completion, output)
+                    for delta in _deltas(output, copies):
                         yield delta
-                        for index in range(1, copies):
-                            yield replace(delta, index=index)
-                    output = await anext(following, None)
 
     async def answers_within(self, timeout_s: float) -> bool:
         """Whether the engine loop answered lately or answers a ping within `timeout_s`. Concurrent callers share one ping."""
@@ -189,6 +187,12 @@ class Engine:
 def _lacks_picture(first: RequestOutput, generation: Generation) -> bool:
     """vLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
     return bool(generation.images) and any(completion.finish_reason == "error" for completion in first.outputs)
+
+
+def _deltas(output: RequestOutput, copies: int) -> list[Delta]:
+    """One for each choice; greedy choices are computed once and told `copies` times."""
+    deltas = [_delta(completion, output) for completion in output.outputs]
+    return deltas if copies == 1 else [replace(delta, index=index) for delta in deltas for index in range(copies)]
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:

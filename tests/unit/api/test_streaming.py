@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from phiserve.api.app import create_app
 from phiserve.api.chunks import KEEPALIVE
 from phiserve.api.services import Services
-from phiserve.api.streaming import ClientGone, unless_hung_up
+from phiserve.api.streaming import PLAIN_SEND, ClientGone, EventStream, unless_hung_up
 from phiserve.errors import EngineFailure
 from scripted import ScriptedEngine, delta
 from wire import ANSWER, BODY, events, post
@@ -113,6 +113,31 @@ def test_a_failure_after_a_comment_is_an_event(make_services: MakeServices) -> N
 async def hang_up_now() -> dict[str, str]:
     """A client that has gone."""
     return {"type": "http.disconnect"}
+
+
+def test_events_go_past_all_middleware() -> None:
+    """Which sees the head of a stream, and nothing of what costs time for each token."""
+    through: list[str] = []
+    past: list[bytes] = []
+
+    async def frames() -> AsyncGenerator[bytes, None]:
+        yield b"one"
+        yield b"two"
+
+    async def run() -> None:
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        async def send(message: Message) -> None:
+            through.append(message["type"])
+
+        async def plain_send(message: Message) -> None:
+            past.append(message["body"])
+
+        await (await EventStream.open(frames()))({PLAIN_SEND: plain_send}, receive, send)
+
+    asyncio.run(run())
+    assert (through, past) == (["http.response.start"], [b"one", b"two", b""])
 
 
 def test_work_is_cancelled_when_the_client_goes() -> None:

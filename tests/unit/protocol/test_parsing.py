@@ -245,7 +245,7 @@ def test_errors_speak_of_json() -> None:
     assert "object" in refusal(stream=True, stream_options=[]).message
 
 
-VALUES = (
+VALUES: tuple[Any, ...] = (
     *(
         None,
         True,
