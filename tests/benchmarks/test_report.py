@@ -33,7 +33,7 @@ def grown() -> list[Record]:
 
 def report(folder: Path, *records: Record) -> str:
     target = folder / "RESULTS.md"
-    write_report(results(*records), Path("20260101.json"), target, folder / "plots")
+    write_report(results(*records), Path("20260101.json"), target)
     return target.read_text(encoding="utf-8")
 
 

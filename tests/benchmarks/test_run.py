@@ -8,13 +8,19 @@ import pytest
 from benchmarks import run
 from benchmarks.bench import Bench
 from benchmarks.records import read_results
+from benchmarks.report import RESULTS
 
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments that keep everything below the test's folder; RESULTS.md too."""
-    monkeypatch.setattr(run, "write_report", lambda results, file: (tmp_path / "RESULTS.md").write_text(file.name))
+    monkeypatch.setattr(run, "write_report", lambda results, file, target: (tmp_path / "RESULTS.md").write_text(file.name))
     return ["--work", str(tmp_path / "work"), "--results", str(tmp_path), "--reference-code", str(tmp_path / "none")]
+
+
+def test_reports_of_runs_elsewhere_are_elsewhere(tmp_path: Path) -> None:
+    assert run.report_of(tmp_path / "results" / "1.json") == tmp_path / "RESULTS.md"
+    assert run.report_of(RESULTS.parent / "results" / "1.json") == RESULTS
 
 
 def test_a_part_that_fails_holds_up_no_other(

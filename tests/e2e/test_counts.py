@@ -147,7 +147,7 @@ def test_a_token_is_a_chunk_at_most(served: InProcessServer) -> None:
 
 
 def test_a_picture_is_encoded_while_others_are_answered(served: InProcessServer) -> None:
-    """A crop after each step of theirs, none twice; and it looks the same as to a server that has nothing else to do."""
+    """A crop before each step of theirs, none twice; and it looks the same as to a server that has nothing else to do."""
     picture = noise(640, 480, seed=5)  # as two files, so that no cache knows the second
     alone = first_logprobs(served, image_part(encode(picture, compress_level=1)))
     passes, crops = clip_calls(served, "clip_passes"), clip_crops(served)

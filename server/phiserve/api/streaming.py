@@ -21,7 +21,7 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 PLAIN_SEND = "phiserve.plain_send"
-"""Key of a scope: the server's own `send`. Middleware looks at the head of a response alone; each event may go past all of it."""
+"""Key of a scope: `send` as it came to our middleware, which looks at the head of a response alone: each event may go past it."""
 
 _Result = TypeVar("_Result")
 Frames = AsyncGenerator[bytes, None]

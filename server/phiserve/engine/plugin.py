@@ -39,6 +39,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts of one request are few; the cores are the engine's
     if "OMP_WAIT_POLICY" not in os.environ:
         # After each parallel operation torch's threads would spin for a millisecond, on cores that the server itself needs.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")

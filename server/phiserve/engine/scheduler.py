@@ -26,8 +26,7 @@ class PictureScheduler(Scheduler):
         self, request: Request, num_computed_tokens: int, num_new_tokens: int, *arguments: Any, **options: Any
     ) -> Any:
         """As vLLM's, for the tokens before the first picture that is not ready: as if there were no budget to encode it."""
-        others_run = any(other is not request for other in self.running)
-        if others_run and SLICES.are_served:
+        if SLICES.are_served and any(other is not request and _is_answered(other) for other in self.running):
             low, high = get_mm_features_in_window(request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens)
             for feature in request.mm_features[low:high]:
                 if not self._is_ready(feature):
@@ -40,6 +39,11 @@ class PictureScheduler(Scheduler):
         if feature.data is None or feature.identifier in self.encoder_cache_manager.cached:
             return True
         return SLICES.is_whole(picture_id_of(feature.data))
+
+
+def _is_answered(request: Request) -> bool:
+    """Whether somebody reads its tokens already: one whose prompt is still being read can wait for a whole picture."""
+    return request.num_computed_tokens >= request.num_prompt_tokens
 
 
 def _inputs(data: Any) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """A picture seen by CLIP a few crops at a time, between the steps of answers that are being written.
 
 vLLM encodes a picture whole, in the step that reads its first token: on a CPU every running answer stands still for seconds.
-Here the scheduler holds such a step back (`engine.scheduler`) while the worker encodes a few crops after each step of the others
+Here the scheduler holds such a step back (`engine.scheduler`) while the worker encodes a few crops before each step of the others
 (`engine.worker`), and the model takes what has been encoded (`engine.model`). All three live in one process on CPU.
 """
 
@@ -19,6 +19,10 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 SLICE_S = 0.01
 """Seconds after which no further crop is begun: a crop is the least, small towers see many."""
+
+
+MOST_BEGUN = 3
+"""Pictures kept at once, some 50 MB each with their features; those of requests that have gone are pushed out by others."""
 
 
 @dataclass(slots=True)
@@ -40,14 +44,12 @@ class SeenCrops:
 
 
 class PictureSlices:
-    """One picture at a time, that of the request whose turn it is."""
+    """Pictures that are being encoded: one is worked at, others wait, seen in part, or whole until there is room for them."""
 
     def __init__(self) -> None:
         self._encode: Encode | None = None
-        self._picture: PictureId | None = None
-        self._seen: SeenCrops | None = None
+        self._begun: dict[PictureId, SeenCrops] = {}  # what was not asked for longest comes first
         self._wanted: tuple[PictureId, Callable[[], torch.Tensor]] | None = None
-        self._awaited = False
 
     @property
     def are_served(self) -> bool:
@@ -55,46 +57,49 @@ class PictureSlices:
         return self._encode is not None
 
     def serve(self, encode: Encode) -> None:
-        """`encode` sees crops from now on. Whoever calls this calls `advance` after each step."""
+        """`encode` sees crops from now on. Whoever calls this calls `advance` before each step, once it is scheduled."""
         self._encode = encode
 
     def begin_step(self) -> None:
         """Forget who wanted what in the step before."""
-        self._wanted, self._awaited = None, False
+        self._wanted = None
 
     def is_whole(self, picture: PictureId) -> bool:
-        """Whether the picture can be taken whole. One that is asked for stays until it is, unless another was wanted before.
+        """Whether the picture can be taken whole."""
+        seen = self._touched(picture)
+        return seen is not None and seen.is_whole
+
+    def want(self, picture: PictureId, inputs: Callable[[], torch.Tensor]) -> None:
+        """Encode more of this picture before the step, unless another one was wanted first.
 
         vLLM asks for running requests first: what they want may be what those that wait for room are waiting for.
         """
-        whole = picture == self._picture and self._seen is not None and self._seen.is_whole
-        self._awaited = self._awaited or (whole and self._wanted is None)
-        return whole
-
-    def want(self, picture: PictureId, inputs: Callable[[], torch.Tensor]) -> None:
-        """Encode more of this picture after the step, unless another one was wanted first."""
         if self._wanted is None:
             self._wanted = picture, inputs
 
     def advance(self) -> None:
         """Encode a few crops of what is wanted."""
-        if self._wanted is None or self._awaited or self._encode is None:
+        if self._wanted is None or self._encode is None:
             return
         picture, inputs = self._wanted
-        if picture != self._picture or self._seen is None:
-            self._picture, self._seen = picture, SeenCrops(inputs())
+        seen = self._touched(picture)
+        if seen is None:
+            if len(self._begun) == MOST_BEGUN:
+                del self._begun[next(iter(self._begun))]
+            seen = self._begun[picture] = SeenCrops(inputs())
         began = time.monotonic()
-        while not self._seen.is_whole:
-            place = self._seen.num_seen
-            self._seen.features.append(self._encode(self._seen.inputs[place : place + 1]))
+        while not seen.is_whole:
+            seen.features.append(self._encode(seen.inputs[seen.num_seen :][:1]))
             if time.monotonic() - began > SLICE_S:
                 return
 
     def take(self, picture: PictureId) -> SeenCrops | None:
         """What has been encoded of a picture, whole or not; it is forgotten here."""
-        if picture != self._picture:
-            return None
-        seen, self._picture, self._seen, self._awaited = self._seen, None, None, False
+        return self._begun.pop(picture, None)
+
+    def _touched(self, picture: PictureId) -> SeenCrops | None:
+        if (seen := self._begun.pop(picture, None)) is not None:
+            self._begun[picture] = seen
         return seen
 
 

@@ -25,10 +25,9 @@ class PhiserveCPUWorker(CPUWorker):
 
     @torch.inference_mode()
     def execute_model(self, scheduler_output: Any) -> Any:
-        """As vLLM's, then a slice of the picture that the next step waits for."""
-        output = super().execute_model(scheduler_output)
+        """A slice of the picture that waits, while the last step's tokens are on their way; then as vLLM's."""
         SLICES.advance()
-        return output
+        return super().execute_model(scheduler_output)
 
     def sample_tokens(self, grammar_output: Any) -> Any:
         """As vLLM's, for requests whose prompts are complete."""

@@ -24,7 +24,7 @@ _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this param
 
 
 _SHORT_BODY, _LONG_BODY = 16 * 2**10, 256 * 2**10
-_FEW_QUOTES = 512
+_FEW = 512
 _CONSTRAINTS = ("response_format", "structured_outputs")
 """On the answer's form: they may take a tenth of a second to check."""
 
@@ -45,12 +45,15 @@ async def parse_aside(body: bytes) -> ChatCompletionRequest:
 
 
 def decodes_quickly(body: bytes) -> bool:
-    """Whether a body is short, or holds few strings, which only pictures can make long."""
-    if not _SHORT_BODY < len(body) <= _LONG_BODY:
-        return len(body) <= _SHORT_BODY
+    """Whether a body is short, or long for a few strings alone, as pictures are."""
+    return len(body) <= _SHORT_BODY or (len(body) <= _LONG_BODY and _has_few(body, b'"') and _has_few(body, b","))
+
+
+def _has_few(body: bytes, character: bytes) -> bool:
+    """Faster than to count, which looks at each character; to find skips to the next."""
     place = -1
-    for _ in range(_FEW_QUOTES):
-        place = body.find(b'"', place + 1)
+    for _ in range(_FEW):
+        place = body.find(character, place + 1)
         if place < 0:
             return True
     return False

@@ -115,7 +115,22 @@ async def hang_up_now() -> dict[str, str]:
     return {"type": "http.disconnect"}
 
 
-def test_events_go_past_all_middleware() -> None:
+def test_the_way_past_middleware_is_noted(make_services: MakeServices) -> None:
+    """By the application itself, for every request."""
+    scope = {"type": "http", "method": "GET", "path": "/health", "headers": [], "query_string": b"", "http_version": "1.1"}
+    scope |= {"scheme": "http", "server": ("t", 80), "client": ("c", 1)}
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        pass
+
+    asyncio.run(create_app(make_services(ScriptedEngine([])))(scope, receive, send))
+    assert PLAIN_SEND in scope
+
+
+def test_events_go_past_middleware() -> None:
     """Which sees the head of a stream, and nothing of what costs time for each token."""
     through: list[str] = []
     past: list[bytes] = []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from phiserve.engine import slices as module
-from phiserve.engine.slices import PictureSlices
+from phiserve.engine.slices import MOST_BEGUN, PictureSlices
 
 FIRST, SECOND = (1, 1), (2, 2)
 
@@ -33,7 +33,7 @@ def encoder() -> Encoder:
 
 @pytest.fixture
 def slices(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> PictureSlices:
-    """One crop after each step."""
+    """One crop before each step."""
     monkeypatch.setattr(module, "SLICE_S", -1.0)
     slices = PictureSlices()
     assert not slices.are_served
@@ -54,7 +54,7 @@ def step(slices: PictureSlices, *wanted: tuple[tuple[int, int], Callable[[], tor
     return ready
 
 
-def test_a_crop_after_each_step(slices: PictureSlices, encoder: Encoder) -> None:
+def test_a_crop_before_each_step(slices: PictureSlices, encoder: Encoder) -> None:
     """Until all have been seen; then it can be taken, once."""
     wanted = FIRST, inputs(10, 3)
     assert [step(slices, wanted) for _ in range(5)] == [[False], [False], [False], [True], [True]]
@@ -81,34 +81,32 @@ def test_what_is_half_seen_can_be_taken(slices: PictureSlices) -> None:
 
 
 def test_only_what_is_wanted_is_seen(slices: PictureSlices, encoder: Encoder) -> None:
-    """A request that has gone costs nothing more; the first that wants has its way, and another one begins anew."""
+    """A request that has gone costs nothing more; the first that wants has its way; what was seen of another is kept."""
     step(slices, (FIRST, inputs(10, 3)), (SECOND, inputs(20, 3)))
     step(slices)
     assert encoder.calls == 1
     step(slices, (SECOND, inputs(20, 3)))
-    assert slices.take(FIRST) is None
-    seen = slices.take(SECOND)
-    assert seen is not None
-    assert torch.cat(seen.features).tolist() == [[20]]
+    step(slices, (FIRST, inputs(10, 3)))
+    seen = slices.take(FIRST), slices.take(SECOND)
+    assert [one and torch.cat(one.features).flatten().tolist() for one in seen] == [[10, 11], [20]]
 
 
 def test_what_is_ready_stays_until_it_is_taken(slices: PictureSlices) -> None:
-    """A picture that waits for room in the engine is not pushed out by the next one of its request."""
-    first, second = (FIRST, inputs(10, 1)), (SECOND, inputs(20, 1))
-    step(slices, first)
-    assert step(slices, first, second) == [True, False]
-    assert slices.take(FIRST) is not None
-    assert step(slices, second) == [False]
-    assert step(slices, second) == [True]
-
-
-def test_who_waits_for_room_does_not_hold_up_who_has_it(slices: PictureSlices) -> None:
-    """A running request that wants a picture comes before one that is ready and can't be admitted: it may hold the room."""
-    first, second = (FIRST, inputs(10, 1)), (SECOND, inputs(20, 1))
+    """Also when another one is begun in the very step that takes it, by a request that comes first."""
+    first, second = (FIRST, inputs(10, 1)), (SECOND, inputs(20, 2))
     step(slices, first)
     assert step(slices, second, first) == [False, True]
-    assert step(slices, second, first) == [True, False]
-    assert slices.take(SECOND) is not None
+    assert slices.take(FIRST) is not None
+    assert [step(slices, second), step(slices, second)] == [[False], [True]]
+
+
+def test_only_a_few_are_kept(slices: PictureSlices) -> None:
+    """The one that nobody has asked for longest is pushed out."""
+    names = [(number, number) for number in range(MOST_BEGUN + 1)]
+    for name in names[:-1]:
+        step(slices, (name, inputs(0, 1)))
+    assert step(slices, (names[0], inputs(0, 1)), (names[-1], inputs(0, 1))) == [True, False]
+    assert [slices.take(name) is None for name in names] == [False, True, *[False] * (MOST_BEGUN - 1)]
 
 
 def test_nothing_happens_without_a_worker() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
+from phiserve.protocol.messages import ROLES
 from phiserve.protocol.parsing import decodes_quickly, parse_aside, parse_chat_request
 from phiserve.protocol.requests import ChatCompletionRequest
 
@@ -197,8 +199,9 @@ LONG_TEXT = {"type": "text", "text": "x" * 20_000}
         ({"messages": content(PICTURE)}, True),
         ({"messages": content(PICTURE, PICTURE, PICTURE)}, False),
         ({"messages": content(*[{"type": "text", "text": "word"}] * 1000)}, False),
+        ({"stop_token_ids": [1] * 10_000}, False),
     ],
-    ids=["short", "a picture", "several pictures", "many parts"],
+    ids=["short", "a picture", "several pictures", "many parts", "many numbers"],
 )
 def test_what_decodes_quickly(fields: dict[str, Any], quick: bool) -> None:
     """What is short, and what is long for a few strings."""
@@ -274,13 +277,36 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+CONTENTS: tuple[Any, ...] = (
+    *(None, 1, "a", [], ["a"], {"type": "text"}, [{"type": "text", "text": "a"}], [{"type": "text", "text": 1}]),
+    *([{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}], [{"type": "image_url", "image_url": "u"}]),
+    [{"type": "refusal", "refusal": "no"}],
+)
+EXTRAS: tuple[dict[str, Any], ...] = (
+    *({}, {"name": "n"}, {"tool_call_id": "1"}, {"refusal": None}, {"tool_calls": None}, {"unknown": 1}),
+    {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+)
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool", "nobody", 1, None])
+def test_what_messages_are_valid_is_so_in_both_readings(role: Any) -> None:
+    """Parts and tool calls too."""
+    found = set()
+    for part, extra in product(CONTENTS, EXTRAS):
+        body = json.dumps({"model": "m", "messages": [{"role": role, "content": part} | extra]}).encode()
+        decoded = accepted(ChatCompletionRequest.model_validate, from_json(body))
+        assert repr(decoded) == repr(accepted(ChatCompletionRequest.model_validate_json, body))
+        found.add(decoded is None)
+    assert found == ({True, False} if role in ROLES else {True})
+
+
 @pytest.mark.parametrize("field", ChatCompletionRequest.model_fields)
 def test_what_is_valid_is_so_in_both_readings(field: str) -> None:
     """pydantic is more lenient with Python's values than with JSON in places; none of ours is among them."""
     for value in VALUES:
         body = json.dumps({"model": "m", "messages": [USER], "stream": True, "logprobs": True} | {field: value})
         decoded = accepted(ChatCompletionRequest.model_validate, from_json(body))
-        assert decoded == accepted(ChatCompletionRequest.model_validate_json, body)
+        assert repr(decoded) == repr(accepted(ChatCompletionRequest.model_validate_json, body))
 
 
 def accepted(validate: Callable[[Any], ChatCompletionRequest], source: Any) -> ChatCompletionRequest | None:
