@@ -200,19 +200,17 @@ def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
     if reason not in (None, "stop", "length"):
         raise EngineFailure("The engine gave up on the request")
     return Delta(
-        index=completion.index,
-        text=completion.text,
-        token_ids=completion.token_ids,
-        positions=_positions(completion.token_ids, completion.logprobs),
-        finish_reason="stop" if reason == "stop" else "length" if reason == "length" else None,
-        cached_tokens=output.num_cached_tokens or 0,
+        completion.index,
+        completion.text,
+        completion.token_ids,
+        None if completion.logprobs is None else _positions(completion.token_ids, completion.logprobs),
+        "stop" if reason == "stop" else "length" if reason == "length" else None,
+        output.num_cached_tokens or 0,
     )
 
 
-def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs | None) -> tuple[Position, ...] | None:
+def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs) -> tuple[Position, ...]:
     """vLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
-    if logprobs is None:
-        return None
     positions = []
     for token_id, candidates in zip(token_ids, logprobs, strict=True):
         ranked = sorted(candidates.items(), key=lambda item: item[1].rank or 0)

@@ -15,6 +15,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.lifeline import tied_processes
+from phiserve.engine.metrics import StepStatLogger
 from phiserve.engine.plan import EnginePlan
 from phiserve.errors import StartupError, shortened
 from phiserve.vision.sizes import most_image_tokens
@@ -59,7 +60,10 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
     try:
         with tied_processes():
             llm = AsyncLLM.from_vllm_config(
-                config, enable_log_requests=args.enable_log_requests, disable_log_stats=args.disable_log_stats
+                config,
+                enable_log_requests=args.enable_log_requests,
+                disable_log_stats=args.disable_log_stats,
+                stat_loggers=None if args.disable_log_stats else [StepStatLogger],
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error

@@ -1,0 +1,59 @@
+"""Metrics that are written in bulk are those that vLLM would have written."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from vllm.v1.metrics.loggers import PrometheusStatLogger
+
+from phiserve.engine.metrics import StepStatLogger, observe_all
+
+AMOUNTS = [0.004, 0.01, 0.0100001, 0.5, 7.0, 0.0, 0.01]
+
+
+def histogram() -> tuple[Histogram, CollectorRegistry]:
+    registry = CollectorRegistry()
+    return Histogram("gap", "Time between tokens.", buckets=[0.01, 0.1, 1.0], registry=registry), registry
+
+
+def exposed(registry: CollectorRegistry) -> list[bytes]:
+    """Without the time of creation."""
+    return [line for line in generate_latest(registry).splitlines() if b"created" not in line]
+
+
+def test_all_at_once_is_one_by_one() -> None:
+    """Bounds belong to the bucket below; what exceeds them all to the last."""
+    (bulk, ours), (single, theirs) = histogram(), histogram()
+    observe_all(bulk, AMOUNTS)
+    for amount in AMOUNTS:
+        single.observe(amount)
+    assert exposed(ours) == exposed(theirs)
+    assert b"gap_count 7.0" in exposed(ours)
+
+
+@pytest.mark.parametrize("latencies", [[], [0.5, 0.02]])
+def test_vllm_records_the_rest(monkeypatch: pytest.MonkeyPatch, latencies: list[float]) -> None:
+    """With no latency left to it, and for loggers after it they are all there."""
+    recorded: list[tuple[Any, ...]] = []
+
+    def record(self: Any, scheduler_stats: Any, iteration_stats: Any, **options: Any) -> None:
+        recorded.append((scheduler_stats, list(iteration_stats.inter_token_latencies_iter), options))
+
+    monkeypatch.setattr(PrometheusStatLogger, "record", record)
+    logger = StepStatLogger.__new__(StepStatLogger)
+    metric, registry = histogram()
+    logger.histogram_inter_token_latency = {0: metric}
+    stats: Any = SimpleNamespace(inter_token_latencies_iter=latencies)
+    logger.record("scheduler", stats, mm_cache_stats=None, engine_idx=0)
+    assert recorded == [("scheduler", [], {"mm_cache_stats": None, "engine_idx": 0})]
+    assert stats.inter_token_latencies_iter is latencies
+    assert f"gap_count {len(latencies):.1f}".encode() in exposed(registry)
+
+
+def test_without_statistics_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM passes none where a step answered nobody."""
+    recorded: list[Any] = []
+    monkeypatch.setattr(PrometheusStatLogger, "record", lambda self, *arguments, **options: recorded.append(arguments))
+    StepStatLogger.__new__(StepStatLogger).record("scheduler", None, engine_idx=0)
+    assert recorded == [("scheduler", None)]
