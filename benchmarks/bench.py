@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -63,10 +63,13 @@ class Bench:
         return beside_code(self.work, blank(self.work, checkpoint), self.code, stand_in=self.stand_in)
 
     @contextmanager
-    def serving(self, peer: str, checkpoint: str, settings: EngineSettings | None = None) -> Iterator[RunningPeer]:
-        """A running server; its command is written down."""
+    def serving(
+        self, peer: str, checkpoint: str, settings: EngineSettings | None = None, more: tuple[str, ...] = ()
+    ) -> Iterator[RunningPeer]:
+        """A running server; its command is written down. `more`: flags of this server alone."""
         launch = self.launch(peer, checkpoint, settings)
-        self.results.command(f"{peer} on {checkpoint}", launch.told)
+        launch = replace(launch, command=(*launch.command, *more))
+        self.results.command(", ".join([f"{peer} on {checkpoint}", *more]), launch.told)
         with running(launch, self.work / "logs" / f"{self.results.path.stem}-{peer}-{checkpoint}.log") as server:
             yield server
 

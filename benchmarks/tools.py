@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import metrics
 from benchmarks.bench import Bench
 from benchmarks.checkpoints import blank
 from benchmarks.command import ROOT, environment
@@ -35,7 +36,8 @@ class Tool:
 def tools(bench: Bench) -> None:
     """Run all against one server, one after another; one that fails or can't be installed is told and holds up no other."""
     requests, images = _write_files(bench)
-    with bench.serving(PHISERVE, "small") as server:
+    # vLLM's tool names pictures of its own by file:// URLs.
+    with bench.serving(PHISERVE, "small", more=("--image-folder", str(images.parent.resolve()))) as server:
         for tool in _tools(bench, server, requests, images):
             print(f"tools: {tool.name}", flush=True)
             bench.results.add([_run(bench, server, tool, requests)])
@@ -50,13 +52,16 @@ def _tools(bench: Bench, server: RunningPeer, requests: Path, images: Path) -> l
     custom = ("--dataset-path", str(images), "--custom-output-len", "16", "--max-concurrency", "4")
     seconds = str(bench.count(20, 5))
     aiperf = ("profile", "--model", MODEL, "--url", server.url, "--endpoint-type", "chat", "--streaming", "--concurrency", "4")
-    guide_data = "prompt_tokens=64,output_tokens=16"
-    guide = ("benchmark", "run", "--target", server.url, "--model", MODEL, "--processor", tokenizer, "--data", guide_data)
+    guide = (
+        *("run", "--backend", f"kind=openai_http,target={server.url},model={MODEL},request_format=/v1/chat/completions"),
+        *("--data", "kind=synthetic_text,prompt_tokens=64,output_tokens=16", "--tokenizer", f"kind=hf_auto,model={tokenizer}"),
+        *("--profile", "kind=concurrent,streams=4", "--constraint", f"kind=max_duration,seconds={seconds}"),
+    )
     return [
         Tool("vllm bench serve, random-mm", None, (*vllm, "--dataset-name", "random-mm", *asked, *few, *one_picture)),
         Tool("vllm bench serve, custom_image", None, (*vllm, "--dataset-name", "custom_image", *asked, *custom)),
         Tool("aiperf", "aiperf", (*aiperf, "--request-count", str(PICTURES), *_AIPERF_PICTURES)),
-        Tool("guidellm", "guidellm", (*guide, "--profile", "concurrent", "--rate", "4", "--max-seconds", seconds)),
+        Tool("guidellm", "guidellm", guide),
         Tool("locust", "locust", (*_LOCUST, "--run-time", f"{seconds}s", "--host", server.url)),
         Tool("k6", "k6", ("run", "--vus", "4", "--duration", f"{seconds}s", str(FILES / "chat.js"))),
     ]
@@ -70,11 +75,11 @@ _LOCUST = ("--locustfile", str(FILES / "locustfile.py"), "--headless", "--only-s
 
 
 def _run(bench: Bench, server: RunningPeer, tool: Tool, requests: Path) -> Record:
-    """Run one; its output is kept whole. `succeeded`: it ended well, by its own account."""
+    """Run one; its output is kept whole. `succeeded`: it ended well, by its own account, and the server answered it something."""
     folder = bench.results.path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{tool.name.replace(', ', '-').replace(' ', '-')}.txt"
-    began = time.monotonic()
+    began, counted = time.monotonic(), metrics.read(server.url)
     try:
         program = _program(tool)
         command = [*program, *tool.command]
@@ -88,7 +93,8 @@ def _run(bench: Bench, server: RunningPeer, tool: Tool, requests: Path) -> Recor
     except (OSError, subprocess.SubprocessError) as error:
         bench.results.note(f"{tool.name} did not run: {type(error).__name__}: {str(error)[:200]}")
         status = 1
-    measures = {"succeeded": float(status == 0), "seconds": time.monotonic() - began}
+    tokens = metrics.change(counted, metrics.read(server.url))["generation_tokens"]
+    measures = {"succeeded": float(status == 0 and tokens > 0), "seconds": time.monotonic() - began, "output_tokens": tokens}
     return Record("tools", tool.name, "load tool", "", 0, measures)
 
 
