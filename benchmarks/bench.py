@@ -64,12 +64,12 @@ class Bench:
 
     @contextmanager
     def serving(
-        self, peer: str, checkpoint: str, settings: EngineSettings | None = None, more: tuple[str, ...] = ()
+        self, peer: str, checkpoint: str, settings: EngineSettings | None = None, **variables: str
     ) -> Iterator[RunningPeer]:
-        """A running server; its command is written down. `more`: flags of this server alone."""
+        """A running server; its command is written down. `variables`: of the environment, for this server alone."""
         launch = self.launch(peer, checkpoint, settings)
-        launch = replace(launch, command=(*launch.command, *more))
-        self.results.command(", ".join([f"{peer} on {checkpoint}", *more]), launch.told)
+        launch = replace(launch, variables={**launch.variables, **variables})
+        self.results.command(", ".join([f"{peer} on {checkpoint}", *variables]), launch.told)
         with running(launch, self.work / "logs" / f"{self.results.path.stem}-{peer}-{checkpoint}.log") as server:
             yield server
 

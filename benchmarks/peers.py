@@ -27,6 +27,10 @@ PHISERVE = "phiserve"
 VLLM = "vllm"
 
 
+_SHOWN = ("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER")
+"""Variables that decide what a server does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What starts a server: its name in the report, its command and environment. The command ends before the port."""
@@ -38,7 +42,7 @@ class Launch:
     @property
     def told(self) -> str:
         """The command as the report shows it."""
-        shown = [f'{name}="{self.variables[name]}"' for name in ("VLLM_PLUGINS",) if name in self.variables]
+        shown = [f'{name}="{self.variables[name]}"' for name in _SHOWN if name in self.variables]
         return " ".join([*shown, "python", *(f"'{part}'" if " " in part else part for part in self.command[1:])])
 
 

@@ -37,7 +37,7 @@ def tools(bench: Bench) -> None:
     """Run all against one server, one after another; one that fails or can't be installed is told and holds up no other."""
     requests, images = _write_files(bench)
     # vLLM's tool names pictures of its own by file:// URLs.
-    with bench.serving(PHISERVE, "small", more=("--image-folder", str(images.parent.resolve()))) as server:
+    with bench.serving(PHISERVE, "small", PHISERVE_IMAGE_FOLDER=str(images.parent.resolve())) as server:
         for tool in _tools(bench, server, requests, images):
             print(f"tools: {tool.name}", flush=True)
             bench.results.add([_run(bench, server, tool, requests)])
