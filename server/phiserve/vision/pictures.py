@@ -90,7 +90,7 @@ class PictureService:
         sources = list(pictures)
         if len(sources) > 1:
             results = await asyncio.gather(*(self._read(url, param, meter) for url, param in sources), return_exceptions=True)
-        else:  # without a task, which takes as long as to read a picture that was seen before
+        else:  # without a task, which takes nearly as long as to read a picture that was seen before
             results = [await self._read(url, param, meter) for url, param in sources]
         read: list[EncodedPicture] = []
         for (url, param), result in zip(sources, results, strict=True):

@@ -249,29 +249,8 @@ def test_errors_speak_of_json() -> None:
 
 
 VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        1,
-        -1,
-        2**70,
-        1.0,
-        0.5,
-        float("inf"),
-        "",
-        "a",
-        "1",
-        "auto",
-        [],
-        ["a"],
-        [1],
-        [[]],
-        {},
-        {"a": 1},
-        {"5": 1.0},
-    ),
+    *(None, True, False, 0, 1, -1, 2**70, 1.0, 0.5, float("inf")),
+    *("", "a", "1", "auto", [], ["a"], [1], [[]], {}, {"a": 1}, {"5": 1.0}),
     *({"type": "text"}, {"regex": "a+"}, {"choice": ["a", "b"]}, {"include_usage": True}, {"include_obfuscation": 0}),
     {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"a": {"type": "null"}}}}},
 )
