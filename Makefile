@@ -7,7 +7,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 ARGS ?=
 STATE ?= $(HOME)/.cache/phiserve/demo-training
-HOSTILE := tests/unit/test_hostile_pictures.py tests/e2e/test_hostile_pictures.py tests/e2e/test_pictures_elsewhere.py
+HOSTILE := tests/unit/test_hostile_images.py tests/e2e/test_hostile_images.py tests/e2e/test_images_elsewhere.py
 
 .PHONY: serve test test-unit conformance bench hostile demo-model demo-eval lint types imports docs lock clean
 
@@ -36,7 +36,7 @@ demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; g
 demo-eval: $(VENV)/.dev ## measure the embedded model through the server and write its card
 	$(VENV)/bin/python -m demo.evaluate $(ARGS)
 
-hostile: $(VENV)/.dev ## ask a server about hostile pictures and addresses, and count what becomes of them in conformance/HOSTILE.md
+hostile: $(VENV)/.dev ## ask a server about hostile images and addresses, and count what becomes of them in conformance/HOSTILE.md
 	HOSTILE_RESULTS=write $(VENV)/bin/python -m pytest $(HOSTILE) $(ARGS)
 
 lint: $(VENV)/.dev

@@ -17,12 +17,16 @@ STAND_IN_NOTE = (
     "torchvision does not import beside this torch: a stand-in of what the model repository's image processor calls "
     "(`benchmarks/torchvision_stand_in.py`) took its place for plain vLLM and transformers."
 )
-NO_CODE_NOTE = "Plain vLLM was not measured: it needs the model repository's code (`--reference-code`), {reason}."
+NO_CODE_NOTE = (
+    "Plain vLLM was not measured: it needs the model repository's code (`--reference-code`), {reason}."
+)
 
 
 @dataclass
 class Bench:
-    """A run under way. `code`: the model repository's code, or None; `repeat`: how often all peers have their turn."""
+    """A run under way. `code`: the model repository's code, or None; `repeat`: how often all peers have their
+    turn.
+    """
 
     results: ResultsFile
     work: Path
@@ -66,15 +70,22 @@ class Bench:
     def serving(
         self, peer: str, checkpoint: str, settings: EngineSettings | None = None, **variables: str
     ) -> Iterator[RunningPeer]:
-        """A running server; its command is written down. `variables`: of the environment, for this server alone."""
+        """A running server; its command is written down. `variables`: of the environment, for this server
+        alone.
+        """
         launch = self.launch(peer, checkpoint, settings)
         launch = replace(launch, variables={**launch.variables, **variables})
         self.results.command(", ".join([f"{peer} on {checkpoint}", *variables]), launch.told)
-        with running(launch, self.work / "logs" / f"{self.results.path.stem}-{peer}-{checkpoint}.log") as server:
+        with running(
+            launch, self.work / "logs" / f"{self.results.path.stem}-{peer}-{checkpoint}.log"
+        ) as server:
             yield server
 
-    def in_turn(self, part: str, checkpoint: str, measure: Callable[[RunningPeer, int], Iterable[Record]]) -> None:
-        """A B A B: every peer is started, measured and ended, again and again, so that drift of the machine hits all alike.
+    def in_turn(
+        self, part: str, checkpoint: str, measure: Callable[[RunningPeer, int], Iterable[Record]]
+    ) -> None:
+        """A B A B: every peer is started, measured and ended, again and again, so that drift of the machine
+        hits all alike.
 
         One that fails is left out from then on; the others go on. Raises RuntimeError in the end.
         """

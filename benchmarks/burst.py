@@ -1,4 +1,4 @@
-"""Part `burst`: what running text streams notice when many pictures come at once."""
+"""Part `burst`: what running text streams notice when many images come at once."""
 
 import asyncio
 import time
@@ -13,22 +13,24 @@ from benchmarks.peers import RunningPeer
 from benchmarks.processes import use
 from benchmarks.records import Record
 from benchmarks.session import warm_up
-from benchmarks.workloads import Workload, pictures, texts
+from benchmarks.workloads import Workload, images, texts
 
 STREAMS = 8
-PICTURES = 32
+IMAGES = 32
 LONGEST_S = 1200
 QUIET = "no burst"
 
 
 def burst(bench: Bench) -> None:
-    """Time between tokens of 8 text streams, alone and while 32 pictures are answered."""
-    count = bench.count(PICTURES, 4)
-    bench.in_turn("burst", "small", lambda server, repetition: _measure(server, repetition, count, bench.count(10, 3)))
+    """Time between tokens of 8 text streams, alone and while 32 images are answered."""
+    count = bench.count(IMAGES, 4)
+    bench.in_turn(
+        "burst", "small", lambda server, repetition: _measure(server, repetition, count, bench.count(10, 3))
+    )
 
 
 def _measure(server: RunningPeer, repetition: int, count: int, quiet_s: int) -> Iterator[Record]:
-    photo, stream = pictures("1 MP"), texts(answer_tokens=256)
+    photo, stream = images("1 MP"), texts(answer_tokens=256)
     warm_up(server, photo)
     warm_up(server, stream, 1)
     alone, _ = _run(server, stream, [], quiet_s, first=0)
@@ -38,7 +40,9 @@ def _measure(server: RunningPeer, repetition: int, count: int, quiet_s: int) -> 
     if during and answers:
         measures["gaps"] = float(len(during))
         measures["longest_ms"] = max(during)
-        measures["burst_s"] = max(answer.ended_s for answer in answers) - min(answer.began_s for answer in answers)
+        measures["burst_s"] = max(answer.ended_s for answer in answers) - min(
+            answer.began_s for answer in answers
+        )
         measures["failed"] = float(sum(not answer.succeeded for answer in answers))
         measures["peak_all_bytes"] = float(sum(used.peak_bytes for used in use(server.pid).values()))
     yield Record("burst", server.name, "8 text streams", f"{count} pictures", repetition, measures)
@@ -47,14 +51,18 @@ def _measure(server: RunningPeer, repetition: int, count: int, quiet_s: int) -> 
 def _run(
     server: RunningPeer, stream: Workload, bodies: list[bytes], least_s: float, first: int
 ) -> tuple[list[float], list[Answer]]:
-    """Gaps (ms) of all text streams while `bodies` are answered or for `least_s` seconds, and the answers to `bodies`."""
+    """Gaps (ms) of all text streams while `bodies` are answered or for `least_s` seconds, and the answers to
+    `bodies`.
+    """
 
     async def work(session: aiohttp.ClientSession) -> tuple[list[float], list[Answer]]:
-        """Text streams all the time, pictures in the midst."""
+        """Text streams all the time, images in the midst."""
         texts_seen: list[Answer] = []
         over = asyncio.Event()
         streams = [
-            asyncio.create_task(_keep_streaming(session, server.url, stream, first + 1000 * number, over, texts_seen))
+            asyncio.create_task(
+                _keep_streaming(session, server.url, stream, first + 1000 * number, over, texts_seen)
+            )
             for number in range(STREAMS)
         ]
         await asyncio.sleep(1.0)  # until all of them stream: a stretch of time is what is measured here
@@ -72,7 +80,12 @@ def _run(
 
 
 async def _keep_streaming(
-    session: aiohttp.ClientSession, url: str, stream: Workload, first: int, over: asyncio.Event, seen: list[Answer]
+    session: aiohttp.ClientSession,
+    url: str,
+    stream: Workload,
+    first: int,
+    over: asyncio.Event,
+    seen: list[Answer],
 ) -> None:
     """One text answer after another until it is over; the last one to its end."""
     number = first

@@ -1,4 +1,6 @@
-"""Checkpoints to serve: blank ones of known shapes, and the same weights beside the model repository's code for others."""
+"""Checkpoints to serve: blank ones of known shapes, and the same weights beside the model repository's code
+for others.
+"""
 
 import importlib.util
 import json
@@ -29,7 +31,9 @@ _TEMPLATE = (
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Flags of `phiserve checkpoint blank`, and what arithmetic needs: layers of CLIP that are used, and so on."""
+    """Flags of `phiserve checkpoint blank`, and what arithmetic needs: layers of CLIP that are used, and so
+    on.
+    """
 
     flags: tuple[str, ...]
     clip_layers: int
@@ -43,11 +47,14 @@ SHAPES: Mapping[str, Shape] = {
     "clip23": Shape(("--clip-layers", "23"), 23),
     "full": Shape(("--full",), 23, 3072, 32, 8192),
 }
-"""`small` leaves almost nothing to the engine; `clip23` sees pictures as the real model does; `full` is the real model's size."""
+"""`small` leaves almost nothing to the engine; `clip23` sees images as the real model does; `full` is the
+real model's size."""
 
 
 def blank(work: Path, name: str) -> Path:
-    """The folder of a blank checkpoint below `work`, written if it is not there. Raises CalledProcessError."""
+    """The folder of a blank checkpoint below `work`, written if it is not there. Raises
+    CalledProcessError.
+    """
     folder = work / "checkpoints" / name
     if not folder.exists():
         run_python("-m", "phiserve", "checkpoint", "blank", str(folder), *SHAPES[name].flags)
@@ -55,7 +62,8 @@ def blank(work: Path, name: str) -> Path:
 
 
 def beside_code(work: Path, checkpoint: Path, code: Path, *, stand_in: bool) -> Path:
-    """The same weights and tokenizer in a folder with the code of `code`, as the model repository lays them out. Written anew.
+    """The same weights and tokenizer in a folder with the code of `code`, as the model repository lays them
+    out. Written anew.
 
     With `stand_in` our stand-in is written into the code where it imports torchvision.
     """
@@ -84,7 +92,9 @@ def beside_code(work: Path, checkpoint: Path, code: Path, *, stand_in: bool) -> 
 
 
 def reference_code(where: str) -> Path:
-    """The folder with the model repository's code: a local one, or `hub` to fetch it. Raises OSError, naming what is missing."""
+    """The folder with the model repository's code: a local one, or `hub` to fetch it. Raises OSError, naming
+    what is missing.
+    """
     if where == "hub":
         from huggingface_hub import snapshot_download
 
@@ -97,10 +107,15 @@ def reference_code(where: str) -> Path:
 
 def torchvision_is_missing() -> bool:
     """Whether the stand-in must take its place: it is not installed, or does not import beside this torch."""
-    return importlib.util.find_spec("torchvision") is None or not run_python("-c", "import torchvision", check=False)
+    return importlib.util.find_spec("torchvision") is None or not run_python(
+        "-c", "import torchvision", check=False
+    )
 
 
-_AUTO_MODEL = {"AutoConfig": "configuration_phi3_v.Phi3VConfig", "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM"}
+_AUTO_MODEL = {
+    "AutoConfig": "configuration_phi3_v.Phi3VConfig",
+    "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM",
+}
 _AUTO_PROCESSOR = {
     "AutoProcessor": "processing_phi3_v.Phi3VProcessor",
     "AutoImageProcessor": "image_processing_phi3_v.Phi3VImageProcessor",

@@ -23,23 +23,37 @@ PLAIN = {"VLLM_PLUGINS": ""}
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of this process with the tree's packages on the path; settings of phiserve's are left out."""
+    """The environment of this process with the tree's packages on the path; settings of phiserve's are left
+    out.
+    """
     path = [str(ROOT / "server"), str(ROOT)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHISERVE_")}
     return kept | QUIET | {"PYTHONPATH": os.pathsep.join(path)} | variables
 
 
 def run_python(*arguments: str, check: bool = True) -> bool:
-    """Run this interpreter and wait; whether it succeeded. Raises CalledProcessError if it did not and `check` is set."""
-    done = subprocess.run([sys.executable, *arguments], env=environment(), check=check, capture_output=not check)
+    """Run this interpreter and wait; whether it succeeded. Raises CalledProcessError if it did not and
+    `check` is set.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment(), check=check, capture_output=not check
+    )
     return done.returncode == 0
 
 
 def json_of(command: list[str], variables: Mapping[str, str], timeout_s: float) -> Any:
-    """The last line that a command prints, read as JSON. Raises RuntimeError with the end of what it said if there is none."""
+    """The last line that a command prints, read as JSON. Raises RuntimeError with the end of what it said if
+    there is none.
+    """
     try:
         done = subprocess.run(
-            command, env=dict(variables), cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            env=dict(variables),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"no end within {timeout_s:g} s: {' '.join(command)}") from error

@@ -1,4 +1,6 @@
-"""Virtual environments for what can't be installed beside the server: made once, made anew when what they hold is to change."""
+"""Virtual environments for what can't be installed beside the server: made once, made anew when what they
+hold is to change.
+"""
 
 import hashlib
 import subprocess
@@ -12,10 +14,11 @@ from benchmarks.command import ROOT
 
 
 def prepare(name: str, requirements: Sequence[str], *, dependencies: bool) -> Path:
-    """The Python of an environment with these requirements. Raises CalledProcessError where they can't be installed.
+    """The Python of an environment with these requirements. Raises CalledProcessError where they can't be
+    installed.
 
-    It sees the project's packages behind its own, torch above all. `dependencies`: what the requirements want is installed too,
-    where the project does not have it.
+    It sees the project's packages behind its own, torch above all. `dependencies`: what the requirements want
+    is installed too, where the project does not have it.
     """
     folder = ROOT / f".venv-{name}"
     python, stamp = folder / "bin" / "python", folder / "stamp"

@@ -17,7 +17,9 @@ class Spread:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value below which `percent` (0 to 100) of all lie; between neighbours by proportion. Raises ValueError if none."""
+    """The value below which `percent` (0 to 100) of all lie; between neighbours by proportion. Raises
+    ValueError if none.
+    """
     if not values:
         raise ValueError("no values")
     ordered = sorted(values)
@@ -46,6 +48,8 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def local_exponents(sizes: Sequence[float], costs: Sequence[float]) -> list[float]:
-    """The k between neighbouring sizes, smallest first: a quadratic that only begins at the end shows in the last one."""
+    """The k between neighbouring sizes, smallest first: a quadratic that only begins at the end shows in the
+    last one.
+    """
     points = sorted(zip(sizes, costs, strict=True))
     return [exponent((small[0], large[0]), (small[1], large[1])) for small, large in pairwise(points)]

@@ -1,4 +1,6 @@
-"""Parts `machine` and `full`: what the machine can do, and how near a checkpoint of the real model's size comes to it, served."""
+"""Parts `machine` and `full`: what the machine can do, and how near a checkpoint of the real model's size
+comes to it, served.
+"""
 
 import json
 import sys
@@ -18,7 +20,7 @@ from benchmarks.records import Record
 from benchmarks.session import warm_up
 from benchmarks.settings import GIB
 from benchmarks.work_counts import clip_flops, decode_bytes, prefill_flops
-from benchmarks.workloads import pictures, texts
+from benchmarks.workloads import images, texts
 
 MACHINE = "machine"
 NEEDED_BYTES = FULL_BYTES + 6 * GIB
@@ -40,13 +42,21 @@ def machine_limits(bench: Bench) -> None:
 
 
 def full_size(bench: Bench) -> None:
-    """Decoding at batch 1 to 16, a prompt and a photo, on phiserve alone; written down as left out where memory is short."""
+    """Decoding at batch 1 to 16, a prompt and a photo, on phiserve alone; written down as left out where
+    memory is short.
+    """
     if bench.settings.dtype != "bfloat16":
-        bench.results.note("The checkpoint of the real model's size was left out: this processor does not multiply bf16.")
+        bench.results.note(
+            "The checkpoint of the real model's size was left out: this processor does not multiply bf16."
+        )
         return
     free = psutil.virtual_memory().available
     if free < NEEDED_BYTES or bench.short:
-        why = "a short run" if bench.short else f"{NEEDED_BYTES / GIB:.0f} GiB are needed and {free / GIB:.0f} GiB are free"
+        why = (
+            "a short run"
+            if bench.short
+            else f"{NEEDED_BYTES / GIB:.0f} GiB are needed and {free / GIB:.0f} GiB are free"
+        )
         bench.results.note(f"The checkpoint of the real model's size was left out: {why}.")
         return
     settings = replace(bench.settings, max_model_len=4096, kv_cache_memory_bytes=2 * GIB, max_num_seqs=16)
@@ -79,13 +89,17 @@ def _prefill(server: RunningPeer, batch: int) -> Record:
     tokens = _prompt_tokens(server, 300)
     last_s = max(first_token_ms(answer) for answer in answers if answer.arrivals_s) / 1000
     flops = batch * prefill_flops(SHAPES["full"], tokens)
-    measures = {"ttft_last_s": last_s, "prompt_tokens": float(tokens), "achieved_gflop_per_s": flops / last_s / 1e9}
+    measures = {
+        "ttft_last_s": last_s,
+        "prompt_tokens": float(tokens),
+        "achieved_gflop_per_s": flops / last_s / 1e9,
+    }
     return Record("full", server.name, "prefill", f"batch {batch}", 0, measures)
 
 
 def _photo(server: RunningPeer) -> Record:
     """A photo: CLIP's work and its tokens' in the decoder."""
-    answers = send(Closed(1), server.url, pictures("1 MP", answer_tokens=2).bodies(1, 7))
+    answers = send(Closed(1), server.url, images("1 MP", answer_tokens=2).bodies(1, 7))
     seconds = first_token_ms(answers[0]) / 1000
     flops = clip_flops(SHAPES["full"].clip_layers, PHOTO_CROPS) + prefill_flops(SHAPES["full"], PHOTO_TOKENS)
     measures = {"ttft_last_s": seconds, "achieved_gflop_per_s": flops / seconds / 1e9}

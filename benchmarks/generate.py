@@ -1,10 +1,12 @@
-"""transformers' `generate`, as the model's own sample code goes about it: one request after another, or one static batch.
+"""transformers' `generate`, as the model's own sample code goes about it: one request after another, or one
+static batch.
 
 usage: python generate.py --model FOLDER --batch N --answer-tokens N [--dtype DTYPE] [--clip-layers N]
 
-Runs in an environment of its own, and imports nothing of phiserve. FOLDER holds a checkpoint and the model repository's code.
-`--clip-layers` cuts the vision tower to what a small checkpoint has weights for; otherwise it would compute 24 layers of chance.
-Reads requests as JSON lines of {"text", "pictures": [path]} from standard input; ends in one JSON line.
+Runs in an environment of its own, and imports nothing of phiserve. FOLDER holds a checkpoint and the model
+repository's code. `--clip-layers` cuts the vision tower to what a small checkpoint has weights for; otherwise
+it would compute 24 layers of chance. Reads requests as JSON lines of {"text", "images": [path]} from standard
+input; ends in one JSON line.
 """
 
 import argparse
@@ -64,10 +66,18 @@ def generate(model: Any, batch: dict[str, torch.Tensor], answer_tokens: int) -> 
     if "pixel_values" in batch:
         batch["pixel_values"] = batch["pixel_values"].to(model.dtype)
     with torch.inference_mode():
-        model.generate(**batch, max_new_tokens=answer_tokens, min_new_tokens=answer_tokens, do_sample=False, use_cache=True)
+        model.generate(
+            **batch,
+            max_new_tokens=answer_tokens,
+            min_new_tokens=answer_tokens,
+            do_sample=False,
+            use_cache=True,
+        )
 
 
-def answer_all(model: Any, processor: Any, requests: list[dict[str, Any]], batch: int, answer_tokens: int) -> None:
+def answer_all(
+    model: Any, processor: Any, requests: list[dict[str, Any]], batch: int, answer_tokens: int
+) -> None:
     """In batches of `batch`."""
     for first in range(0, len(requests), batch):
         inputs = [prepare(processor, request) for request in requests[first : first + batch]]
@@ -77,7 +87,9 @@ def answer_all(model: Any, processor: Any, requests: list[dict[str, Any]], batch
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--answer-tokens", type=int, default=16)

@@ -1,20 +1,24 @@
-"""Part `growth`: how cost grows with picture size, pictures in a request, prompt length and clients: a quadratic shows."""
+"""Part `growth`: how cost grows with image size, images in a request, prompt length and clients: a quadratic
+shows.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
+from benchmarks.images import KINDS
 from benchmarks.load import Closed
 from benchmarks.peers import RunningPeer
-from benchmarks.pictures import KINDS
 from benchmarks.records import Record
 from benchmarks.session import Cell, measure, warm_up
-from benchmarks.workloads import Workload, pictures, texts
+from benchmarks.workloads import Workload, images, texts
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What grows, by which unit. `cost` is the measure that is looked at; `clients`: of each step, 1 where there are none."""
+    """What grows, by which unit. `cost` is the measure that is looked at; `clients`: of each step, 1 where
+    there are none.
+    """
 
     name: str
     unit: str
@@ -35,13 +39,13 @@ def axes(*, short: bool) -> tuple[Axis, ...]:
             "picture size",
             "megapixels",
             "cpu_api_s_per_request",
-            tuple((_megapixels(kind), pictures(kind, answer_tokens=4), requests) for kind in sizes),
+            tuple((_megapixels(kind), images(kind, answer_tokens=4), requests) for kind in sizes),
         ),
         Axis(
             "pictures in a request",
             "pictures",
             "ttft_p50_ms",
-            tuple((float(count), pictures("640x480", count, answer_tokens=4), requests) for count in counts),
+            tuple((float(count), images("640x480", count, answer_tokens=4), requests) for count in counts),
         ),
         Axis(
             "prompt length",
@@ -67,14 +71,21 @@ def growth(bench: Bench) -> None:
 
 def _walk(server: RunningPeer, repetition: int, found: Sequence[Axis]) -> Iterator[Record]:
     first = 0
-    warm_up(server, pictures("1 MP"))
+    warm_up(server, images("1 MP"))
     for axis in found:
         print(f"  {axis.name}", flush=True)
         for step, (size, workload, requests) in enumerate(axis.steps):
             clients = axis.clients[step] if axis.clients else 1
             record = measure("growth", server, Cell(workload, Closed(clients), requests, first), repetition)
             first += requests
-            yield Record("growth", server.name, axis.name, f"{size:g} {axis.unit}", repetition, {"size": size, **record.measures})
+            yield Record(
+                "growth",
+                server.name,
+                axis.name,
+                f"{size:g} {axis.unit}",
+                repetition,
+                {"size": size, **record.measures},
+            )
 
 
 def _megapixels(kind: str) -> float:

@@ -1,4 +1,6 @@
-"""Sends requests: a fixed number of clients, each with one request at a time, or a fixed rate whatever becomes of them."""
+"""Sends requests: a fixed number of clients, each with one request at a time, or a fixed rate whatever
+becomes of them.
+"""
 
 import asyncio
 import time
@@ -17,7 +19,9 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One streamed answer; times on the monotonic clock. `tokens` is the server's own count, 0 if it failed."""
+    """One streamed answer; times on the monotonic clock. `tokens` is the server's own count, 0 if it
+    failed.
+    """
 
     began_s: float
     arrivals_s: tuple[float, ...]
@@ -113,7 +117,9 @@ def with_session(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, _Re
     async def run() -> _Result:
         """On the new loop."""
         connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
+        ) as session:
             return await work(session)
 
     return uvloop.run(run())
@@ -122,6 +128,8 @@ def with_session(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, _Re
 _HEADERS = {"Content-Type": "application/json"}
 
 
-async def _client(session: aiohttp.ClientSession, url: str, left: Iterator[bytes], answers: list[Answer]) -> None:
+async def _client(
+    session: aiohttp.ClientSession, url: str, left: Iterator[bytes], answers: list[Answer]
+) -> None:
     for body in left:
         answers.append(await ask(session, url, body))

@@ -44,7 +44,9 @@ def commit() -> str:
 
 
 def best_dtype() -> str:
-    """bfloat16, but float32 on x86 processors before AVX-512: there oneDNN multiplies no bf16, and torch falls back to a loop."""
+    """bfloat16, but float32 on x86 processors before AVX-512: there oneDNN multiplies no bf16, and torch
+    falls back to a loop.
+    """
     return "float32" if platform.machine() == "x86_64" and "avx512bw" not in _flags() else "bfloat16"
 
 

@@ -7,11 +7,11 @@ from benchmarks.local_http import ask
 
 _LINE = re.compile(r"^([\w:]+)(?:\{[^}]*\})? (\S+)$")
 COUNTERS = {
-    "phiserve_pictures_read_total": "pictures_read",
-    "phiserve_pictures_decoded_total": "pictures_decoded",
-    "phiserve_pictures_sent_total": "pictures_sent",
-    "phiserve_pictures_reused_total": "pictures_reused",
-    "phiserve_picture_bytes_sent_total": "picture_bytes_sent",
+    "phiserve_images_read_total": "pictures_read",
+    "phiserve_images_decoded_total": "pictures_decoded",
+    "phiserve_images_sent_total": "pictures_sent",
+    "phiserve_images_reused_total": "pictures_reused",
+    "phiserve_image_bytes_sent_total": "picture_bytes_sent",
     "vllm:prefix_cache_queries_total": "prefix_cache_queries",
     "vllm:prefix_cache_hits_total": "prefix_cache_hits",
     "vllm:mm_cache_queries_total": "picture_cache_queries",
@@ -19,7 +19,8 @@ COUNTERS = {
     "vllm:prompt_tokens_total": "prompt_tokens",
     "vllm:generation_tokens_total": "generation_tokens",
 }
-"""Name on the page -> name here. phiserve serves vLLM's own beside its own; plain vLLM has no counter of bytes."""
+"""Name on the page -> name here. phiserve serves vLLM's own beside its own; plain vLLM has no counter of
+bytes."""
 
 
 def parse(page: str) -> dict[str, float]:

@@ -13,21 +13,23 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.engine.interface import Delta, EngineLimits, Generation
 from phiserve.engine.plan import detect_host, plan_engine
-from phiserve.engine.plugin import prepare_environment
-from phiserve.engine.sender import PictureSender
+from phiserve.engine.sender import ImageSender
 from phiserve.pipeline import ChatPipeline, PipelineLimits
+from phiserve.plugin.register import prepare_environment
+from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.parsing import parse_aside
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import PictureService
+from phiserve.vision.images import ImageService
+from phiserve.vision.limits import ImageLimits
 
 _CONTEXT_TOKENS = 12288
 
 
 class NoEngine:
-    """Takes what an engine would be sent: loads the pictures that are missing, assembles vLLM's input, and answers nothing."""
+    """Takes what an engine would be sent: loads the images that are missing, assembles vLLM's input, and
+    answers nothing.
+    """
 
-    def __init__(self, sender: PictureSender) -> None:
+    def __init__(self, sender: ImageSender) -> None:
         self._sender = sender
         self.last_bytes = 0
 
@@ -66,15 +68,17 @@ class OurRenderer:
     @classmethod
     @asynccontextmanager
     async def open(cls, model: str, *, one_core: bool) -> AsyncIterator["OurRenderer"]:
-        """With the picture threads of a server: one a core."""
+        """With the image threads of a server: one a core."""
         checkpoint = open_checkpoint(model)
-        engine = NoEngine(PictureSender(_vllm_renderer(model)))
-        pictures = PictureService(PictureLimits(), 1 if one_core else len(os.sched_getaffinity(0)))
-        pipeline = ChatPipeline(engine, PromptEncoder.load(checkpoint.tokenizer_json), pictures, PipelineLimits(16, 16, 64))
+        engine = NoEngine(ImageSender(_vllm_renderer(model)))
+        images = ImageService(ImageLimits(), 1 if one_core else len(os.sched_getaffinity(0)))
+        pipeline = ChatPipeline(
+            engine, PromptEncoder.load(checkpoint.tokenizer_json), images, PipelineLimits(16, 16, 64)
+        )
         try:
             yield cls(pipeline, engine)
         finally:
-            pictures.close()
+            images.close()
 
     async def render(self, body: bytes) -> int:
         """Body -> engine input; the bytes of pixels in it."""
@@ -85,13 +89,23 @@ class OurRenderer:
 
 
 def _vllm_renderer(model: str) -> Any:
-    """vLLM's renderer as the engine's client has it, for its cache of pictures that were sent."""
+    """vLLM's renderer as the engine's client has it, for its cache of images that were sent."""
     prepare_environment()
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.renderers.registry import renderer_from_config
 
-    overrides = {"max_model_len": _CONTEXT_TOKENS, "kv_cache_memory_bytes": 2**30, "mm_processor_cache_gb": 1.0}
+    overrides = {
+        "max_model_len": _CONTEXT_TOKENS,
+        "kv_cache_memory_bytes": 2**30,
+        "mm_processor_cache_gb": 1.0,
+    }
     plan = plan_engine(
-        open_checkpoint(model), detect_host(), name="m", budget=16, max_images=16, shutdown_grace_s=0, overrides=overrides
+        open_checkpoint(model),
+        detect_host(),
+        name="m",
+        max_crops=16,
+        max_images=16,
+        shutdown_grace_s=0,
+        overrides=overrides,
     )
     return renderer_from_config(AsyncEngineArgs(**plan.args).create_engine_config())

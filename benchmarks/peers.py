@@ -1,4 +1,6 @@
-"""Servers side by side: what starts each, and one at a time running. Only what was started here is ended, by process id."""
+"""Servers side by side: what starts each, and one at a time running. Only what was started here is ended, by
+process id.
+"""
 
 import http.client
 import os
@@ -33,7 +35,9 @@ _SHOWN = ("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What starts a server: its name in the report, its command and environment. The command ends before the port."""
+    """What starts a server: its name in the report, its command and environment. The command ends before the
+    port.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -43,7 +47,9 @@ class Launch:
     def told(self) -> str:
         """The command as the report shows it."""
         shown = [f'{name}="{self.variables[name]}"' for name in _SHOWN if name in self.variables]
-        return " ".join([*shown, "python", *(f"'{part}'" if " " in part else part for part in self.command[1:])])
+        return " ".join(
+            [*shown, "python", *(f"'{part}'" if " " in part else part for part in self.command[1:])]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,40 @@ class RunningPeer:
 
 def phiserve(checkpoint: Path, settings: EngineSettings) -> Launch:
     """Ours, of this tree."""
-    command = [sys.executable, "-m", "phiserve", "serve", "--model", str(checkpoint), "--served-model-name", MODEL]
+    command = [
+        sys.executable,
+        "-m",
+        "phiserve",
+        "serve",
+        "--model",
+        str(checkpoint),
+        "--served-model-name",
+        MODEL,
+    ]
     return Launch(PHISERVE, (*command, *settings.for_phiserve()), environment())
 
 
 def plain_vllm(folder: Path, settings: EngineSettings, work: Path) -> Launch:
-    """vLLM's own server on a folder with the model repository's code. By its module: the CPU build's command does not start."""
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name", MODEL]
-    quiet = ["--trust-remote-code", "--disable-uvicorn-access-log", "--uvicorn-log-level", "warning", "--host", "127.0.0.1"]
+    """vLLM's own server on a folder with the model repository's code. By its module: the CPU build's command
+    does not start.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        str(folder),
+        "--served-model-name",
+        MODEL,
+    ]
+    quiet = [
+        "--trust-remote-code",
+        "--disable-uvicorn-access-log",
+        "--uvicorn-log-level",
+        "warning",
+        "--host",
+        "127.0.0.1",
+    ]
     return Launch(VLLM, (*command, *quiet, *settings.for_vllm()), plain_environment(work))
 
 
@@ -76,7 +108,9 @@ def plain_environment(work: Path) -> dict[str, str]:
 
 @contextmanager
 def running(launch: Launch, log: Path) -> Iterator[RunningPeer]:
-    """Start a server on a free port of 127.0.0.1, wait until it answers (RuntimeError if it does not), end it in any case."""
+    """Start a server on a free port of 127.0.0.1, wait until it answers (RuntimeError if it does not), end it
+    in any case.
+    """
     port = _free_port()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:

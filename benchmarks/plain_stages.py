@@ -1,6 +1,8 @@
-"""What a picture costs plain vLLM before it reaches the engine: its own request class, renderer and processor, no engine.
+"""What an image costs plain vLLM before it reaches the engine: its own request class, renderer and processor,
+no engine.
 
-usage: VLLM_PLUGINS="" python -m benchmarks.plain_stages --model FOLDER [--cores one|all] [--pictures N] [--repeat N] [--kinds …]
+usage: VLLM_PLUGINS="" python -m benchmarks.plain_stages --model FOLDER [--cores one|all] [--pictures N]
+[--repeat N] [--kinds …]
 
 FOLDER holds a checkpoint and the model repository's code. Ends in one JSON line, as `benchmarks.stages` does.
 """
@@ -16,7 +18,11 @@ from benchmarks.figures import percentile
 from benchmarks.render import Options, measure_rendering, merge_stages, read_options
 from benchmarks.settings import EngineSettings
 
-_STAGES = {"get_mm_hashes_secs": "hash", "apply_hf_processor_secs": "crops", "apply_prompt_updates_secs": "placeholders"}
+_STAGES = {
+    "get_mm_hashes_secs": "hash",
+    "apply_hf_processor_secs": "crops",
+    "apply_prompt_updates_secs": "placeholders",
+}
 """vLLM's own timings and what they are here: its processor resizes, tiles, normalises and converts in one."""
 
 
@@ -53,7 +59,7 @@ class PlainRenderer:
         )
 
     async def render(self, body: bytes) -> int:
-        """Body -> engine input; the bytes of pixels in it, 0 where the engine holds the picture."""
+        """Body -> engine input; the bytes of pixels in it, 0 where the engine holds the image."""
         request = self.parse(body)
         rendered = await self._online.render_chat(request)
         if not isinstance(rendered, tuple):
@@ -69,12 +75,20 @@ class PlainRenderer:
 
 def _num_bytes(engine_input: Any) -> int:
     items = engine_input["mm_kwargs"]["image"]
-    return sum(element.data.nbytes for item in items if item is not None for element in item.values() if element.data is not None)
+    return sum(
+        element.data.nbytes
+        for item in items
+        if item is not None
+        for element in item.values()
+        if element.data is not None
+    )
 
 
 async def stage_times(model: str, options: Options) -> dict[str, dict[str, float]]:
-    """Kind -> stage -> median milliseconds: parsing by hand, decoding by a wrapper, the rest by vLLM's own timings."""
-    from benchmarks.workloads import pictures
+    """Kind -> stage -> median milliseconds: parsing by hand, decoding by a wrapper, the rest by vLLM's own
+    timings.
+    """
+    from benchmarks.workloads import images
 
     renderer = PlainRenderer(model, timed=True)
     decoding = _time_decoding()
@@ -84,7 +98,7 @@ async def stage_times(model: str, options: Options) -> dict[str, dict[str, float
         renderer.renderer._mm_timing_registry.stat()
         decoding.clear()
         for number in range(options.repeat):
-            body = pictures(kind).body(500_000 + number)
+            body = images(kind).body(500_000 + number)
             began = time.perf_counter()
             renderer.parse(body)
             times["parse"].append((time.perf_counter() - began) * 1000)
@@ -98,7 +112,7 @@ async def stage_times(model: str, options: Options) -> dict[str, dict[str, float
 
 
 def _time_decoding() -> list[float]:
-    """Milliseconds of every picture that vLLM's connector decodes from now on."""
+    """Milliseconds of every image that vLLM's connector decodes from now on."""
     from vllm.multimodal.media.connector import MediaConnector
 
     taken: list[float] = []

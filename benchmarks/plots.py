@@ -1,4 +1,6 @@
-"""Plots of growth: cost against size on logarithmic axes, where a straight line is a power and its slope the exponent."""
+"""Plots of growth: cost against size on logarithmic axes, where a straight line is a power and its slope the
+exponent.
+"""
 
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from benchmarks.tables import growth_points
 
 def draw_growth(results: Results, folder: Path) -> list[Path]:
     """One file for each axis that was walked."""
-    drawn = [_draw(results, axis, folder / f"growth-{axis.name.replace(' ', '-')}.png") for axis in axes(short=False)]
+    drawn = [
+        _draw(results, axis, folder / f"growth-{axis.name.replace(' ', '-')}.png")
+        for axis in axes(short=False)
+    ]
     return [file for file in drawn if file is not None]
 
 

@@ -1,4 +1,6 @@
-"""CPU time and memory of a server's processes, by what they are: the API process, the engine's, and its worker's."""
+"""CPU time and memory of a server's processes, by what they are: the API process, the engine's, and its
+worker's.
+"""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,7 +15,9 @@ _TRACKERS = ("resource_tracker", "forkserver")
 
 @dataclass(frozen=True, slots=True)
 class ProcessUse:
-    """CPU seconds so far, most memory it ever had (bytes resident), its share of memory now (bytes, shared ones divided)."""
+    """CPU seconds so far, most memory it ever had (bytes resident), its share of memory now (bytes, shared
+    ones divided).
+    """
 
     role: str
     cpu_s: float
@@ -50,13 +54,21 @@ def cpu_seconds(before: Mapping[int, ProcessUse], after: Mapping[int, ProcessUse
 def memory(uses: Iterable[ProcessUse]) -> dict[str, float]:
     """Peak bytes by role and in all, and the sum of shares: what the server takes of the machine."""
     listed = list(uses)
-    peaks = {f"peak_{role}_bytes": float(sum(u.peak_bytes for u in listed if u.role == role)) for role in ROLES}
+    peaks = {
+        f"peak_{role}_bytes": float(sum(u.peak_bytes for u in listed if u.role == role)) for role in ROLES
+    }
     total = sum(used.peak_bytes for used in listed)
-    return {**peaks, "peak_all_bytes": float(total), "share_all_bytes": float(sum(used.share_bytes for used in listed))}
+    return {
+        **peaks,
+        "peak_all_bytes": float(total),
+        "share_all_bytes": float(sum(used.share_bytes for used in listed)),
+    }
 
 
 def role_of(process: psutil.Process, root: int) -> str:
-    """By descent: what the API process starts is the engine, what that starts is the worker; trackers of Python's are neither."""
+    """By descent: what the API process starts is the engine, what that starts is the worker; trackers of
+    Python's are neither.
+    """
     if process.pid == root:
         return "api"
     if any(word in part for part in process.cmdline() for word in _TRACKERS):

@@ -1,6 +1,8 @@
-"""Part `profile`: what the API process and the engine are at while 64 texts are streamed, as py-spy samples them.
+"""Part `profile`: what the API process and the engine are at while 64 texts are streamed, as py-spy samples
+them.
 
-py-spy must be allowed to look into processes that it did not start: as root, or with `kernel.yama.ptrace_scope` 0.
+py-spy must be allowed to look into processes that it did not start: as root, or with
+`kernel.yama.ptrace_scope` 0.
 """
 
 import signal
@@ -54,7 +56,9 @@ def profile(bench: Bench) -> None:
 
 
 def shares(samples: Iterable[str], name_of: Callable[[Frames], str]) -> dict[str, float]:
-    """Per cent of a main thread's samples by `name_of` their frames (outermost first). Samples are py-spy's, raw."""
+    """Per cent of a main thread's samples by `name_of` their frames (outermost first). Samples are py-spy's,
+    raw.
+    """
     counts: Counter[str] = Counter()
     for sample in samples:
         stack, _, count = sample.rstrip().rpartition(" ")
@@ -70,7 +74,9 @@ def step_of(frames: Frames) -> str:
 
 
 def package_of(frames: Frames) -> str:
-    """Whose code the innermost frame is, and what it called in C: `send (uvicorn/protocols/…:544)` -> `uvicorn`."""
+    """Whose code the innermost frame is, and what it called in C: `send (uvicorn/protocols/…:544)` ->
+    `uvicorn`.
+    """
     file = frames[-1].rpartition("(")[2]
     return file.partition("/")[0].partition(".py")[0] if "/" in file else "Python"
 
@@ -88,7 +94,9 @@ def _profile(bench: Bench, spy: Path, server: RunningPeer, repetition: int) -> I
             sampled.enter_context(_sampled(spy, pid, files[role]))
         send(Closed(CLIENTS), server.url, bodies)
     for role, file in files.items():
-        measures = shares(file.read_text(encoding="utf-8").splitlines(), package_of if role == "api" else step_of)
+        measures = shares(
+            file.read_text(encoding="utf-8").splitlines(), package_of if role == "api" else step_of
+        )
         yield Record(NAME, server.name, f"{role} process", f"{CLIENTS} clients", repetition, measures)
 
 

@@ -1,4 +1,6 @@
-"""What a run writes down: one JSON file, rewritten whole after every record, so that an ended run loses nothing."""
+"""What a run writes down: one JSON file, rewritten whole after every record, so that an ended run loses
+nothing.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,7 +14,9 @@ from benchmarks.figures import Spread, spread
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One measurement: which part, whose, of what, under which load, and the numbers, whose names end in their units."""
+    """One measurement: which part, whose, of what, under which load, and the numbers, whose names end in
+    their units.
+    """
 
     part: str
     peer: str

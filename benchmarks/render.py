@@ -22,18 +22,23 @@ class Options:
 
     kinds: tuple[str, ...]
     one_core: bool
-    pictures: int
+    images: int
     repeat: int
     model: str
 
 
 SEEN_AGAIN = 5
-"""How much more often a picture that was seen before is rendered than one alone: it takes a small part of the time."""
+"""How much more often an image that was seen before is rendered than one alone: it takes a small part of the
+time."""
 
 
 def read_options(description: str) -> Options:
-    """From the command line. Binds the process to one core where it is told to: before anything starts threads."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """From the command line. Binds the process to one core where it is told to: before anything starts
+    threads.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="", help="folder of a checkpoint")
     parser.add_argument("--kinds", nargs="+", default=list(STAGE_KINDS))
     parser.add_argument("--cores", choices=("one", "all"), default="one")
@@ -43,17 +48,19 @@ def read_options(description: str) -> Options:
     if parsed.cores == "one":
         os.environ["OMP_NUM_THREADS"] = "1"
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    return Options(tuple(parsed.kinds), parsed.cores == "one", parsed.pictures, parsed.repeat, parsed.model)
+    return Options(tuple(parsed.kinds), parsed.cores == "one", parsed.images, parsed.repeat, parsed.model)
 
 
 async def measure_rendering(render: Render, options: Options) -> dict[str, dict[str, float]]:
-    """For each kind of picture: images/s of unique ones all at once, of one seen before, one alone, bytes, CPU."""
-    from benchmarks.workloads import pictures
+    """For each kind of image: images/s of unique ones all at once, of one seen before, one alone, bytes,
+    CPU.
+    """
+    from benchmarks.workloads import images
 
     found: dict[str, dict[str, float]] = {}
     for kind in options.kinds:
-        count = max(4, options.pictures // 3) if kind in ("12 MP", "24 MP") else options.pictures
-        workload = pictures(kind)
+        count = max(4, options.images // 3) if kind in ("12 MP", "24 MP") else options.images
+        workload = images(kind)
         await render(workload.body(2**19))
         bodies = workload.bodies(count)
         sizes, seconds, cpu_s = await _all_at_once(render, bodies)
@@ -69,7 +76,9 @@ async def measure_rendering(render: Render, options: Options) -> dict[str, dict[
     return found
 
 
-def merge_stages(found: dict[str, dict[str, float]], stages: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+def merge_stages(
+    found: dict[str, dict[str, float]], stages: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
     """Milliseconds of each stage beside the rest, as `stage_decode_ms` and the like."""
     for kind, times in stages.items():
         found[kind] |= {f"stage_{stage}_ms": value for stage, value in times.items()}

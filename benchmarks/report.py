@@ -5,7 +5,15 @@ from pathlib import Path
 
 from benchmarks.plots import draw_growth
 from benchmarks.records import Results
-from benchmarks.tables import cells_of, comparison, growth_table, latencies, markdown, measures_of, target_rows
+from benchmarks.tables import (
+    cells_of,
+    comparison,
+    growth_table,
+    latencies,
+    markdown,
+    measures_of,
+    target_rows,
+)
 from benchmarks.transformers_runs import NAME
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -98,7 +106,13 @@ def _stages(results: Results) -> str:
             ("Bytes to the engine, MB", "bytes_to_engine", 1e-6),
         )
     )
-    return "\n".join(["## From body to engine input, without an engine\n", *tables, _own_tables(results, "stages", "", level=3)])
+    return "\n".join(
+        [
+            "## From body to engine input, without an engine\n",
+            *tables,
+            _own_tables(results, "stages", "", level=3),
+        ]
+    )
 
 
 def _own_tables(results: Results, part: str, title: str, level: int = 2) -> str:
@@ -107,7 +121,9 @@ def _own_tables(results: Results, part: str, title: str, level: int = 2) -> str:
     if not workloads:
         return ""
     head = [f"{'#' * level} {title}\n"] if title else []
-    return "\n".join([*head, *(f"{'#' * (level + 1)} {name}\n\n{measures_of(results, part, name)}" for name in workloads)])
+    return "\n".join(
+        [*head, *(f"{'#' * (level + 1)} {name}\n\n{measures_of(results, part, name)}" for name in workloads)]
+    )
 
 
 def _growth(results: Results, target: Path) -> str:
@@ -115,7 +131,7 @@ def _growth(results: Results, target: Path) -> str:
     if not table:
         return ""
     files = draw_growth(results, target.parent / PLOTS)
-    pictures = "\n".join(f"![{file.stem}]({file.relative_to(target.parent)})" for file in files)
+    images = "\n".join(f"![{file.stem}]({file.relative_to(target.parent)})" for file in files)
     return f"## Growth\n\nCost ~ size^exponent: 1 is linear, 2 quadratic.\n\n{table}\n{pictures}\n"
 
 
@@ -125,7 +141,11 @@ def _sessions(results: Results) -> str:
         f"### {part}\n\n{measures_of(results, part, 'session')}"
         for part in dict.fromkeys(record.part for record in results.records if record.workload == "session")
     ]
-    return "\n".join(["## Servers as a whole: seconds to ready, bytes resident at most\n", *tables]) if tables else ""
+    return (
+        "\n".join(["## Servers as a whole: seconds to ready, bytes resident at most\n", *tables])
+        if tables
+        else ""
+    )
 
 
 def _commands(results: Results) -> str:

@@ -31,7 +31,9 @@ def best_s(work: Callable[[], Any], repeat: int) -> float:
 
 
 def bandwidth(num_bytes: int, repeat: int) -> dict[str, float]:
-    """GB/s: reading (a sum), copying (read and written bytes), and a bf16 matrix times a vector, which is what decoding does."""
+    """GB/s: reading (a sum), copying (read and written bytes), and a bf16 matrix times a vector, which is
+    what decoding does.
+    """
     source = torch.ones(num_bytes // 4, dtype=torch.float32)
     target = torch.empty_like(source)
     read_s = best_s(source.sum, repeat)
@@ -60,7 +62,9 @@ def matmul(name: str, repeat: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--megabytes", type=int, default=1024)
     options = parser.parse_args()

@@ -1,9 +1,10 @@
 """Measures phiserve, plain vLLM and transformers side by side on this machine and writes RESULTS.md.
 
-usage: make bench [ARGS="…"]     or python -m benchmarks.run [--parts text,…] [--short] [--repeat N] [--reference-code DIR|hub]
+usage: make bench [ARGS="…"]     or python -m benchmarks.run [--parts text,…] [--short] [--repeat N]
+[--reference-code DIR|hub]
 
-Every part writes down what it has measured as it goes: a run that is ended loses nothing; `--report FILE` makes a report of it.
-Ends in one JSON line.
+Every part writes down what it has measured as it goes: a run that is ended loses nothing; `--report FILE`
+makes a report of it. Ends in one JSON line.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from benchmarks.machine import commit, machine, versions
 from benchmarks.profiles import profile
 from benchmarks.records import Context, ResultsFile, read_results
 from benchmarks.report import RESULTS, write_report
-from benchmarks.serving import picture_requests, text
+from benchmarks.serving import image_requests, text
 from benchmarks.stage_runs import stage_runs
 from benchmarks.tables import markdown, target_rows
 from benchmarks.targets import TARGETS
@@ -36,7 +37,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "machine": machine_limits,
     "stages": stage_runs,
     "text": text,
-    "pictures": picture_requests,
+    "pictures": image_requests,
     "burst": burst,
     "clip": clip,
     "transformers": transformers_runs,
@@ -63,23 +64,41 @@ def main(arguments: Sequence[str]) -> int:
     rows = target_rows(results)
     print(f"\n{markdown(['what', 'wanted', 'measured', '', 'ratio of'], rows)}")
     reached = sum(row[3] == "reached" for row in rows)
-    outcome = {"targets": len(TARGETS), "reached": reached, "failed_parts": failed, "results": str(bench.results.path)}
+    outcome = {
+        "targets": len(TARGETS),
+        "reached": reached,
+        "failed_parts": failed,
+        "results": str(bench.results.path),
+    }
     print(json.dumps({"benchmark": "run", "seconds": round(time.monotonic() - began), **outcome}))
     return 1 if failed else 0
 
 
 def report_of(file: Path) -> Path:
-    """A run's report is written beside the folder that its file is in: only runs that are kept here change RESULTS.md."""
+    """A run's report is written beside the folder that its file is in: only runs that are kept here change
+    RESULTS.md.
+    """
     return file.resolve().parent.parent / RESULTS.name
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", type=_part_names, default=list(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--short", action="store_true", help="few requests: shows that everything works, measures little")
+    parser.add_argument(
+        "--short", action="store_true", help="few requests: shows that everything works, measures little"
+    )
     parser.add_argument("--repeat", type=int, help="turns of each server; 2, with --short 1")
-    parser.add_argument("--reference-code", default="hub", help="folder with the model repository's Python files, or hub")
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "phiserve" / "bench", help="checkpoints and logs")
+    parser.add_argument(
+        "--reference-code", default="hub", help="folder with the model repository's Python files, or hub"
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path.home() / ".cache" / "phiserve" / "bench",
+        help="checkpoints and logs",
+    )
     parser.add_argument(
         "--results",
         type=Path,
@@ -99,7 +118,9 @@ def _part_names(text: str) -> list[str]:
 
 
 def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> Bench:
-    """Everything that parts share. Where the reference's code is not to be had, the run goes on without those that need it."""
+    """Everything that parts share. Where the reference's code is not to be had, the run goes on without those
+    that need it.
+    """
     began = datetime.now(UTC)
     repeat = options.repeat or (1 if options.short else 2)
     command = f"python -m benchmarks.run {shlex.join(arguments)}".strip()

@@ -20,7 +20,9 @@ STRIDE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A workload under a load, with how many requests. `first`: their first number; no two cells share any, for the caches."""
+    """A workload under a load, with how many requests. `first`: their first number; no two cells share any,
+    for the caches.
+    """
 
     workload: Workload
     load: Load
@@ -30,7 +32,10 @@ class Cell:
 
 def cells(plan: Sequence[tuple[Workload, Load, int]]) -> list[Cell]:
     """Cells whose requests share no numbers."""
-    return [Cell(workload, load, requests, place * STRIDE) for place, (workload, load, requests) in enumerate(plan)]
+    return [
+        Cell(workload, load, requests, place * STRIDE)
+        for place, (workload, load, requests) in enumerate(plan)
+    ]
 
 
 def warm_up(server: RunningPeer, workload: Workload, number: int = 0) -> None:
@@ -46,7 +51,7 @@ def measure(part: str, server: RunningPeer, cell: Cell, repetition: int) -> Reco
     measures = summary(answers)
     seconds = cpu_seconds(used, use(server.pid))
     measures |= shares(seconds, answers)
-    measures |= pictures_and_caches(metrics.change(counted, metrics.read(server.url)))
+    measures |= images_and_caches(metrics.change(counted, metrics.read(server.url)))
     for failure in failures(answers):
         print(f"  {part}, {server.name}, {cell.workload.name}: {failure}", flush=True)
     return Record(part, server.name, cell.workload.name, cell.load.name, repetition, measures)
@@ -63,8 +68,10 @@ def shares(seconds: dict[str, float], answers: Sequence[Answer]) -> dict[str, fl
     return measures
 
 
-def pictures_and_caches(counted: dict[str, float]) -> dict[str, float]:
-    """What the server counted; bytes for each picture that was sent to the engine, and the share of look-ups that hit."""
+def images_and_caches(counted: dict[str, float]) -> dict[str, float]:
+    """What the server counted; bytes for each image that was sent to the engine, and the share of look-ups
+    that hit.
+    """
     measures = {f"counted_{name}": value for name, value in counted.items()}
     if sent := counted.get("pictures_sent"):
         measures["bytes_per_picture"] = counted["picture_bytes_sent"] / sent

@@ -1,4 +1,6 @@
-"""Part `stages`: body -> engine input without an engine, ours and plain vLLM's in turn, on one core and on all."""
+"""Part `stages`: body -> engine input without an engine, ours and plain vLLM's in turn, on one core and on
+all.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -31,6 +33,10 @@ def _run(bench: Bench, peer: str, cores: str, repetition: int) -> Iterator[Recor
     kinds = STAGE_KINDS[:2] if bench.short else STAGE_KINDS
     amount = ["--pictures", str(bench.count(24, 6)), "--repeat", str(bench.count(9, 3))]
     command = ["-m", module, "--model", str(model), "--cores", cores, *amount, "--kinds", *kinds]
-    bench.results.command(f"stages of {peer}, {cores}", " ".join(["python", *(f"'{c}'" if " " in c else c for c in command)]))
+    bench.results.command(
+        f"stages of {peer}, {cores}", " ".join(["python", *(f"'{c}'" if " " in c else c for c in command)])
+    )
     for kind, measures in json_of([sys.executable, *command], variables, TIMEOUT_S).items():
-        yield Record("stages", peer, kind, f"{cores} core{'s' if cores == 'all' else ''}", repetition, measures)
+        yield Record(
+            "stages", peer, kind, f"{cores} core{'s' if cores == 'all' else ''}", repetition, measures
+        )

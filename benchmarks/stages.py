@@ -1,8 +1,11 @@
-"""What a picture costs phiserve before it reaches the engine, stage by stage and as a whole: no engine, no network.
+"""What an image costs phiserve before it reaches the engine, stage by stage and as a whole: no engine, no
+network.
 
-usage: python -m benchmarks.stages [--cores one|all] [--pictures N] [--repeat N] [--kinds KIND …] [--model FOLDER]
+usage: python -m benchmarks.stages [--cores one|all] [--pictures N] [--repeat N] [--kinds KIND …] [--model
+FOLDER]
 
-Prints a table of medians in milliseconds and ends in one JSON line. Absolute times are this machine's; compare runs side by side.
+Prints a table of medians in milliseconds and ends in one JSON line. Absolute times are this machine's;
+compare runs side by side.
 """
 
 import base64
@@ -12,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.pictures import draw
+from benchmarks.images import draw
 from benchmarks.render import Options, measure_rendering, median_ms, merge_stages, read_options
 
 
@@ -21,17 +24,17 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     import torch
     from blake3 import blake3
 
-    from benchmarks.workloads import pictures
-    from phiserve.engine.processor import image_item
+    from benchmarks.workloads import images
+    from phiserve.codecs.decode import decode_pixels, read_header
+    from phiserve.media.data_url import decode_data_url
+    from phiserve.plugin.processor import image_item
     from phiserve.protocol.parsing import parse_chat_request
-    from phiserve.vision.data_url import decode_data_url
-    from phiserve.vision.decode import decode_pixels, read_header
-    from phiserve.vision.pixels import cut_crops
+    from phiserve.vision.crops import cut_crops
     from phiserve.vision.sizes import plan_crops
 
     content = draw(kind, 0)
     url = "data:image/jpeg;base64," + base64.b64encode(content).decode()
-    body = pictures(kind).body(0)
+    body = images(kind).body(0)
     header = read_header(content, "image")
     plan = plan_crops(*header.size, 16)
     pixels = decode_pixels(content, header, "image")
@@ -49,8 +52,9 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
 
 
 def _encoding(body: bytes, model: str, image_tokens: int) -> Callable[[], Any]:
-    """A request's text -> ids around one picture's."""
+    """A request's text -> ids around one image's."""
     from phiserve.chat.conversation import build_conversation
+
     from phiserve.chat.encoder import PromptEncoder
     from phiserve.checkpoint.opened import open_checkpoint
     from phiserve.protocol.parsing import parse_chat_request
@@ -69,7 +73,9 @@ def stage_times(options: Options) -> dict[str, dict[str, float]]:
 
 
 async def whole_way(options: Options) -> dict[str, dict[str, float]]:
-    """Body -> engine input through the server's own pipeline, with vLLM's own caches and no engine behind them."""
+    """Body -> engine input through the server's own pipeline, with vLLM's own caches and no engine behind
+    them.
+    """
     from benchmarks.our_renderer import OurRenderer
 
     async with OurRenderer.open(options.model, one_core=options.one_core) as renderer:

@@ -1,4 +1,6 @@
-"""Reads a streamed answer with as little work as can be: the client shares the machine with the server it measures."""
+"""Reads a streamed answer with as little work as can be: the client shares the machine with the server it
+measures.
+"""
 
 import json
 from dataclasses import dataclass, field

@@ -47,7 +47,9 @@ def target_rows(results: Results) -> list[list[str]]:
 
 def _target_row(target: Target, measured: float | None) -> list[str]:
     wanted = f"{'at most' if target.at_most else 'at least'} {target.goal:g}x"
-    verdict = "not measured" if measured is None else "reached" if target.reached(measured) else "**not reached**"
+    verdict = (
+        "not measured" if measured is None else "reached" if target.reached(measured) else "**not reached**"
+    )
     return [target.name, wanted, ratio(measured, at_most=target.at_most), verdict, target.basis]
 
 
@@ -55,7 +57,10 @@ def comparison(results: Results, part: str, measure: str, scale: float = 1.0) ->
     """One measure of all workloads and loads of a part: ours, plain vLLM's, ours over theirs."""
     rows = []
     for workload, load in cells_of(results, part):
-        ours, theirs = (_scaled(results.spread_of(part, workload, load, peer, measure), scale) for peer in (PHISERVE, VLLM))
+        ours, theirs = (
+            _scaled(results.spread_of(part, workload, load, peer, measure), scale)
+            for peer in (PHISERVE, VLLM)
+        )
         if ours or theirs:
             between = ratio(divided(ours.median if ours else None, theirs.median if theirs else None))
             rows.append([workload, load, with_spread(ours), with_spread(theirs), between])
@@ -68,7 +73,10 @@ def latencies(results: Results, part: str, name: str) -> str:
     for workload, load in cells_of(results, part):
         row = [workload, load]
         for peer in (PHISERVE, VLLM):
-            found = [results.median_of(part, workload, load, peer, f"{name}_p{percent}_ms") for percent in (50, 95, 99)]
+            found = [
+                results.median_of(part, workload, load, peer, f"{name}_p{percent}_ms")
+                for percent in (50, 95, 99)
+            ]
             row.append(" / ".join(NOTHING if value is None else number(value) for value in found))
         if row[2:] != [" / ".join([NOTHING] * 3)] * 2:
             rows.append(row)
@@ -77,7 +85,9 @@ def latencies(results: Results, part: str, name: str) -> str:
 
 def cells_of(results: Results, part: str) -> list[tuple[str, str]]:
     """Workloads and loads of a part in the order they were measured, sessions apart."""
-    found = ((record.workload, record.load) for record in results.of_part(part) if record.workload != "session")
+    found = (
+        (record.workload, record.load) for record in results.of_part(part) if record.workload != "session"
+    )
     return list(dict.fromkeys(found))
 
 
@@ -105,7 +115,9 @@ def growth_table(results: Results) -> str:
             if len(sizes) > 1:
                 last = local_exponents(sizes, costs)[-1]
                 steps = f"{number(min(sizes))} to {number(max(sizes))} {axis.unit}"
-                rows.append([axis.name, peer, axis.cost, steps, f"{exponent(sizes, costs):.2f}", f"{last:.2f}"])
+                rows.append(
+                    [axis.name, peer, axis.cost, steps, f"{exponent(sizes, costs):.2f}", f"{last:.2f}"]
+                )
     return markdown(["what grows", "peer", "cost", "from, to", "exponent", "at the end"], rows)
 
 

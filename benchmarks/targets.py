@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.burst import PICTURES, QUIET, STREAMS
+from benchmarks.burst import QUIET, STREAMS
 from benchmarks.peers import PHISERVE, VLLM
 from benchmarks.records import Results
 from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
@@ -13,7 +13,9 @@ Ratio = Callable[[Results], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`goal` is the least ratio, or with `at_most` the greatest. `basis` says in words what is divided by what."""
+    """`goal` is the least ratio, or with `at_most` the greatest. `basis` says in words what is divided by
+    what.
+    """
 
     name: str
     goal: float
@@ -29,7 +31,8 @@ class Target:
 def to_vllm(part: str, workload: str, load: str, measure: str) -> Ratio:
     """Our median over plain vLLM's."""
     return lambda results: divided(
-        results.median_of(part, workload, load, PHISERVE, measure), results.median_of(part, workload, load, VLLM, measure)
+        results.median_of(part, workload, load, PHISERVE, measure),
+        results.median_of(part, workload, load, VLLM, measure),
     )
 
 
@@ -61,7 +64,12 @@ _SMALL = "small checkpoint"
 _AT_16 = f"requests/s, {CLIENTS} clients, short answers"
 
 TARGETS = (
-    Target("picture → engine input, 640x480 JPEG, one core", 4, to_vllm(_STAGES, "640x480", "one core", "images_per_s"), _IMAGES),
+    Target(
+        "picture → engine input, 640x480 JPEG, one core",
+        4,
+        to_vllm(_STAGES, "640x480", "one core", "images_per_s"),
+        _IMAGES,
+    ),
     Target("the same, 1 MP JPEG", 3, to_vllm(_STAGES, "1 MP", "one core", "images_per_s"), _IMAGES),
     Target("the same, 12 MP JPEG", 1.8, to_vllm(_STAGES, "12 MP", "one core", "images_per_s"), _IMAGES),
     Target("the same on all cores, 1 MP", 5, to_vllm(_STAGES, "1 MP", "all cores", "images_per_s"), _IMAGES),
@@ -91,8 +99,18 @@ TARGETS = (
         to_vllm("text", "text", "64 clients", "output_tokens_per_s"),
         "tokens a second to plain vLLM's",
     ),
-    Target("requests/s, 4:3 photos, CLIP's 23 layers", 1.25, to_vllm("clip", "1 MP", "2 clients", "requests_per_s"), _REQUESTS),
-    Target("the same with `detail: low`", 5, to_vllm("clip", "1 MP, low", "2 clients", "requests_per_s"), _REQUESTS),
+    Target(
+        "requests/s, 4:3 photos, CLIP's 23 layers",
+        1.25,
+        to_vllm("clip", "1 MP", "2 clients", "requests_per_s"),
+        _REQUESTS,
+    ),
+    Target(
+        "the same with `detail: low`",
+        5,
+        to_vllm("clip", "1 MP, low", "2 clients", "requests_per_s"),
+        _REQUESTS,
+    ),
     Target(
         f"p99 between tokens of {STREAMS} streams, {PICTURES} pictures at once",
         1,
@@ -100,12 +118,24 @@ TARGETS = (
         "milliseconds to plain vLLM's",
         at_most=True,
     ),
-    Target("the same, to no burst", 1.5, _burst_to_quiet, "milliseconds to our own without the pictures", at_most=True),
+    Target(
+        "the same, to no burst",
+        1.5,
+        _burst_to_quiet,
+        "milliseconds to our own without the pictures",
+        at_most=True,
+    ),
     Target(f"{_AT_16}, text", 8, _to_transformers("text", ONE), f"{_TO_GENERATE}, {ONE}"),
     Target(f"{_AT_16}, text", 8, _to_transformers("text", BATCH), f"{_TO_GENERATE}, {BATCH}"),
     Target(f"{_AT_16}, 1 MP photo", 8, _to_transformers("1 MP", ONE), f"{_TO_GENERATE}, {ONE}"),
     Target(f"{_AT_16}, 1 MP photo", 8, _to_transformers("1 MP", BATCH), f"{_TO_GENERATE}, {BATCH}"),
-    Target(f"time to ready, {_SMALL}", 0.65, to_vllm("text", "session", "", "ready_s"), "seconds to plain vLLM's", at_most=True),
+    Target(
+        f"time to ready, {_SMALL}",
+        0.65,
+        to_vllm("text", "session", "", "ready_s"),
+        "seconds to plain vLLM's",
+        at_most=True,
+    ),
     Target(
         "peak memory of all processes, pictures",
         1,

@@ -1,7 +1,9 @@
-"""A stand-in for torchvision, for the model repository's image processor alone: what it calls, step for step as there.
+"""A stand-in for torchvision, for the model repository's image processor alone: what it calls, step for step
+as there.
 
-It is written into that code in place of the import: a package of torchvision's name that lacks the rest of it would mislead
-transformers. Source: torchvision 0.17, `transforms/transforms.py`, `functional.py` and `_functional_pil.py`.
+It is written into that code in place of the import: a package of torchvision's name that lacks the rest of it
+would mislead transformers. Source: torchvision 0.17, `transforms/transforms.py`, `functional.py` and
+`_functional_pil.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ class Compose:
 
 
 class ToTensor:
-    """An RGB picture -> float32 (3, height, width), 0 to 1."""
+    """An RGB image -> float32 (3, height, width), 0 to 1."""
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """A copy."""
@@ -64,5 +66,7 @@ def pad(img: Image.Image, padding: Sequence[int], fill: Sequence[int]) -> Image.
 
 _functional = SimpleNamespace(resize=resize, pad=pad)
 torchvision = SimpleNamespace(
-    transforms=SimpleNamespace(Compose=Compose, Normalize=Normalize, ToTensor=ToTensor, functional=_functional)
+    transforms=SimpleNamespace(
+        Compose=Compose, Normalize=Normalize, ToTensor=ToTensor, functional=_functional
+    )
 )

@@ -1,4 +1,6 @@
-"""Part `transformers`: short answers by `generate` in an environment of its own, against ours at 16 clients."""
+"""Part `transformers`: short answers by `generate` in an environment of its own, against ours at 16
+clients.
+"""
 
 import json
 import subprocess
@@ -9,12 +11,12 @@ from benchmarks.bench import Bench
 from benchmarks.checkpoints import MODEL_CODE, SHAPES
 from benchmarks.command import ROOT
 from benchmarks.environments import pins, prepare
+from benchmarks.images import draw
 from benchmarks.load import Closed
 from benchmarks.peers import PHISERVE, RunningPeer, plain_environment
-from benchmarks.pictures import draw
 from benchmarks.records import Record
 from benchmarks.session import Cell, measure, warm_up
-from benchmarks.workloads import pictures, text, texts
+from benchmarks.workloads import images, text, texts
 
 NAME = "transformers"
 PINS = ROOT / "requirements" / "bench-transformers.txt"
@@ -26,9 +28,13 @@ TIMEOUT_S = 1200
 
 
 def transformers_runs(bench: Bench) -> None:
-    """Ours, then one request at a time, then the largest batch that goes, for text and photos; as often as the run repeats."""
+    """Ours, then one request at a time, then the largest batch that goes, for text and photos; as often as
+    the run repeats.
+    """
     if bench.code is None or not all((bench.code / name).exists() for name in MODEL_CODE):
-        bench.results.note(f"transformers was not measured: --reference-code must hold {', '.join(MODEL_CODE)}.")
+        bench.results.note(
+            f"transformers was not measured: --reference-code must hold {', '.join(MODEL_CODE)}."
+        )
         return
     try:
         python = prepare("bench-transformers", pins(PINS), dependencies=False)
@@ -45,7 +51,10 @@ def transformers_runs(bench: Bench) -> None:
 
 def _ours(bench: Bench, server: RunningPeer, repetition: int) -> Iterator[Record]:
     count = bench.count(48, CLIENTS)
-    for first, workload in ((0, texts(answer_tokens=ANSWER_TOKENS)), (0, pictures("1 MP", answer_tokens=ANSWER_TOKENS))):
+    for first, workload in (
+        (0, texts(answer_tokens=ANSWER_TOKENS)),
+        (0, images("1 MP", answer_tokens=ANSWER_TOKENS)),
+    ):
         warm_up(server, workload)
         yield measure(NAME, server, Cell(workload, Closed(CLIENTS), count, first), repetition)
 
@@ -68,14 +77,25 @@ def _theirs(bench: Bench, python: Path, workload: str, batch: int, repetition: i
 
 
 def _generate(bench: Bench, python: Path, workload: str, batch: int) -> dict[str, float]:
-    command = [str(python), str(Path(__file__).with_name("generate.py")), "--model", str(bench.with_code("small"))]
+    command = [
+        str(python),
+        str(Path(__file__).with_name("generate.py")),
+        "--model",
+        str(bench.with_code("small")),
+    ]
     amount = ["--batch", str(batch), "--answer-tokens", str(ANSWER_TOKENS)]
     amount += ["--dtype", bench.settings.dtype, "--clip-layers", str(SHAPES["small"].clip_layers)]
     bench.results.command(f"transformers, batch {batch}", " ".join([*command, *amount]))
     lines = "\n".join(json.dumps(request) for request in _requests(bench, workload))
     variables = plain_environment(bench.work / NAME) | {"TRANSFORMERS_OFFLINE": "1"}
     done = subprocess.run(
-        [*command, *amount], input=lines, env=variables, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        [*command, *amount],
+        input=lines,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
     )
     try:
         found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -85,7 +105,7 @@ def _generate(bench: Bench, python: Path, workload: str, batch: int) -> dict[str
 
 
 def _requests(bench: Bench, workload: str) -> Iterator[dict[str, object]]:
-    """The questions that ours was asked, pictures as files."""
+    """The questions that ours was asked, images as files."""
     folder = bench.work / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(bench.count(CLIENTS, 4) if workload != "text" else bench.count(2 * CLIENTS, CLIENTS)):

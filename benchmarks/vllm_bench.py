@@ -1,4 +1,5 @@
-"""`vllm bench serve` by its module, since the CPU build's `vllm` command does not start; everything else is vLLM's own.
+"""`vllm bench serve` by its module, since the CPU build's `vllm` command does not start; everything else is
+vLLM's own.
 
 usage: python -m benchmarks.vllm_bench ARGUMENTS OF vllm bench serve
 """

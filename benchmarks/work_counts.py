@@ -12,14 +12,18 @@ _BF16 = 2
 
 
 def decoder_weights(shape: Shape) -> int:
-    """Values of the decoder that every step reads: its layers and the output matrix. Norms and the input's rows are noise."""
+    """Values of the decoder that every step reads: its layers and the output matrix. Norms and the input's
+    rows are noise.
+    """
     hidden = shape.hidden_size
     layer = 4 * hidden * hidden + 3 * hidden * shape.intermediate_size
     return shape.num_layers * layer + VOCAB_SIZE * hidden
 
 
 def decode_bytes(shape: Shape, batch: int, context_tokens: int) -> int:
-    """Bytes that one decoding step of a batch reads: the weights once, and every sequence's keys and values; in bf16."""
+    """Bytes that one decoding step of a batch reads: the weights once, and every sequence's keys and values;
+    in bf16.
+    """
     cache = 2 * shape.num_layers * shape.hidden_size * context_tokens
     return _BF16 * (decoder_weights(shape) + batch * cache)
 
@@ -32,7 +36,9 @@ def prefill_flops(shape: Shape, tokens: int) -> int:
 
 
 def clip_flops(layers: int, crops: int) -> int:
-    """Operations of CLIP ViT-L/14-336 on so many crops, the global view one of them: patches, projections, attention."""
+    """Operations of CLIP ViT-L/14-336 on so many crops, the global view one of them: patches, projections,
+    attention.
+    """
     patches = 2 * (CLIP_TOKENS - 1) * 588 * CLIP_WIDTH
     projections = 2 * CLIP_TOKENS * (4 * CLIP_WIDTH * CLIP_WIDTH + 2 * CLIP_WIDTH * CLIP_FFN)
     attention = 4 * CLIP_TOKENS * CLIP_TOKENS * CLIP_WIDTH

@@ -1,6 +1,8 @@
-"""What is asked: bodies of chat requests, always the same for a number, pictures and texts unlike any other number's.
+"""What is asked: bodies of chat requests, always the same for a number, images and texts unlike any other
+number's.
 
-Every answer is greedy, streamed and as long as asked for (`ignore_eos`), so that peers with the same weights do the same work.
+Every answer is greedy, streamed and as long as asked for (`ignore_eos`), so that peers with the same weights
+do the same work.
 """
 
 import json
@@ -8,18 +10,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.pictures import data_url
+from benchmarks.images import data_url
 
 MODEL = "bench"
 """The name every peer serves its model by."""
 
 CONVERSATIONS = 8
-"""Conversations of the workload that shows a picture again and again; they take turns."""
+"""Conversations of the workload that shows an image again and again; they take turns."""
 
-MOST_PICTURES = 16
-"""In a request: each has so many picture numbers to itself, whatever the workload."""
+MOST_IMAGES = 16
+"""In a request: each has so many image numbers to itself, whatever the workload."""
 
-_WORDS = ("river", "stone", "window", "paper", "garden", "signal", "copper", "morning", "letter", "harbour", "engine", "candle")
+_WORDS = (
+    "river",
+    "stone",
+    "window",
+    "paper",
+    "garden",
+    "signal",
+    "copper",
+    "morning",
+    "letter",
+    "harbour",
+    "engine",
+    "candle",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +58,17 @@ def text(count: int, number: int) -> str:
     return " ".join([f"{number}:", *(_WORDS[(number + k * k) % len(_WORDS)] for k in range(count))])
 
 
-def picture(kind: str, number: int, detail: str | None = None) -> dict[str, Any]:
-    """A picture as a content part."""
-    return {"type": "image_url", "image_url": {"url": data_url(kind, number)} | ({"detail": detail} if detail else {})}
+def image(kind: str, number: int, detail: str | None = None) -> dict[str, Any]:
+    """An image as a content part."""
+    return {
+        "type": "image_url",
+        "image_url": {"url": data_url(kind, number)} | ({"detail": detail} if detail else {}),
+    }
 
 
-def chat(content: str | list[dict[str, Any]], answer_tokens: int, before: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def chat(
+    content: str | list[dict[str, Any]], answer_tokens: int, before: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """A request with one user message, after what was said before."""
     return {
         "model": MODEL,
@@ -66,12 +86,12 @@ def texts(words: int = 40, answer_tokens: int = 128) -> Workload:
     return Workload("text", lambda number: chat(text(words, number), answer_tokens))
 
 
-def pictures(kind: str, count: int = 1, detail: str | None = None, answer_tokens: int = 16) -> Workload:
-    """`count` pictures and a short question."""
+def images(kind: str, count: int = 1, detail: str | None = None, answer_tokens: int = 16) -> Workload:
+    """`count` images and a short question."""
 
     def request(number: int) -> dict[str, Any]:
         """Of this number."""
-        shown = [picture(kind, number * MOST_PICTURES + k, detail) for k in range(count)]
+        shown = [image(kind, number * MOST_IMAGES + k, detail) for k in range(count)]
         return chat([*shown, {"type": "text", "text": text(12, number)}], answer_tokens)
 
     name = kind if count == 1 else f"{count} x {kind}"
@@ -79,7 +99,9 @@ def pictures(kind: str, count: int = 1, detail: str | None = None, answer_tokens
 
 
 def repeated() -> Workload:
-    """A picture shown in five turns of a conversation. Numbers go round conversations, so that turns come one after another."""
+    """An image shown in five turns of a conversation. Numbers go round conversations, so that turns come one
+    after another.
+    """
 
     def request(number: int) -> dict[str, Any]:
         """Of this number."""
@@ -88,7 +110,10 @@ def repeated() -> Workload:
         own = block * CONVERSATIONS + conversation
         first: dict[str, Any] = {
             "role": "user",
-            "content": [picture("1 MP", own * MOST_PICTURES + MOST_PICTURES - 1), {"type": "text", "text": text(12, own)}],
+            "content": [
+                image("1 MP", own * MOST_IMAGES + MOST_IMAGES - 1),
+                {"type": "text", "text": text(12, own)},
+            ],
         }
         said = [first]
         for earlier in range(turn):
@@ -102,7 +127,14 @@ def repeated() -> Workload:
 
 
 def mixed() -> Workload:
-    """Long texts, short ones, photos and small pictures in turn."""
+    """Long texts, short ones, photos and small images in turn."""
     long_text, short_text = texts(900, 64), texts(40, 64)
-    cycle = (long_text, pictures("1 MP"), short_text, pictures("small PNG"), long_text, pictures("1 MP", detail="low"))
+    cycle = (
+        long_text,
+        images("1 MP"),
+        short_text,
+        images("small PNG"),
+        long_text,
+        images("1 MP", detail="low"),
+    )
     return Workload("mix", lambda number: cycle[number % len(cycle)].request(number))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Ask about a picture with curl (7.76 or newer). An answer that is an error is printed too, and the exit status tells.
-# usage: clients/curl.sh PICTURE QUESTION
+# Ask about an image with curl (7.76 or newer). An answer that is an error is printed too, and the exit status tells.
+# usage: clients/curl.sh IMAGE QUESTION
 #        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 set -eu
 base=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}
@@ -14,7 +14,7 @@ in_json() { # what stands between the quotes of a string
 }
 models=$(ask "$base/models") || { status=$?; printf '%s\n' "$models"; exit "$status"; }
 model=$(printf %s "$models" | sed 's/.*"id": *"\([^"]*\)".*/\1/')
-# A picture is too long for a command line: the body goes through a pipe. The server looks at the bytes, not at the media type.
+# An image is too long for a command line: the body goes through a pipe. The server looks at the bytes, not at the media type.
 {
   printf '{"model":"%s","max_tokens":100,"messages":[{"role":"user","content":[' "$model"
   printf '{"type":"image_url","image_url":{"url":"data:image/png;base64,'

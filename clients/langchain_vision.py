@@ -1,6 +1,6 @@
-"""Ask about a picture with LangChain: whole, streamed, and as a typed answer.
+"""Ask about an image with LangChain: whole, streamed, and as a typed answer.
 
-usage: python langchain_vision.py picture.png "What does the picture show?"
+usage: python langchain_vision.py image.png "What does the picture show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -17,7 +17,7 @@ from openai import OpenAI
 from pydantic import BaseModel, SecretStr
 
 
-class Picture(BaseModel):
+class Image(BaseModel):
     """What the typed answer holds."""
 
     kind: Literal["chart", "book cover", "photograph", "something else"]
@@ -25,22 +25,24 @@ class Picture(BaseModel):
 
 
 def data_url(path: str) -> str:
-    """A picture file as a data URL."""
+    """An image file as a data URL."""
     media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
     return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
-def main(picture: str, question: str) -> None:
-    """One message with a picture, asked three times."""
+def main(image: str, question: str) -> None:
+    """One message with an image, asked three times."""
     base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
-    api_key = os.environ.get("OPENAI_API_KEY", "none")  # any word will do, unless the server was started with a key
+    api_key = os.environ.get(
+        "OPENAI_API_KEY", "none"
+    )  # any word will do, unless the server was started with a key
     name = OpenAI(base_url=base_url, api_key=api_key).models.list().data[0].id
     model = ChatOpenAI(
         model=name, base_url=base_url, api_key=SecretStr(api_key), max_completion_tokens=50, stream_usage=True
     )  # stream_usage: LangChain asks only OpenAI's own address for the usage of a stream
     message = HumanMessage(
         content=[
-            {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "low"}},
+            {"type": "image_url", "image_url": {"url": data_url(image), "detail": "low"}},
             {"type": "text", "text": question},
         ]
     )
@@ -51,7 +53,7 @@ def main(picture: str, question: str) -> None:
         print(chunk.text, end="", flush=True)
         if chunk.usage_metadata:
             print("", chunk.usage_metadata)
-    print("typed:", repr(model.with_structured_output(Picture, method="json_schema").invoke([message])))
+    print("typed:", repr(model.with_structured_output(Image, method="json_schema").invoke([message])))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Ask about a picture with LiteLLM; the answer is streamed.
+"""Ask about an image with LiteLLM; the answer is streamed.
 
-usage: python litellm_vision.py picture.png "What does the picture show?"
+usage: python litellm_vision.py image.png "What does the picture show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 
-LiteLLM wants other versions of some packages than the server does: pip install -r litellm_requirements.txt in an environment
-of its own. LITELLM_LOCAL_MODEL_COST_MAP=True keeps it from fetching its price list when it is imported.
+LiteLLM wants other versions of some packages than the server does: pip install -r litellm_requirements.txt in
+an environment of its own. LITELLM_LOCAL_MODEL_COST_MAP=True keeps it from fetching its price list when it is
+imported.
 """
 
 import base64
@@ -18,15 +19,17 @@ from openai import OpenAI
 
 
 def data_url(path: str) -> str:
-    """A picture file as a data URL."""
+    """An image file as a data URL."""
     media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
     return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
-def main(picture: str, question: str) -> None:
+def main(image: str, question: str) -> None:
     """`openai/` before the model's name says that the server speaks OpenAI's protocol."""
     base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
-    api_key = os.environ.get("OPENAI_API_KEY", "none")  # any word will do, unless the server was started with a key
+    api_key = os.environ.get(
+        "OPENAI_API_KEY", "none"
+    )  # any word will do, unless the server was started with a key
     name = OpenAI(base_url=base_url, api_key=api_key).models.list().data[0].id
     stream = litellm.completion(
         model=f"openai/{name}",
@@ -36,7 +39,7 @@ def main(picture: str, question: str) -> None:
             {
                 "role": "user",
                 "content": [
-                    {"type": "image_url", "image_url": {"url": data_url(picture)}},
+                    {"type": "image_url", "image_url": {"url": data_url(image)}},
                     {"type": "text", "text": question},
                 ],
             }

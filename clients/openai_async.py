@@ -1,6 +1,6 @@
-"""Ask several questions about one picture at the same time, with the asynchronous openai client.
+"""Ask several questions about one image at the same time, with the asynchronous openai client.
 
-usage: python openai_async.py picture.png "What is it?" "Which colours do you see?"
+usage: python openai_async.py image.png "What is it?" "Which colours do you see?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -16,22 +16,27 @@ from openai.types.chat import ChatCompletionContentPartImageParam
 
 
 def data_url(path: str) -> str:
-    """A picture file as a data URL."""
+    """An image file as a data URL."""
     media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
     return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
-async def main(picture: str, *questions: str) -> None:
-    """The picture is sent with every question, and decoded by the server only once."""
-    image: ChatCompletionContentPartImageParam = {"type": "image_url", "image_url": {"url": data_url(picture), "detail": "high"}}
+async def main(image: str, *questions: str) -> None:
+    """The image is sent with every question, and decoded by the server only once."""
+    image: ChatCompletionContentPartImageParam = {
+        "type": "image_url",
+        "image_url": {"url": data_url(image), "detail": "high"},
+    }
     async with AsyncOpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get("OPENAI_API_KEY", "none"),  # any word will do, unless the server was started with a key
+        api_key=os.environ.get(
+            "OPENAI_API_KEY", "none"
+        ),  # any word will do, unless the server was started with a key
     ) as client:
         model = (await client.models.list()).data[0].id
 
         async def ask(question: str) -> str:
-            """One question about the picture."""
+            """One question about the image."""
             completion = await client.chat.completions.create(
                 model=model,
                 messages=[{"role": "user", "content": [image, {"type": "text", "text": question}]}],

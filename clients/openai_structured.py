@@ -1,6 +1,6 @@
-"""Have a picture described as an object of a pydantic class, with the openai client.
+"""Have an image described as an object of a pydantic class, with the openai client.
 
-usage: python openai_structured.py picture.png
+usage: python openai_structured.py image.png
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -19,22 +19,26 @@ class Description(BaseModel):
     """What the answer holds. Everything in it is bounded, so that no answer goes on for ever."""
 
     kind: Literal["chart", "book cover", "photograph", "something else"]
-    colours: Annotated[list[Literal["red", "green", "blue", "grey", "other"]], Field(min_length=1, max_length=3)]
+    colours: Annotated[
+        list[Literal["red", "green", "blue", "grey", "other"]], Field(min_length=1, max_length=3)
+    ]
     people: Annotated[int, Field(ge=0, le=99)]
     caption: Annotated[str, Field(max_length=30)]
 
 
 def data_url(path: str) -> str:
-    """A picture file as a data URL."""
+    """An image file as a data URL."""
     media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
     return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
-def main(picture: str) -> None:
+def main(image: str) -> None:
     """The server lets the model say only what fits the class, however weak the model is."""
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get("OPENAI_API_KEY", "none"),  # any word will do, unless the server was started with a key
+        api_key=os.environ.get(
+            "OPENAI_API_KEY", "none"
+        ),  # any word will do, unless the server was started with a key
     )
     try:
         completion = client.chat.completions.parse(
@@ -43,7 +47,7 @@ def main(picture: str) -> None:
                 {
                     "role": "user",
                     "content": [
-                        {"type": "image_url", "image_url": {"url": data_url(picture)}},
+                        {"type": "image_url", "image_url": {"url": data_url(image)}},
                         {"type": "text", "text": "Describe the picture."},
                     ],
                 }

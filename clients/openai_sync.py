@@ -1,6 +1,6 @@
-"""Ask about a picture with the openai client, and wait for the whole answer.
+"""Ask about an image with the openai client, and wait for the whole answer.
 
-usage: python openai_sync.py picture.png "What does the picture show?"
+usage: python openai_sync.py image.png "What does the picture show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -14,16 +14,18 @@ from openai import OpenAI
 
 
 def data_url(path: str) -> str:
-    """A picture file as a data URL."""
+    """An image file as a data URL."""
     media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
     return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
-def main(picture: str, question: str) -> None:
+def main(image: str, question: str) -> None:
     """Print the answer, why it ended, and what it cost."""
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get("OPENAI_API_KEY", "none"),  # any word will do, unless the server was started with a key
+        api_key=os.environ.get(
+            "OPENAI_API_KEY", "none"
+        ),  # any word will do, unless the server was started with a key
     )
     completion = client.chat.completions.create(
         model=client.models.list().data[0].id,
@@ -31,7 +33,7 @@ def main(picture: str, question: str) -> None:
             {
                 "role": "user",
                 "content": [
-                    {"type": "image_url", "image_url": {"url": data_url(picture)}},
+                    {"type": "image_url", "image_url": {"url": data_url(image)}},
                     {"type": "text", "text": question},
                 ],
             }

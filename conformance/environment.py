@@ -1,4 +1,6 @@
-"""Sets up what the suites need: an own virtual environment that sees the project's, their sources, and a stand-in for the hub."""
+"""Sets up what the suites need: an own virtual environment that sees the project's, their sources, and a
+stand-in for the hub.
+"""
 
 import hashlib
 import os
@@ -20,10 +22,12 @@ SOURCES = FOLDER / "sources"
 HUB = FOLDER / "hub"
 LOCK = ROOT / "requirements" / "conformance.lock"
 PARTS = {"openai": ("tests",), "vllm": ("tests",)}
-"""What is unpacked of each source distribution: the tests alone, so that the installed package is what they import."""
+"""What is unpacked of each source distribution: the tests alone, so that the installed package is what they
+import."""
 
 BUILD_SETTINGS = {"VLLM_TARGET_DEVICE": "empty"}
-"""pip asks a source distribution for its metadata before it keeps the file; vLLM's answer is a build for no device."""
+"""pip asks a source distribution for its metadata before it keeps the file; vLLM's answer is a build for no
+device."""
 
 
 def versions() -> dict[str, str]:
@@ -46,7 +50,9 @@ def prepare() -> None:
 
 
 def stand_in_for_hub(models: Iterable[str]) -> None:
-    """A hub cache in which each of these names is our blank checkpoint, for what the suites load besides the server."""
+    """A hub cache in which each of these names is our blank checkpoint, for what the suites load besides the
+    server.
+    """
     checkpoint = embedded_checkpoint(BLANK_NAME, print)
     for model in models:
         repository = HUB / f"models--{model.replace('/', '--')}"
@@ -76,7 +82,12 @@ def _see_the_project() -> None:
 def _fetch(package: str, number: str) -> None:
     SOURCES.mkdir(exist_ok=True)
     options = ["--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--dest", str(SOURCES)]
-    _pip("download", *options, f"{package}=={number}", environment=BUILD_SETTINGS | {"VLLM_VERSION_OVERRIDE": number})
+    _pip(
+        "download",
+        *options,
+        f"{package}=={number}",
+        environment=BUILD_SETTINGS | {"VLLM_VERSION_OVERRIDE": number},
+    )
     wanted = tuple(f"{package}-{number}/{part}/" for part in PARTS[package])
     with tarfile.open(SOURCES / f"{package}-{number}.tar.gz") as archive:
         members = [member for member in archive if member.name.startswith(wanted)]
@@ -84,5 +95,13 @@ def _fetch(package: str, number: str) -> None:
 
 
 def _pip(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(PYTHON), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--python",
+        str(PYTHON),
+        *arguments,
+    ]
     subprocess.run(command, check=True, env=os.environ | (environment or {}))

@@ -17,7 +17,9 @@ TEST_TIMEOUT_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one test. `detail` is its error's message or why it was skipped; a test that asks no server is left out."""
+    """What became of one test. `detail` is its error's message or why it was skipped; a test that asks no
+    server is left out.
+    """
 
     suite: str
     test: str
@@ -47,9 +49,27 @@ def run_pytest(suite: Suite, url: str) -> list[Outcome]:
 
 def _command(suite: Suite) -> list[str]:
     """Their files, without their pytest settings (parallel workers, warnings) and with our recorder."""
-    recorder = ["-c", os.devnull, "--rootdir", suite.folder, "-p", "conformance.plugins.recorder", "-p", "no:cacheprovider"]
+    recorder = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        suite.folder,
+        "-p",
+        "conformance.plugins.recorder",
+        "-p",
+        "no:cacheprovider",
+    ]
     asynchronous = ["-o", "asyncio_mode=auto", "-o", "asyncio_default_test_loop_scope=session"]
-    return [str(PYTHON), "-m", "pytest", *recorder, *asynchronous, f"--timeout={TEST_TIMEOUT_S}", *suite.options, *suite.files]
+    return [
+        str(PYTHON),
+        "-m",
+        "pytest",
+        *recorder,
+        *asynchronous,
+        f"--timeout={TEST_TIMEOUT_S}",
+        *suite.options,
+        *suite.files,
+    ]
 
 
 def environment(suite: Suite, url: str, outcomes: Path) -> dict[str, str]:

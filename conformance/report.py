@@ -19,7 +19,11 @@ def counts(outcomes: Sequence[Outcome], comparison: Comparison) -> dict[str, Cou
     unexpected = set(comparison.unexpected)
     table: dict[str, Counter[str]] = {}
     for outcome in outcomes:
-        kind = "unexpected" if outcome in unexpected else {"failed": "differs"}.get(outcome.outcome, outcome.outcome)
+        kind = (
+            "unexpected"
+            if outcome in unexpected
+            else {"failed": "differs"}.get(outcome.outcome, outcome.outcome)
+        )
         table.setdefault(outcome.suite, Counter())[kind] += 1
     return table
 
@@ -37,7 +41,9 @@ def table(rows: Mapping[str, Counter[str]], versions: Mapping[str, str]) -> str:
 
 
 def write_results(outcomes: Sequence[Outcome], comparison: Comparison, versions: Mapping[str, str]) -> None:
-    """RESULTS.md: the table, then each suite's differences with reasons, what it skips itself, what is left out of it."""
+    """RESULTS.md: the table, then each suite's differences with reasons, what it skips itself, what is left
+    out of it.
+    """
     rows = counts(outcomes, comparison)
     sections = [_HEAD, table(rows, versions), *(_section(suite, outcomes, comparison) for suite in rows)]
     RESULTS.write_text("\n".join(sections) + "\n", encoding="utf-8")
@@ -49,10 +55,15 @@ def _section(suite: str, outcomes: Sequence[Outcome], comparison: Comparison) ->
         if difference.suite == suite and group:
             lines += [f"- {difference.reason}", *(f"  - `{name}`" for name in _names(group))]
     skipped = Counter(
-        _first_line(outcome.detail) for outcome in outcomes if (outcome.suite, outcome.outcome) == (suite, "skipped")
+        _first_line(outcome.detail)
+        for outcome in outcomes
+        if (outcome.suite, outcome.outcome) == (suite, "skipped")
     )
     if skipped:
-        lines += ["\nSkipped by the suite itself:\n", *(f"- {reason} ({number})" for reason, number in sorted(skipped.items()))]
+        lines += [
+            "\nSkipped by the suite itself:\n",
+            *(f"- {reason} ({number})" for reason, number in sorted(skipped.items())),
+        ]
     if left_out := sum((outcome.suite, outcome.outcome) == (suite, "left out") for outcome in outcomes):
         lines.append(f"\nLeft out: {left_out} tests that ask no server.")
     return "\n".join(lines)
@@ -61,7 +72,8 @@ def _section(suite: str, outcomes: Sequence[Outcome], comparison: Comparison) ->
 def _names(group: Sequence[Outcome]) -> list[str]:
     """Names of tests without their files' folders, parameters counted rather than listed."""
     numbers = Counter(
-        outcome.test.partition("[")[0].rpartition("/")[2] if "::" in outcome.test else outcome.test for outcome in group
+        outcome.test.partition("[")[0].rpartition("/")[2] if "::" in outcome.test else outcome.test
+        for outcome in group
     )
     return [name if number == 1 else f"{name} ({number} times)" for name, number in numbers.items()]
 

@@ -1,9 +1,10 @@
-"""Runs other people's test suites, unmodified, against our server, and holds what fails against the list of reasoned differences.
+"""Runs other people's test suites, unmodified, against our server, and holds what fails against the list of
+reasoned differences.
 
 usage: make conformance [ARGS="SUITE …"]     or python -m conformance.run [SUITE …]
 
-Exits with 1 on a failure without a reason, and on a listed difference that is none any more. Ends in one JSON line. RESULTS.md is
-written when all suites have run.
+Exits with 1 on a failure without a reason, and on a listed difference that is none any more. Ends in one JSON
+line. RESULTS.md is written when all suites have run.
 """
 
 import json
@@ -53,15 +54,22 @@ def _run(chosen: Sequence[Suite]) -> list[Outcome]:
 
 def _run_one(suite: Suite, url: str) -> list[Outcome]:
     """Run one suite and say how it went."""
-    print(f"{suite.name}: {', '.join(file.rsplit('/', 1)[-1] for file in suite.files)}", end=" … ", flush=True)
+    print(
+        f"{suite.name}: {', '.join(file.rsplit('/', 1)[-1] for file in suite.files)}", end=" … ", flush=True
+    )
     began = time.monotonic()
     outcomes = run_schemathesis(suite, url) if suite.package == "schemathesis" else run_pytest(suite, url)
     numbers = Counter(outcome.outcome for outcome in outcomes)
-    print(f"{', '.join(f'{number} {kind}' for kind, number in numbers.items())} in {time.monotonic() - began:.0f} s", flush=True)
+    print(
+        f"{', '.join(f'{number} {kind}' for kind, number in numbers.items())} in {time.monotonic() - began:.0f} s",
+        flush=True,
+    )
     return outcomes
 
 
-def _tell(outcomes: Sequence[Outcome], comparison: Comparison, versions: dict[str, str], seconds: float) -> None:
+def _tell(
+    outcomes: Sequence[Outcome], comparison: Comparison, versions: dict[str, str], seconds: float
+) -> None:
     rows = counts(outcomes, comparison)
     for outcome in comparison.unexpected:
         print(f"\nunexpected: {outcome.suite}: {outcome.test}\n{outcome.detail[:1000]}")

@@ -1,4 +1,6 @@
-"""Runs schemathesis' command on an OpenAPI document and reads, for each operation, what each of its checks found."""
+"""Runs schemathesis' command on an OpenAPI document and reads, for each operation, what each of its checks
+found.
+"""
 
 import json
 import subprocess
@@ -17,17 +19,25 @@ EXAMPLES = 30
 
 
 def run_schemathesis(suite: Suite, url: str) -> list[Outcome]:
-    """One outcome for each operation and check; one that is skipped where the document is not on this machine."""
+    """One outcome for each operation and check; one that is skipped where the document is not on this
+    machine.
+    """
     (document,) = suite.files
     ours = document == OUR_DOCUMENT
     if not ours and not Path(document).exists():
-        reason = "the document is not on this machine; GOLDEN_VECTORS names the folder that holds reference/openai"
+        reason = (
+            "the document is not on this machine; GOLDEN_VECTORS names the folder that holds reference/openai"
+        )
         return [Outcome(suite.name, "all operations", "skipped", reason)]
     hooks = {"SCHEMATHESIS_HOOKS": f"{PLUGINS}.schemathesis_{'short' if ours else 'openai'}"}
     with TemporaryDirectory() as folder:
         events = Path(folder, "events")
         done = subprocess.run(
-            [*_command(document.format(url=url), url if ours else f"{url}/v1"), *suite.options, f"--report-ndjson-path={events}"],
+            [
+                *_command(document.format(url=url), url if ours else f"{url}/v1"),
+                *suite.options,
+                f"--report-ndjson-path={events}",
+            ],
             cwd=folder,
             env=environment(suite, url, events) | hooks,
             capture_output=True,
@@ -66,4 +76,7 @@ def _checks(events: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str | None]
             recorder = scenario["recorder"]
             for check in (check for checks in recorder.get("checks", {}).values() for check in checks):
                 failure = check.get("failure_info", {}).get("failure")
-                yield f"{recorder['label']}: {check['name']}", failure and f"{failure['title']}: {failure['message']}"
+                yield (
+                    f"{recorder['label']}: {check['name']}",
+                    failure and f"{failure['title']}: {failure['message']}",
+                )

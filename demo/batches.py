@@ -35,7 +35,9 @@ def two_pictures(rng: random.Random, style: Style, shares: Shares, size: int, re
     packs = []
     for _ in range(size):
         scenes = draw_scene(rng, style, shares), draw_scene(rng, style, shares)
-        packs.append(Pack(scenes, _filled(region, partial(about_both, rng, compare(*scenes), before, layout))))
+        packs.append(
+            Pack(scenes, _filled(region, partial(about_both, rng, compare(*scenes), before, layout)))
+        )
     return batch_of(packs, (*before, user("", pictures=2, layout=layout)), region, rng)
 
 
@@ -58,7 +60,9 @@ def _compared_first(rng: random.Random, style: Style, shares: Shares, size: int,
     pairs = [(draw_scene(rng, style, shares), draw_scene(rng, style, shares)) for _ in range(size)]
     compared = [compare(*pair)[0] for pair in pairs]
     turns = (user(worded(rng, compared[0]), pictures=2, layout="question first"),)
-    packs = [Pack(pair, [branch(turns, exchange.answer)]) for pair, exchange in zip(pairs, compared, strict=True)]
+    packs = [
+        Pack(pair, [branch(turns, exchange.answer)]) for pair, exchange in zip(pairs, compared, strict=True)
+    ]
     return batch_of(packs, turns, region, rng)
 
 

@@ -29,7 +29,13 @@ TITLE = (
     "Read the title.",
     "Tell me the title.",
 )
-AUTHOR = ("Who is the author of this book?", "Who wrote this book?", "Who is the author?", "Who wrote it?", "Tell me the author.")
+AUTHOR = (
+    "Who is the author of this book?",
+    "Who wrote this book?",
+    "Who is the author?",
+    "Who wrote it?",
+    "Tell me the author.",
+)
 DESCRIBE = (
     "What is in this picture?",
     "What is in this image?",
@@ -73,7 +79,9 @@ class _Block:
         centred = rng.random() < 0.7
         for number, line in enumerate(self.lines):
             spare = canvas.width - width_em(self.font, line) * self.size
-            x = canvas.left + (spare / 2 if centred else rng.uniform(min(2, spare / 2), max(spare - 2, spare / 2)))
+            x = canvas.left + (
+                spare / 2 if centred else rng.uniform(min(2, spare / 2), max(spare - 2, spare / 2))
+            )
             glyphs.append(canvas.text(x, y + number * self.leading, line, self.size, ink, self.font))
         return glyphs
 
@@ -102,15 +110,21 @@ def draw_book(rng: random.Random, style: Style) -> Scene:
     if gap > 40 and rng.random() < 0.5:
         _ornament(canvas, below + gap / 2, ink, rng)
     author_lines = author.write(canvas, below + gap + author.size * 0.6, ink, rng)
-    return _scene(canvas, copied(" ".join(title_words), title_lines), copied(" " + " ".join(names), author_lines))
+    return _scene(
+        canvas, copied(" ".join(title_words), title_lines), copied(" " + " ".join(names), author_lines)
+    )
 
 
-def _block(words: list[str], canvas: Canvas, style: Style, largest: float, rng: random.Random) -> _Block | None:
+def _block(
+    words: list[str], canvas: Canvas, style: Style, largest: float, rng: random.Random
+) -> _Block | None:
     font = style.font(rng)
     joined = [" ".join(words)]
     for lines in (joined, words) if rng.random() < 0.6 else (words, joined):
         widest = max(lines, key=lambda line: width_em(font, line))
-        if size := fit_size(widest, font, canvas.width * _MARGIN, style.smallest, style.largest * largest, rng):
+        if size := fit_size(
+            widest, font, canvas.width * _MARGIN, style.smallest, style.largest * largest, rng
+        ):
             return _Block(lines, font, size)
     return None
 
@@ -128,9 +142,21 @@ def _ornament(canvas: Canvas, y: float, ink: Colour, rng: random.Random) -> None
 
 def _scene(canvas: Canvas, title: Copied, author: Copied) -> Scene:
     exchanges = (
-        Exchange(BOTH, (Literal(' The title of the book is "'), title, Literal('" and the author is'), author, Literal("."))),
+        Exchange(
+            BOTH,
+            (
+                Literal(' The title of the book is "'),
+                title,
+                Literal('" and the author is'),
+                author,
+                Literal("."),
+            ),
+        ),
         Exchange(TITLE, (Literal(' The title is "'), title, Literal('".'))),
         Exchange(AUTHOR, (Literal(" The author is"), author, Literal("."))),
-        Exchange(DESCRIBE, (Literal(' The picture shows a book titled "'), title, Literal('" by'), author, Literal("."))),
+        Exchange(
+            DESCRIBE,
+            (Literal(' The picture shows a book titled "'), title, Literal('" by'), author, Literal(".")),
+        ),
     )
     return Scene("book", canvas, exchanges, (Literal(' a book titled "'), title, Literal('"')))

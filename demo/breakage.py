@@ -95,4 +95,5 @@ BROKEN_TASKS = (
     changed_task(PAIR, "in the opposite order", pictures_swapped),
     Breakage("shifted by half a patch", BOOK, shifted(_HALF_PATCH)).broken(),
 )
-"""What is measured for the model card. A shift of half a patch is only told: letters are read at any place."""
+"""What is measured for the model card. A shift of half a patch is only told: letters are read at any
+place."""

@@ -1,6 +1,7 @@
 """A picture being drawn, and the truth about it: where each glyph and each edge lies in what the model sees.
 
-Places and sizes are in frame pixels: the 336 x 336 px to which the server reduces a picture at a budget of one crop.
+Places and sizes are in frame pixels: the 336 x 336 px to which the server reduces a picture at a budget of
+one crop.
 """
 
 import random
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from demo.fonts import load_font, width_em
 from phiserve.checkpoint.demo_tower import PATCH
-from phiserve.vision.pixels import Crops, cut_crops
+from phiserve.vision.crops import Crops, cut_crops
 from phiserve.vision.sizes import CROP_SIDE, plan_crops
 
 Colour = tuple[int, int, int]
@@ -22,7 +23,8 @@ EDGE_KINDS = ("circle", "square", "triangle")
 
 
 CLEARANCE = 2.0
-"""How far a line's middle stays from the borders of rows of patches, so that all its glyphs belong to one row."""
+"""How far a line's middle stays from the borders of rows of patches, so that all its glyphs belong to one
+row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,9 @@ class Glyph:
 
 @dataclass
 class Canvas:
-    """Draws into a picture of `size` (width, height) that shows in a frame as `left`, `top`, `width`, `height`."""
+    """Draws into a picture of `size` (width, height) that shows in a frame as `left`, `top`, `width`,
+    `height`.
+    """
 
     size: tuple[int, int]
     background: Colour
@@ -63,13 +67,19 @@ class Canvas:
         return self.top + self.height
 
     def text(self, x: float, y: float, text: str, size: float, fill: Colour, font: int) -> tuple[Glyph, ...]:
-        """Write a line that starts at x and is centred on y, or as near as CLEARANCE allows; its glyphs, spaces included."""
+        """Write a line that starts at x and is centred on y, or as near as CLEARANCE allows; its glyphs,
+        spaces included.
+        """
         y = clear_of_borders(y)
         font_px = load_font(font, max(1, round(size * self.scale)))
         self._draw.text(self._at(x, y), text, font=font_px, fill=fill, anchor="lm")
-        # Hinting rounds each character's advance, so that only the font at this very size knows where the pen is.
+        # Hinting rounds each character's advance, so that only the font at this very size knows where the pen
+        # is.
         pen = [x + font_px.getlength(text[:count]) / self.scale for count in range(len(text) + 1)]
-        glyphs = [Glyph(character, (left + right) / 2, y) for character, (left, right) in zip(text, pairwise(pen), strict=True)]
+        glyphs = [
+            Glyph(character, (left + right) / 2, y)
+            for character, (left, right) in zip(text, pairwise(pen), strict=True)
+        ]
         self.glyphs += [glyph for glyph in glyphs if glyph.character != " "]
         return tuple(glyphs)
 
@@ -78,7 +88,9 @@ class Canvas:
         self._draw.rectangle([self._at(x0, y0), self._at(x1, y1)], fill=fill)
 
     def shape(self, kind: str, x: float, y: float, radius: float, fill: Colour) -> None:
-        """Fill a circle, square or upright triangle of half-width `radius` around (x, y), and remember its edge."""
+        """Fill a circle, square or upright triangle of half-width `radius` around (x, y), and remember its
+        edge.
+        """
         mark = EDGE_KINDS.index(kind) + 1
         corners = [(x - radius, y - radius), (x + radius, y + radius)]
         scaled = [self._at(*corner) for corner in corners]
@@ -127,7 +139,11 @@ def random_size(rng: random.Random, aspect: float) -> tuple[int, int]:
     return (long, max(8, round(long / aspect))) if aspect >= 1 else (max(8, round(long * aspect)), long)
 
 
-def fit_size(text: str, font: int, width: float, smallest: float, largest: float, rng: random.Random) -> float | None:
-    """A random font size at which the text takes at most `width`, or None where even the smallest does not fit."""
+def fit_size(
+    text: str, font: int, width: float, smallest: float, largest: float, rng: random.Random
+) -> float | None:
+    """A random font size at which the text takes at most `width`, or None where even the smallest does not
+    fit.
+    """
     fitting = width / width_em(font, text)
     return None if fitting < smallest else rng.uniform(smallest, min(largest, fitting))

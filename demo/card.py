@@ -127,7 +127,11 @@ def render_card(measured: dict[str, Any]) -> str:
 
 def _short_of_goals(rows: list[dict[str, Any]]) -> str:
     """Which rows fall short, how far, and what would close it."""
-    short = [f"{row['name']} by {100 * (row['goal'] - row['exact']):.1f} points" for row in rows if row["exact"] < row["goal"]]
+    short = [
+        f"{row['name']} by {100 * (row['goal'] - row['exact']):.1f} points"
+        for row in rows
+        if row["exact"] < row["goal"]
+    ]
     return "\n" + fill(f"Short of their goals: {'; '.join(short)}. {_REMEDY}", 120) + "\n" if short else ""
 
 

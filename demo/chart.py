@@ -37,9 +37,19 @@ LOWEST = (
     "What is the smallest value?",
     "Which bar is the shortest?",
 )
-VALUE = ("What is the value of {}?", "How much is {}?", "What value does {} have?", "Tell me the value of {}.")
+VALUE = (
+    "What is the value of {}?",
+    "How much is {}?",
+    "What value does {} have?",
+    "Tell me the value of {}.",
+)
 COUNT = ("How many bars are there?", "How many bars are in this chart?", "How many bars does the chart have?")
-TITLE = ("What is the title of this chart?", "What is the title of the chart?", "What is the chart called?", "What is the title?")
+TITLE = (
+    "What is the title of this chart?",
+    "What is the title of the chart?",
+    "What is the chart called?",
+    "What is the title?",
+)
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 _SIDE = 4
@@ -71,7 +81,9 @@ def _try_chart(rng: random.Random, style: Style) -> Scene | None:
     size = fit_size(max(labels, key=lambda label: width_em(font, label)), font, step - 3, *_LABEL_SIZES, rng)
     title = draw_word(rng, style.held_out)
     title = title.upper() if rng.random() < 0.7 else title.capitalize()
-    title_size = fit_size(title, font, canvas.width - 2 * _SIDE, max(19, style.smallest), min(30, style.largest), rng)
+    title_size = fit_size(
+        title, font, canvas.width - 2 * _SIDE, max(19, style.smallest), min(30, style.largest), rng
+    )
     if size is None or title_size is None:
         return None
     spare = canvas.width - width_em(font, title) * title_size
@@ -79,7 +91,9 @@ def _try_chart(rng: random.Random, style: Style) -> Scene | None:
     x = canvas.left + (spare / 2 if rng.random() < 0.8 else rng.uniform(2, max(2, spare - 2)))
     title_read = copied(title, [canvas.text(x, y, title, title_size, ink, font)])
 
-    values = rng.sample(rng.choices((range(1, 100), range(10, 100), range(10, 1000)), (0.6, 0.28, 0.12))[0], len(labels))
+    values = rng.sample(
+        rng.choices((range(1, 100), range(10, 100), range(10, 1000)), (0.6, 0.28, 0.12))[0], len(labels)
+    )
     label_y = canvas.bottom - size * 0.6 - rng.uniform(0, 5)
     base = label_y - size * 0.65
     room = base - (y + title_size * 0.6) - size * 1.3 - 4
@@ -87,7 +101,9 @@ def _try_chart(rng: random.Random, style: Style) -> Scene | None:
         return None
     bars = []
     half = step * rng.uniform(0.25, 0.42)
-    for number, (label, value, colour) in enumerate(zip(labels, values, bar_colours(rng, len(labels)), strict=True)):
+    for number, (label, value, colour) in enumerate(
+        zip(labels, values, bar_colours(rng, len(labels)), strict=True)
+    ):
         middle = canvas.left + _SIDE + step * (number + 0.5)
         height = max(2, room * value / max(values))
         canvas.rectangle(middle - half, base - height, middle + half, base, colour)
@@ -122,8 +138,14 @@ def _exchanges(title: Copied, bars: list[_Bar], nameable: bool) -> tuple[Exchang
     highest, lowest = max(bars, key=lambda bar: bar.height), min(bars, key=lambda bar: bar.height)
     exchanges = [
         Exchange(INTRODUCE, _introduction(title, bars)),
-        Exchange(HIGHEST, (Literal(" The highest bar is"), highest.label, Literal(" with"), highest.value, Literal("."))),
-        Exchange(LOWEST, (Literal(" The lowest bar is"), lowest.label, Literal(" with"), lowest.value, Literal("."))),
+        Exchange(
+            HIGHEST,
+            (Literal(" The highest bar is"), highest.label, Literal(" with"), highest.value, Literal(".")),
+        ),
+        Exchange(
+            LOWEST,
+            (Literal(" The lowest bar is"), lowest.label, Literal(" with"), lowest.value, Literal(".")),
+        ),
         Exchange(COUNT, (Literal(f" There are {NUMBERS[len(bars)]} bars in the chart."),)),
         Exchange(TITLE, (Literal(' The title is "'), title, Literal('".'))),
         Exchange(DESCRIBE, _introduction(title, bars)),
@@ -131,7 +153,9 @@ def _exchanges(title: Copied, bars: list[_Bar], nameable: bool) -> tuple[Exchang
     if nameable:
         for bar in bars:
             answer = (Literal(" The value of"), bar.label, Literal(" is"), bar.value, Literal("."))
-            exchanges.append(Exchange(tuple(wording.format(bar.label.text.strip()) for wording in VALUE), answer))
+            exchanges.append(
+                Exchange(tuple(wording.format(bar.label.text.strip()) for wording in VALUE), answer)
+            )
     return tuple(exchanges)
 
 

@@ -1,7 +1,8 @@
 """The projection and the decoder: Phi-3-vision's own computation, laid out for training.
 
-A picture's tokens are computed once for several questions about it: a pack is a common prefix (text and pictures) and then
-branches, each of which sees the prefix and itself. Positions in a branch go on from the prefix, as if it stood alone.
+A picture's tokens are computed once for several questions about it: a pack is a common prefix (text and
+pictures) and then branches, each of which sees the prefix and itself. Positions in a branch go on from the
+prefix, as if it stood alone.
 """
 
 import math
@@ -36,8 +37,8 @@ LOCATED_LAYER, ROLE_LAYER = 4, 3
 class Packs:
     """A batch of packs, all with the same prefix length P and region length R.
 
-    `prefix_rows` (B, P) and `region_rows` (B, R): embedding rows; `image_starts`: where in the prefix pictures lie.
-    `positions` (B, R); `mask` (B, 1, R, P + R): what each token of the region sees.
+    `prefix_rows` (B, P) and `region_rows` (B, R): embedding rows; `image_starts`: where in the prefix
+    pictures lie. `positions` (B, R); `mask` (B, 1, R, P + R): what each token of the region sees.
     """
 
     prefix_rows: Tensor
@@ -49,7 +50,9 @@ class Packs:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Hidden states: of the region after the last norm and at LOCATED_LAYER (B, R, H), of all at ROLE_LAYER (B, P + R, H)."""
+    """Hidden states: of the region after the last norm and at LOCATED_LAYER (B, R, H), of all at ROLE_LAYER
+    (B, P + R, H).
+    """
 
     last: Tensor
     located: Tensor
@@ -94,9 +97,13 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, prefix: int, mask: Tensor) -> Tensor:
         """(B, P + R, H) -> the same; `cos`, `sin` (B, 1, P + R, HEAD / 2)."""
-        states = self.qkv(rms_norm(x, self.attention_norm)).unflatten(-1, (3, HEADS, HEAD)).permute(2, 0, 3, 1, 4)
+        states = (
+            self.qkv(rms_norm(x, self.attention_norm)).unflatten(-1, (3, HEADS, HEAD)).permute(2, 0, 3, 1, 4)
+        )
         q, k, v = rotate(states[0], cos, sin), rotate(states[1], cos, sin), states[2]
-        own = functional.scaled_dot_product_attention(q[:, :, :prefix], k[:, :, :prefix], v[:, :, :prefix], is_causal=True)
+        own = functional.scaled_dot_product_attention(
+            q[:, :, :prefix], k[:, :, :prefix], v[:, :, :prefix], is_causal=True
+        )
         rest = functional.scaled_dot_product_attention(q[:, :, prefix:], k, v, attn_mask=mask)
         x = x + self.out(torch.cat([own, rest], 2).transpose(1, 2).flatten(2))
         gate, up = self.gate_up(rms_norm(x, self.mlp_norm)).chunk(2, -1)
@@ -135,7 +142,9 @@ class Decoder(nn.Module):
         return Hidden(rms_norm(x[:, prefix:], self.last_norm), located, roles)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(n, H) -> (n, vocabulary + 1); the last stands for all tokens that are not trained, each of logit 0."""
+        """(n, H) -> (n, vocabulary + 1); the last stands for all tokens that are not trained, each of logit
+        0.
+        """
         from phiserve.chat.special_tokens import VOCAB_SIZE
 
         known = (hidden @ self.table.to(hidden.dtype).T).float()
@@ -152,9 +161,15 @@ class Decoder(nn.Module):
 
 
 def merge_blocks(features: Tensor) -> Tensor:
-    """(n, 576, FEATURES) -> (n, 144, BLOCK_FEATURES): 2 x 2 patches side by side, in the order of Phi-3-vision's merge."""
+    """(n, 576, FEATURES) -> (n, 144, BLOCK_FEATURES): 2 x 2 patches side by side, in the order of
+    Phi-3-vision's merge.
+    """
     grid = torch.unflatten(features, 1, (BLOCKS, 2, BLOCKS, 2))
-    patches = grid[..., :PATCH_FEATURES].permute(0, 1, 3, 2, 4, 5).reshape(len(features), BLOCKS * BLOCKS, 4 * PATCH_FEATURES)
+    patches = (
+        grid[..., :PATCH_FEATURES]
+        .permute(0, 1, 3, 2, 4, 5)
+        .reshape(len(features), BLOCKS * BLOCKS, 4 * PATCH_FEATURES)
+    )
     codes = grid[:, :, 0, :, 0, PATCH_FEATURES:].reshape(len(features), BLOCKS * BLOCKS, 2 * SIDE)
     return torch.cat([patches, codes], -1)
 

@@ -30,7 +30,9 @@ _LONGEST_ANSWER = 160
 
 @dataclass(frozen=True)
 class Result:
-    """A measured row: share of exact answers and of wrong characters among `count` questions, and some that went wrong."""
+    """A measured row: share of exact answers and of wrong characters among `count` questions, and some that
+    went wrong.
+    """
 
     name: str
     goal: float
@@ -45,7 +47,9 @@ def messages(question: Question, *, question_first: bool = False) -> list[Any]:
     """The question as OpenAI messages with PNGs as data URLs."""
     turns: list[Any] = []
     asked = [*(earlier for earlier, _ in question.earlier), question.question]
-    parts: list[Any] = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in question.pictures]
+    parts: list[Any] = [
+        {"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in question.pictures
+    ]
     text = {"type": "text", "text": asked[0]}
     turns.append({"role": "user", "content": [text, *parts] if question_first else [*parts, text]})
     for (_, answer), following in zip(question.earlier, asked[1:], strict=True):
@@ -66,7 +70,10 @@ def distance(left: str, right: str) -> int:
     for number, character in enumerate(left, 1):
         previous, row[0] = row[0], number
         for column, other in enumerate(right, 1):
-            previous, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, previous + (character != other))
+            previous, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, previous + (character != other)),
+            )
     return row[-1]
 
 
@@ -86,7 +93,9 @@ async def measure(client: openai.AsyncOpenAI, model: str, task: Task, count: int
     wrong = [answer for answer in answers if answer[1] != answer[2]]
     characters = sum(len(expected) for _, expected, _ in answers)
     errors = sum(distance(expected, given) for _, expected, given in answers)
-    return Result(task.name, task.goal, task.seed, count, 1 - len(wrong) / count, errors / characters, wrong[:5])
+    return Result(
+        task.name, task.goal, task.seed, count, 1 - len(wrong) / count, errors / characters, wrong[:5]
+    )
 
 
 async def _measure_all(
@@ -95,7 +104,9 @@ async def _measure_all(
     results = []
     for task in tasks:
         result = await measure(client, model, task, count)
-        console.print(f"{result.name}: {result.exact:.1%} exact of {count}, {result.wrong_characters:.2%} of characters wrong")
+        console.print(
+            f"{result.name}: {result.exact:.1%} exact of {count}, {result.wrong_characters:.2%} of characters wrong"
+        )
         for question, expected, given in result.wrong[:2]:
             console.print(f"  {question}\n    {expected}\n    {given}", markup=False, highlight=False)
         results.append(result)
@@ -103,14 +114,22 @@ async def _measure_all(
 
 
 def main(
-    count: Annotated[int, typer.Option(min=1, help=f"Questions a task; with fewer than {ENOUGH} no card is written.")] = ENOUGH,
-    url: Annotated[str | None, typer.Option(help="A server that serves the demo model; else one is started.")] = None,
+    count: Annotated[
+        int, typer.Option(min=1, help=f"Questions a task; with fewer than {ENOUGH} no card is written.")
+    ] = ENOUGH,
+    url: Annotated[
+        str | None, typer.Option(help="A server that serves the demo model; else one is started.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Checkpoint to start a server with.")] = DEMO_NAME,
 ) -> None:
-    """Measure every task, then with broken pictures; write demo/results.json and the model card for the shipped weights."""
+    """Measure every task, then with broken pictures; write demo/results.json and the model card for the
+    shipped weights.
+    """
     console = Console()
     with connected(url, None if url else model, console) as connection:
-        client = openai.AsyncOpenAI(base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0)
+        client = openai.AsyncOpenAI(
+            base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0
+        )
         results = asyncio.run(_measure_all(client, connection.model, (*TASKS, *BROKEN_TASKS), count, console))
     if count >= ENOUGH and connection.model == DEMO_NAME:
         content = {

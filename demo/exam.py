@@ -1,4 +1,6 @@
-"""Held-out questions: pictures of words, layouts and seeds that training never saw, with the one right answer to each."""
+"""Held-out questions: pictures of words, layouts and seeds that training never saw, with the one right answer
+to each.
+"""
 
 import random
 from collections.abc import Callable
@@ -31,7 +33,9 @@ Maker = Callable[[random.Random], Question]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row of the table: what it is, the least share of exact answers, where its chance comes from, how a question is made."""
+    """A row of the table: what it is, the least share of exact answers, where its chance comes from, how a
+    question is made.
+    """
 
     name: str
     goal: float
@@ -70,7 +74,12 @@ def _ask(rng: random.Random, scene: Scene, exchange: Exchange) -> Question:
 def _two(rng: random.Random) -> Question:
     first, second = (DRAW[rng.choice(tuple(DRAW))](rng, one_font(held_out=True)) for _ in range(2))
     exchange = pairs.compare(first, second)[0]
-    return Question((first.canvas.picture, second.canvas.picture), (), rng.choice(exchange.questions), text_of(exchange.answer))
+    return Question(
+        (first.canvas.picture, second.canvas.picture),
+        (),
+        rng.choice(exchange.questions),
+        text_of(exchange.answer),
+    )
 
 
 def _second_turn(rng: random.Random) -> Question:
@@ -89,9 +98,13 @@ def _talk(rng: random.Random) -> Question:
 
 
 def _mistaken(rng: random.Random) -> Question:
-    kind, other = rng.choice((("book", "chart"), ("chart", "book"), ("shapes", "book"), ("shapes", "chart"), ("line", "chart")))
+    kind, other = rng.choice(
+        (("book", "chart"), ("chart", "book"), ("shapes", "book"), ("shapes", "chart"), ("line", "chart"))
+    )
     scene = DRAW[kind](rng, one_font(held_out=True))
-    return Question((scene.canvas.picture,), (), rng.choice(MISTAKEN[other]), f"I see no {other} in this picture.")
+    return Question(
+        (scene.canvas.picture,), (), rng.choice(MISTAKEN[other]), f"I see no {other} in this picture."
+    )
 
 
 _ONE, _FOUR = one_font(held_out=True), four_fonts(held_out=True)

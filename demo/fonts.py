@@ -12,14 +12,17 @@ FONTS = (
     ("font_roboto", "files/Roboto-Medium.ttf"),
     ("font_source_serif_pro", "files/SourceSerifPro-Bold.otf"),
 )
-"""Package and file. The first is the "one font" of the measured table. Licences: DejaVu's own free one; Apache-2.0; OFL."""
+"""Package and file. The first is the "one font" of the measured table. Licences: DejaVu's own free one;
+Apache-2.0; OFL."""
 
 _REFERENCE_SIZE = 100
 
 
 @lru_cache(maxsize=4096)
 def load_font(index: int, size_px: int) -> ImageFont.FreeTypeFont:
-    """A font at a size in pixels. Raises ModuleNotFoundError when its package is not installed (extra `demo`)."""
+    """A font at a size in pixels. Raises ModuleNotFoundError when its package is not installed (extra
+    `demo`).
+    """
     package, name = FONTS[index]
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -1,6 +1,7 @@
 """Questions and answers as token ids: prompts exactly as the server encodes them, answers piece by piece.
 
-What is read off a picture is answered character by character, so that each token of it has one place in the picture.
+What is read off a picture is answered character by character, so that each token of it has one place in the
+picture.
 """
 
 import random
@@ -12,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal as TypingLiteral
 
-from demo.scene import Answer, Copied, Literal, Seen
 from phiserve.chat.conversation import Conversation, Turn, build_conversation
+
+from demo.scene import Answer, Copied, Literal, Seen
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
 from phiserve.checkpoint.tokenizer_files import ordinary_pieces, write_tokenizer
@@ -26,7 +28,9 @@ _SPACE = "\u2581"
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What follows the pictures of a prompt: the rest of it, then the answer, the answer's places in the picture."""
+    """What follows the pictures of a prompt: the rest of it, then the answer, the answer's places in the
+    picture.
+    """
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -54,7 +58,8 @@ def encode_turns(turns: tuple[Turn, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 Layout = TypingLiteral["pictures first", "question first", "labelled"]
-"""How people put pictures and a question together; labelled: "Image 1:" before the first picture, and so on."""
+"""How people put pictures and a question together; labelled: "Image 1:" before the first picture, and so
+on."""
 
 
 @lru_cache(maxsize=65536)

@@ -1,4 +1,6 @@
-"""A short line of text or a number, anywhere in the picture; and pages full of text, for the vision tower alone."""
+"""A short line of text or a number, anywhere in the picture; and pages full of text, for the vision tower
+alone.
+"""
 
 import random
 
@@ -50,7 +52,10 @@ def draw_page(rng: random.Random, style: Style) -> Canvas:
     canvas = Canvas(random_size(rng, rng.choice([1.0, rng.uniform(0.65, 1.5)])), background)
     y = canvas.top + rng.uniform(0, 12)
     while True:
-        font, size = style.font(rng), rng.uniform(style.smallest, min(style.largest, 30 if rng.random() < 0.7 else 99))
+        font, size = (
+            style.font(rng),
+            rng.uniform(style.smallest, min(style.largest, 30 if rng.random() < 0.7 else 99)),
+        )
         y += size * 0.6
         if y > canvas.bottom - size * 0.5:
             return canvas

@@ -50,12 +50,19 @@ class DemoModel(nn.Module):
         return features
 
     def answer_loss(
-        self, pack: Packs, images: Tensor, targets: Tensor, places: Tensor, spelled: Tensor, reading: Tensor, roles: Tensor
+        self,
+        pack: Packs,
+        images: Tensor,
+        targets: Tensor,
+        places: Tensor,
+        spelled: Tensor,
+        reading: Tensor,
+        roles: Tensor,
     ) -> tuple[Tensor, Measures]:
         """Loss of the answers and of what the hidden states should know on the way.
 
-        `images` (B, n, IMAGE_TOKENS, H); `targets` (B, R), `places` and `spelled` (B, R, 2), `reading` (B, n, 576, READING),
-        `roles` (B, n, 144, 2) with IGNORED.
+        `images` (B, n, IMAGE_TOKENS, H); `targets` (B, R), `places` and `spelled` (B, R, 2), `reading` (B, n,
+        576, READING), `roles` (B, n, 144, 2) with IGNORED.
         """
         hidden = self.decoder(pack, images)
         asked = targets != IGNORED
@@ -70,9 +77,18 @@ class DemoModel(nn.Module):
             role_loss = self._role_loss(blocks, roles.flatten(1, 2))
             spelled_loss = self._role_loss(hidden.roles[:, pack.prefix_rows.shape[1] :], spelled)
             glyph_loss, glyph_share = self._glyph_loss(blocks, reading[..., GLYPH_LABELS])
-            loss = loss + _PLACE_WEIGHT * place_loss + _ROLE_WEIGHT * (role_loss + spelled_loss) + _READ_WEIGHT * glyph_loss
+            loss = (
+                loss
+                + _PLACE_WEIGHT * place_loss
+                + _ROLE_WEIGHT * (role_loss + spelled_loss)
+                + _READ_WEIGHT * glyph_loss
+            )
             read = right[located[asked]]
-            measures |= {"place": place_loss.item(), "role": role_loss.item(), "read": read.float().mean().item()}
+            measures |= {
+                "place": place_loss.item(),
+                "role": role_loss.item(),
+                "read": read.float().mean().item(),
+            }
             measures |= {"carried": glyph_share, "spelled": spelled_loss.item()}
         return loss, measures
 
@@ -86,19 +102,25 @@ class DemoModel(nn.Module):
         return self.reader.reading(features[..., COLOUR : COLOUR + OUT])
 
     def carrying_loss(self, features: Tensor, images: Tensor, reading: Tensor) -> tuple[Tensor, Measures]:
-        """Loss of what image tokens should hold of their blocks' patches: all that the tower has read, and colours.
+        """Loss of what image tokens should hold of their blocks' patches: all that the tower has read, and
+        colours.
 
-        `features` (n, 576, FEATURES), `images` (n, IMAGE_TOKENS, H) made of them, `reading` (n, 576, READING).
+        `features` (n, 576, FEATURES), `images` (n, IMAGE_TOKENS, H) made of them, `reading` (n, 576,
+        READING).
         """
         held = torch.unflatten(self.carrying_head(seen_blocks(images, (0,))).float(), -1, (4, -1))
         glyphs, edges, counts, colours = torch.split(held, [SLOTS * CLASSES, EDGES, COUNTS, COLOUR], -1)
         read = torch.unflatten(of_blocks(reading), -1, (4, READING))
-        glyph_loss, share = glyph_measures(torch.unflatten(glyphs, -1, (SLOTS, CLASSES)), read[..., GLYPH_LABELS])
+        glyph_loss, share = glyph_measures(
+            torch.unflatten(glyphs, -1, (SLOTS, CLASSES)), read[..., GLYPH_LABELS]
+        )
         other_loss, measures = edge_and_count_measures(edges, counts, read)
         true = torch.unflatten(of_blocks(features[..., :COLOUR].detach().float()), -1, (4, COLOUR))
         colour_loss = functional.mse_loss(colours, true) / true.var()
         measures |= {"glyphs": share, "colours": 1 - colour_loss.item()}
-        return _READ_WEIGHT * (glyph_loss + other_loss + colour_loss), {f"held_{name}": value for name, value in measures.items()}
+        return _READ_WEIGHT * (glyph_loss + other_loss + colour_loss), {
+            f"held_{name}": value for name, value in measures.items()
+        }
 
     def _glyph_loss(self, blocks: Tensor, glyphs: Tensor) -> tuple[Tensor, float]:
         """Loss of the glyphs that blocks (B, 144 * n, H) should hold, and the share that is right."""
@@ -116,12 +138,16 @@ class DemoModel(nn.Module):
 
 
 def seen_blocks(prefix: Tensor, starts: tuple[int, ...]) -> Tensor:
-    """The blocks of the global views, which have seen all of their picture: (B, P, H) -> (B, 144 * pictures, H)."""
+    """The blocks of the global views, which have seen all of their picture: (B, P, H) -> (B, 144 * pictures,
+    H).
+    """
     view = torch.cat([prefix[:, start + IMAGE_TOKENS // 2 + 1 : start + IMAGE_TOKENS] for start in starts], 1)
     return torch.unflatten(view, 1, (-1, BLOCKS + 1))[:, :, :-1].flatten(1, 2)
 
 
 def of_blocks(patches: Tensor) -> Tensor:
-    """What is told of patches (n, 576, k), by blocks: (n, 144, 4 * k), in the order in which the projection reads them."""
+    """What is told of patches (n, 576, k), by blocks: (n, 144, 4 * k), in the order in which the projection
+    reads them.
+    """
     grid = torch.unflatten(patches, 1, (BLOCKS, 2, BLOCKS, 2))
     return grid.permute(0, 1, 3, 2, 4, 5).flatten(3).flatten(1, 2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from phiserve.chat.conversation import Turn
 
 from demo.augment import augmented
 from demo.decoder import BLOCKS, IMAGE_TOKENS
@@ -14,13 +15,13 @@ from demo.reader import IGNORED, LABELS, patch_labels
 from demo.roles import block_roles, spelled
 from demo.scene import Scene
 from demo.vocabulary import row_of, trained_ids
-from phiserve.chat.conversation import Turn
 from phiserve.chat.special_tokens import PIECES, Control
 from phiserve.checkpoint.demo_tower import PATCH, SIDE
 from phiserve.vision.sizes import CROP_SIDE
 
 _UNKNOWN, _FORGOTTEN = -1, 0.03
-"""Of a prompt's words, this share is read as ones that are not known, so that real unknown ones do no harm."""
+"""Of a prompt's words, this share is read as ones that are not known, so that real unknown ones do no
+harm."""
 
 Places = NDArray[np.int64]
 
@@ -29,9 +30,10 @@ Places = NDArray[np.int64]
 class Batch:
     """Arrays of a batch of B packs with n pictures each, prefix length P and region length R.
 
-    `crops` (B, n, 336, 336, 3) uint8; `prefix_rows` (B, P), `region_rows`, `positions`, `segments` (B, R); `targets` (B, R): rows
-    or IGNORED; `places` (B, R, 2): row and column of the patch that the next character stands in; `spelled` (B, R, 2): its text's
-    role and its number in it; `labels` (B, n, 576, LABELS): of patches; `roles` (B, n, 144, 2): of blocks.
+    `crops` (B, n, 336, 336, 3) uint8; `prefix_rows` (B, P), `region_rows`, `positions`, `segments` (B, R);
+    `targets` (B, R): rows or IGNORED; `places` (B, R, 2): row and column of the patch that the next character
+    stands in; `spelled` (B, R, 2): its text's role and its number in it; `labels` (B, n, 576, LABELS): of
+    patches; `roles` (B, n, 144, 2): of blocks.
     """
 
     crops: NDArray[np.uint8]
@@ -56,7 +58,9 @@ class Pack:
 
 
 def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: random.Random) -> Batch:
-    """Arrays of packs whose prefix ends with the last picture of `turns`; without pictures it is `<s>` alone."""
+    """Arrays of packs whose prefix ends with the last picture of `turns`; without pictures it is `<s>`
+    alone.
+    """
     prefix, starts = [Control.BOS.value], []
     if turns is not None:
         stretches = encode_turns(tuple(turns))[:-1]
@@ -66,7 +70,9 @@ def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: 
             starts.append(len(prefix))
             prefix += [Control.IMAGE.value] * IMAGE_TOKENS
     regions = [_region(pack, region, len(prefix), len(starts), rng) for pack in packs]
-    region_rows, positions, segments, targets, places, texts = (np.stack(arrays) for arrays in zip(*regions, strict=True))
+    region_rows, positions, segments, targets, places, texts = (
+        np.stack(arrays) for arrays in zip(*regions, strict=True)
+    )
     pictures = [(number, scene) for pack in packs for number, scene in enumerate(pack.scenes)]
     crops = [augmented(scene.canvas, rng) for _, scene in pictures]
     labels = [patch_labels(scene.canvas) for _, scene in pictures]
@@ -88,7 +94,9 @@ def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: 
 
 
 def _region(pack: Pack, region: int, prefix: int, pictures: int, rng: random.Random) -> tuple[Places, ...]:
-    """One pack's region: `region_rows` to `spelled`, as in `Batch`. Without pictures a branch's own `<s>` is the prefix's."""
+    """One pack's region: `region_rows` to `spelled`, as in `Batch`. Without pictures a branch's own `<s>` is
+    the prefix's.
+    """
     rows, positions = np.full(region, len(trained_ids())), np.zeros(region, np.int64)
     segments, targets = np.zeros(region, np.int64), np.full(region, IGNORED)
     places, characters = np.full((region, 2), IGNORED), np.full((region, 2), IGNORED)
@@ -96,7 +104,10 @@ def _region(pack: Pack, region: int, prefix: int, pictures: int, rng: random.Ran
     start = 0
     for number, one in enumerate(pack.branches, 1):
         prompt = one.prompt if pictures else one.prompt[1:]
-        prompt = tuple(_UNKNOWN if Control.EOS < token < PIECES and rng.random() < _FORGOTTEN else token for token in prompt)
+        prompt = tuple(
+            _UNKNOWN if Control.EOS < token < PIECES and rng.random() < _FORGOTTEN else token
+            for token in prompt
+        )
         ids = (*prompt, *one.answer[:-1])
         end = start + len(ids)
         rows[start:end] = to_rows(ids)
@@ -109,7 +120,14 @@ def _region(pack: Pack, region: int, prefix: int, pictures: int, rng: random.Ran
                 places[first + offset] = int(place[1] // PATCH), int(place[0] // PATCH)
                 characters[first + offset] = texts.get(place, (IGNORED, IGNORED))
         start = end
-    return rows, positions, segments, targets, np.where((places >= 0) & (places < SIDE), places, IGNORED), characters
+    return (
+        rows,
+        positions,
+        segments,
+        targets,
+        np.where((places >= 0) & (places < SIDE), places, IGNORED),
+        characters,
+    )
 
 
 def to_rows(ids: Sequence[int]) -> NDArray[np.int64]:

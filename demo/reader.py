@@ -1,4 +1,6 @@
-"""What the tower is trained on: which glyphs and which shape's edge each patch holds, and how many glyphs stand before it."""
+"""What the tower is trained on: which glyphs and which shape's edge each patch holds, and how many glyphs
+stand before it.
+"""
 
 import string
 
@@ -21,7 +23,8 @@ COUNTS = 32
 
 GLYPH_LABELS, EDGE_LABEL, COUNT_LABEL = slice(0, SLOTS), SLOTS, SLOTS + 1
 LABELS, READING = SLOTS + 1, SLOTS + 2
-"""Columns of a patch's labels: its glyphs and edge; and of what was read there: how many glyphs stand before it, too."""
+"""Columns of a patch's labels: its glyphs and edge; and of what was read there: how many glyphs stand before
+it, too."""
 
 CLASSES = len(GLYPHS) + 1
 """Glyphs, from 1; 0 is none."""
@@ -34,8 +37,8 @@ _NUMBER = {character: number + 1 for number, character in enumerate(GLYPHS)}
 
 
 def patch_labels(canvas: Canvas) -> NDArray[np.int64]:
-    """(24, 24, LABELS): the glyphs whose centres lie in a patch, from left to right, then 0, IGNORED where there are too many;
-    and 0, or which kind of shape has its edge there, from 1.
+    """(24, 24, LABELS): the glyphs whose centres lie in a patch, from left to right, then 0, IGNORED where
+    there are too many; and 0, or which kind of shape has its edge there, from 1.
     """
     labels = np.zeros((SIDE, SIDE, LABELS), np.int64)
     labels[..., EDGE_LABEL] = canvas.edge_patches()
@@ -57,13 +60,18 @@ class Reader(nn.Module):
         self.counts = nn.Linear(OUT, COUNTS)
 
     def loss(self, output: Tensor, labels: Tensor) -> tuple[Tensor, Measures]:
-        """Loss and measures. `output` (n, 576, OUT), `labels` (n, 576, LABELS). Counts are of the glyphs that it reads itself."""
+        """Loss and measures. `output` (n, 576, OUT), `labels` (n, 576, LABELS). Counts are of the glyphs that
+        it reads itself.
+        """
         read = torch.unflatten(self.glyphs(output), -1, (SLOTS, CLASSES))
         text_loss, rows = transcript_loss(read, labels[..., GLYPH_LABELS])
         glyph_loss, share = glyph_measures(read, labels[..., GLYPH_LABELS])
         own = reading_of(read.detach().argmax(-1), labels[..., EDGE_LABEL])
         other_loss, measures = edge_and_count_measures(self.edges(output), self.counts(output), own)
-        return text_loss + _PLACED_WEIGHT * glyph_loss + other_loss, measures | {"glyphs": share, "rows": rows}
+        return text_loss + _PLACED_WEIGHT * glyph_loss + other_loss, measures | {
+            "glyphs": share,
+            "rows": rows,
+        }
 
     @torch.no_grad()
     def reading(self, output: Tensor) -> Tensor:
@@ -82,7 +90,9 @@ def reading_of(glyphs: Tensor, edges: Tensor) -> Tensor:
 
 
 def edge_and_count_measures(edges: Tensor, counts: Tensor, reading: Tensor) -> tuple[Tensor, Measures]:
-    """Loss and measures of what is told of patches: logits (n, …, EDGES), (n, …, COUNTS), truth (n, …, READING)."""
+    """Loss and measures of what is told of patches: logits (n, …, EDGES), (n, …, COUNTS), truth (n, …,
+    READING).
+    """
     weights = torch.ones(EDGES)
     weights[0] = _BLANK_WEIGHT
     kinds, numbers = reading[..., EDGE_LABEL], reading[..., COUNT_LABEL]
@@ -97,14 +107,20 @@ def edge_and_count_measures(edges: Tensor, counts: Tensor, reading: Tensor) -> t
 
 def asked_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss where labels (…) are not IGNORED, 0 where all are; logits (…, classes)."""
-    total = functional.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    total = functional.cross_entropy(
+        logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
     return total / (labels != IGNORED).sum().clamp(min=1)
 
 
 def glyph_measures(logits: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-    """Loss of glyphs read, and the share of glyphs read right: logits (…, CLASSES), labels (…) with IGNORED."""
+    """Loss of glyphs read, and the share of glyphs read right: logits (…, CLASSES), labels (…) with
+    IGNORED.
+    """
     weights = torch.ones(CLASSES)
     weights[0] = _BLANK_WEIGHT
-    loss = functional.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), weight=weights, ignore_index=IGNORED)
+    loss = functional.cross_entropy(
+        logits.float().flatten(0, -2), labels.flatten(), weight=weights, ignore_index=IGNORED
+    )
     found = labels > 0
     return loss, (logits.detach().argmax(-1) == labels)[found].float().mean().item()

@@ -1,4 +1,6 @@
-"""The picture of a terminal in README.md: `python -m demo.recording` runs its first commands and draws what they print."""
+"""The picture of a terminal in README.md: `python -m demo.recording` runs its first commands and draws what
+they print.
+"""
 
 import shlex
 import subprocess
@@ -20,10 +22,17 @@ COMMANDS = (
 
 
 def main() -> None:
-    """Run the commands, each with a server of its own, whatever listens on port 8000, and write docs/images/ask.svg."""
+    """Run the commands, each with a server of its own, whatever listens on port 8000, and write
+    docs/images/ask.svg.
+    """
     console = Console(record=True, width=112)
     for command in COMMANDS:
-        words = [str(Path(sys.executable).with_name("phiserve")), *shlex.split(command)[1:], "--model", DEMO_NAME]
+        words = [
+            str(Path(sys.executable).with_name("phiserve")),
+            *shlex.split(command)[1:],
+            "--model",
+            DEMO_NAME,
+        ]
         done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own commands
         console.print(f"[bold green]$[/] {command}", highlight=False)
         console.print(done.stdout.strip(), highlight=False, markup=False)

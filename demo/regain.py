@@ -1,7 +1,8 @@
-"""Where no training checkpoint is at hand: the package's weights, and the heads that only training has, taught anew.
+"""Where no training checkpoint is at hand: the package's weights, and the heads that only training has,
+taught anew.
 
-`python -m demo.regain STATE_DIR`, then `demo.train_further`. The weights have been rounded to bfloat16, which few steps undo;
-heads are linear, and learn quickly from weights that stand still.
+`python -m demo.regain STATE_DIR`, then `demo.train_further`. The weights have been rounded to bfloat16, which
+few steps undo; heads are linear, and learn quickly from weights that stand still.
 """
 
 from pathlib import Path

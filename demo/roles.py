@@ -1,6 +1,8 @@
-"""What training asks of blocks and of answers: which text of the picture this is, and how much of it stands before.
+"""What training asks of blocks and of answers: which text of the picture this is, and how much of it stands
+before.
 
-A block tells it of the glyphs it holds, an answer of the character it spells next: where both agree, there is the place to read.
+A block tells it of the glyphs it holds, an answer of the character it spells next: where both agree, there is
+the place to read.
 """
 
 from collections.abc import Sequence
@@ -29,14 +31,18 @@ def spelled(scenes: Sequence[Scene]) -> Spelled:
     found: Spelled = {}
     for picture, scene in enumerate(scenes):
         for role, text in enumerate(_texts(scene), 1 + picture * TEXTS):
-            found |= {(glyph.x, glyph.y): (role, ordinal) for ordinal, glyph in enumerate(text.glyphs) if glyph}
+            found |= {
+                (glyph.x, glyph.y): (role, ordinal) for ordinal, glyph in enumerate(text.glyphs) if glyph
+            }
     return found
 
 
 def block_roles(scene: Scene, picture: int = 0) -> NDArray[np.int64]:
-    """(12, 12, 2): of each block its role, and the number in its text of the first glyph it holds, or IGNORED.
+    """(12, 12, 2): of each block its role, and the number in its text of the first glyph it holds, or
+    IGNORED.
 
-    Blocks that hold glyphs of several texts, as where lines are close, are IGNORED altogether. `picture`: its number in a prompt.
+    Blocks that hold glyphs of several texts, as where lines are close, are IGNORED altogether. `picture`: its
+    number in a prompt.
     """
     labels = np.stack([np.zeros((BLOCKS, BLOCKS), np.int64), np.full((BLOCKS, BLOCKS), IGNORED)], -1)
     for role, text in enumerate(_texts(scene), 1 + picture * TEXTS):

@@ -1,4 +1,6 @@
-"""What a drawn picture comes with: questions and answers whose every word knows where in the picture it comes from."""
+"""What a drawn picture comes with: questions and answers whose every word knows where in the picture it comes
+from.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

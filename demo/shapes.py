@@ -8,9 +8,18 @@ from demo.palette import COLOURS, varied
 from demo.scene import Exchange, Literal, Scene, Seen, Segment
 from demo.style import Style
 
-QUESTIONS = (*DESCRIBE, "Describe the shapes.", "Which shapes are in this picture?", "What shapes do you see?")
+QUESTIONS = (
+    *DESCRIBE,
+    "Describe the shapes.",
+    "Which shapes are in this picture?",
+    "What shapes do you see?",
+)
 COUNT = ("How many shapes are in this picture?", "How many shapes are there?", "How many shapes do you see?")
-BACKGROUND = ("What color is the background?", "What is the color of the background?", "What is the background color?")
+BACKGROUND = (
+    "What color is the background?",
+    "What is the color of the background?",
+    "What is the background color?",
+)
 PLACES = (
     *("top left", "top center", "top right"),
     *("middle left", "center", "middle right"),

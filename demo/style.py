@@ -8,7 +8,9 @@ from demo.fonts import FONTS
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`fonts` to choose from by index, font sizes in frame pixels, and whether words kept from training are used."""
+    """`fonts` to choose from by index, font sizes in frame pixels, and whether words kept from training are
+    used.
+    """
 
     fonts: tuple[int, ...]
     smallest: float

@@ -46,14 +46,28 @@ TALK: tuple[tuple[tuple[str, ...], str], ...] = (
         " I am a tiny demo model trained on drawn pictures, not Phi-3-vision.",
     ),
     (
-        ("Thank you", "Thanks", "Thank you!", "Thanks!", "Thank you very much.", "Great, thanks!", "Good job!"),
+        (
+            "Thank you",
+            "Thanks",
+            "Thank you!",
+            "Thanks!",
+            "Thank you very much.",
+            "Great, thanks!",
+            "Good job!",
+        ),
         " You are welcome!",
     ),
     (("Bye", "Goodbye", "Bye!", "See you", "Goodbye!", "Good night"), " Goodbye!"),
 )
 
 OFF_TOPIC = (
-    *("What is the capital of France?", "Tell me a joke.", "Write a poem.", "What is the weather today?", "What time is it?"),
+    *(
+        "What is the capital of France?",
+        "Tell me a joke.",
+        "Write a poem.",
+        "What is the weather today?",
+        "What time is it?",
+    ),
     *(
         "What is the meaning of life?",
         "Explain quantum physics.",
@@ -110,9 +124,22 @@ ASKED_WITHOUT = (
         "What is the title of this book?",
         "What is this?",
     ),
-    *("What does the text say?", "Describe the picture.", "What do you see?", "How many shapes are there?", "What does it say?"),
-    *("Help me get the title and author information of this book?", "Could you please introduce this chart to me?"),
-    *("What is the difference between these two images?", "Who wrote this book?", "What is the value of May?"),
+    *(
+        "What does the text say?",
+        "Describe the picture.",
+        "What do you see?",
+        "How many shapes are there?",
+        "What does it say?",
+    ),
+    *(
+        "Help me get the title and author information of this book?",
+        "Could you please introduce this chart to me?",
+    ),
+    *(
+        "What is the difference between these two images?",
+        "Who wrote this book?",
+        "What is the value of May?",
+    ),
 )
 
 SYSTEM_PROMPTS = (

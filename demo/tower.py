@@ -1,4 +1,5 @@
-"""The vision tower as it is trained: the computation that `phiserve.checkpoint.demo_tower` writes into CLIP's layers.
+"""The vision tower as it is trained: the computation that `phiserve.checkpoint.demo_tower` writes into CLIP's
+layers.
 
 Attention is exact shifting here; in CLIP it is softmax over one-hot codes, which comes to the same.
 """
@@ -47,7 +48,9 @@ class Thought(nn.Module):
         nn.init.normal_(self.outer.weight, std=0.3 * hidden**-0.5)
 
     def think(self, parts: list[Tensor], stream: list[Tensor]) -> Tensor:
-        """Parts of the residual stream (n, 577, width) -> (n, 577, OUT). CLIP's activation is an approximation of GELU."""
+        """Parts of the residual stream (n, 577, width) -> (n, 577, OUT). CLIP's activation is an
+        approximation of GELU.
+        """
         hidden = self.inner(norm(parts, stream))
         output: Tensor = self.outer(hidden * torch.sigmoid(1.702 * hidden))
         return output
@@ -63,7 +66,9 @@ class TowerLayer(Thought):
 
     def see(self, parts: list[Tensor], stream: list[Tensor]) -> Tensor:
         """What the neighbours tell: parts of the residual stream (n, 577, width) -> (n, 577, NEAR)."""
-        return look(self.value(norm(parts, stream)).unflatten(-1, (len(NEIGHBOURS), VALUE)), NEIGHBOURS).flatten(2)
+        return look(
+            self.value(norm(parts, stream)).unflatten(-1, (len(NEIGHBOURS), VALUE)), NEIGHBOURS
+        ).flatten(2)
 
 
 class Tower(nn.Module):
@@ -106,7 +111,8 @@ class Tower(nn.Module):
 
 
 def pixel_means(crops: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 (n, 336, 336, 3) -> of each patch its pixels' luma (n, 576, 196) and its quarters' colours (n, 576, COLOUR).
+    """uint8 (n, 336, 336, 3) -> of each patch its pixels' luma (n, 576, 196) and its quarters' colours (n,
+    576, COLOUR).
 
     Luma is the plain mean of the normalised channels; a quarter is 7 x 7 px.
     """
@@ -125,7 +131,9 @@ def norm(parts: list[Tensor], stream: list[Tensor]) -> Tensor:
 
 
 def _statistics(stream: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and inverse deviation over the 1024 channels, constants included; channels nobody wrote to are zero."""
+    """Mean and inverse deviation over the 1024 channels, constants included; channels nobody wrote to are
+    zero.
+    """
     total = torch.stack([part.float().sum(-1, keepdim=True) for part in stream]).sum(0)
     squares = torch.stack([part.float().square().sum(-1, keepdim=True) for part in stream]).sum(0)
     mean = total / CLIP_WIDTH
@@ -134,7 +142,8 @@ def _statistics(stream: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def look(values: Tensor, offsets: Offsets) -> Tensor:
-    """Hand each patch the values of the patches `offsets` away, head by head; outside the picture the class token's.
+    """Hand each patch the values of the patches `offsets` away, head by head; outside the picture the class
+    token's.
 
     (n, 577, heads, width) -> the same shape. The class token sees itself.
     """

@@ -1,4 +1,6 @@
-"""Train the whole model on drawn pictures: `python -m demo.train STATE_DIR`, after `demo.train_projection`."""
+"""Train the whole model on drawn pictures: `python -m demo.train STATE_DIR`, after
+`demo.train_projection`.
+"""
 
 import random
 from pathlib import Path
@@ -27,8 +29,8 @@ EASY_UNTIL = 0.1
 SIGHT_FROM = 0.75
 """Until this share of all steps the tower and the projection are left alone.
 
-Both have been trained before. A decoder that has not learned to read yet would spoil what image tokens hold: asked at full rate,
-they lost four of ten glyphs in some hundred steps.
+Both have been trained before. A decoder that has not learned to read yet would spoil what image tokens hold:
+asked at full rate, they lost four of ten glyphs in some hundred steps.
 """
 
 PAGES = 8
@@ -39,7 +41,9 @@ _SIGHT_RATE = 0.3
 
 
 def draw_batch(step: int) -> Batch:
-    """The batch of a step: of twelve, one is talk, one has the question first; later on, two have two pictures."""
+    """The batch of a step: of twelve, one is talk, one has the question first; later on, two have two
+    pictures.
+    """
     rng = random.Random(f"demo/{step}")
     style = one_font() if rng.random() < 0.4 else four_fonts()
     easy = step < EASY_UNTIL * PLAN.steps
@@ -71,7 +75,11 @@ class DemoTask(DemoModel):
     def batch(self, step: int) -> tuple[object, ...]:
         """The batch of a step."""
         batch = draw_batch(step)
-        pages = tower_batch(f"pages/{step}", PAGES, four_fonts()) if step >= SIGHT_FROM * PLAN.steps else (None, None)
+        pages = (
+            tower_batch(f"pages/{step}", PAGES, four_fonts())
+            if step >= SIGHT_FROM * PLAN.steps
+            else (None, None)
+        )
         return (*pages, *(getattr(batch, name) for name in batch.__dataclass_fields__))
 
     def loss(self, *arrays: Tensor) -> tuple[Tensor, Measures]:
@@ -89,17 +97,25 @@ class DemoTask(DemoModel):
                 features = self.see(torch.cat(shown))
                 seen, read = self.projection(features), self.reading(features)
             if learning:
-                reading_loss, found = self.reading_loss(features, torch.cat([page_labels, labels.flatten(0, 1)]))
+                reading_loss, found = self.reading_loss(
+                    features, torch.cat([page_labels, labels.flatten(0, 1)])
+                )
                 carrying_loss, held = self.carrying_loss(features, seen, read)
                 sight_loss, measures = reading_loss + carrying_loss, found | held
             if count:
-                images, reading = (torch.unflatten(told[-size * count :], 0, (size, count)) for told in (seen, read))
+                images, reading = (
+                    torch.unflatten(told[-size * count :], 0, (size, count)) for told in (seen, read)
+                )
         answer_loss, answered = self.answer_loss(pack, images, targets, places, spelled, reading, roles)
-        return sight_loss + answer_loss, {f"{name}{count}": value for name, value in answered.items()} | measures
+        return sight_loss + answer_loss, {
+            f"{name}{count}": value for name, value in answered.items()
+        } | measures
 
 
 def region_mask(segments: Tensor, prefix: int) -> Tensor:
-    """What each token of the region sees: the prefix, and what stands before it in its own branch. (B, R) -> (B, 1, R, P + R)."""
+    """What each token of the region sees: the prefix, and what stands before it in its own branch. (B, R) ->
+    (B, 1, R, P + R).
+    """
     region = segments.shape[1]
     own = (segments[:, :, None] == segments[:, None, :]) & torch.ones(region, region, dtype=torch.bool).tril()
     return torch.cat([torch.ones(len(segments), region, prefix, dtype=torch.bool), own], 2)[:, None]

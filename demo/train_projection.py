@@ -1,7 +1,9 @@
-"""Train the projection to keep what the tower reads: `python -m demo.train_projection STATE_DIR`, after `demo.train_tower`.
+"""Train the projection to keep what the tower reads: `python -m demo.train_projection STATE_DIR`, after
+`demo.train_tower`.
 
-All that the tower tells of a block's four patches must fit into one image token. Asked of the decoder alone this is
-learned slowly, since its pictures are few; asked of the tokens themselves, on pages full of text, it takes minutes.
+All that the tower tells of a block's four patches must fit into one image token. Asked of the decoder alone
+this is learned slowly, since its pictures are few; asked of the tokens themselves, on pages full of text, it
+takes minutes.
 """
 
 from pathlib import Path

@@ -32,7 +32,9 @@ def draw_canvas(rng: random.Random, style: Style) -> Canvas:
     kind = rng.random()
     if kind < 0.5:
         return draw_page(rng, style)
-    draw = draw_book if kind < 0.62 else draw_chart if kind < 0.78 else draw_shapes if kind < 0.92 else draw_line
+    draw = (
+        draw_book if kind < 0.62 else draw_chart if kind < 0.78 else draw_shapes if kind < 0.92 else draw_line
+    )
     return draw(rng, style).canvas
 
 

@@ -1,4 +1,6 @@
-"""A trainer driven by steps: batches drawn by another process, Muon for matrices, checkpoints from which it goes on."""
+"""A trainer driven by steps: batches drawn by another process, Muon for matrices, checkpoints from which it
+goes on.
+"""
 
 import math
 import time
@@ -20,7 +22,9 @@ Arrays = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A schedule: the rate rises over `warm_up` steps, stays, and falls to 0 over the last `decay` of all steps."""
+    """A schedule: the rate rises over `warm_up` steps, stays, and falls to 0 over the last `decay` of all
+    steps.
+    """
 
     name: str
     steps: int
@@ -59,7 +63,9 @@ class TrainedModule(Task, Protocol):
 
 
 class Optimizers:
-    """Muon for matrices, AdamW for all else (embeddings are marked `is_table`); a parameter's `rate_scale` scales its rate."""
+    """Muon for matrices, AdamW for all else (embeddings are marked `is_table`); a parameter's `rate_scale`
+    scales its rate.
+    """
 
     def __init__(self, parameters: list[nn.Parameter], plan: Plan) -> None:
         matrices = [p for p in parameters if p.ndim == 2 and not getattr(p, "is_table", False)]
@@ -67,7 +73,9 @@ class Optimizers:
         self._plan = plan
         self.all = (
             torch.optim.Muon(_by_scale(matrices), lr=plan.muon_rate, weight_decay=0.01, momentum=0.95),
-            torch.optim.AdamW(_by_scale(self._others), lr=plan.adam_rate, weight_decay=0.0, betas=(0.9, 0.97), fused=True),
+            torch.optim.AdamW(
+                _by_scale(self._others), lr=plan.adam_rate, weight_decay=0.0, betas=(0.9, 0.97), fused=True
+            ),
         )
 
     def step(self, step: int) -> None:
@@ -104,7 +112,9 @@ def train(task: TrainedModule, plan: Plan, folder: Path) -> None:
             told[name] += [value] * math.isfinite(value)
         if step % plan.say_every == 0:
             seconds = (time.monotonic() - since) / plan.say_every
-            means = (f"{name}={sum(values) / len(values):.4f}" for name, values in sorted(told.items()) if values)
+            means = (
+                f"{name}={sum(values) / len(values):.4f}" for name, values in sorted(told.items()) if values
+            )
             print(f"{step} {seconds:.2f}s/step", *means, flush=True)
             told.clear()
             since = time.monotonic()
@@ -126,7 +136,11 @@ def _restore(task: TrainedModule, optimizers: Optimizers, path: Path) -> int:
 def _save(task: TrainedModule, optimizers: Optimizers, step: int, path: Path) -> None:
     """Write a checkpoint; it appears whole or not at all."""
     partial = path.with_suffix(".partial")
-    state = {"task": task.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in optimizers.all], "step": step}
+    state = {
+        "task": task.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers.all],
+        "step": step,
+    }
     torch.save(state, partial)
     partial.replace(path)
 

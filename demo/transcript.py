@@ -1,7 +1,9 @@
-"""What matters of a line that is read is which glyphs it holds in which order, not which patch claims a glyph on its border.
+"""What matters of a line that is read is which glyphs it holds in which order, not which patch claims a glyph
+on its border.
 
-The loss of a row of patches is that of its text, whatever slots hold its glyphs (all alignments together, as in CTC, but
-without merging equal neighbours), so that of two patches that see the same glyph just one learns to claim it.
+The loss of a row of patches is that of its text, whatever slots hold its glyphs (all alignments together, as
+in CTC, but without merging equal neighbours), so that of two patches that see the same glyph just one learns
+to claim it.
 """
 
 import torch
@@ -30,7 +32,8 @@ def in_order(rows: Tensor) -> Tensor:
 def transcript_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, float]:
     """Loss per glyph of the texts of rows, and the share of rows with text that are read right.
 
-    `logits` (n, 576, SLOTS, CLASSES), class 0 being none; `labels` (n, 576, SLOTS), negative where a row can't be told.
+    `logits` (n, 576, SLOTS, CLASSES), class 0 being none; `labels` (n, 576, SLOTS), negative where a row
+    can't be told.
     """
     rows, wanted = by_rows(logits), by_rows(labels)
     texts = in_order(wanted.clamp(min=0))

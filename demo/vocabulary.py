@@ -1,14 +1,17 @@
-"""The tokens that are trained: every piece of questions and answers. All others embed as zeros, as an unknown word does."""
+"""The tokens that are trained: every piece of questions and answers. All others embed as zeros, as an unknown
+word does.
+"""
 
 import string
 from collections.abc import Iterator
 from functools import lru_cache
 
+from phiserve.chat.conversation import Turn
+
 from demo import book, chart, lines, pairs, shapes, talk
 from demo.language import encode_turns, encode_words, pieces, user
 from demo.palette import COLOURS
 from demo.words import CHART_LABELS
-from phiserve.chat.conversation import Turn
 from phiserve.chat.special_tokens import Control
 
 _LITERALS = (
@@ -28,7 +31,18 @@ _LITERALS = (
 def questions() -> Iterator[str]:
     """Every wording of every question."""
     for module in (book, chart, lines, pairs, shapes):
-        for name in ("BOTH", "TITLE", "AUTHOR", "DESCRIBE", "INTRODUCE", "HIGHEST", "LOWEST", "COUNT", "QUESTIONS", "BACKGROUND"):
+        for name in (
+            "BOTH",
+            "TITLE",
+            "AUTHOR",
+            "DESCRIBE",
+            "INTRODUCE",
+            "HIGHEST",
+            "LOWEST",
+            "COUNT",
+            "QUESTIONS",
+            "BACKGROUND",
+        ):
             yield from getattr(module, name, ())
     yield from (*pairs.FIRST, *pairs.SECOND, *talk.OFF_TOPIC, *talk.ASKED_WITHOUT)
     for wordings, _ in talk.TALK:
@@ -45,9 +59,15 @@ def trained_ids() -> tuple[int, ...]:
     ids |= {pieces()[character] for character in string.ascii_letters + string.digits + ".,:;!?\"'-()\u2581"}
     for question in questions():
         for worded in {question, question.rstrip("?.!"), question[0].lower() + question[1:]}:
-            turns = (user(worded), user(worded, pictures=1), user(worded, pictures=1, layout="question first"))
+            turns = (
+                user(worded),
+                user(worded, pictures=1),
+                user(worded, pictures=1, layout="question first"),
+            )
             ids |= {token for turn in turns for stretch in encode_turns((turn,)) for token in stretch}
-    ids |= {token for stretch in encode_turns((user("a", pictures=2, layout="labelled"),)) for token in stretch}
+    ids |= {
+        token for stretch in encode_turns((user("a", pictures=2, layout="labelled"),)) for token in stretch
+    }
     for system in talk.SYSTEM_PROMPTS:
         ids |= set(encode_turns((Turn("system", (system,)), user("a")))[0])
     for text in _LITERALS:

@@ -9,7 +9,24 @@ from functools import lru_cache
 CHART_LABELS = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     *("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Q1", "Q2", "Q3", "Q4"),
-    *("A", "B", "C", "D", "E", "F", "North", "South", "East", "West", "Tea", "Milk", "Rice", "Salt", "Corn", "Fish"),
+    *(
+        "A",
+        "B",
+        "C",
+        "D",
+        "E",
+        "F",
+        "North",
+        "South",
+        "East",
+        "West",
+        "Tea",
+        "Milk",
+        "Rice",
+        "Salt",
+        "Corn",
+        "Fish",
+    ),
     *(
         "Red",
         "Blue",
@@ -39,7 +56,9 @@ def is_held_out(word: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _pieces() -> tuple[str, ...]:
-    """Lower-case words of 3 to 8 letters among the tokenizer's pieces: English mostly, other languages too."""
+    """Lower-case words of 3 to 8 letters among the tokenizer's pieces: English mostly, other languages
+    too.
+    """
     from phiserve.checkpoint.tokenizer_files import ordinary_pieces
 
     words = {piece.removeprefix("\u2581") for piece in ordinary_pieces() if piece.startswith("\u2581")}

@@ -1,4 +1,5 @@
-"""Writes the parts of these pages that come from the code, between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+"""Writes the parts of these pages that come from the code, between `<!-- begin NAME -->` and `<!-- end NAME
+-->`.
 
 `make docs` runs it; a test fails while a page says something else than the code.
 """
@@ -16,14 +17,8 @@ from pydantic.fields import FieldInfo
 
 from phiserve.api import chat, status
 from phiserve.config import Settings
-from phiserve.engine.plan import OWNED_ARGUMENTS
-from phiserve.errors import RequestError
-from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field, Support
-from phiserve.protocol.formats import MAX_CHOICE_CHARACTERS, MAX_CHOICES, MAX_GRAMMAR_CHARACTERS, MAX_REGEX_CHARACTERS
-from phiserve.protocol.grammars import MAX_GRAMMAR_COUNT, MAX_RULES
-from phiserve.protocol.regexes import MAX_COUNT
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.schema_keywords import (
+from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
+from phiserve.constraints.keywords import (
     ANNOTATIONS,
     FORMAT_LENGTH,
     FORMATS,
@@ -38,7 +33,18 @@ from phiserve.protocol.schema_keywords import (
     MAX_SCHEMA_BYTES,
     MAX_SCHEMA_DEPTH,
 )
-from phiserve.vision.fitting import LOW_BUDGET
+from phiserve.constraints.regex import MAX_COUNT
+from phiserve.engine.plan import OWNED_ARGUMENTS
+from phiserve.errors import RequestError
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field, Support
+from phiserve.protocol.formats import (
+    MAX_CHOICE_CHARACTERS,
+    MAX_CHOICES,
+    MAX_GRAMMAR_CHARACTERS,
+    MAX_REGEX_CHARACTERS,
+)
+from phiserve.vision.fitting import LOW_MAX_CROPS
 from phiserve.vision.sizes import plan_crops
 
 FOLDER = Path(__file__).parent
@@ -62,14 +68,22 @@ def settings() -> str:
 
 def owned() -> str:
     """Engine arguments that are decided elsewhere."""
-    return table(["argument", "instead"], ([f"`{name}`", reason] for name, reason in sorted(OWNED_ARGUMENTS.items())))
+    return table(
+        ["argument", "instead"], ([f"`{name}`", reason] for name, reason in sorted(OWNED_ARGUMENTS.items()))
+    )
 
 
 def routes() -> str:
     """Every route."""
-    found = [route for router in (chat.router, status.router) for route in router.routes if isinstance(route, APIRoute)]
+    found = [
+        route
+        for router in (chat.router, status.router)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+    ]
     return table(
-        ["route", ""], ([f"`{' '.join(sorted(route.methods))} {route.path_format}`", str(route.summary)] for route in found)
+        ["route", ""],
+        ([f"`{' '.join(sorted(route.methods))} {route.path_format}`", str(route.summary)] for route in found),
     )
 
 
@@ -77,7 +91,9 @@ def openai_fields() -> str:
     """What becomes of every field of OpenAI's request."""
     order = {"served": 0, "accepted": 1, "refused": 2}
     fields = sorted(OPENAI_FIELDS.items(), key=lambda item: (order[item[1].support], item[0]))
-    return table(["field", "", "note"], ([f"`{name}`", field.support, _note(field)] for name, field in fields))
+    return table(
+        ["field", "", "note"], ([f"`{name}`", field.support, _note(field)] for name, field in fields)
+    )
 
 
 def totals() -> str:
@@ -98,8 +114,17 @@ def extra_fields() -> str:
 
 def schema_keywords() -> str:
     """Keywords of JSON Schema that are enforced."""
-    kinds = {"any": "any value", "object": "objects", "array": "arrays", "string": "strings", "number": "numbers"}
-    return table(["keyword", "about", ""], ([f"`{name}`", kinds[kind], note] for name, (kind, note) in KEYWORDS.items()))
+    kinds = {
+        "any": "any value",
+        "object": "objects",
+        "array": "arrays",
+        "string": "strings",
+        "number": "numbers",
+    }
+    return table(
+        ["keyword", "about", ""],
+        ([f"`{name}`", kinds[kind], note] for name, (kind, note) in KEYWORDS.items()),
+    )
 
 
 def schema_bounds() -> str:
@@ -135,21 +160,41 @@ def errors() -> str:
 
 
 def costs() -> str:
-    """Tokens of pictures of common shapes under every `detail`, with the model's budget of 16 crops."""
-    shapes = {"square": (1024, 1024), "4:3": (1024, 768), "3:4": (768, 1024), "16:9": (1920, 1080), "A4 page": (1240, 1754)}
+    """Tokens of images of common shapes under every `detail`, with the model's max_crops of 16 crops."""
+    shapes = {
+        "square": (1024, 1024),
+        "4:3": (1024, 768),
+        "3:4": (768, 1024),
+        "16:9": (1920, 1080),
+        "A4 page": (1240, 1754),
+    }
     rows = (
-        [name, *(str(plan_crops(*size, budget).num_tokens) for budget in (LOW_BUDGET, 4, 9, 16))] for name, size in shapes.items()
+        [name, *(str(plan_crops(*size, max_crops).num_tokens) for max_crops in (LOW_MAX_CROPS, 4, 9, 16))]
+        for name, size in shapes.items()
     )
-    return table(["picture", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
+    return table(["image", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
 
 
-_WRITERS = (settings, owned, routes, openai_fields, totals, extra_fields, schema_keywords, schema_bounds, errors, costs)
+_WRITERS = (
+    settings,
+    owned,
+    routes,
+    openai_fields,
+    totals,
+    extra_fields,
+    schema_keywords,
+    schema_bounds,
+    errors,
+    costs,
+)
 BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS}
 
 
 def page_as_it_should_be(page: Path) -> str:
     """A page's text with all its blocks written anew. Raises KeyError for a block that nobody writes."""
-    return _BLOCK.sub(lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8"))
+    return _BLOCK.sub(
+        lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8")
+    )
 
 
 def _code(names: Sequence[str]) -> str:
@@ -178,7 +223,14 @@ def _type(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
     if origin is tuple:
         return "list"
-    names = {"str": "text", "SecretStr": "text", "int": "integer", "float": "number", "bool": "true or false", "dict": "mapping"}
+    names = {
+        "str": "text",
+        "SecretStr": "text",
+        "int": "integer",
+        "float": "number",
+        "bool": "true or false",
+        "dict": "mapping",
+    }
     name = getattr(origin or annotation, "__name__", "")
     if name == "Annotated":
         return _type(arguments[0])
@@ -192,7 +244,12 @@ def _default(field: FieldInfo) -> str:
 
 def _with_bounds(field: FieldInfo) -> str:
     words = {"ge": "at least", "gt": "more than", "le": "at most"}
-    bounds = [f"{words[name]} {getattr(item, name)}" for item in field.metadata for name in words if hasattr(item, name)]
+    bounds = [
+        f"{words[name]} {getattr(item, name)}"
+        for item in field.metadata
+        for name in words
+        if hasattr(item, name)
+    ]
     return f"{field.description}" + (f" ({', '.join(bounds)})" if bounds else "")
 
 

@@ -1,6 +1,7 @@
 """Writes requirements/cpu.lock, dev.lock and conformance.lock anew from pyproject.toml, with pip's own resolver.
 
-Left out: packages that do not import beside the CPU build of torch, or that it does not need (see `EXCLUDED`).
+Left out: packages that do not import beside the CPU build of torch, or that it does not need (see
+`EXCLUDED`).
 """
 
 import json
@@ -33,7 +34,9 @@ def resolve(extras: str, *constraints: str) -> dict[str, str]:
         command = [sys.executable, "-m", "pip", "install", *options, f"{ROOT}[{extras}]", TORCH, *constraints]
         subprocess.run(command, check=True)
         items = json.loads(Path(report.name).read_text())["install"]
-    versions = {item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in items}
+    versions = {
+        item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in items
+    }
     return {name: version for name, version in sorted(versions.items()) if name not in EXCLUDED}
 
 
@@ -43,9 +46,15 @@ def write(path: Path, versions: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Resolve the runtime first, then the development tools and what the suites need, each on top of exactly that."""
+    """Resolve the runtime first, then the development tools and what the suites need, each on top of exactly
+    that.
+    """
     known: dict[str, str] = {}
-    for name, extras in (("cpu", "cpu"), ("dev", "cpu,bench,demo,dev"), ("conformance", "cpu,bench,demo,dev,conformance")):
+    for name, extras in (
+        ("cpu", "cpu"),
+        ("dev", "cpu,bench,demo,dev"),
+        ("conformance", "cpu,bench,demo,dev,conformance"),
+    ):
         resolved = resolve(extras, *(f"{package}=={version}" for package, version in known.items()))
         write(ROOT / "requirements" / f"{name}.lock", {k: v for k, v in resolved.items() if k not in known})
         known = resolved

@@ -1,12 +1,14 @@
-"""Picture files that claim to be large, expand, or keep a parser busy, each under the name of what it attacks."""
+"""Image files that claim to be large, expand, or keep a parser busy, each under the name of what it
+attacks.
+"""
 
 import zlib
 
 from hostile import bmp, flat_jpeg, gif, jpeg_segment, large_heic, png, png_chunk, progressive_jpeg, webp
-from pictures import encode, noise
+from images import encode, noise
 
 LARGEST = 20 * 2**20
-"""Bytes that a picture may have."""
+"""Bytes that an image may have."""
 
 
 def inflating_png() -> bytes:
@@ -24,7 +26,10 @@ def bombs() -> list[tuple[str, bytes]]:
         ("png profile", png((1, 1), 8, 2, dot, [png_chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(10**8)))])),
         ("png chunks", png((1, 1), 8, 2, dot, [png_chunk(b"prIv") * (LARGEST // 13)])),
         ("png chunks behind", png((1, 1), 8, 2, dot, after=png_chunk(b"prIv") * (LARGEST // 13))),
-        ("png texts", png((1, 1), 8, 2, dot, [b"".join(png_chunk(b"tEXt", b"%d\0v" % n) for n in range(90_000))])),
+        (
+            "png texts",
+            png((1, 1), 8, 2, dot, [b"".join(png_chunk(b"tEXt", b"%d\0v" % n) for n in range(90_000))]),
+        ),
         ("png rows missing", png((8000, 8000), 8, 2, b"")),
         ("png palette missing", png((1, 1), 8, 3, b"\0\1")),
         ("png empty data", png((1, 1), 8, 2, dot, [png_chunk(b"IDAT") * 90_000])),
@@ -34,7 +39,9 @@ def bombs() -> list[tuple[str, bytes]]:
         ("jpeg scans", progressive_jpeg((8000, 8000), 2000)),
         (
             "jpeg arithmetic",
-            flat_jpeg((8000, 8000), [(1, 1)] * 3, frame=0xC9, scan=noise(60, 60).tobytes().replace(b"\xff", b"")),
+            flat_jpeg(
+                (8000, 8000), [(1, 1)] * 3, frame=0xC9, scan=noise(60, 60).tobytes().replace(b"\xff", b"")
+            ),
         ),
         ("jpeg segments", small_jpeg[:2] + jpeg_segment(0xE1) * (LARGEST // 5) + small_jpeg[2:]),
         ("jpeg exif", small_jpeg[:2] + jpeg_segment(0xE1, b"Exif\0\0" + bytes(5000)) * 4000 + small_jpeg[2:]),

@@ -1,4 +1,4 @@
-"""Where the golden vectors are, and a tokenizer and pictures that need no download."""
+"""Where the golden vectors are, and a tokenizer and images that need no download."""
 
 import os
 import signal
@@ -31,7 +31,9 @@ def _folder(name: str) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_the_developer() -> Iterator[None]:
-    """The PHISERVE_… variables of whoever runs the tests are none of theirs, nor of the processes they start."""
+    """The PHISERVE_… variables of whoever runs the tests are none of theirs, nor of the processes they
+    start.
+    """
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("PHISERVE_")]:
             environment.delenv(name)
@@ -40,7 +42,9 @@ def no_settings_of_the_developer() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> None:
-    """A shell's background jobs ignore SIGINT, and hand that on: tests that send it to their own processes need it heard."""
+    """A shell's background jobs ignore SIGINT, and hand that on: tests that send it to their own processes
+    need it heard.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,7 +9,7 @@ from demo.scene import Copied, Exchange, Scene
 from demo.style import four_fonts, one_font
 
 KINDS = tuple(DRAW)
-"""Kinds of pictures."""
+"""Kinds of images."""
 
 
 @lru_cache
@@ -20,11 +20,11 @@ def scenes(kind: str, *, held_out: bool = False, count: int = 16) -> tuple[Scene
 
 
 def readings(exchange: Exchange) -> list[Copied]:
-    """The texts that an answer reads off the picture, in its order."""
+    """The texts that an answer reads off the image, in its order."""
     return [segment for segment in exchange.answer if isinstance(segment, Copied)]
 
 
 def words(scene: Scene) -> Iterator[str]:
-    """The words and numbers written in a picture."""
+    """The words and numbers written in an image."""
     for read in readings(scene.exchanges[0]):
         yield from read.text.split()

@@ -1,4 +1,6 @@
-"""Pillow's own test files as data: edge cases, damage and attacks that its authors gathered over the years."""
+"""Pillow's own test files as data: edge cases, damage and attacks that its authors gathered over the
+years.
+"""
 
 import io
 import sys
@@ -10,9 +12,9 @@ import PIL
 import pytest
 from PIL import Image, ImageOps
 
+from phiserve.codecs.decode import decode_rgb, read_header
+from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS
 from phiserve.errors import InvalidImage
-from phiserve.vision.decode import decode_rgb, read_header
-from phiserve.vision.formats import EXTRA_FORMATS, FORMATS
 from registry import fetch_by
 
 
@@ -24,9 +26,19 @@ def collection_folder(pytestconfig: pytest.Config) -> Path:
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir(f"pillow-{PIL.__version__}")
     if not (folder / "Tests").is_dir():
-        # pip asks a source distribution for its metadata before it keeps the file, for which it gets what Pillow's build wants
-        # from the registry too; nothing is compiled.
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "pillow", "--dest", str(folder)]
+        # pip asks a source distribution for its metadata before it keeps the file, for which it gets what
+        # Pillow's build wants from the registry too; nothing is compiled.
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--no-binary",
+            "pillow",
+            "--dest",
+            str(folder),
+        ]
         fetch_by(*command, f"pillow=={PIL.__version__}")
         unpack(next(folder.glob("*.tar.gz")), folder)
     return folder / "Tests"
@@ -48,22 +60,24 @@ def files_of(collection: Path) -> list[Path]:
 
 
 def equals_pillows(content: bytes) -> bool | None:
-    """Whether a picture comes out as Pillow shows it, upright and on white; none where Pillow has no right picture of it.
+    """Whether an image comes out as Pillow shows it, upright and on white; none where Pillow has no right
+    image of it.
 
-    Deliberately different: 16-bit grey (Pillow clips) and CMYK with a profile (Pillow does arithmetic). False where refused.
+    Deliberately different: 16-bit grey (Pillow clips) and CMYK with a profile (Pillow does arithmetic). False
+    where refused.
     """
     expected = by_pillow(content)
     if expected is None:
         return None
     try:
-        header = read_header(content, "picture", (*FORMATS, *EXTRA_FORMATS))
-        return np.array_equal(np.asarray(decode_rgb(content, header, "picture")), np.asarray(expected))
+        header = read_header(content, "image", (*FORMATS, *EXTRA_FORMATS))
+        return np.array_equal(np.asarray(decode_rgb(content, header, "image")), np.asarray(expected))
     except InvalidImage:
         return False
 
 
 def by_pillow(content: bytes) -> Image.Image | None:
-    """A picture in Pillow's plain way, or none where it has none, or no right one."""
+    """An image in Pillow's plain way, or none where it has none, or no right one."""
     try:
         with Image.open(io.BytesIO(content), formats=(*FORMATS, "AVIF")) as image:
             if image.width * image.height > 10**7 or image.mode.startswith("I;16"):

@@ -1,4 +1,6 @@
-"""What tests have pip and npm fetch: without a registry to reach the test is skipped; whatever else fails is a failure."""
+"""What tests have pip and npm fetch: without a registry to reach the test is skipped; whatever else fails is
+a failure.
+"""
 
 import os
 import re
@@ -11,7 +13,8 @@ _UNREACHABLE = re.compile(
     r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH).*"  # npm's
 )
 _PIP = {"PIP_RETRIES": "2", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-"""pip names a connection's fault when it tries again; what it says in the end is the same for a version that does not exist."""
+"""pip names a connection's fault when it tries again; what it says in the end is the same for a version that
+does not exist."""
 
 
 def fetch_by(*command: str, timeout_s: float = 500) -> None:

@@ -2,7 +2,9 @@
 
 from benchmarks.records import Context, Record, Results
 
-CONTEXT = Context("2026-01-01 00:00 UTC", "python -m benchmarks.run", {"repeat": 2}, {"CPU": "two"}, {"vllm": "0.32.0"})
+CONTEXT = Context(
+    "2026-01-01 00:00 UTC", "python -m benchmarks.run", {"repeat": 2}, {"CPU": "two"}, {"vllm": "0.32.0"}
+)
 
 
 def record(part: str, peer: str, workload: str, load: str, repetition: int = 0, **measures: float) -> Record:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from phiserve.engine.interface import Delta, EngineLimits, Generation
 from phiserve.errors import RequestError
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 
 
 def delta(text: str = "", *, index: int = 0, ids: Sequence[int] = (), finish: str | None = None) -> Delta:

@@ -1,4 +1,6 @@
-"""Servers for the command line's tests: one that answers as OpenAI's, and others that have no business at their port."""
+"""Servers for the command line's tests: one that answers as OpenAI's, and others that have no business at
+their port.
+"""
 
 import json
 import socket
@@ -21,8 +23,12 @@ def _has_ipv6() -> bool:
     return True
 
 
-needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="IPv6 is switched off on this machine: nothing can be bound to ::1")
-MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": ""}]}).encode()
+needs_ipv6 = pytest.mark.skipif(
+    not _has_ipv6(), reason="IPv6 is switched off on this machine: nothing can be bound to ::1"
+)
+MODELS = json.dumps(
+    {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": ""}]}
+).encode()
 Reply = tuple[int, str, bytes]
 """Status, media type and body."""
 
@@ -31,7 +37,10 @@ def events(*pieces: str, finish: str | None = "stop") -> Reply:
     """An answer in pieces, as a stream."""
     deltas: list[dict[str, Any]] = [{"delta": {"content": piece}, "finish_reason": None} for piece in pieces]
     deltas += [{"delta": {}, "finish_reason": finish}] if finish else []
-    chunks = [{"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [d]} for d in deltas]
+    chunks = [
+        {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [d]}
+        for d in deltas
+    ]
     body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
     return 200, "text/event-stream", body.encode()
 
@@ -47,7 +56,9 @@ def refusal(status: int, message: str) -> Reply:
 
 @dataclass
 class WebServer:
-    """Answers GET with `get`, and each POST with the next of `posts`, the last one again and again; remembers what came."""
+    """Answers GET with `get`, and each POST with the next of `posts`, the last one again and again; remembers
+    what came.
+    """
 
     get: Reply = (200, "application/json", MODELS)
     posts: Sequence[Reply] = field(default_factory=lambda: [events("Hello", " you")])

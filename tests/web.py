@@ -1,4 +1,5 @@
-"""Servers on this host that stand for the web, with names resolved as a test wants, and a fetcher that asks them.
+"""Servers on this host that stand for the web, with names resolved as a test wants, and a fetcher that asks
+them.
 
 127.0.0.1 stands for the public internet here and 127.0.0.2 for the network inside.
 """
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from phiserve.errors import InvalidRequest
-from phiserve.vision.fetch import PictureFetcher
-from phiserve.vision.limits import PictureLimits, RequestMeter
-from phiserve.vision.url_gate import UrlGate
+from phiserve.media.url_gate import UrlGate
+from phiserve.media.web import ImageFetcher
+from phiserve.vision.limits import ImageLimits, RequestMeter
 
 PUBLIC, INSIDE = "127.0.0.1", "127.0.0.2"
 PARAM = "messages[0].content[1].image_url"
@@ -29,7 +30,9 @@ class Names(AbstractResolver):
     addresses: dict[str, list[list[str]]]
     asked: list[str] = field(default_factory=list)
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
         self.asked.append(host)
         answers = self.addresses.get(host)
         if not answers:
@@ -79,7 +82,10 @@ class Web:
 
 def http(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
     """A whole response."""
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in ({"Content_Length": str(len(body))} | headers).items()]
+    lines = [
+        f"{name.replace('_', '-')}: {value}"
+        for name, value in ({"Content_Length": str(len(body))} | headers).items()
+    ]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "Connection: close", "", ""]).encode() + body
 
 
@@ -91,14 +97,16 @@ def redirect(location: str) -> bytes:
 @asynccontextmanager
 async def world(
     names: dict[str, list[list[str]]], timeout_s: float = 10.0, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[tuple[Web, Names, PictureFetcher]]:
-    """A web, which speaks TLS if asked to, a resolver, and a fetcher which may ask any host of the list on the web's port."""
+) -> AsyncIterator[tuple[Web, Names, ImageFetcher]]:
+    """A web, which speaks TLS if asked to, a resolver, and a fetcher which may ask any host of the list on
+    the web's port.
+    """
     web, resolver = Web(), Names(names)
     listeners = _listeners()
     servers = [await asyncio.start_server(web.serve, sock=listener, ssl=tls) for listener in listeners]
     web.port = listeners[0].getsockname()[1]
     gate = UrlGate(("*.example", PUBLIC), ports=(web.port,), is_public=lambda address: address == PUBLIC)
-    fetcher = PictureFetcher(gate, timeout_s, resolver)
+    fetcher = ImageFetcher(gate, timeout_s, resolver)
     try:
         yield web, resolver, fetcher
     finally:
@@ -109,7 +117,9 @@ async def world(
 
 
 def _listeners(attempts: int = 20) -> list[socket.socket]:
-    """A free port of both addresses: one that is free at the first and taken at the second is given back for another."""
+    """A free port of both addresses: one that is free at the first and taken at the second is given back for
+    another.
+    """
     public = socket.create_server((PUBLIC, 0))
     try:
         return [public, socket.create_server((INSIDE, public.getsockname()[1]))]
@@ -121,7 +131,9 @@ def _listeners(attempts: int = 20) -> list[socket.socket]:
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    """Come back once `condition` holds, which another thread may bring about. Raises TimeoutError if it does not in time."""
+    """Come back once `condition` holds, which another thread may bring about. Raises TimeoutError if it does
+    not in time.
+    """
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.001)
@@ -135,19 +147,29 @@ def fetch(
     host: str = "a.example",
     timeout_s: float = 10.0,
     max_bytes: int = 10_000,
-    limits: PictureLimits | None = None,
+    limits: ImageLimits | None = None,
 ) -> tuple[bytes | InvalidRequest, Web, Names]:
     """Fetch http://host/path in a world of its own: the content or the error, and what the world saw."""
 
     async def run() -> tuple[bytes | InvalidRequest, Web, Names]:
-        async with world(names or {"a.example": [[PUBLIC]], "b.example": [[PUBLIC]]}, timeout_s) as (web, resolver, fetcher):
+        async with world(names or {"a.example": [[PUBLIC]], "b.example": [[PUBLIC]]}, timeout_s) as (
+            web,
+            resolver,
+            fetcher,
+        ):
             texts = {key: value for key, value in answers.items() if isinstance(value, bytes)}
-            web.answers = {**answers, **{key: value.replace(b"PORT", str(web.port).encode()) for key, value in texts.items()}}
-            meter = RequestMeter(limits or PictureLimits())
+            web.answers = {
+                **answers,
+                **{key: value.replace(b"PORT", str(web.port).encode()) for key, value in texts.items()},
+            }
+            meter = RequestMeter(limits or ImageLimits())
             result: bytes | InvalidRequest
             try:
                 result = await fetcher.fetch(
-                    f"http://{host}:{web.port}{path}", PARAM, max_bytes, lambda count: meter.add_bytes(count, PARAM)
+                    f"http://{host}:{web.port}{path}",
+                    PARAM,
+                    max_bytes,
+                    lambda count: meter.add_bytes(count, PARAM),
                 )
             except InvalidRequest as error:
                 result = error

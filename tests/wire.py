@@ -5,10 +5,10 @@ import json
 from typing import Any
 
 import httpx
+from phiserve.protocol.responses import RequestLimits
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
-from phiserve.protocol.responses import RequestLimits
 from scripted import delta
 
 LIMITS = RequestLimits(4096, 1, 2, 3, 4, 5.0, 6, 7)
@@ -27,7 +27,9 @@ def call(services: Services, method: str, path: str, **options: object) -> httpx
     return asyncio.run(run())
 
 
-def post(services: Services, body: Any = None, path: str = "/v1/chat/completions", **fields: Any) -> httpx.Response:
+def post(
+    services: Services, body: Any = None, path: str = "/v1/chat/completions", **fields: Any
+) -> httpx.Response:
     """One request through the whole application."""
 
     async def run() -> httpx.Response:
@@ -41,5 +43,7 @@ def post(services: Services, body: Any = None, path: str = "/v1/chat/completions
 
 def events(response: httpx.Response) -> list[Any]:
     """The events of a stream, parsed."""
-    frames = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line.startswith("data: ")]
+    frames = [
+        line.removeprefix("data: ") for line in response.text.split("\n\n") if line.startswith("data: ")
+    ]
     return [frame if frame == "[DONE]" else json.loads(frame) for frame in frames]

@@ -15,4 +15,6 @@ class Asker(HttpUser):
     @task
     def ask(self) -> None:
         """One request, read to its end."""
-        self.client.post("/v1/chat/completions", data=next(_BODIES), headers={"Content-Type": "application/json"})
+        self.client.post(
+            "/v1/chat/completions", data=next(_BODIES), headers={"Content-Type": "application/json"}
+        )

@@ -1,18 +1,18 @@
-// Ask about a picture with the openai package of npm; the answer is streamed.
-// usage: npm ci && node vision.mjs picture.png "What does the picture show?"
+// Ask about an image with the openai package of npm; the answer is streamed.
+// usage: npm ci && node vision.mjs image.png "What does the picture show?"
 //        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 
 import { readFile } from "node:fs/promises";
 import OpenAI from "openai";
 
-const [picture, question] = process.argv.slice(2);
+const [image, question] = process.argv.slice(2);
 const client = new OpenAI({
   baseURL: process.env.OPENAI_BASE_URL ?? "http://127.0.0.1:8000/v1",
   apiKey: process.env.OPENAI_API_KEY ?? "none", // any word will do, unless the server was started with a key
 });
 const model = (await client.models.list()).data[0].id;
 // The server looks at the bytes, not at the media type.
-const url = `data:image/png;base64,${await readFile(picture, "base64")}`;
+const url = `data:image/png;base64,${await readFile(image, "base64")}`;
 const stream = await client.chat.completions.create({
   model,
   messages: [

@@ -1,4 +1,6 @@
-"""A pytest plugin: writes the outcome of each test as a line of JSON to the file that CONFORMANCE_OUTCOMES names."""
+"""A pytest plugin: writes the outcome of each test as a line of JSON to the file that CONFORMANCE_OUTCOMES
+names.
+"""
 
 import json
 import os
@@ -11,7 +13,9 @@ _outcomes: dict[str, tuple[str, str]] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A test is what the worst of its set-up, call and tear-down is; a failure that its suite expects counts as skipped."""
+    """A test is what the worst of its set-up, call and tear-down is; a failure that its suite expects counts
+    as skipped.
+    """
     outcome, detail = _outcomes.get(report.nodeid, ("passed", ""))
     if _STRENGTH.index(report.outcome) > _STRENGTH.index(outcome):
         _outcomes[report.nodeid] = (report.outcome, _detail(report))

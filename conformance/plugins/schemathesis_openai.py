@@ -19,11 +19,15 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     """Ask for the served model, without refused fields."""
     if not isinstance(body, dict) or "model" not in body:
         return body
-    return {name: value for name, value in body.items() if name not in _REFUSED} | {"model": os.environ["CONFORMANCE_MODEL"]}
+    return {name: value for name, value in body.items() if name not in _REFUSED} | {
+        "model": os.environ["CONFORMANCE_MODEL"]
+    }
 
 
 @schemathesis.hook  # type: ignore[untyped-decorator]
-def map_path_parameters(context: schemathesis.HookContext, parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+def map_path_parameters(
+    context: schemathesis.HookContext, parameters: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """The same for the model in a path."""
     if parameters and "model" in parameters:
         return parameters | {"model": os.environ["CONFORMANCE_MODEL"]}

@@ -1,19 +1,21 @@
-"""LangChain's standard tests for chat models, for its ChatOpenAI at our server. What is declared here is what the server does."""
+"""LangChain's standard tests for chat models, for its ChatOpenAI at our server. What is declared here is what
+the server does.
+"""
 
 import os
 from typing import Any
 
 import httpx
 import pytest
+from conformance.plugins.images import image
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from conformance.plugins.pictures import picture
-
 QUOTE_ID = "28739"
-"""The id of `"` to the blank checkpoint: random weights seldom end a string by themselves, and then no JSON is complete."""
+"""The id of `"` to the blank checkpoint: random weights seldom end a string by themselves, and then no JSON
+is complete."""
 
 
 class TestUnit(ChatModelUnitTests):
@@ -37,10 +39,10 @@ class TestIntegration(ChatModelIntegrationTests):
 
     @pytest.fixture(autouse=True)
     def _no_internet(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The one picture that the tests download, on the client's side, is one of ours."""
+        """The one image that the tests download, on the client's side, is one of ours."""
 
         def get(url: str, **options: Any) -> httpx.Response:
-            return httpx.Response(200, content=picture("png"))
+            return httpx.Response(200, content=image("png"))
 
         monkeypatch.setattr("langchain_tests.integration_tests.chat_models.httpx.get", get)
 

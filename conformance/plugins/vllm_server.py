@@ -1,4 +1,5 @@
-"""A pytest plugin for vLLM's own tests: their server is the one that runs already, their pictures are ours, as data: URLs.
+"""A pytest plugin for vLLM's own tests: their server is the one that runs already, their images are ours, as
+data: URLs.
 
 Tests that ask no server, but vLLM's own classes, are left out, and counted.
 """
@@ -12,9 +13,9 @@ from typing import Any, Self
 
 import openai
 import pytest
+from conformance.plugins.images import image
 
-from conformance.plugins.pictures import picture
-from phiserve.engine.plugin import register
+from phiserve.plugin.register import register
 
 
 class RunningServer:
@@ -28,7 +29,9 @@ class RunningServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         pass
 
     def url_for(self, *parts: str) -> str:
@@ -37,17 +40,21 @@ class RunningServer:
 
     def get_async_client(self, **options: Any) -> openai.AsyncOpenAI:
         """The openai client."""
-        return openai.AsyncOpenAI(base_url=self.url_for("v1"), api_key=self.DUMMY_API_KEY, max_retries=0, **options)
+        return openai.AsyncOpenAI(
+            base_url=self.url_for("v1"), api_key=self.DUMMY_API_KEY, max_retries=0, **options
+        )
 
 
 def pytest_sessionstart() -> None:
-    """Before their files are imported; they may load our checkpoint's configuration too, by the name that stands for it."""
+    """Before their files are imported; they may load our checkpoint's configuration too, by the name that
+    stands for it.
+    """
     importlib.import_module("tests.utils").RemoteOpenAIServer = RunningServer  # type: ignore[attr-defined]
     register()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what asks no server; give pictures as data: URLs, since fetching is off by default."""
+    """Leave out what asks no server; give images as data: URLs, since fetching is off by default."""
     config.hook.pytest_deselected(items=[item for item in items if not _asks_a_server(item)])
     items[:] = filter(_asks_a_server, items)
     for item in items:
@@ -61,5 +68,5 @@ def _asks_a_server(item: pytest.Item) -> bool:
 
 def _data_url(server: object, name: str) -> str:
     extension = name.rsplit(".", 1)[1]
-    content = base64.b64encode(picture(extension)).decode()
+    content = base64.b64encode(image(extension)).decode()
     return f"data:image/{'jpeg' if extension == 'jpg' else 'png'};base64,{content}"

@@ -1,4 +1,6 @@
-"""Deltas -> what a client sees of them: text, log-probabilities, counts. State of one answer, shared by both wire forms."""
+"""Deltas -> what a client sees of them: text, log-probabilities, counts. State of one answer, shared by every
+surface.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,9 +8,9 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from phiserve.chat.vocabulary import Vocabulary
+from phiserve.core import FinishReason, TokenCounts, TokenLogprob, TopLogprob
 from phiserve.engine.interface import Candidate, Delta, Position
-from phiserve.pipeline import PreparedChat
-from phiserve.protocol.responses import ChoiceLogprobs, FinishReason, PromptTokensDetails, TokenLogprob, TopLogprob, Usage
+from phiserve.preparation import PreparedPrompt
 
 
 @dataclass(slots=True)
@@ -24,21 +26,24 @@ class VisibleDelta(Struct, frozen=True):
 
     index: int
     text: str
-    logprobs: ChoiceLogprobs | None
+    logprobs: list[TokenLogprob] | None
     token_ids: Sequence[int]
     finish_reason: FinishReason | None
 
 
 @dataclass(slots=True)
 class Answer:
-    """Feeds on deltas, keeps the counts.
+    """Accumulates one response's deltas and counts. `top_logprobs`: candidates shown at each position, if any
+    were asked for.
 
-    The prefix space of an answer's first piece belongs to the tokenizer, not to the text: decoding drops it, and so do the text
-    and the first token's bytes here, so that the tokens of `logprobs` still add up to the content.
+    The prefix space of an answer's first token belongs to the tokenizer, not to the text: decoding drops it,
+    and so do the text and the first token's bytes here, so that the tokens of `logprobs` still add up to the
+    content.
     """
 
-    chat: PreparedChat
+    prompt: PreparedPrompt
     vocabulary: Vocabulary
+    top_logprobs: int | None = None
     _choices: dict[int, _ChoiceState] = field(default_factory=dict)
 
     def feed(self, delta: Delta) -> VisibleDelta:
@@ -50,29 +55,32 @@ class Answer:
         if text and not state.text_started:
             state.text_started = True
             text = text.removeprefix(" ")
-        logprobs = self._logprobs(delta.positions, first=not state.tokens_started) if delta.positions is not None else None
+        logprobs = None
+        if delta.positions is not None:
+            logprobs = self._logprobs(delta.positions, first=not state.tokens_started)
         state.tokens_started = state.tokens_started or bool(delta.token_ids)
         state.num_tokens += len(delta.token_ids)
         state.cached_tokens = max(state.cached_tokens, delta.cached_tokens)
         return VisibleDelta(delta.index, text, logprobs, delta.token_ids, delta.finish_reason)
 
-    def usage(self) -> Usage:
-        """Counts so far; those of the prompt are the engine's own for cached tokens."""
-        prompt = len(self.chat.prompt_ids)
-        completion = sum(state.num_tokens for state in self._choices.values())
-        cached = max((state.cached_tokens for state in self._choices.values()), default=0)
-        image = self.chat.num_image_tokens
-        return Usage(prompt, completion, prompt + completion, PromptTokensDetails(cached, prompt - image, image))
+    def counts(self) -> TokenCounts:
+        """Counts so far; cached tokens are the engine's own count."""
+        return TokenCounts(
+            prompt=len(self.prompt.ids),
+            completion=sum(state.num_tokens for state in self._choices.values()),
+            cached=max((state.cached_tokens for state in self._choices.values()), default=0),
+            image=self.prompt.num_image_tokens,
+        )
 
-    def _logprobs(self, positions: Sequence[Position], *, first: bool) -> ChoiceLogprobs:
-        wanted = self.chat.request.top_logprobs or 0
+    def _logprobs(self, positions: Sequence[Position], *, first: bool) -> list[TokenLogprob]:
+        wanted = self.top_logprobs or 0
         content = []
         for number, position in enumerate(positions):
             strip = first and number == 0
             top = [self._top(candidate, strip) for candidate in position.top[:wanted]]
             chosen = self._top(position.chosen, strip)
             content.append(TokenLogprob(chosen.token, chosen.logprob, chosen.bytes, top))
-        return ChoiceLogprobs(content)
+        return content
 
     def _top(self, candidate: Candidate, strip: bool) -> TopLogprob:
         raw = self.vocabulary.bytes_of(candidate.token_id)

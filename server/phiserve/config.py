@@ -15,36 +15,57 @@ MIB = 2**20
 ENV_PREFIX = "PHISERVE_"
 ENV_ENGINE_PREFIX = "PHISERVE_ENGINE__"
 _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_TCP(_|$)")
-"""Variables that Kubernetes sets by itself where a service is called phiserve; the rest of them begin with tcp://."""
+"""Variables that Kubernetes sets by itself where a service is called phiserve; the rest of them begin with
+tcp://."""
 
 
 class Settings(BaseModel):
-    """All settings of a server. Every field is a key of the YAML file and, in capitals after `PHISERVE_`, a variable."""
+    """All settings of a server. Every field is a key of the YAML file and, in capitals after `PHISERVE_`, a
+    variable.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: Annotated[
-        str | None, Field(description="Folder, hub repository, phiserve-demo or phiserve-blank; none serves phiserve-demo.")
+        str | None,
+        Field(
+            description="Folder, hub repository, phiserve-demo or phiserve-blank; none serves phiserve-demo."
+        ),
     ] = None
-    served_model_name: Annotated[str | None, Field(description="Name clients send; defaults to the model's own.")] = None
+    served_model_name: Annotated[
+        str | None, Field(description="Name clients send; defaults to the model's own.")
+    ] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
-    api_key: Annotated[SecretStr | None, Field(min_length=1, description="Key that clients must send; none: no key.")] = None
+    api_key: Annotated[
+        SecretStr | None, Field(min_length=1, description="Key that clients must send; none: no key.")
+    ] = None
     cors_origins: Annotated[
-        tuple[str, ...], Field(description="Web pages' origins that browsers may call from, or *; none: no CORS headers.")
+        tuple[str, ...],
+        Field(description="Web pages' origins that browsers may call from, or *; none: no CORS headers."),
     ] = ()
     max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body read.")] = 132 * MIB
-    max_images: Annotated[int, Field(ge=0, description="Most pictures in a request.")] = 16
-    max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one picture.")] = 20 * MIB
-    max_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of one picture.")] = 64_000_000
-    max_request_image_bytes: Annotated[int, Field(ge=1, description="Most bytes of all picture files of a request.")] = 96 * MIB
-    max_request_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of all pictures of a request.")] = 256_000_000
-    max_image_aspect_ratio: Annotated[float, Field(ge=1, le=336, description="Most of long side to short side.")] = 336
+    max_images: Annotated[int, Field(ge=0, description="Most images in a request.")] = 16
+    max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one image.")] = 20 * MIB
+    max_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of one image.")] = 64_000_000
+    max_request_image_bytes: Annotated[
+        int, Field(ge=1, description="Most bytes of all image files of a request.")
+    ] = 96 * MIB
+    max_request_image_pixels: Annotated[
+        int, Field(ge=1, description="Most pixels of all images of a request.")
+    ] = 256_000_000
+    max_image_aspect_ratio: Annotated[
+        float, Field(ge=1, le=336, description="Most of long side to short side.")
+    ] = 336
     image_hosts: Annotated[
         tuple[str, ...],
-        Field(description="Hosts that pictures are fetched from: names, *.names or *; none: nothing is fetched."),
+        Field(
+            description="Hosts that images are fetched from: names, *.names or *; none: nothing is fetched."
+        ),
     ] = ()
-    image_fetch_timeout_s: Annotated[float, Field(gt=0, description="Seconds within which a picture must have come.")] = 10.0
+    image_fetch_timeout_s: Annotated[
+        float, Field(gt=0, description="Seconds within which an image must have come.")
+    ] = 10.0
     image_folder: Annotated[
         DirectoryPath | None, Field(description="Folder below which file:// URLs are read; none: no files.")
     ] = None
@@ -52,25 +73,38 @@ class Settings(BaseModel):
         tuple[Literal["AVIF", "HEIC"], ...],
         Field(description="Formats served beside JPEG, PNG, WEBP, GIF, BMP: AVIF, HEIC (needs pillow-heif)."),
     ] = ()
-    crop_budget: Annotated[int | None, Field(ge=1, le=64, description="Crops of a picture at most; none: the model's.")] = None
-    answer_reserve_tokens: Annotated[
-        int, Field(ge=1, description="What `detail: auto` leaves for an answer whose length the request leaves open.")
-    ] = 64
-    picture_workers: Annotated[int | None, Field(ge=1, description="Threads for pictures; none: one a core.")] = None
-    sse_keepalive_s: Annotated[
-        float | None, Field(gt=0, description="Seconds of silence after which a stream sends a comment; none: never.")
+    max_crops: Annotated[
+        int | None, Field(ge=1, le=64, description="Crops of an image at most; none: the model's.")
     ] = None
-    ready_timeout_s: Annotated[float, Field(gt=0, description="Seconds within which the engine must answer /ready.")] = 5.0
+    answer_reserve_tokens: Annotated[
+        int,
+        Field(
+            ge=1, description="What `detail: auto` leaves for an answer whose length the request leaves open."
+        ),
+    ] = 64
+    image_workers: Annotated[int | None, Field(ge=1, description="Threads for images; none: one a core.")] = (
+        None
+    )
+    sse_keepalive_s: Annotated[
+        float | None,
+        Field(gt=0, description="Seconds of silence after which a stream sends a comment; none: never."),
+    ] = None
+    ready_timeout_s: Annotated[
+        float, Field(gt=0, description="Seconds within which the engine must answer /ready.")
+    ] = 5.0
     shutdown_grace_s: Annotated[int, Field(ge=0, description="Seconds running requests get on SIGTERM.")] = 10
     engine: Annotated[dict[str, Any], Field(description="vLLM's engine arguments by their own names.")] = {}
 
 
 _TEXT_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key", "image_folder"})
-"""Settings whose variables are taken as they are: read as YAML, a key of `null` would be no key, and `0123` another one."""
+"""Settings whose variables are taken as they are: read as YAML, a key of `null` would be no key, and `0123`
+another one."""
 
 
 def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Merge file, environment and flags, later ones winning key by key (`engine` too). Raises StartupError naming the key."""
+    """Merge file, environment and flags, later ones winning key by key (`engine` too). Raises StartupError
+    naming the key.
+    """
     merged: dict[str, Any] = {}
     for layer in (_read_file(file) if file else {}, _read_environment(), flags or {}):
         engine = {**merged.get("engine", {}), **layer.get("engine", {})}
@@ -98,7 +132,9 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _read_environment() -> dict[str, Any]:
-    """`PHISERVE_PORT=9000`, `PHISERVE_ENGINE__MAX_NUM_SEQS=8`; an unknown name is an error like an unknown key of the file."""
+    """`PHISERVE_PORT=9000`, `PHISERVE_ENGINE__MAX_NUM_SEQS=8`; an unknown name is an error like an unknown
+    key of the file.
+    """
     settings: dict[str, Any] = {}
     engine: dict[str, Any] = {}
     for name, value in os.environ.items():
@@ -113,7 +149,9 @@ def _read_environment() -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """A value from the environment or a flag, read as YAML reads it: `8` is a number, `[1, 2]` a list. Raises StartupError."""
+    """A value from the environment or a flag, read as YAML reads it: `8` is a number, `[1, 2]` a list. Raises
+    StartupError.
+    """
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

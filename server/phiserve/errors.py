@@ -5,7 +5,9 @@ PhiserveError
  └── RequestError                     has a status and becomes OpenAI's error object
       ├── Unauthorized          401
       ├── InvalidRequest        400
-      │    ├── InvalidImage           a picture is at fault
+      │    ├── ForbiddenUrl           the URL leads where this server does not go
+      │    ├── InvalidImage           an image is at fault
+      │    │    └── DownloadFailed
       │    └── ContextLengthExceeded
       ├── NotFound              404
       │    └── ModelNotFound
@@ -16,11 +18,12 @@ PhiserveError
       └── EngineUnavailable     503
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 MAX_ECHO_CHARACTERS = 200
-"""Most of a name or value of the client's that an error repeats."""
+"""Longest client text echoed in an error."""
 
 
 def shortened(text: str, most: int = MAX_ECHO_CHARACTERS) -> str:
@@ -39,20 +42,32 @@ class StartupError(PhiserveError):
 class RequestError(PhiserveError):
     """A failure that is answered to the client as OpenAI's error object.
 
-    `param` is the path of the offending value (`messages[2].content[1].image_url`), `code` a stable word for programs: the
-    class's default, or one of the other codes that it names, each with what it means.
+    `reason` says what is wrong. `param` is the path of the offending value
+    (`messages[2].content[1].image_url`); where it is known, the message begins with it. `code` is a stable
+    word for programs: the class's default, or one of `other_codes`.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
     other_codes: ClassVar[Mapping[str, str]] = {}
+    names_param: ClassVar[bool] = True
+    """Whether the message begins with `param`."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, reason: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.param = param
         self.code = code or self.default_code
+
+    def __str__(self) -> str:
+        """The message, as logs and tracebacks show it."""
+        return self.message
+
+    @property
+    def message(self) -> str:
+        """What the client is told: where, and what is wrong there."""
+        return f"{self.param}: {self.reason}" if self.param and self.names_param else self.reason
 
     @property
     def headers(self) -> dict[str, str]:
@@ -70,27 +85,54 @@ class InvalidRequest(RequestError):
         "invalid_json": "The body is empty or not JSON.",
         "invalid_type": "A value has another type than its field.",
         "missing_required_parameter": "A field that must be there is missing.",
-        "too_many_images": "More pictures than `max_images`.",
+        "too_many_images": "More images than `max_images`.",
         "unknown_parameter": "There is no such field.",
         "unsupported_parameter": "A field of OpenAI's that is not served, or a value of one.",
         "unsupported_schema": "What constrains the answer's form is not valid or cannot be enforced.",
     }
 
 
+@contextmanager
+def errors_at(param: str) -> Iterator[None]:
+    """Attach `param` to an InvalidRequest raised within that does not say yet which value is at fault.
+
+    A new object is raised, since several requests that share one piece of work may meet the same error.
+    """
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.param is not None:
+            raise
+        raise type(error)(error.reason, param=param, code=error.code) from error.__cause__
+
+
+class ForbiddenUrl(InvalidRequest):
+    """The URL leads where this server does not go."""
+
+    default_code = "invalid_image_url"
+
+
 class InvalidImage(InvalidRequest):
-    """A picture cannot be read."""
+    """An image cannot be read."""
 
     default_code = "invalid_image"
     other_codes: ClassVar[Mapping[str, str]] = {
-        "image_too_large": "A picture, or all of a request together, has too many bytes or pixels; the limit is named.",
-        "image_too_thin": "A picture's long side is too many times its short side; the limit is named.",
+        "image_too_large": "An image, or all of a request together, has too many bytes or pixels; the limit is named.",
+        "image_too_thin": "An image's long side is too many times its short side; the limit is named.",
     }
+
+
+class DownloadFailed(InvalidImage):
+    """The image's server, or the folder of images, did not hand it over."""
+
+    default_code = "image_download_failed"
 
 
 class ContextLengthExceeded(InvalidRequest):
     """Prompt and requested output do not fit the context."""
 
     default_code = "context_length_exceeded"
+    names_param = False
 
 
 class Unauthorized(RequestError):
@@ -118,6 +160,7 @@ class ModelNotFound(NotFound):
     """The request names a model that is not served."""
 
     default_code = "model_not_found"
+    names_param = False
 
 
 class MethodNotAllowed(RequestError):
@@ -143,8 +186,8 @@ class Overloaded(RequestError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(reason)
         self.retry_after_s = retry_after_s
 
     @property
@@ -157,7 +200,9 @@ class EngineFailure(RequestError):
     """The engine failed on this request; others go on."""
 
     default_code = "engine_error"
-    other_codes: ClassVar[Mapping[str, str]] = {"internal_error": "The server failed where nobody expected it."}
+    other_codes: ClassVar[Mapping[str, str]] = {
+        "internal_error": "The server failed where nobody expected it."
+    }
 
 
 class EngineUnavailable(RequestError):

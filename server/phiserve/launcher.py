@@ -21,16 +21,16 @@ from phiserve.assembly import NOTES, check_settings, model_name, start_services
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
-from phiserve.engine.plugin import prepare_environment
+from phiserve.core import Conversation, GenerationRequest, ImagePlaceholder, StopConditions, Turn
 from phiserve.errors import RequestError, StartupError
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import ModelCard
+from phiserve.plugin.register import prepare_environment
+from phiserve.protocol.models import ModelCard
 
 KEEP_ALIVE_S = 65
-"""How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, as uvicorn does by default; a
-request sent in that instant would be lost."""
+"""How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, as uvicorn
+does by default; a request sent in that instant would be lost."""
 
-_WARM_UP_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
+_WARM_UP_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
 
 
@@ -47,7 +47,11 @@ def serve(settings: Settings, console: Console, ready_file: Path | None = None) 
 
 
 async def _serve(
-    settings: Settings, checkpoint: Checkpoint, listener: socket.socket, console: Console, ready_file: Path | None
+    settings: Settings,
+    checkpoint: Checkpoint,
+    listener: socket.socket,
+    console: Console,
+    ready_file: Path | None,
 ) -> None:
     began = time.monotonic()
     console.print(f"phiserve {__version__}: loading {model_name(settings)} …")
@@ -65,7 +69,8 @@ async def _serve(
             timeout_graceful_shutdown=settings.shutdown_grace_s,
             timeout_keep_alive=KEEP_ALIVE_S,
         )
-        # Off while loading, so that no second server could bind; on again, so that the next one can soon after this one's end.
+        # Off while loading, so that no second server could bind; on again, so that the next one can soon
+        # after this one's end.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
         def announce() -> None:
@@ -83,25 +88,18 @@ async def _serve(
 
 
 async def _warm_up(services: Services) -> None:
-    """Send one picture through everything, so that the first request is not the first: nothing else warms up a CPU engine."""
-    request = ChatCompletionRequest.model_validate(
-        {
-            "model": services.card.id,
-            "max_tokens": 1,
-            "messages": [
-                {
-                    "role": "user",
-                    "content": [{"type": "image_url", "image_url": {"url": _WARM_UP_PICTURE, "detail": "low"}}],
-                }
-            ],
-        }
-    )
+    """Send one image through everything, so that the first request is not the first: nothing else warms up a
+    CPU engine.
+    """
+    image = ImagePlaceholder(_WARM_UP_IMAGE, "low", "the warm-up image")
+    conversation = Conversation((Turn("user", (image,)),))
+    request = GenerationRequest("warm-up", conversation, stops=StopConditions(max_tokens=1))
     try:
         async with aclosing(services.pipeline.deltas(await services.pipeline.prepare(request))) as deltas:
             async for _ in deltas:
                 pass
     except RequestError as error:
-        raise StartupError(f"The engine starts, but cannot answer a small picture: {error.message}") from error
+        raise StartupError(f"The engine starts, but cannot answer a small image: {error.message}") from error
 
 
 class _AnnouncingServer(uvicorn.Server):
@@ -140,22 +138,29 @@ def _banner(url: str, card: ModelCard, report: list[str], seconds: float) -> lis
 
 @contextmanager
 def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound, but not listening: the port is ours before anything is loaded, and connections are refused until it is."""
+    """A socket bound, but not listening: the port is ours before anything is loaded, and connections are
+    refused until it is.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise StartupError(f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from None
-        # Needed to bind soon after a restart; while it stays on, a second server could bind beside us until we listen.
+            raise StartupError(
+                f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+            ) from None
+        # Needed to bind soon after a restart; while it stays on, a second server could bind beside us until
+        # we listen.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         yield listener
 
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack while the engine is loading, as Ctrl-C does, so that its processes end too."""
+    """Let SIGTERM unwind the stack while the engine is loading, as Ctrl-C does, so that its processes end
+    too.
+    """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

@@ -15,7 +15,9 @@ FAILED = Answer(0.0, (), 4.0, 0, succeeded=False, failure="500: no")
 
 def test_summary() -> None:
     """Over the whole time, the failed request's too; its own numbers count nowhere."""
-    measures = summary([answer(0.0, 1.0, 1.5, 2.0, ended_s=2.0), answer(0.5, 1.0, ended_s=3.0, tokens=5), FAILED])
+    measures = summary(
+        [answer(0.0, 1.0, 1.5, 2.0, ended_s=2.0), answer(0.5, 1.0, ended_s=3.0, tokens=5), FAILED]
+    )
     assert (measures["requests"], measures["failed"], measures["seconds"]) == (3, 1, 4)
     assert measures["requests_per_s"] == 0.5
     assert measures["output_tokens_per_s"] == 2

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from phiserve.chat.conversation import build_conversation
 
 from benchmarks.growth import Axis, axes
 from benchmarks.settings import EngineSettings
-from phiserve.chat.conversation import build_conversation
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.protocol.parsing import parse_chat_request
 
@@ -20,7 +20,7 @@ def test_steps(axis: Axis, encoder: PromptEncoder) -> None:
     assert sizes == sorted(set(sizes))
     assert len(axis.clients) in (0, len(axis.steps))
     if axis.unit == "megapixels":
-        return  # one picture, whose tokens do not grow
+        return  # one image, whose tokens do not grow
     body = axis.steps[-1][1].body(0)
     request = parse_chat_request(body)
     conversation = build_conversation(request.messages)

@@ -10,7 +10,9 @@ from servers import WebServer, events, refusal, web_server
 def test_all_are_answered(load: Load) -> None:
     """Each body once."""
     with web_server(WebServer(posts=[events("Hello", " you")])) as server:
-        answers = send(load, server.url.removesuffix("/v1"), [b'{"number": %d}' % number for number in range(6)])
+        answers = send(
+            load, server.url.removesuffix("/v1"), [b'{"number": %d}' % number for number in range(6)]
+        )
         assert sorted(request["number"] for request in server.requests) == list(range(6))
     assert [(len(answer.arrivals_s), answer.succeeded) for answer in answers] == [(2, True)] * 6
     assert all(answer.began_s <= answer.arrivals_s[0] <= answer.ended_s for answer in answers)
@@ -33,4 +35,8 @@ def test_nobody_there() -> None:
 
 
 def test_names() -> None:
-    assert [load.name for load in (Closed(1), Closed(16), Open(0.5))] == ["1 client", "16 clients", "0.5 a second"]
+    assert [load.name for load in (Closed(1), Closed(16), Open(0.5))] == [
+        "1 client",
+        "16 clients",
+        "0.5 a second",
+    ]

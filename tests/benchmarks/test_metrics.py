@@ -2,10 +2,10 @@
 
 from benchmarks.metrics import change, parse
 
-PAGE = """# HELP phiserve_pictures_sent_total Pictures sent to the engine.
-# TYPE phiserve_pictures_sent_total counter
-phiserve_pictures_sent_total 3.0
-phiserve_pictures_sent_created 1.7e+09
+PAGE = """# HELP phiserve_images_sent_total Images sent to the engine.
+# TYPE phiserve_images_sent_total counter
+phiserve_images_sent_total 3.0
+phiserve_images_sent_created 1.7e+09
 vllm:prefix_cache_hits_total{engine="0",model_name="bench"} 128.0
 vllm:prefix_cache_hits_total{engine="1",model_name="bench"} 2.0
 vllm:num_requests_running{engine="0",model_name="bench"} 1.0

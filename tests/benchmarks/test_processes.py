@@ -11,7 +11,9 @@ import pytest
 from benchmarks.processes import ProcessUse, cpu_seconds, memory, tree, use
 
 SLEEP = "import sys; sys.stdin.read()"
-FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); print(flush=True); {SLEEP}"
+FAMILY = (
+    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); print(flush=True); {SLEEP}"
+)
 ENGINE = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {FAMILY!r}]); {SLEEP}"
 
 
@@ -52,7 +54,11 @@ def test_cpu_between_two_looks() -> None:
 
 def test_memory_is_summed() -> None:
     measures = memory([ProcessUse("api", 0, 10, 8), ProcessUse("engine", 0, 20, 12)])
-    assert (measures["peak_all_bytes"], measures["peak_engine_bytes"], measures["share_all_bytes"]) == (30, 20, 20)
+    assert (measures["peak_all_bytes"], measures["peak_engine_bytes"], measures["share_all_bytes"]) == (
+        30,
+        20,
+        20,
+    )
 
 
 def test_this_process() -> None:

@@ -26,7 +26,13 @@ def test_steps_of_an_engine() -> None:
         f"{LOOP};Queue.put (queue.py:191) 1",
         "Thread.run (threading.py:9);send (zmq/x.py:1) 90",
     ]
-    expected = {"output matrix": 50, "other matrix products": 20, "rest of the model": 10, "scheduler": 10, "rest": 10}
+    expected = {
+        "output matrix": 50,
+        "other matrix products": 20,
+        "rest of the model": 10,
+        "scheduler": 10,
+        "rest": 10,
+    }
     assert shares(samples, step_of) == {f"{name}, %": share for name, share in expected.items()}
 
 

@@ -8,7 +8,9 @@ from benchmarks.render import SEEN_AGAIN, Options, measure_rendering, merge_stag
 
 
 def test_measured_rendering() -> None:
-    """Every unique picture once, then one of them again and again, and some alone; bytes are those of unique ones."""
+    """Every unique image once, then one of them again and again, and some alone; bytes are those of unique
+    ones.
+    """
     seen: set[bytes] = set()
     calls: list[bytes] = []
 
@@ -19,7 +21,7 @@ def test_measured_rendering() -> None:
         seen.add(body)
         return 1000 if new else 0
 
-    options = Options(("small PNG",), one_core=True, pictures=5, repeat=3, model="")
+    options = Options(("small PNG",), one_core=True, images=5, repeat=3, model="")
     found = asyncio.run(measure_rendering(render, options))["small PNG"]
     assert (len(calls), len(seen)) == (1 + 5 + SEEN_AGAIN * 3 + 3, 1 + 5 + 3)
     assert found["bytes_to_engine"] == 1000

@@ -16,9 +16,16 @@ def served() -> list[Record]:
     for repetition in range(2):
         for peer, factor in (("phiserve", 3.0), ("vllm", 2.0)):
             rate = factor * (100 + repetition)
-            measures = {"output_tokens_per_s": rate, "requests_per_s": rate / 10, "ttft_p50_ms": 5.0, "itl_p50_ms": 1.0}
+            measures = {
+                "output_tokens_per_s": rate,
+                "requests_per_s": rate / 10,
+                "ttft_p50_ms": 5.0,
+                "itl_p50_ms": 1.0,
+            }
             records.append(record("text", peer, "text", "64 clients", repetition, **measures))
-            records.append(record("text", peer, "session", "", repetition, ready_s=10 / factor, peak_all_bytes=factor))
+            records.append(
+                record("text", peer, "session", "", repetition, ready_s=10 / factor, peak_all_bytes=factor)
+            )
     return records
 
 

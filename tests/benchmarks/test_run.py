@@ -14,8 +14,17 @@ from benchmarks.report import RESULTS
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments that keep everything below the test's folder; RESULTS.md too."""
-    monkeypatch.setattr(run, "write_report", lambda results, file, target: (tmp_path / "RESULTS.md").write_text(file.name))
-    return ["--work", str(tmp_path / "work"), "--results", str(tmp_path), "--reference-code", str(tmp_path / "none")]
+    monkeypatch.setattr(
+        run, "write_report", lambda results, file, target: (tmp_path / "RESULTS.md").write_text(file.name)
+    )
+    return [
+        "--work",
+        str(tmp_path / "work"),
+        "--results",
+        str(tmp_path),
+        "--reference-code",
+        str(tmp_path / "none"),
+    ]
 
 
 def test_reports_of_runs_elsewhere_are_elsewhere(tmp_path: Path) -> None:
@@ -61,7 +70,9 @@ def test_without_code_only_ours_is_measured(folders: list[str], monkeypatch: pyt
 def test_a_run_can_be_added_to(folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it holds stays, and the later command is written down."""
     monkeypatch.setattr(
-        run, "PARTS", {"a": lambda bench: bench.results.note("a ran"), "b": lambda bench: bench.results.note("b ran")}
+        run,
+        "PARTS",
+        {"a": lambda bench: bench.results.note("a ran"), "b": lambda bench: bench.results.note("b ran")},
     )
     assert run.main(["--parts", "a", *folders]) == 0
     (file,) = tmp_path.glob("2*.json")

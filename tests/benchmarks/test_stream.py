@@ -15,7 +15,9 @@ STREAM = ROLE + FIRST + SECOND + FINISH + USAGE + DONE
 
 @pytest.mark.parametrize("size", [1, 7, 50, len(STREAM)])
 def test_any_split_gives_the_same(size: int) -> None:
-    """Two events with content (one held back, its text empty), two tokens by the server's own count, and an end."""
+    """Two events with content (one held back, its text empty), two tokens by the server's own count, and an
+    end.
+    """
     reader = StreamReader()
     for start in range(0, len(STREAM), size):
         reader.feed(STREAM[start : start + size], float(start))

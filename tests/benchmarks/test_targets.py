@@ -9,7 +9,7 @@ from benchmarks.bench import Bench
 from benchmarks.clip import clip_plan
 from benchmarks.records import Record, ResultsFile
 from benchmarks.render import STAGE_KINDS
-from benchmarks.serving import Plan, picture_plan, text_plan
+from benchmarks.serving import Plan, image_plan, text_plan
 from benchmarks.targets import TARGETS, Target, divided, to_vllm
 from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
 from runs import CONTEXT, record, results
@@ -20,7 +20,9 @@ MEASURES = (
 )
 
 
-def both(part: str, workload: str, load: str, measure: str, ours: float, theirs: float) -> tuple[float | None, bool]:
+def both(
+    part: str, workload: str, load: str, measure: str, ours: float, theirs: float
+) -> tuple[float | None, bool]:
     """The ratio and whether a target of 2 is reached."""
     found = results(
         record(part, "phiserve", workload, load, 0, **{measure: ours}),
@@ -48,15 +50,30 @@ def test_not_measured(ours: float | None, theirs: float | None) -> None:
 
 def full_run(bench: Bench) -> list[Record]:
     """A record of everything that parts would measure, all numbers 1."""
-    plans: dict[str, Plan] = {"text": text_plan(bench), "pictures": picture_plan(bench), "clip": clip_plan(bench)}
+    plans: dict[str, Plan] = {
+        "text": text_plan(bench),
+        "pictures": image_plan(bench),
+        "clip": clip_plan(bench),
+    }
     cells = [(part, workload.name, load.name) for part, plan in plans.items() for workload, load, _ in plan]
     cells += [(part, "session", "") for part in plans]
     cells += [("stages", kind, cores) for kind in STAGE_KINDS for cores in ("one core", "all cores")]
-    cells += [("burst", f"{burst.STREAMS} text streams", load) for load in (burst.QUIET, f"{burst.PICTURES} pictures")]
+    cells += [
+        ("burst", f"{burst.STREAMS} text streams", load)
+        for load in (burst.QUIET, f"{burst.PICTURES} pictures")
+    ]
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
     measures = dict.fromkeys(MEASURES, 1.0)
-    found = [record(part, peer, workload, load, 0, **measures) for part, workload, load in cells for peer in ("phiserve", "vllm")]
-    theirs = [record(NAME, NAME, workload, load, 0, **measures) for workload in ("text", "1 MP") for load in (ONE, BATCH)]
+    found = [
+        record(part, peer, workload, load, 0, **measures)
+        for part, workload, load in cells
+        for peer in ("phiserve", "vllm")
+    ]
+    theirs = [
+        record(NAME, NAME, workload, load, 0, **measures)
+        for workload in ("text", "1 MP")
+        for load in (ONE, BATCH)
+    ]
     return found + theirs
 
 

@@ -5,14 +5,21 @@ from typing import Any
 
 import pytest
 
-from benchmarks.workloads import CONVERSATIONS, MODEL, Workload, mixed, pictures, repeated, text, texts
+from benchmarks.workloads import CONVERSATIONS, MODEL, Workload, images, mixed, repeated, text, texts
 from phiserve.protocol.parsing import parse_chat_request
 
-ALL = (texts(), pictures("640x480"), pictures("small PNG", count=2), pictures("small PNG", detail="low"), repeated(), mixed())
+ALL = (
+    texts(),
+    images("640x480"),
+    images("small PNG", count=2),
+    images("small PNG", detail="low"),
+    repeated(),
+    mixed(),
+)
 
 
 def urls(body: bytes) -> list[str]:
-    """Pictures of a request."""
+    """Images of a request."""
     contents = [message["content"] for message in json.loads(body)["messages"]]
     parts: list[Any] = [part for content in contents if isinstance(content, list) for part in content]
     return [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
@@ -26,23 +33,28 @@ def test_requests_are_valid_and_unique(workload: Workload) -> None:
     assert bodies == workload.bodies(6)
     for body in bodies:
         request = parse_chat_request(body)
-        assert (request.model, request.stream, request.temperature, request.ignore_eos) == (MODEL, True, 0, True)
+        assert (request.model, request.stream, request.temperature, request.ignore_eos) == (
+            MODEL,
+            True,
+            0,
+            True,
+        )
         assert request.output_limit
 
 
-def test_pictures_are_unique_across_requests() -> None:
+def test_images_are_unique_across_requests() -> None:
     """Within a request too."""
-    shown = [url for body in pictures("small PNG", count=3).bodies(4) for url in urls(body)]
+    shown = [url for body in images("small PNG", count=3).bodies(4) for url in urls(body)]
     assert len(set(shown)) == 12
 
 
 def test_low_detail_is_asked_for() -> None:
-    (part, _) = json.loads(pictures("small PNG", detail="low").body(0))["messages"][0]["content"]
+    (part, _) = json.loads(images("small PNG", detail="low").body(0))["messages"][0]["content"]
     assert part["image_url"]["detail"] == "low"
 
 
-def test_a_picture_in_five_turns() -> None:
-    """Conversations take turns; each shows one picture in all of its own, and the next round shows others."""
+def test_a_image_in_five_turns() -> None:
+    """Conversations take turns; each shows one image in all of its own, and the next round shows others."""
     rounds = [repeated().bodies(CONVERSATIONS, first=turn * CONVERSATIONS) for turn in range(6)]
     shown = [[urls(body)[0] for body in bodies] for bodies in rounds]
     assert shown[0] == shown[1] == shown[4]

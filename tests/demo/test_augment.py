@@ -19,11 +19,17 @@ def test_how_often() -> None:
     assert 0.73 < np.mean(same) < 0.88
     assert 0.02 < np.mean(grey) < 0.09
     assert np.ptp(plain, -1).max() > 10  # so that grey is a change
-    jpeg = [crop for crop, left_alone, without_colour in zip(SEEN, same, grey, strict=True) if not left_alone | without_colour]
+    jpeg = [
+        crop
+        for crop, left_alone, without_colour in zip(SEEN, same, grey, strict=True)
+        if not left_alone | without_colour
+    ]
     assert 0.08 < len(jpeg) / len(SEEN) < 0.22
     assert max(float(abs(crop - plain).mean()) for crop in jpeg) < 6  # still the same picture
 
 
 def test_shapes_keep_their_colours() -> None:
     """A picture without text is never made grey: its colours are what is asked for."""
-    assert all(np.ptp(augmented(SHAPES, random.Random(number)).astype(int), -1).max() > 60 for number in range(60))
+    assert all(
+        np.ptp(augmented(SHAPES, random.Random(number)).astype(int), -1).max() > 60 for number in range(60)
+    )

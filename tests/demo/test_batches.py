@@ -90,7 +90,9 @@ def test_positions_go_on_from_the_prefix(make: Callable[[int], Batch], seed: int
 
 @makers
 def test_prefix(make: Callable[[int], Batch]) -> None:
-    """It ends with the last picture, each picture takes its tokens, and it is the same for all packs of a batch."""
+    """It ends with the last picture, each picture takes its tokens, and it is the same for all packs of a
+    batch.
+    """
     batch = make(0)
     assert (batch.prefix_rows == batch.prefix_rows[0]).all()
     assert IDS[batch.prefix_rows[0, 0]] == Control.BOS
@@ -136,7 +138,12 @@ def test_talk_has_no_pictures() -> None:
     """Its prefix is `<s>` alone, and no array has a row for a picture."""
     batch = talk(0)
     assert IDS[batch.prefix_rows].tolist() == [[Control.BOS]] * 3
-    assert (batch.image_starts, batch.crops.shape[1], batch.labels.shape[1], batch.roles.shape[1]) == ((), 0, 0, 0)
+    assert (batch.image_starts, batch.crops.shape[1], batch.labels.shape[1], batch.roles.shape[1]) == (
+        (),
+        0,
+        0,
+        0,
+    )
 
 
 def test_shapes_of_arrays() -> None:
@@ -151,5 +158,7 @@ def test_shapes_of_arrays() -> None:
 def test_some_words_are_forgotten() -> None:
     """A few of a prompt's words are read as unknown ones, of its control tokens none."""
     drawn = [talk(seed) for seed in range(12)]
-    asked = np.concatenate([batch.region_rows[(batch.segments > 0) & (batch.targets == IGNORED)] for batch in drawn])
+    asked = np.concatenate(
+        [batch.region_rows[(batch.segments > 0) & (batch.targets == IGNORED)] for batch in drawn]
+    )
     assert 0.01 < (asked == len(trained_ids())).mean() < 0.05

@@ -13,7 +13,12 @@ def test_four_questions() -> None:
     """Each answer names title and author as the first does."""
     for scene in BOOKS:
         both, title, author, described = scene.exchanges
-        assert (both.questions, title.questions, author.questions, described.questions) == (BOTH, TITLE, AUTHOR, DESCRIBE)
+        assert (both.questions, title.questions, author.questions, described.questions) == (
+            BOTH,
+            TITLE,
+            AUTHOR,
+            DESCRIBE,
+        )
         name, writer = (read.text.strip() for read in readings(both))
         assert text_of(both.answer) == f'The title of the book is "{name}" and the author is {writer}.'
         assert text_of(title.answer) == f'The title is "{name}".'

@@ -23,7 +23,9 @@ BY_NAME = {breakage.name: breakage for breakage in BREAKAGES}
         ("transposed", lambda y, x, channel: (x, y, channel)),
     ],
 )
-def test_every_pixel_goes_where_its_name_says(name: str, there: Callable[[int, int, int], tuple[int, int, int]]) -> None:
+def test_every_pixel_goes_where_its_name_says(
+    name: str, there: Callable[[int, int, int], tuple[int, int, int]]
+) -> None:
     """And nothing is lost."""
     changed = BY_NAME[name].change(PIXELS)
     assert changed.size == PIXELS.size

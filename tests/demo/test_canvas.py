@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pictures import data_url, encode, noise
 from PIL import Image
 
 from demo.canvas import EDGE_KINDS, Canvas, Colour, fit_size, random_size, seen
 from demo.fonts import FONTS, width_em
 from demo.reader import GLYPHS
+from phiserve.vision.images import PictureService
 from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import PictureService
 from phiserve.vision.sizes import plan_crops
-from pictures import data_url, encode, noise
 
 WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (220, 30, 30)
 SIZES = ((336, 336), (500, 420), (300, 336), (720, 690))
@@ -69,7 +69,9 @@ def test_spaces_are_no_glyphs_of_the_picture() -> None:
     ("mode", "kind", "options"),
     [("RGB", "PNG", {}), ("L", "PNG", {}), ("RGB", "JPEG", {"quality": 80}), ("L", "JPEG", {"quality": 80})],
 )
-def test_the_model_sees_what_the_server_cuts(size: tuple[int, int], mode: str, kind: str, options: dict[str, Any]) -> None:
+def test_the_model_sees_what_the_server_cuts(
+    size: tuple[int, int], mode: str, kind: str, options: dict[str, Any]
+) -> None:
     """`seen` equals the crop that the server's picture service makes of the same file."""
     content = encode(noise(*size).convert(mode), kind, **options)
     service = PictureService(PictureLimits(), workers=1)
@@ -107,10 +109,14 @@ def test_an_edge_is_known_patch_by_patch() -> None:
 @pytest.mark.parametrize("kind", EDGE_KINDS)
 @pytest.mark.parametrize("size", [(336, 336), (600, 500), (400, 640)])
 def test_edges_lie_where_the_colour_changes(kind: str, size: tuple[int, int]) -> None:
-    """Patches of the edge hold both colours, all others one; but for a few where the edge just touches a patch."""
+    """Patches of the edge hold both colours, all others one; but for a few where the edge just touches a
+    patch.
+    """
     canvas = Canvas(size, WHITE)
     canvas.shape(kind, 170, 165, 61.5, RED)
-    patches = canvas.crop()[..., 1].reshape(24, 14, 24, 14).transpose(0, 2, 1, 3).reshape(24, 24, -1).astype(int)
+    patches = (
+        canvas.crop()[..., 1].reshape(24, 14, 24, 14).transpose(0, 2, 1, 3).reshape(24, 24, -1).astype(int)
+    )
     both = np.ptp(patches, -1) > 100
     edge = canvas.edge_patches() > 0
     assert set(canvas.edge_patches()[edge]) == {EDGE_KINDS.index(kind) + 1}
@@ -119,7 +125,11 @@ def test_edges_lie_where_the_colour_changes(kind: str, size: tuple[int, int]) ->
 
 @pytest.mark.parametrize(
     ("kind", "corners"),
-    [("circle", (False, False, False, False)), ("square", (True,) * 4), ("triangle", (False, False, True, True))],
+    [
+        ("circle", (False, False, False, False)),
+        ("square", (True,) * 4),
+        ("triangle", (False, False, True, True)),
+    ],
 )
 def test_shapes_are_what_they_are_called(kind: str, corners: tuple[bool, ...]) -> None:
     """The centre has the colour; which corners have it tells circle, square and triangle apart."""
@@ -162,6 +172,8 @@ def test_text_has_its_colours() -> None:
 
 @pytest.mark.parametrize(("y", "stands"), [(14.1, 16), (27.9, 26), (20.5, 20.5), (28, 30), (0, 2)])
 def test_a_line_stays_clear_of_borders(y: float, stands: float) -> None:
-    """It stands CLEARANCE or more from the borders of rows of patches: where it should, if that is allowed, else near it."""
+    """It stands CLEARANCE or more from the borders of rows of patches: where it should, if that is allowed,
+    else near it.
+    """
     canvas = Canvas((336, 336), (255, 255, 255))
     assert {glyph.y for glyph in canvas.text(5, y, "line", 20, BLACK, 0)} == {stands}

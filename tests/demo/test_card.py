@@ -33,9 +33,14 @@ def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_row_of_the_table() -> None:
-    """Name, share of exact answers, wrong characters, goal; what is learned is counted without the list of tokens."""
+    """Name, share of exact answers, wrong characters, goal; what is learned is counted without the list of
+    tokens.
+    """
     text = card.render_card(
-        {"whole": [ROW, ROW | {"name": "other", "exact": 1.0}], "broken": [ROW | {"name": "shapes: upside down", "exact": 0.02}]}
+        {
+            "whole": [ROW, ROW | {"name": "other", "exact": 1.0}],
+            "broken": [ROW | {"name": "shapes: upside down", "exact": 0.02}],
+        }
     )
     assert "| shapes | `s` | 93.5% | 1.25% | 90% |\n| other | `s` | 100.0% | 1.25% | 90% |" in text
     assert "| shapes: upside down | 2.0% |" in text

@@ -23,7 +23,9 @@ def middle(read: Copied) -> tuple[float, float]:
 
 
 def answers(scene: Scene) -> dict[str, str]:
-    return {wording: text_of(exchange.answer) for exchange in scene.exchanges for wording in exchange.questions}
+    return {
+        wording: text_of(exchange.answer) for exchange in scene.exchanges for wording in exchange.questions
+    }
 
 
 def test_labels_stand_below_their_values() -> None:
@@ -38,7 +40,9 @@ def test_labels_stand_below_their_values() -> None:
 
 
 def test_heights_are_proportional() -> None:
-    """A value stands as high above the shared base as its bar is high: in a straight line with the values, but for CLEARANCE."""
+    """A value stands as high above the shared base as its bar is high: in a straight line with the values,
+    but for CLEARANCE.
+    """
     for scene in CHARTS:
         values = np.array([int(value.text) for _, value in bars(scene)], float)
         heights = -np.array([middle(value)[1] for _, value in bars(scene)])

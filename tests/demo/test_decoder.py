@@ -71,7 +71,10 @@ def llama(decoder: Decoder) -> LlamaModel:
     model: LlamaModel = LlamaModel(config)
     tensors = {"embed_tokens.weight": model.embed_tokens.weight, "norm.weight": decoder.last_norm}
     for number in range(LAYERS):
-        own = {name: decoder.get_parameter(f"layers.{number}.{name}") for name, _ in decoder.layers[number].named_parameters()}
+        own = {
+            name: decoder.get_parameter(f"layers.{number}.{name}")
+            for name, _ in decoder.layers[number].named_parameters()
+        }
         layer = f"layers.{number}."
         for name, weight in zip("qkv", own["qkv.weight"].chunk(3), strict=True):
             tensors[f"{layer}self_attn.{name}_proj.weight"] = weight
@@ -87,7 +90,9 @@ def llama(decoder: Decoder) -> LlamaModel:
 
 @torch.no_grad()
 def test_it_is_llama(decoder: Decoder, pack: Packs, images: Tensor) -> None:
-    """Each branch's hidden states are those of Llama on the prefix and this branch alone, at all depths that are used."""
+    """Each branch's hidden states are those of Llama on the prefix and this branch alone, at all depths that
+    are used.
+    """
     hidden, model = decoder(pack, images), llama(decoder)
     text = decoder.embed(pack.prefix_rows)
     prefix = torch.cat([text[:, :5], images[:, 0], text[:, 5 + IMAGE_TOKENS :]], 1)
@@ -96,15 +101,21 @@ def test_it_is_llama(decoder: Decoder, pack: Packs, images: Tensor) -> None:
         inputs = torch.cat([prefix, decoder.embed(pack.region_rows[:, own])], 1)
         output = model(inputs_embeds=inputs, output_hidden_states=True, use_cache=False)
         length = prefix.shape[1]
-        torch.testing.assert_close(hidden.last[:, own], output.last_hidden_state[:, length:], atol=1e-4, rtol=0)
-        torch.testing.assert_close(hidden.located[:, own], output.hidden_states[LOCATED_LAYER][:, length:], atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            hidden.last[:, own], output.last_hidden_state[:, length:], atol=1e-4, rtol=0
+        )
+        torch.testing.assert_close(
+            hidden.located[:, own], output.hidden_states[LOCATED_LAYER][:, length:], atol=1e-4, rtol=0
+        )
         roles = torch.cat([hidden.roles[:, :length], hidden.roles[:, length:][:, own]], 1)
         torch.testing.assert_close(roles, output.hidden_states[ROLE_LAYER], atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
 def test_branches_do_not_see_each_other(decoder: Decoder, pack: Packs, images: Tensor) -> None:
-    """Another branch changes nothing, bit for bit; a branch's own token changes what follows it and nothing before."""
+    """Another branch changes nothing, bit for bit; a branch's own token changes what follows it and nothing
+    before.
+    """
     rows = pack.region_rows.clone()
     changed = BRANCHES.index(2) + 1
     rows[0, changed] = (rows[0, changed] + 1) % VOCABULARY
@@ -117,20 +128,28 @@ def test_branches_do_not_see_each_other(decoder: Decoder, pack: Packs, images: T
 
 @torch.no_grad()
 def test_logits(decoder: Decoder) -> None:
-    """The table tells the next token; all that are not trained, of logit 0 each, count together in the last place."""
+    """The table tells the next token; all that are not trained, of logit 0 each, count together in the last
+    place.
+    """
     torch.manual_seed(5)
     hidden = torch.randn(3, HIDDEN)
     logits = decoder.logits(hidden)
     whole = torch.cat([hidden @ decoder.table.T, torch.zeros(3, 32064 - VOCABULARY)], 1)
     ours, theirs = (all_logits.log_softmax(-1)[:, :VOCABULARY] for all_logits in (logits, whole))
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)  # sums of many terms, in another order on each processor
-    torch.testing.assert_close(decoder.embed(torch.tensor([VOCABULARY, 3])), torch.stack([torch.zeros(HIDDEN), decoder.table[3]]))
+    torch.testing.assert_close(
+        ours, theirs, rtol=1e-4, atol=1e-3
+    )  # sums of many terms, in another order on each processor
+    torch.testing.assert_close(
+        decoder.embed(torch.tensor([VOCABULARY, 3])), torch.stack([torch.zeros(HIDDEN), decoder.table[3]])
+    )
 
 
 def phi3v_merge(features: Tensor) -> Tensor:
     """(n, 576, C) -> (n, 144, 4 C) as `reshape_hd_patches_2x2merge` of vLLM's phi3v.py for single crops."""
     count, _, width = features.shape
-    merged = features.reshape(count, 24, 24, width).reshape(count, 12, 2, 12, 2, width).permute(0, 1, 3, 2, 4, 5)
+    merged = (
+        features.reshape(count, 24, 24, width).reshape(count, 12, 2, 12, 2, width).permute(0, 1, 3, 2, 4, 5)
+    )
     return merged.reshape(count, 144, 4 * width)
 
 
@@ -145,7 +164,9 @@ def test_blocks_are_merged_in_phi3v_s_order() -> None:
 
 @torch.no_grad()
 def test_the_projection_is_phi3v_s() -> None:
-    """Written as a checkpoint's tensors and applied as Phi-3-vision does, it gives the same tokens in the same order."""
+    """Written as a checkpoint's tensors and applied as Phi-3-vision does, it gives the same tokens in the
+    same order.
+    """
     torch.manual_seed(3)
     projection = Projection()
     streams = torch.randn(2, 576, CLIP_WIDTH)
@@ -159,7 +180,10 @@ def test_the_projection_is_phi3v_s() -> None:
     view = torch.cat([rows, written["sub_GN"].expand(2, 12, 1, -1)], 2).flatten(1, 2)
     tokens = torch.cat([view, written["glb_GN"].expand(2, 1, -1), view], 1)
     inner = tokens @ written["img_projection.0.weight"].T + written["img_projection.0.bias"]
-    expected = torch.nn.functional.gelu(inner) @ written["img_projection.2.weight"].T + written["img_projection.2.bias"]
+    expected = (
+        torch.nn.functional.gelu(inner) @ written["img_projection.2.weight"].T
+        + written["img_projection.2.bias"]
+    )
     torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
 
 

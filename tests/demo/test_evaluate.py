@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phiserve.chat.conversation import Turn, build_conversation
 from PIL import Image
 
 from demo.evaluate import distance, measure, messages
 from demo.exam import Question, Task
 from demo.language import encode_turns, user
-from phiserve.chat.conversation import Turn, build_conversation
 from phiserve.chat.encoder import PromptEncoder
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 
 PICTURE = Image.new("RGB", (4, 3), (200, 30, 30))
 FOLLOW_UP = Question((PICTURE,), (("What is this?", "A book."),), "Who wrote it?", "Ann.")

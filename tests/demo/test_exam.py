@@ -14,7 +14,12 @@ tasks = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 
 
 def fingerprint(question: Question) -> tuple[object, ...]:
-    return tuple(picture.tobytes() for picture in question.pictures), question.earlier, question.question, question.answer
+    return (
+        tuple(picture.tobytes() for picture in question.pictures),
+        question.earlier,
+        question.question,
+        question.answer,
+    )
 
 
 @tasks
@@ -45,9 +50,26 @@ def test_only_words_that_training_never_saw(task: Task) -> None:
 def spoken(answer: str) -> list[str]:
     """Words of an answer that come from the picture: what is quoted, an author's names, a bar's label."""
     quoted = " ".join(re.findall(r'"([^"]*)"', answer))
-    named = " ".join(re.findall(r"(?:author is|by|bar is|value of|bars:) (.*)", re.sub(r'"[^"]*"', "", answer)))
+    named = " ".join(
+        re.findall(r"(?:author is|by|bar is|value of|bars:) (.*)", re.sub(r'"[^"]*"', "", answer))
+    )
     words = [word for word in re.findall(r"\w+", f"{quoted} {named}") if word.isalpha()]
-    ignored = {"with", "is", "and", "the", "second", "image", "shows", "a", "book", "titled", "bar", "chart", "text", "on"}
+    ignored = {
+        "with",
+        "is",
+        "and",
+        "the",
+        "second",
+        "image",
+        "shows",
+        "a",
+        "book",
+        "titled",
+        "bar",
+        "chart",
+        "text",
+        "on",
+    }
     return [word for word in words if word not in {*CHART_LABELS} and word not in ignored]
 
 

@@ -32,6 +32,10 @@ def test_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """As PNGs, which hold the pixels that were drawn."""
     monkeypatch.setattr(examples, "FOLDER", tmp_path / "images")
     examples.main()
-    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["chart.png", "cover.png", "shapes.png"]
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [
+        "chart.png",
+        "cover.png",
+        "shapes.png",
+    ]
     with Image.open(tmp_path / "images" / "cover.png") as written:
         assert written.tobytes() == examples.cover().picture.tobytes()

@@ -33,7 +33,9 @@ def folder(task: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_only_what_is_served(task: dict[str, Tensor]) -> None:
-    """Tower, projection and decoder in bfloat16, and which tokens were trained; training's own heads stay behind."""
+    """Tower, projection and decoder in bfloat16, and which tokens were trained; training's own heads stay
+    behind.
+    """
     tensors = compact(task)
     ids = tensors.pop("trained_ids")
     assert ids.tolist() == list(trained_ids())
@@ -43,7 +45,9 @@ def test_only_what_is_served(task: dict[str, Tensor]) -> None:
 
 
 def test_its_logits_are_sharper(task: dict[str, Tensor]) -> None:
-    """By a power of two, which bfloat16 holds exactly: the most likely token stays; the training state is left as it is."""
+    """By a power of two, which bfloat16 holds exactly: the most likely token stays; the training state is
+    left as it is.
+    """
     before = task["decoder.last_norm"].clone()
     assert torch.equal(compact(task)["decoder.last_norm"].float(), 4 * before)
     assert torch.equal(task["decoder.last_norm"], before)
@@ -52,12 +56,14 @@ def test_its_logits_are_sharper(task: dict[str, Tensor]) -> None:
 def test_it_opens(folder: Path) -> None:
     """The expanded checkpoint passes the server's checks and says what it is."""
     checkpoint = open_checkpoint(str(folder))
-    assert (checkpoint.is_demo, checkpoint.is_blank, checkpoint.budget) == (True, False, 1)
+    assert (checkpoint.is_demo, checkpoint.is_blank, checkpoint.max_crops) == (True, False, 1)
     assert (checkpoint.hidden_size, checkpoint.short_context, checkpoint.longest_context) == (256, 4096, 4096)
 
 
 def test_its_tensors_are_phi3v_s(folder: Path) -> None:
-    """Names and shapes are those of any Phi-3-vision of this size, but for the output layer, which is the embedding's."""
+    """Names and shapes are those of any Phi-3-vision of this size, but for the output layer, which is the
+    embedding's.
+    """
     shape = BlankShape(hidden_size=256, num_layers=6, num_heads=4, intermediate_size=704, clip_layers=3)
     expected = {name: tuple(size) for name, size, _, _ in _specs(shape) if name != "lm_head.weight"}
     with safe_open(folder / "model.safetensors", "pt") as tensors:
@@ -74,9 +80,14 @@ def test_tokens_that_were_not_trained_are_zeros(folder: Path, task: dict[str, Te
 
 
 def test_from_checkpoint_to_package(
-    task: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    task: dict[str, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The newest checkpoint's weights are written where the package looks for them, and told with their steps."""
+    """The newest checkpoint's weights are written where the package looks for them, and told with their
+    steps.
+    """
     zeros = {name: torch.zeros_like(tensor) for name, tensor in task.items()}
     torch.save({"task": zeros, "optimizers": [], "step": 7}, tmp_path / f"{PLAN.name}.pt")
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))

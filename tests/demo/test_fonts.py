@@ -8,10 +8,14 @@ from demo.fonts import FONTS, load_font, width_em
 
 @pytest.mark.parametrize("font", range(len(FONTS)))
 def test_widths(font: int) -> None:
-    """A text's width in units of the font size is the drawn one, but for hinting's rounding of each advance."""
+    """A text's width in units of the font size is the drawn one, but for hinting's rounding of each
+    advance.
+    """
     for size in (17, 25, 60):
         text = "Wi lmj Q0"
-        assert load_font(font, size).getlength(text) == pytest.approx(width_em(font, text) * size, abs=0.5 * len(text))
+        assert load_font(font, size).getlength(text) == pytest.approx(
+            width_em(font, text) * size, abs=0.5 * len(text)
+        )
 
 
 def test_fonts_differ() -> None:

@@ -1,20 +1,22 @@
-"""Prompts are the server's own ids; answers are ids that decode to what is said, each character in its place."""
+"""Prompts are the server's own ids; answers are ids that decode to what is said, each character in its
+place.
+"""
 
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from phiserve.chat.conversation import Turn, build_conversation
 from tokenizers import Tokenizer
 
 from demo.language import branch, encode_answer, encode_turns, encode_words, user, varied
 from demo.scene import Copied, Literal, Seen, text_of
 from demo.talk import NO_PICTURE, REFUSAL, TALK
 from drawings import KINDS, scenes
-from phiserve.chat.conversation import Turn, build_conversation
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
 ASKED = "Which bar is the highest?"
@@ -44,7 +46,12 @@ def tokenizer(tokenizer_json: Path) -> Tokenizer:
             [{"role": "user", "content": [text("Image 1:"), IMAGE, text("Image 2:"), IMAGE, TEXT]}],
         ),
         (
-            (Turn("system", ("Be concise.",)), user(ASKED, pictures=1), Turn("assistant", ("May.",)), user("And the lowest?")),
+            (
+                Turn("system", ("Be concise.",)),
+                user(ASKED, pictures=1),
+                Turn("assistant", ("May.",)),
+                user("And the lowest?"),
+            ),
             [
                 {"role": "system", "content": "Be concise."},
                 {"role": "user", "content": [IMAGE, TEXT]},
@@ -54,7 +61,9 @@ def tokenizer(tokenizer_json: Path) -> Tokenizer:
         ),
     ],
 )
-def test_prompts_are_the_server_s(turns: tuple[Turn, ...], messages: list[dict[str, Any]], encoder: PromptEncoder) -> None:
+def test_prompts_are_the_server_s(
+    turns: tuple[Turn, ...], messages: list[dict[str, Any]], encoder: PromptEncoder
+) -> None:
     """The same conversation as OpenAI messages is encoded to the same stretches of ids."""
     request = ChatCompletionRequest.model_validate({"model": "m", "messages": messages})
     assert encode_turns(turns) == encoder.encode(build_conversation(request.messages)).stretches
@@ -78,7 +87,9 @@ def test_talk_decodes(said: str, tokenizer: Tokenizer) -> None:
 
 
 def test_each_character_has_its_place() -> None:
-    """What is read takes one token a character, with the glyph's place; other words have none, those of a shape the shape's."""
+    """What is read takes one token a character, with the glyph's place; other words have none, those of a
+    shape the shape's.
+    """
     glyph = scenes("line")[0].canvas.glyphs[0]
     answer = (Literal(" It says"), Copied(" x", (None, glyph)), Seen(" a cat", 5.0, 6.0), Literal("."))
     ids, places = encode_answer(answer)

@@ -22,7 +22,10 @@ def test_a_line_is_read_whole() -> None:
         (read,) = readings(exchange)
         assert exchange.questions == QUESTIONS
         assert text_of(exchange.answer) == f'It says "{read.text}".'
-        assert (described.questions, text_of(described.answer)) == (DESCRIBE, f'The picture shows the text "{read.text}".')
+        assert (described.questions, text_of(described.answer)) == (
+            DESCRIBE,
+            f'The picture shows the text "{read.text}".',
+        )
         assert text_of(scene.description) == f'the text "{read.text}"'
         assert len(read.text) <= 22
         assert 1 <= len(read.text.split()) <= 3
@@ -31,7 +34,9 @@ def test_a_line_is_read_whole() -> None:
 
 def test_numbers_and_words_in_all_spellings() -> None:
     """There are numbers, capitals, capitalised and lower-case words."""
-    drawn = [word for scene in scenes("line", count=40) for word in readings(scene.exchanges[0])[0].text.split()]
+    drawn = [
+        word for scene in scenes("line", count=40) for word in readings(scene.exchanges[0])[0].text.split()
+    ]
     for kind in (str.isdigit, str.isupper, str.istitle, str.islower):
         assert sum(map(kind, drawn)) > 2
 

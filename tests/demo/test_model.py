@@ -30,7 +30,9 @@ def arrays() -> dict[str, Tensor]:
     """One pack about one picture."""
     batch = batches.one_picture(random.Random(4), one_font(), USUAL, 1, 128)
     names = [name for name in batch.__dataclass_fields__ if name != "image_starts"]
-    return {name: torch.from_numpy(getattr(batch, name)) for name in names} | {"starts": torch.tensor(batch.image_starts)}
+    return {name: torch.from_numpy(getattr(batch, name)) for name in names} | {
+        "starts": torch.tensor(batch.image_starts)
+    }
 
 
 def pack_of(arrays: dict[str, Tensor]) -> Packs:
@@ -50,7 +52,9 @@ def test_every_weight_is_learned(model: DemoModel, arrays: dict[str, Tensor]) ->
     held_loss, held = model.carrying_loss(features, images[:, 0], model.reading(features))
     model.zero_grad()
     (loss + read_loss + held_loss).backward()  # type: ignore[no-untyped-call]
-    assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+    assert [
+        name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()
+    ] == []
     assert measures["answer"] == pytest.approx(math.log(32064), rel=0.2)  # it knows nothing yet, and says so
     assert measures["place"] == pytest.approx(2 * math.log(24), rel=0.3)
     assert {*held} == {f"held_{name}" for name in ("glyphs", "edges", "counts", "colours")}
@@ -58,13 +62,16 @@ def test_every_weight_is_learned(model: DemoModel, arrays: dict[str, Tensor]) ->
 
 @torch.no_grad()
 def test_the_answer_s_loss_is_of_targets_alone(model: DemoModel, arrays: dict[str, Tensor]) -> None:
-    """Where nothing is asked for, nothing counts: without pictures the loss is the mean over targets of each one's."""
+    """Where nothing is asked for, nothing counts: without pictures the loss is the mean over targets of each
+    one's.
+    """
     batch = batches.talk(random.Random(0), 1, 40)
     prefix, segments = torch.from_numpy(batch.prefix_rows), torch.from_numpy(batch.segments)
     mask = region_mask(segments, 1)
     pack = Packs(prefix, (), torch.from_numpy(batch.region_rows), torch.from_numpy(batch.positions), mask)
     targets, *labels = (
-        torch.from_numpy(array) for array in (batch.targets, batch.places, batch.spelled, batch.labels, batch.roles)
+        torch.from_numpy(array)
+        for array in (batch.targets, batch.places, batch.spelled, batch.labels, batch.roles)
     )
     nothing = torch.zeros(1, 0)
     loss, measures = model.answer_loss(pack, nothing, targets, *labels)
@@ -78,10 +85,14 @@ def test_the_answer_s_loss_is_of_targets_alone(model: DemoModel, arrays: dict[st
 
 
 def test_blocks_are_those_of_the_global_view() -> None:
-    """Picture by picture its 144 blocks, in rows of 12 without the separators between, and not those of the crop before."""
+    """Picture by picture its 144 blocks, in rows of 12 without the separators between, and not those of the
+    crop before.
+    """
     starts = (3, 3 + IMAGE_TOKENS + 2)
     prefix = torch.arange(2 * IMAGE_TOKENS + 9)[None, :, None].expand(1, -1, HIDDEN)
-    expected = [start + 157 + 13 * row + column for start in starts for row in range(12) for column in range(12)]
+    expected = [
+        start + 157 + 13 * row + column for start in starts for row in range(12) for column in range(12)
+    ]
     assert seen_blocks(prefix, starts)[0, :, 0].tolist() == expected
 
 

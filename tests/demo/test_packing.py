@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from phiserve.chat.conversation import Conversation
 
 from demo import packing
 from demo.decoder import IMAGE_TOKENS
@@ -14,13 +15,14 @@ from demo.reader import IGNORED
 from demo.scene import Literal
 from demo.style import four_fonts
 from demo.vocabulary import trained_ids
-from phiserve.chat.conversation import Conversation
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])
-def test_prompts_are_the_server_s(pictures: int, encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_are_the_server_s(
+    pictures: int, encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Prefix and branch together are the ids that the server hands the engine for the same conversation."""
     monkeypatch.setattr(packing, "_FORGOTTEN", 0)
     rng = random.Random(0)

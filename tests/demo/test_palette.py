@@ -9,7 +9,9 @@ from demo.palette import COLOURS, bar_colours, text_colours, varied
 
 
 def nearest(colour: Colour) -> str:
-    return min(COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(COLOURS[name], colour, strict=True)))
+    return min(
+        COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(COLOURS[name], colour, strict=True))
+    )
 
 
 def test_a_shade_keeps_its_name() -> None:
@@ -23,7 +25,9 @@ def test_a_shade_keeps_its_name() -> None:
 
 
 def test_ink_stands_out() -> None:
-    """Every channel of ink and background differs by a hundred levels; `dark` is how often the ink is the lighter."""
+    """Every channel of ink and background differs by a hundred levels; `dark` is how often the ink is the
+    lighter.
+    """
     rng = random.Random(0)
     pairs = np.array([text_colours(rng, dark=0.25) for _ in range(1000)])
     differences = pairs[:, 0] - pairs[:, 1]

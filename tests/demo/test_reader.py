@@ -1,4 +1,6 @@
-"""The tower is asked for the glyphs of each patch in their order, for the edges of shapes, and for counts of what it reads."""
+"""The tower is asked for the glyphs of each patch in their order, for the edges of shapes, and for counts of
+what it reads.
+"""
 
 import numpy as np
 import pytest
@@ -34,14 +36,18 @@ def labels(*glyphs: Glyph) -> NDArray[np.int64]:
 
 def test_glyphs_stand_in_their_order() -> None:
     """Row and column of a patch come from the centre, the slot from the order; everything else is blank."""
-    found = labels(Glyph("9", 14 * 3 + 13.9, 14 * 2), Glyph("A", 14 * 3 + 0.1, 14 * 2 + 13.9), Glyph("b", 14 * 4, 14 * 2))
+    found = labels(
+        Glyph("9", 14 * 3 + 13.9, 14 * 2), Glyph("A", 14 * 3 + 0.1, 14 * 2 + 13.9), Glyph("b", 14 * 4, 14 * 2)
+    )
     assert found[2, 3, GLYPH_LABELS].tolist() == [1, CLASSES - 1, 0]
     assert found[2, 4, GLYPH_LABELS].tolist() == [GLYPHS.index("b") + 1, 0, 0]
     assert (found[..., GLYPH_LABELS] > 0).sum() == 3
 
 
 def test_counts() -> None:
-    """Of what was read, a patch with glyphs knows how many stand left of it in its row; others, and too many, do not count."""
+    """Of what was read, a patch with glyphs knows how many stand left of it in its row; others, and too many,
+    do not count.
+    """
     glyphs = torch.zeros(1, 24, 24, SLOTS, dtype=torch.long)
     glyphs[0, 1, 0, 0] = glyphs[0, 1, 14, 0] = glyphs[0, 3, 17, 0] = 5
     glyphs[0, 1, 2, :2] = 7
@@ -58,8 +64,12 @@ def test_counts() -> None:
 
 
 def test_what_can_not_be_told() -> None:
-    """The third of four glyphs in a patch is not asked for, nor the fourth; beyond the picture there is nothing."""
-    found = labels(*(Glyph("A", 14 + x, 15) for x in range(4)), Glyph("C", -3, 20), Glyph("D", 20, 336.5))[..., GLYPH_LABELS]
+    """The third of four glyphs in a patch is not asked for, nor the fourth; beyond the picture there is
+    nothing.
+    """
+    found = labels(*(Glyph("A", 14 + x, 15) for x in range(4)), Glyph("C", -3, 20), Glyph("D", 20, 336.5))[
+        ..., GLYPH_LABELS
+    ]
     assert found[1, 1].tolist() == [1, 1, IGNORED]
     assert (found != 0).sum() == 3
 
@@ -81,8 +91,13 @@ def told(wanted: torch.Tensor) -> Reader:
     reader.glyphs, reader.edges = (nn.Linear(576, width) for width in (SLOTS * CLASSES, EDGES))
     reader.counts = nn.Linear(576, COUNTS)
     with torch.no_grad():
-        for linear, column, classes in ((reader.glyphs, GLYPH_LABELS, CLASSES), (reader.edges, EDGE_LABEL, EDGES)):
-            linear.weight.copy_(40 * functional.one_hot(wanted[0, :, column].clamp(min=0), classes).flatten(1).T)
+        for linear, column, classes in (
+            (reader.glyphs, GLYPH_LABELS, CLASSES),
+            (reader.edges, EDGE_LABEL, EDGES),
+        ):
+            linear.weight.copy_(
+                40 * functional.one_hot(wanted[0, :, column].clamp(min=0), classes).flatten(1).T
+            )
             linear.bias.zero_()
     return reader
 
@@ -95,7 +110,9 @@ def a_line() -> torch.Tensor:
 
 
 def test_loss_and_measures() -> None:
-    """A reader that is right has measures of 1; a wrong glyph or edge raises its loss and lowers its measure."""
+    """A reader that is right has measures of 1; a wrong glyph or edge raises its loss and lowers its
+    measure.
+    """
     wanted = a_line()
     reader, output = told(wanted), torch.eye(576)[None]
     loss, measures = reader.loss(output, wanted)
@@ -116,7 +133,9 @@ def test_another_patch_may_claim_a_glyph() -> None:
     doubled = moved.clone()
     doubled[0, 33, 0] = wanted[0, 33, 0]
     output = torch.eye(576)[None]
-    (right, _), (near, measures), (double, twice) = (told(read).loss(output, wanted) for read in (wanted, moved, doubled))
+    (right, _), (near, measures), (double, twice) = (
+        told(read).loss(output, wanted) for read in (wanted, moved, doubled)
+    )
     assert measures["rows"] == 1
     assert twice["rows"] == 0
     assert right < near < double

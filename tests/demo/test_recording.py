@@ -11,7 +11,9 @@ from demo import recording
 
 
 def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each command, as a reader would type it, and the demo model's answer; phiserve is the one beside this Python."""
+    """Each command, as a reader would type it, and the demo model's answer; phiserve is the one beside this
+    Python.
+    """
     ran: list[list[str]] = []
 
     def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -23,6 +25,8 @@ def test_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording.main()
     drawn = (tmp_path / "ask.svg").read_text(encoding="utf-8")
     assert [Path(words[0]).name for words in ran] == ["phiserve"] * len(recording.COMMANDS)
-    assert [["phiserve", *words[1:-2]] for words in ran] == [shlex.split(command) for command in recording.COMMANDS]
+    assert [["phiserve", *words[1:-2]] for words in ran] == [
+        shlex.split(command) for command in recording.COMMANDS
+    ]
     assert all(words[-2:] == ["--model", "phiserve-demo"] for words in ran)
     assert all(f"answer-{number}" in drawn for number in range(1, len(ran) + 1))

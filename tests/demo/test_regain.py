@@ -12,7 +12,9 @@ def test_only_the_heads_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     """All else stands as the package has it, and what is exported again is the package's."""
     monkeypatch.setattr(torch.nn.Module, "compile", lambda *arguments, **options: None)
     task = HeadsTask()
-    learning = {name.partition(".")[0] for name, parameter in task.named_parameters() if parameter.requires_grad}
+    learning = {
+        name.partition(".")[0] for name, parameter in task.named_parameters() if parameter.requires_grad
+    }
     assert learning == {"reader", "place_head", "role_head", "glyph_head", "carrying_head"}
     again, packed = compact(task.state_dict()), compact_weights()
     assert again.keys() == packed.keys()

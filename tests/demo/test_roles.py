@@ -14,7 +14,9 @@ def roles(*texts: Copied) -> list[list[list[int]]]:
 
 
 def test_role_and_ordinal() -> None:
-    """The role is the text's number in the answer, the ordinal that of the first glyph in the block, spaces counted."""
+    """The role is the text's number in the answer, the ordinal that of the first glyph in the block, spaces
+    counted.
+    """
     first = Copied("ab c", (Glyph("a", 1, 1), Glyph("b", 12, 1), None, Glyph("c", 30, 1)))
     second = Copied(" d", (None, Glyph("d", 335.9, 335.9)))
     found = roles(first, second)
@@ -30,7 +32,9 @@ def test_where_texts_meet() -> None:
 
 
 def test_all_fit() -> None:
-    """No picture has more texts, and no text more characters, than there are roles and ordinals; the more so its blocks."""
+    """No picture has more texts, and no text more characters, than there are roles and ordinals; the more so
+    its blocks.
+    """
     for kind in KINDS:
         for scene in scenes(kind):
             texts = readings(scene.exchanges[0])
@@ -44,7 +48,9 @@ def test_all_fit() -> None:
 
 
 def test_answers_and_blocks_agree() -> None:
-    """The character that an answer spells next has the role of the block it stands in, and a number not below the block's."""
+    """The character that an answer spells next has the role of the block it stands in, and a number not below
+    the block's.
+    """
     for kind in KINDS:
         pair = scenes(kind)[:2]
         blocks = [block_roles(scene, picture) for picture, scene in enumerate(pair)]

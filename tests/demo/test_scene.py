@@ -11,7 +11,9 @@ from drawings import KINDS, readings, scenes
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_readings_spell_their_glyphs(kind: str) -> None:
-    """In every answer, what is read off the picture is its glyphs' characters in order, and spaces have no place."""
+    """In every answer, what is read off the picture is its glyphs' characters in order, and spaces have no
+    place.
+    """
     for scene in scenes(kind):
         for exchange in scene.exchanges:
             for read in readings(exchange):

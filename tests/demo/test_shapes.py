@@ -18,7 +18,9 @@ def colour_name(pixel: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
 
 
 def test_each_shape_is_where_it_is_said_to_be() -> None:
-    """At its place the picture has its colour; the place lies in the ninth that is named; shapes are in reading order."""
+    """At its place the picture has its colour; the place lies in the ninth that is named; shapes are in
+    reading order.
+    """
     for scene in SHAPES:
         canvas, crop = scene.canvas, scene.canvas.crop()
         ninths = []
@@ -26,7 +28,10 @@ def test_each_shape_is_where_it_is_said_to_be() -> None:
             said = re.fullmatch(r" an? (\w+) (\w+) at the (.+)", seen.text)
             assert said is not None
             assert colour_name(crop[int(seen.y), int(seen.x)]) == said[1]
-            column, row = ((seen.x - canvas.left) * 3 // canvas.width, (seen.y - canvas.top) * 3 // canvas.height)
+            column, row = (
+                (seen.x - canvas.left) * 3 // canvas.width,
+                (seen.y - canvas.top) * 3 // canvas.height,
+            )
             assert said[3] == PLACES[int(row * 3 + column)]
             ninths.append(row * 3 + column)
         assert ninths == sorted(ninths)
@@ -45,7 +50,10 @@ def test_count_and_background() -> None:
     for scene in SHAPES:
         whole, count, background = (text_of(exchange.answer) for exchange in scene.exchanges)
         shapes = sum(isinstance(part, Seen) for part in scene.exchanges[0].answer)
-        assert count == f"There {['is one shape', 'are two shapes', 'are three shapes'][shapes - 1]} in the picture."
+        assert (
+            count
+            == f"There {['is one shape', 'are two shapes', 'are three shapes'][shapes - 1]} in the picture."
+        )
         name = colour_name(np.array(scene.canvas.background, np.uint8))
         assert background == f"The background is {name}."
         assert whole.endswith(f" on {article(name)} {name} background.")

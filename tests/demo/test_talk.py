@@ -21,7 +21,12 @@ def test_answers_begin_with_a_space() -> None:
 def test_what_is_refused_can_not_be_answered() -> None:
     """No picture's own questions are off topic; and none supposes a picture of another kind."""
     for kind in KINDS:
-        own = {wording for scene in scenes(kind) for exchange in scene.exchanges for wording in exchange.questions}
+        own = {
+            wording
+            for scene in scenes(kind)
+            for exchange in scene.exchanges
+            for wording in exchange.questions
+        }
         assert not own & {*OFF_TOPIC}
         others = [other for other in KINDS if other != kind and (other != "line" or kind == "shapes")]
         assert not own & {wording for other in others for wording in MISTAKEN[other]}

@@ -46,9 +46,16 @@ def tower() -> Tower:
 
 @torch.no_grad()
 def test_it_is_clip(tower: Tower, crops: Tensor) -> None:
-    """Colours, the last layer's output and places equal CLIP's hidden states, in float32, on drawn pictures."""
+    """Colours, the last layer's output and places equal CLIP's hidden states, in float32, on drawn
+    pictures.
+    """
     config = CLIPVisionConfig(
-        hidden_size=1024, intermediate_size=4096, num_hidden_layers=LAYERS, num_attention_heads=16, image_size=336, patch_size=14
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
     )
     clip = CLIPVisionModel(config)
     tensors = clip_tensors({name: tensor.detach() for name, tensor in tower.state_dict().items()})
@@ -65,9 +72,13 @@ def test_it_is_clip(tower: Tower, crops: Tensor) -> None:
 
 
 def test_pixel_means() -> None:
-    """Luma is a patch's own pixels row by row; colours are the means of its quarters, from the upper left on."""
+    """Luma is a patch's own pixels row by row; colours are the means of its quarters, from the upper left
+    on.
+    """
     crop = torch.full((1, 336, 336, 3), 128, dtype=torch.uint8)
-    crop[0, 14:21, 35:42] = torch.tensor([255, 0, 128], dtype=torch.uint8)  # upper right quarter of the patch in row 1, column 2
+    crop[0, 14:21, 35:42] = torch.tensor(
+        [255, 0, 128], dtype=torch.uint8
+    )  # upper right quarter of the patch in row 1, column 2
     luma, colour = pixel_means(crop)
     place, plain = SIDE + 2, 0
     changed = (luma[0, place] - luma[0, plain]).abs().view(14, 14) > 1e-4
@@ -81,7 +92,9 @@ def test_pixel_means() -> None:
 
 @pytest.mark.parametrize("offsets", [NEIGHBOURS, LEFT, FURTHER_LEFT])
 def test_looks(offsets: Offsets) -> None:
-    """Head k gets the value of the patch `offsets[k]` away, and outside the picture the class token's; or all are added."""
+    """Head k gets the value of the patch `offsets[k]` away, and outside the picture the class token's; or all
+    are added.
+    """
     values = torch.arange(1 + SIDE * SIDE).float()[None, :, None, None].repeat(1, 1, len(offsets), 2)
     seen = look(values, offsets)[0]
     assert torch.equal(seen, seen[..., :1].expand_as(seen))
@@ -110,4 +123,6 @@ def test_every_weight_is_learned(tower: Tower, crops: Tensor) -> None:
     """A loss of the last output reaches all weights of the tower."""
     tower.zero_grad()
     tower(crops)[..., COLOUR : COLOUR + OUT].square().sum().backward()
-    assert [name for name, weight in tower.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+    assert [
+        name for name, weight in tower.named_parameters() if weight.grad is None or not weight.grad.any()
+    ] == []

@@ -1,4 +1,6 @@
-"""The training of the whole model: which batch at which step, what a token sees, and that a step can be taken."""
+"""The training of the whole model: which batch at which step, what a token sees, and that a step can be
+taken.
+"""
 
 from typing import Any
 
@@ -43,7 +45,9 @@ def test_which_batch_at_which_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize(("pictures", "turn"), [(0, 5), (1, 0), (2, 3)])
 def test_a_step(pictures: int, turn: int, late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch of any kind goes through the task as the trainer hands it over, and teaches what it should: late, the tower too."""
+    """A batch of any kind goes through the task as the trainer hands it over, and teaches what it should:
+    late, the tower too.
+    """
     step = PLAN.steps // 12 * 12 - 12 + turn if late else turn
     if pictures == 2 and not late:
         step = next(step for step in range(3, PLAN.steps, 12) if step >= EASY_UNTIL * PLAN.steps)
@@ -51,9 +55,15 @@ def test_a_step(pictures: int, turn: int, late: bool, monkeypatch: pytest.Monkey
     monkeypatch.setattr(batches, "talk", lambda rng, size, region, make=batches.talk: make(rng, 2, region))
     for name in ("one_picture", "two_pictures"):
         make = getattr(batches, name)
-        monkeypatch.setattr(batches, name, lambda rng, style, shares, _, region, make=make: make(rng, style, shares, 1, region))
+        monkeypatch.setattr(
+            batches,
+            name,
+            lambda rng, style, shares, _, region, make=make: make(rng, style, shares, 1, region),
+        )
     task = DemoTask()
-    batch: list[Any] = [torch.from_numpy(array) if isinstance(array, np.ndarray) else array for array in task.batch(step)]
+    batch: list[Any] = [
+        torch.from_numpy(array) if isinstance(array, np.ndarray) else array for array in task.batch(step)
+    ]
     with torch.autocast("cpu", torch.bfloat16):
         loss, measures = task.loss(*batch)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -61,7 +71,10 @@ def test_a_step(pictures: int, turn: int, late: bool, monkeypatch: pytest.Monkey
     assert f"answer{pictures}" in measures
     assert (f"place{pictures}" in measures) == (pictures > 0)
     untaught = {name.partition(".")[0] for name, weight in task.named_parameters() if weight.grad is None}
-    of_pictures, of_sight = {"place_head", "role_head", "glyph_head"}, {"tower", "reader", "projection", "carrying_head"}
+    of_pictures, of_sight = (
+        {"place_head", "role_head", "glyph_head"},
+        {"tower", "reader", "projection", "carrying_head"},
+    )
     assert untaught == (set() if pictures else of_pictures) | (set() if late else of_sight)
 
 

@@ -12,7 +12,9 @@ from demo.train_further import FurtherTask
 
 
 @pytest.mark.parametrize(("there", "taken"), [(("demo",), "demo"), (("demo", "regained"), "regained")])
-def test_where_it_goes_on(there: tuple[str, ...], taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_it_goes_on(
+    there: tuple[str, ...], taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From `demo.train`'s last checkpoint, or from `demo.regain`'s where that was asked for."""
     trained: list[Any] = []
     monkeypatch.setattr(train_further, "FurtherTask", lambda: nn.Linear(1, 1, bias=False))

@@ -24,7 +24,9 @@ def test_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: Counter[str] = Counter()
     for name in ("draw_page", "draw_book", "draw_chart", "draw_shapes", "draw_line"):
         draw = getattr(train_tower, name)
-        monkeypatch.setattr(train_tower, name, lambda *a, name=name, draw=draw: drawn.update([name]) or draw(*a))
+        monkeypatch.setattr(
+            train_tower, name, lambda *a, name=name, draw=draw: drawn.update([name]) or draw(*a)
+        )
     rng = random.Random(0)
     for _ in range(120):
         draw_canvas(rng, four_fonts())
@@ -49,4 +51,6 @@ def test_a_step() -> None:
     loss, measures = task.loss(*map(torch.from_numpy, arrays))
     loss.backward()  # type: ignore[no-untyped-call]
     assert {*measures} == {"glyphs", "rows", "edges", "counts"}
-    assert [name for name, weight in task.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+    assert [
+        name for name, weight in task.named_parameters() if weight.grad is None or not weight.grad.any()
+    ] == []

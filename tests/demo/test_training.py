@@ -14,7 +14,9 @@ PLAN = Plan("toy", steps=12, muon_rate=0.02, adam_rate=0.01, warm_up=3, save_eve
 
 
 class Toy(nn.Module):
-    """A matrix, a bias and a table, which learn a fixed map; `stop` is the step at which the machine fails."""
+    """A matrix, a bias and a table, which learn a fixed map; `stop` is the step at which the machine
+    fails.
+    """
 
     def __init__(self, stop: int | None = None) -> None:
         super().__init__()
@@ -75,8 +77,14 @@ def test_a_finished_training_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_it_learns_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The loss falls; each line names the step and means of what was measured, without what was never a number."""
-    train(Toy(), Plan("toy", steps=60, muon_rate=0.1, adam_rate=0.03, warm_up=3, say_every=20, save_every=60), tmp_path)
+    """The loss falls; each line names the step and means of what was measured, without what was never a
+    number.
+    """
+    train(
+        Toy(),
+        Plan("toy", steps=60, muon_rate=0.1, adam_rate=0.03, warm_up=3, say_every=20, save_every=60),
+        tmp_path,
+    )
     lines = [line.split() for line in capfd.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == ["20", "40", "60"]
     losses = [float(line[2].removeprefix("loss=")) for line in lines]
@@ -87,7 +95,9 @@ def test_it_learns_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]
 def test_a_batch_that_can_not_be_drawn_ends_the_training(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The trainer does not wait for ever for a process that is gone; what happened there is on standard error."""
+    """The trainer does not wait for ever for a process that is gone; what happened there is on standard
+    error.
+    """
     monkeypatch.setattr(Toy, "batch", lambda self, step: {}[step])
     with pytest.raises(RuntimeError, match="draws batches has ended"):
         train(Toy(), PLAN, tmp_path)
@@ -97,7 +107,9 @@ def test_a_batch_that_can_not_be_drawn_ends_the_training(
 def test_matrices_have_an_optimiser_of_their_own() -> None:
     """Muon for matrices; vectors, and tables though they have two dimensions, go to AdamW."""
     task = Toy()
-    muon, adam = ([p for group in optimizer.param_groups for p in group["params"]] for optimizer in named(task))
+    muon, adam = (
+        [p for group in optimizer.param_groups for p in group["params"]] for optimizer in named(task)
+    )
     assert [p is task.linear.weight for p in muon] == [True]
     assert {id(p) for p in adam} == {id(task.linear.bias), id(task.table)}
 
@@ -111,9 +123,16 @@ def test_rates_follow_the_plan() -> None:
     task = Toy()
     task.linear.bias.rate_scale = 0.25  # type: ignore[attr-defined]
     optimizers = Optimizers(list(task.parameters()), PLAN)
-    task.loss(*(torch.from_numpy(array) if hasattr(array, "shape") else array for array in task.batch(0)))[0].backward()  # type: ignore[no-untyped-call]
+    task.loss(*(torch.from_numpy(array) if hasattr(array, "shape") else array for array in task.batch(0)))[
+        0
+    ].backward()  # type: ignore[no-untyped-call]
     optimizers.step(1)
-    rates = {id(p): group["lr"] for optimizer in optimizers.all for group in optimizer.param_groups for p in group["params"]}
+    rates = {
+        id(p): group["lr"]
+        for optimizer in optimizers.all
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
     factor = PLAN.factor(1)
     assert rates[id(task.linear.weight)] == pytest.approx(0.02 * factor)
     assert rates[id(task.table)] == pytest.approx(0.01 * factor)

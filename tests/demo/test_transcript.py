@@ -27,7 +27,9 @@ def test_by_rows() -> None:
 
 @pytest.mark.parametrize("text", [[], [1], [2, 2], [1, 2, 1]])
 def test_all_alignments_count(text: list[int]) -> None:
-    """The probability of a text is the sum over the slots that may hold its glyphs; here only five slots are uncertain."""
+    """The probability of a text is the sum over the slots that may hold its glyphs; here only five slots are
+    uncertain.
+    """
     torch.manual_seed(len(text))
     logits = torch.zeros(1, 576, 3, CLASSES)
     logits[..., 0] = 60  # everything else is surely blank

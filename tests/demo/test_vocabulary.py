@@ -1,6 +1,7 @@
 """Every token that is asked with or answered is trained, and few others."""
 
 import pytest
+from phiserve.chat.conversation import Turn
 
 from demo.language import encode_answer, encode_turns, user
 from demo.pairs import compare
@@ -8,7 +9,6 @@ from demo.scene import Exchange
 from demo.talk import ASKED_WITHOUT, OFF_TOPIC, SYSTEM_PROMPTS, TALK
 from demo.vocabulary import questions, row_of, trained_ids
 from drawings import KINDS, scenes
-from phiserve.chat.conversation import Turn
 from phiserve.chat.special_tokens import Control
 
 TRAINED = {*trained_ids()}
@@ -20,7 +20,9 @@ def asking(wording: str) -> Turn:
 
 def untrained(exchange: Exchange) -> set[int]:
     """Tokens of questions and answer that training does not know."""
-    asked = {token for turn in map(asking, exchange.questions) for ids in encode_turns((turn,)) for token in ids}
+    asked = {
+        token for turn in map(asking, exchange.questions) for ids in encode_turns((turn,)) for token in ids
+    }
     return (asked | {*encode_answer(exchange.answer)[0]}) - TRAINED
 
 

@@ -41,7 +41,9 @@ def test_drawn_words(held_out: bool) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("held_out", [False, True])
 def test_what_pictures_say(kind: str, held_out: bool) -> None:
-    """Words kept from training occur in no training picture, and held-out pictures hold no others; numbers and labels aside."""
+    """Words kept from training occur in no training picture, and held-out pictures hold no others; numbers
+    and labels aside.
+    """
     drawn = [word for scene in scenes(kind, held_out=held_out) for word in words(scene)]
     telling = [word for word in drawn if word.isalpha() and word not in ALLOWED]
     assert (len(telling) > 10) == (kind != "shapes")

@@ -10,7 +10,9 @@ from e2e.conftest import MODEL
 
 def user(*parts: Any) -> list[Any]:
     """A user's message of text, or of parts."""
-    return [{"role": "user", "content": list(parts) if len(parts) > 1 or isinstance(parts[0], dict) else parts[0]}]
+    return [
+        {"role": "user", "content": list(parts) if len(parts) > 1 or isinstance(parts[0], dict) else parts[0]}
+    ]
 
 
 def ask(client: openai.OpenAI, *parts: Any, **options: Any) -> ChatCompletion:

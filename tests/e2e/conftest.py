@@ -18,7 +18,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's cache folder of the session's server, and of commands that would otherwise write into the real one."""
+    """The user's cache folder of the session's server, and of commands that would otherwise write into the
+    real one.
+    """
     return tmp_path_factory.mktemp("cache")
 
 
@@ -31,16 +33,18 @@ def server(cache_home: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="session")
-def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the demo model's server may read pictures from."""
-    return tmp_path_factory.mktemp("pictures")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the demo model's server may read images from."""
+    return tmp_path_factory.mktemp("images")
 
 
 @pytest.fixture(scope="session")
-def demo_url(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server of the embedded default, the demo model, as a user gets it but for a folder of pictures."""
+def demo_url(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server of the embedded default, the demo model, as a user gets it but for a folder of
+    images.
+    """
     cache = str(tmp_path_factory.mktemp("demo"))
-    with server_process(model=None, XDG_CACHE_HOME=cache, PHISERVE_IMAGE_FOLDER=str(picture_folder)) as process:
+    with server_process(model=None, XDG_CACHE_HOME=cache, PHISERVE_IMAGE_FOLDER=str(image_folder)) as process:
         process.wait_until_ready()
         yield process.url
 

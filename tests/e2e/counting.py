@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from phiserve.engine.worker import PhiserveCPUWorker
+from phiserve.plugin.worker import PhiserveCPUWorker
 
 
 class CountingWorker(PhiserveCPUWorker):

@@ -1,4 +1,6 @@
-"""Dependencies of examples that need an environment of their own: installed once, then kept in pytest's cache."""
+"""Dependencies of examples that need an environment of their own: installed once, then kept in pytest's
+cache.
+"""
 
 import hashlib
 import shutil

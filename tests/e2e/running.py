@@ -26,7 +26,9 @@ _Result = TypeVar("_Result")
 
 
 class ServerProcess:
-    """`phiserve serve` in a process of its own. Serves the blank model unless told otherwise; None is what users get."""
+    """`phiserve serve` in a process of its own. Serves the blank model unless told otherwise; None is what
+    users get.
+    """
 
     def __init__(self, *arguments: str, model: str | None = BLANK_NAME, **environment: str) -> None:
         command = [str(Path(sys.executable).parent / "phiserve"), "serve", "--port", "0", *arguments]
@@ -49,7 +51,9 @@ class ServerProcess:
         assert self.url, "the server did not start:\n" + "".join(self.lines)
 
     def stop(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
-        """Send a signal, to all its processes as a terminal does or to the one, and wait for the end; the exit status."""
+        """Send a signal, to all its processes as a terminal does or to the one, and wait for the end; the
+        exit status.
+        """
         if group:
             os.killpg(self.process.pid, number)
         else:
@@ -70,7 +74,9 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(*arguments: str, model: str | None = BLANK_NAME, **environment: str) -> Iterator[ServerProcess]:
+def server_process(
+    *arguments: str, model: str | None = BLANK_NAME, **environment: str
+) -> Iterator[ServerProcess]:
     """Start, and always end."""
     server = ServerProcess(*arguments, model=model, **environment)
     try:
@@ -89,7 +95,9 @@ class InProcessServer:
         self._thread.start()
         self.services: Services = self.run(self._start(settings))
         self._server = uvicorn.Server(
-            uvicorn.Config(create_app(self.services), host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+            uvicorn.Config(
+                create_app(self.services), host="127.0.0.1", port=0, log_level="warning", lifespan="off"
+            )
         )
         self._serving = asyncio.run_coroutine_threadsafe(self._server.serve(), self._loop)
         while not self._server.started:
@@ -106,7 +114,10 @@ class InProcessServer:
         self._server.should_exit = True
         self._serving.result(timeout=30)
         self.run(self.services.close())
-        del self.services, self._server  # vLLM's engine object complains if the interpreter ends before it does
+        del (
+            self.services,
+            self._server,
+        )  # vLLM's engine object complains if the interpreter ends before it does
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=30)
         self._loop.close()

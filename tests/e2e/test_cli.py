@@ -11,16 +11,16 @@ import psutil
 import pytest
 
 from e2e.processes import gone, wait_until
+from images import encode, photo
 from phiserve.checkpoint.blank import BlankShape, write_blank
-from pictures import encode, photo
 
 PHISERVE = [sys.executable, "-m", "phiserve"]
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A photograph as a file."""
-    file = tmp_path_factory.mktemp("pictures") / "a cup.png"
+    file = tmp_path_factory.mktemp("images") / "a cup.png"
     file.write_bytes(encode(photo("coffee")))
     return file
 
@@ -41,26 +41,30 @@ def started_servers(parent: psutil.Process) -> list[psutil.Process]:
     return [child for child in parent.children(recursive=True) if "--attached" in child.cmdline()]
 
 
-def test_ask_a_running_server(url: str, picture: Path) -> None:
+def test_ask_a_running_server(url: str, image: Path) -> None:
     """The answer on stdout, what it cost on stderr; what the server refuses is one sentence."""
-    result = run("ask", "--url", f"{url}/v1", "--max-tokens", "8", "--detail", "low", str(picture), "What is it?")
+    result = run(
+        "ask", "--url", f"{url}/v1", "--max-tokens", "8", "--detail", "low", str(image), "What is it?"
+    )
     assert result.returncode == 0
     assert result.stdout.strip()
-    assert "(313 in pictures), 8 written; the answer was cut off" in " ".join(result.stderr.split())
+    assert "(313 in images), 8 written; the answer was cut off" in " ".join(result.stderr.split())
     refused = run("ask", "--url", f"{url}/v1", "https://example.com/a.png", "What is it?")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "messages[0].content[0].image_url: https URLs are not fetched by this server" in refused.stderr
 
 
-def test_ask_starts_a_server_for_the_call(small: Path, picture: Path) -> None:
+def test_ask_starts_a_server_for_the_call(small: Path, image: Path) -> None:
     """It loads, answers, and is gone with the call."""
     terminal = pexpect.spawn(
-        PHISERVE[0], [*PHISERVE[1:], "ask", "--model", str(small), "--max-tokens", "3", str(picture), "Hi"], timeout=240
+        PHISERVE[0],
+        [*PHISERVE[1:], "ask", "--model", str(small), "--max-tokens", "3", str(image), "Hi"],
+        timeout=240,
     )
     me = psutil.Process(terminal.pid)
     terminal.expect("loading")
     processes = started_servers(me)
-    terminal.expect(r"in pictures\), \d written")
+    terminal.expect(r"in images\), \d written")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
@@ -92,8 +96,8 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_chat(url: str, picture: Path) -> None:
-    """Turns add up, pictures go along, Ctrl-C stops an answer and nothing else, Ctrl-D leaves."""
+def test_chat(url: str, image: Path) -> None:
+    """Turns add up, images go along, Ctrl-C stops an answer and nothing else, Ctrl-D leaves."""
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
     command = [*PHISERVE[1:], "chat", "--url", f"{url}/v1", "--temperature", "0"]
     terminal = pexpect.spawn(
@@ -105,8 +109,8 @@ def test_chat(url: str, picture: Path) -> None:
         preexec_fn=_heed_ctrl_c,
     )
     terminal.expect("you> ")
-    terminal.sendline(f"/image {picture}")
-    terminal.expect(r"you \[1 picture\]> ")
+    terminal.sendline(f"/image {image}")
+    terminal.expect(r"you \[1 image\]> ")
     terminal.sendline("What is it?")
     terminal.expect(r"What is it\?\r\n")  # the terminal's echo
     terminal.expect(r"\w{3}")  # an answer has begun; the blank model writes up to the context's end
@@ -117,7 +121,7 @@ def test_chat(url: str, picture: Path) -> None:
     terminal.expect("Ctrl-D to leave")
     terminal.expect("you> ")
     terminal.sendline("/history")
-    terminal.expect(r"user: \[picture\] What is it\?")
+    terminal.expect(r"user: \[image\] What is it\?")
     terminal.expect("assistant: ")
     terminal.expect("you> ")
     terminal.sendline("/image /no/such.png")

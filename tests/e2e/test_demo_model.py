@@ -1,4 +1,4 @@
-"""True answers about freshly drawn pictures, through the openai client: what only a right pipeline can give."""
+"""True answers about freshly drawn images, through the openai client: what only a right pipeline can give."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from demo.breakage import pictures_swapped
 from demo.evaluate import messages
 from demo.exam import BOOK, INTRODUCED, LINE, PAIR, SHAPES, TASKS, Task
 from e2e.truth import MAX_TOKENS, MODEL, answer, answers, known, least_share, share_right
-from pictures import image_part, text_part
+from images import image_part, text_part
 
 COUNT = 24
 """Questions a task."""
@@ -45,7 +45,9 @@ def demo(demo_url: str) -> Iterator[openai.OpenAI]:
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_answers_are_true(demo: openai.OpenAI, task: Task) -> None:
-    """Of every task, character for character, as often as the model card says; other questions than the card's."""
+    """Of every task, character for character, as often as the model card says; other questions than the
+    card's.
+    """
     asked = [task.question(10_000 + number) for number in range(COUNT)]
     assert share_right(demo, asked) >= least_share(task, COUNT)
 
@@ -73,55 +75,62 @@ def test_as_clients_ask_by_default(demo: openai.OpenAI) -> None:
     """Sampled at OpenAI's default temperature of 1, sure answers stay true."""
     asked = known(demo, SHAPES, 12)
     given = [demo.chat.completions.create(model=MODEL, messages=messages(question)) for question in asked]
-    right = [mine.choices[0].message.content == question.answer for mine, question in zip(given, asked, strict=True)]
+    right = [
+        mine.choices[0].message.content == question.answer
+        for mine, question in zip(given, asked, strict=True)
+    ]
     assert sum(right) >= 9
 
 
-def in_format(picture: Image.Image, name: str) -> bytes:
-    """The same picture as another file."""
+def in_format(image: Image.Image, name: str) -> bytes:
+    """The same image as another file."""
     file = BytesIO()
     match name:
         case "turned":
             exif = Image.Exif()
             exif[0x0112] = 6  # to be turned by a quarter clockwise when shown
-            picture.transpose(Image.Transpose.ROTATE_90).save(file, "PNG", exif=exif)
+            image.transpose(Image.Transpose.ROTATE_90).save(file, "PNG", exif=exif)
         case "grey":
-            picture.convert("L").save(file, "PNG")
+            image.convert("L").save(file, "PNG")
         case "JPEG":
-            picture.save(file, "JPEG", quality=90)
+            image.save(file, "JPEG", quality=90)
         case "palette":
-            picture.quantize(256).save(file, "PNG")
+            image.quantize(256).save(file, "PNG")
         case _:
-            picture.save(file, name, lossless=True)
+            image.save(file, name, lossless=True)
     return file.getvalue()
 
 
 @pytest.mark.parametrize("name", ["BMP", "GIF", "JPEG", "WEBP", "grey", "palette", "turned"])
 def test_formats(demo: openai.OpenAI, name: str) -> None:
-    """The same picture as another file gets the same answer: always where its pixels stay, nearly always where they change."""
+    """The same image as another file gets the same answer: always where its pixels stay, nearly always where
+    they change.
+    """
     asked = known(demo, BOOK, 12)
     contents = [image_part(in_format(question.pictures[0], name)) for question in asked]
-    given = answers(demo, [[user(content, question.question)] for content, question in zip(contents, asked, strict=True)])
+    given = answers(
+        demo, [[user(content, question.question)] for content, question in zip(contents, asked, strict=True)]
+    )
     share = sum(mine == question.answer for mine, question in zip(given, asked, strict=True)) / len(asked)
     assert share == 1 if name in ("BMP", "WEBP", "turned") else share >= 0.5
 
 
-def user(picture: dict[str, Any], text: str) -> dict[str, Any]:
-    """A user's message: a picture, then a question."""
-    return {"role": "user", "content": [picture, text_part(text)]}
+def user(image: dict[str, Any], text: str) -> dict[str, Any]:
+    """A user's message: an image, then a question."""
+    return {"role": "user", "content": [image, text_part(text)]}
 
 
-def test_from_a_folder(demo: openai.OpenAI, picture_folder: Path) -> None:
+def test_from_a_folder(demo: openai.OpenAI, image_folder: Path) -> None:
     """As a file:// URL."""
     for number, question in enumerate(known(demo, INTRODUCED, 3)):
-        path = picture_folder / f"{number}.png"
+        path = image_folder / f"{number}.png"
         question.pictures[0].save(path)
-        picture = {"type": "image_url", "image_url": {"url": path.as_uri()}}
-        assert answer(demo, [user(picture, question.question)]) == question.answer
+        image = {"type": "image_url", "image_url": {"url": path.as_uri()}}
+        assert answer(demo, [user(image, question.question)]) == question.answer
 
 
-def test_the_order_of_two_pictures(demo: openai.OpenAI) -> None:
-    """The answer names first what is first: swap the pictures, and its halves swap."""
+def test_the_order_of_two_images(demo: openai.OpenAI) -> None:
+    """The answer names first what is first: swap the images, and its halves swap."""
     asked = known(demo, PAIR, 12)
     given = answers(demo, [messages(pictures_swapped(question)) for question in asked])
     swapped = [_halves_swapped(question.answer) for question in asked]
@@ -135,7 +144,7 @@ def _halves_swapped(answer: str) -> str:
 
 
 def test_the_question_may_come_first(demo: openai.OpenAI) -> None:
-    """Many clients put the text before the picture."""
+    """Many clients put the text before the image."""
     asked = [SHAPES.question(10_000 + number) for number in range(COUNT)]
     given = answers(demo, [messages(question, question_first=True) for question in asked])
     assert sum(mine == question.answer for mine, question in zip(given, asked, strict=True)) >= COUNT / 2
@@ -144,11 +153,13 @@ def test_the_question_may_come_first(demo: openai.OpenAI) -> None:
 def test_sixteen_at_once(demo: openai.OpenAI) -> None:
     """Each gets its own answer, the one it gets alone."""
     asked = [*known(demo, BOOK, 6), *known(demo, SHAPES, 5), *known(demo, INTRODUCED, 5)]
-    assert answers(demo, [messages(question) for question in asked]) == [question.answer for question in asked]
+    assert answers(demo, [messages(question) for question in asked]) == [
+        question.answer for question in asked
+    ]
 
 
-@pytest.mark.parametrize(("picture", "question", "expected"), README)
-def test_what_readme_shows(demo: openai.OpenAI, picture: str, question: str, expected: str) -> None:
+@pytest.mark.parametrize(("image", "question", "expected"), README)
+def test_what_readme_shows(demo: openai.OpenAI, image: str, question: str, expected: str) -> None:
     """Is what is answered."""
-    content = [image_part((ROOT / "docs" / "images" / picture).read_bytes()), text_part(question)]
+    content = [image_part((ROOT / "docs" / "images" / image).read_bytes()), text_part(question)]
     assert answer(demo, [{"role": "user", "content": content}]) == expected

@@ -1,4 +1,6 @@
-"""That true answers show a right pipeline: break it, and they go. Pictures fetched from the web come through whole."""
+"""That true answers show a right pipeline: break it, and they go. Images fetched from the web come through
+whole.
+"""
 
 import asyncio
 import threading
@@ -14,16 +16,16 @@ from demo.breakage import BREAKAGES
 from demo.exam import BOOK, PAIR, SHAPES, Question, Task
 from e2e.running import InProcessServer
 from e2e.truth import answers, known, share_right
+from images import encode, text_part
 from phiserve import assembly
 from phiserve.checkpoint.embedded import DEMO_NAME, embedded_checkpoint
 from phiserve.config import Settings
-from phiserve.vision import pictures
-from phiserve.vision.fetch import PictureFetcher
-from phiserve.vision.pictures import EncodedPicture, PictureService
-from phiserve.vision.pixels import cut_crops
-from phiserve.vision.sources import PictureSources
-from phiserve.vision.url_gate import UrlGate
-from pictures import encode, text_part
+from phiserve.media.connector import ImageSources
+from phiserve.media.url_gate import UrlGate
+from phiserve.media.web import ImageFetcher
+from phiserve.vision import images
+from phiserve.vision.crops import cut_crops
+from phiserve.vision.images import EncodedImage, ImageService
 from web import PUBLIC, Names, Web, http
 
 COUNT = 10
@@ -47,11 +49,11 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def served(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
-    """The demo model, with its picture pipeline in this process and a web that is all on this host."""
+    """The demo model, with its image pipeline in this process and a web that is all on this host."""
     gate = UrlGate(("*.example",), ports=(web.port,), is_public=lambda address: address == PUBLIC)
-    sources = PictureSources(web=PictureFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
+    sources = ImageSources(web=ImageFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "_picture_sources", lambda settings: sources)
+        patch.setattr(assembly, "_image_sources", lambda settings: sources)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         folder = embedded_checkpoint(DEMO_NAME, print)
         server = InProcessServer(Settings(model=str(folder), served_model_name=DEMO_NAME))
@@ -68,53 +70,58 @@ def client(served: InProcessServer) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="module")
 def sure(client: openai.OpenAI) -> Callable[[Task, int], Sequence[Question]]:
-    """Questions of a task that the whole pipeline answers right: what a broken one makes of them is its own doing."""
+    """Questions of a task that the whole pipeline answers right: what a broken one makes of them is its own
+    doing.
+    """
     return lambda task, first: known(client, task, COUNT, SEED + first)
 
 
 @pytest.mark.parametrize("number", range(len(BREAKAGES)), ids=[breakage.name for breakage in BREAKAGES])
 def test_broken_pixels(
-    client: openai.OpenAI, sure: Callable[[Task, int], Sequence[Question]], monkeypatch: pytest.MonkeyPatch, number: int
+    client: openai.OpenAI,
+    sure: Callable[[Task, int], Sequence[Question]],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
 ) -> None:
     """Crops that are wrong in any of these ways are noticed."""
     breakage = BREAKAGES[number]
     asked = sure(breakage.whole(), 1000 * number)
-    monkeypatch.setattr(pictures, "cut_crops", lambda pixels, plan: breakage.of_crops(cut_crops(pixels, plan)))
+    monkeypatch.setattr(images, "cut_crops", lambda pixels, plan: breakage.of_crops(cut_crops(pixels, plan)))
     assert share_right(client, [anew(question) for question in asked]) <= 0.2
 
 
 def test_pictures_swapped(
     client: openai.OpenAI, sure: Callable[[Task, int], Sequence[Question]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two pictures in the wrong order are noticed."""
+    """Two images in the wrong order are noticed."""
     asked = sure(PAIR, 0)
-    read = PictureService.read
+    read = ImageService.read
 
-    async def reversed_read(service: PictureService, sources: Iterable[tuple[str, str]]) -> list[EncodedPicture]:
+    async def reversed_read(service: ImageService, sources: Iterable[tuple[str, str]]) -> list[EncodedImage]:
         return (await read(service, sources))[::-1]
 
-    monkeypatch.setattr(PictureService, "read", reversed_read)
+    monkeypatch.setattr(ImageService, "read", reversed_read)
     assert share_right(client, asked) <= 0.2
 
 
 def anew(question: Question) -> Question:
-    """The same pictures as other files, which no cache knows: one pixel in a corner differs by one level."""
+    """The same images as other files, which no cache knows: one pixel in a corner differs by one level."""
     changed = []
-    for picture in question.pictures:
-        pixels = np.array(picture)
+    for image in question.pictures:
+        pixels = np.array(image)
         pixels[0, 0, 0] ^= 1
         changed.append(Image.fromarray(pixels))
-    return replace(question, pictures=tuple(changed))
+    return replace(question, images=tuple(changed))
 
 
-def test_the_same_pictures_anew(client: openai.OpenAI, sure: Callable[[Task, int], Sequence[Question]]) -> None:
-    """The yardstick: with nothing broken, other files of the same pictures are answered alike."""
+def test_the_same_images_anew(client: openai.OpenAI, sure: Callable[[Task, int], Sequence[Question]]) -> None:
+    """The yardstick: with nothing broken, other files of the same images are answered alike."""
     asked = sure(SHAPES, 8000)  # no other test's: its broken crops would still be known
     assert share_right(client, [anew(question) for question in asked]) >= 0.9
 
 
 def test_fetched(client: openai.OpenAI, web: Web, sure: Callable[[Task, int], Sequence[Question]]) -> None:
-    """A picture fetched from the web gets the answer that it gets as a data URL."""
+    """An image fetched from the web gets the answer that it gets as a data URL."""
     asked = sure(BOOK, 5000)[:8]
     fetched = []
     for number, question in enumerate(asked):

@@ -17,15 +17,20 @@ def page() -> Iterator[Page]:
     if browser is None:
         pytest.skip("no browser on this machine: apt-get install chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        chromium = playwright.chromium.launch(
+            executable_path=browser, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
         yield chromium.new_page()
         chromium.close()
 
 
-def test_the_picture_example_is_answered(url: str, page: Page) -> None:
-    """Try it out, Execute: the example with a picture is answered 200; nothing is loaded from elsewhere."""
+def test_the_image_example_is_answered(url: str, page: Page) -> None:
+    """Try it out, Execute: the example with an image is answered 200; nothing is loaded from elsewhere."""
     elsewhere: list[str] = []
-    page.on("request", lambda request: None if request.url.startswith((url, "data:")) else elsewhere.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((url, "data:")) else elsewhere.append(request.url),
+    )
     page.goto(f"{url}/docs")
     operation = page.locator("#operations-chat-chat_completions_v1_chat_completions_post")
     operation.locator(".opblock-summary").click()

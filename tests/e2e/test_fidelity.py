@@ -1,6 +1,7 @@
 """Served in float32 on the golden checkpoint: the reference implementation's tokens and log-probabilities.
 
-The reference's own checkpoint writer makes the weights; `logprobs*.json` hold what the reference model answered greedily.
+The reference's own checkpoint writer makes the weights; `logprobs*.json` hold what the reference model
+answered greedily.
 """
 
 import json
@@ -17,20 +18,22 @@ import pytest
 
 from e2e.running import InProcessServer
 from golden.vectors import conversation_of
+from images import data_url
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
 from phiserve.engine.interface import Delta, Generation, PromptImage
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import PictureService, picture_key
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.vision.images import ImageService, image_key
+from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
-from pictures import data_url
 
 TOLERANCE = 0.005
-CASES = [("logprobs.json", index) for index in range(9)] + [("logprobs_large.json", index) for index in range(2)]
+CASES = [("logprobs.json", index) for index in range(9)] + [
+    ("logprobs_large.json", index) for index in range(2)
+]
 THROUGH_HTTP = {16: "high", 1: "low"}
-"""Crop budgets that `detail` can express."""
+"""max_crops that `detail` can express."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
     """The case as messages; None where only the engine's own interface can express it."""
     if case["images"] and case["num_crops"] not in THROUGH_HTTP:
         return None
-    pictures = iter(case["images"])
+    images = iter(case["images"])
     messages = []
     for turn in conversation_of(case["prompt"]).turns:
         parts: list[dict[str, Any]] = []
@@ -73,7 +76,7 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
                 text = piece.removeprefix("\n") if after_image else piece
                 parts += [{"type": "text", "text": text}] if text else []
             else:
-                url = data_url((golden / next(pictures)).read_bytes())
+                url = data_url((golden / next(images)).read_bytes())
                 image_url = {"url": url, "detail": THROUGH_HTTP[case["num_crops"]]}
                 parts.append({"type": "image_url", "image_url": image_url})
         messages.append({"role": turn.role, "content": parts})
@@ -82,23 +85,27 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
 
 async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case: dict[str, Any]) -> Delta:
     """Send a case straight to the engine adapter."""
-    pictures = PictureService(PictureLimits(), workers=1)
+    images = ImageService(ImageLimits(), workers=1)
     prompt = PromptEncoder.load(checkpoint / "tokenizer.json").encode(conversation_of(case["prompt"]))
-    read = await pictures.read((data_url((golden / name).read_bytes()), name) for name in case["images"])
-    plans = [plan_crops(*picture.size, case["num_crops"]) for picture in read]
+    read = await images.read((data_url((golden / name).read_bytes()), name) for name in case["images"])
+    plans = [plan_crops(*image.size, case["num_crops"]) for image in read]
     tokens = [plan.num_tokens for plan in plans]
     offsets = prompt.image_offsets(tokens)
     images = tuple(
-        PromptImage(picture_key(picture.digest, plan), plan, offset, partial(pictures.crops, picture, plan))
-        for picture, plan, offset in zip(read, plans, offsets, strict=True)
+        PromptImage(image_key(image.digest, plan), plan, offset, partial(images.crops, image, plan))
+        for image, plan, offset in zip(read, plans, offsets, strict=True)
     )
     fields = {"temperature": 0, "logprobs": True, "top_logprobs": 20, "ignore_eos": True}
-    request = ChatCompletionRequest.model_validate({"model": "golden", "messages": [{"role": "user", "content": ""}]} | fields)
-    generation = Generation(f"case-{case['prompt_tokens']}", prompt.ids(tokens), images, request, len(case["steps"]))
+    request = ChatCompletionRequest.model_validate(
+        {"model": "golden", "messages": [{"role": "user", "content": ""}]} | fields
+    )
+    generation = Generation(
+        f"case-{case['prompt_tokens']}", prompt.ids(tokens), images, request, len(case["steps"])
+    )
     assert len(generation.prompt_ids) == case["prompt_tokens"]
     async with aclosing(server.services.engine.generate(generation)) as deltas:
         (delta,) = [delta async for delta in deltas]
-    pictures.close()
+    images.close()
     return delta
 
 
@@ -106,7 +113,9 @@ Candidates = list[list[tuple[bytes, float]]]
 """For each step, the twenty best candidates' bytes and log-probabilities."""
 
 
-def through_http(server: InProcessServer, messages: Any, case: dict[str, Any]) -> tuple[list[int], Candidates]:
+def through_http(
+    server: InProcessServer, messages: Any, case: dict[str, Any]
+) -> tuple[list[int], Candidates]:
     """Ask as a client does; ids and candidates."""
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         completion = client.chat.completions.create(
@@ -120,7 +129,11 @@ def through_http(server: InProcessServer, messages: Any, case: dict[str, Any]) -
         )
     (choice,) = completion.choices
     assert completion.usage is not None
-    assert len((completion.model_extra or {})["prompt_token_ids"]) == case["prompt_tokens"] == completion.usage.prompt_tokens
+    assert (
+        len((completion.model_extra or {})["prompt_token_ids"])
+        == case["prompt_tokens"]
+        == completion.usage.prompt_tokens
+    )
     assert choice.logprobs is not None
     entries = choice.logprobs.content or ()
     candidates = [[(bytes(top.bytes or ()), top.logprob) for top in entry.top_logprobs] for entry in entries]
@@ -133,18 +146,25 @@ def through_adapter(
     """Ask the engine adapter; ids and candidates."""
     delta = server.run(generate(server, checkpoint, golden, case))
     assert delta.positions is not None
-    tops = [[(vocabulary.bytes_of(top.token_id), top.logprob) for top in position.top] for position in delta.positions]
+    tops = [
+        [(vocabulary.bytes_of(top.token_id), top.logprob) for top in position.top]
+        for position in delta.positions
+    ]
     return list(delta.token_ids), [[(raw.removeprefix(b" "), p) for raw, p in tops[0]], *tops[1:]]
 
 
 def expected_candidates(case: dict[str, Any], vocabulary: Vocabulary) -> Candidates:
     """The reference's; an answer's first token is shown without its prefix space."""
-    tops = [[(vocabulary.bytes_of(token), logprob) for token, logprob in step["top"]] for step in case["steps"]]
+    tops = [
+        [(vocabulary.bytes_of(token), logprob) for token, logprob in step["top"]] for step in case["steps"]
+    ]
     return [[(raw.removeprefix(b" "), p) for raw, p in tops[0]], *tops[1:]]
 
 
 @pytest.mark.parametrize(("file", "index"), CASES)
-def test_same_as_the_reference(served: InProcessServer, checkpoint: Path, golden: Path, file: str, index: int) -> None:
+def test_same_as_the_reference(
+    served: InProcessServer, checkpoint: Path, golden: Path, file: str, index: int
+) -> None:
     """Prompt length, every token, and the log-probabilities of the twenty best candidates at every step."""
     case = read_case(golden, file, index)
     messages = messages_of(case, golden)
@@ -156,20 +176,22 @@ def test_same_as_the_reference(served: InProcessServer, checkpoint: Path, golden
     assert ids == [step["token"] for step in case["steps"]]
     for ours, theirs in zip(found, expected_candidates(case, vocabulary), strict=True):
         assert [p for _, p in ours] == pytest.approx([p for _, p in theirs], abs=TOLERANCE)
-        lowest = min(p for _, p in ours)  # at the end of the list, near ties may fall out of it on either side
+        lowest = min(
+            p for _, p in ours
+        )  # at the end of the list, near ties may fall out of it on either side
         assert sorted(raw for raw, p in theirs if p > lowest + TOLERANCE) == sorted(
             raw for raw, p in ours if p > lowest + TOLERANCE
         )
 
 
 def test_most_cases_go_through_http(golden: Path) -> None:
-    """Only another crop budget or a tag in mid-line needs the adapter."""
+    """Only another max_crops or a tag in mid-line needs the adapter."""
     through_adapter = [case for case in CASES if messages_of(read_case(golden, *case), golden) is None]
     assert through_adapter == [("logprobs.json", index) for index in (5, 6, 7, 8)]
 
 
-def test_another_picture_is_told_apart(served: InProcessServer, golden: Path) -> None:
-    """The comparison can fail: another picture moves the log-probabilities by far more than the tolerance."""
+def test_another_image_is_told_apart(served: InProcessServer, golden: Path) -> None:
+    """The comparison can fail: another image moves the log-probabilities by far more than the tolerance."""
     case = read_case(golden, "logprobs.json", 3)
     messages: Any = messages_of(case | {"images": ["images/02_301x299_RGB.png"]}, golden)
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:

@@ -31,25 +31,31 @@ def engine_is_loading(server: ServerProcess) -> bool:
 
 
 def test_banner(server: ServerProcess) -> None:
-    """States address, device, dtype, context and RoPE, capacity, crop budget, and that the answers mean nothing."""
+    """States address, device, dtype, context and RoPE, capacity, max_crops, and that the answers mean
+    nothing.
+    """
     text = "".join(server.lines)
-    for said in ("mean nothing", "device cpu, dtype ", "context 4096 tokens, short RoPE", "crop budget 16"):
+    for said in ("mean nothing", "device cpu, dtype ", "context 4096 tokens, short RoPE", "max_crops 16"):
         assert said in text
     assert re.search(r"dtype (bfloat16|float32)$", text, re.M)  # by what the processor multiplies
-    assert "requests with one picture at once" in text
+    assert "requests with one image at once" in text
     assert "Traceback" not in text
 
 
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
-def test_settings_reach_the_engine_and_running_streams_finish(tmp_path: Path, number: int, group: bool) -> None:
-    """File, environment and flags arrive; on SIGTERM, or Ctrl-C in a terminal, a running answer is finished, then all ends."""
+def test_settings_reach_the_engine_and_running_streams_finish(
+    tmp_path: Path, number: int, group: bool
+) -> None:
+    """File, environment and flags arrive; on SIGTERM, or Ctrl-C in a terminal, a running answer is finished,
+    then all ends.
+    """
     file = tmp_path / "settings.yaml"
     file.write_text("served_model_name: other\nshutdown_grace_s: 30\nengine: {max_model_len: 6000}\n")
     arguments = ["--config", str(file), "--served-model-name", MODEL, "--engine", "max_num_seqs=5"]
-    with server_process(*arguments, XDG_CACHE_HOME=str(tmp_path), PHISERVE_CROP_BUDGET="4") as server:
+    with server_process(*arguments, XDG_CACHE_HOME=str(tmp_path), PHISERVE_MAX_CROPS="4") as server:
         server.wait_until_ready()
         card = httpx.get(f"{server.url}/v1/models").json()["data"][0]
-        assert (card["id"], card["max_model_len"], card["crop_budget"]) == (MODEL, 6000, 4)
+        assert (card["id"], card["max_model_len"], card["max_crops"]) == (MODEL, 6000, 4)
         assert "context 6000 tokens, long RoPE" in "".join(server.lines)
         processes = descendants(server)
         assert processes
@@ -57,7 +63,9 @@ def test_settings_reach_the_engine_and_running_streams_finish(tmp_path: Path, nu
         begun = threading.Event()
 
         def listen() -> None:
-            with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY | {"max_tokens": 300}, timeout=60) as r:
+            with httpx.stream(
+                "POST", f"{server.url}/v1/chat/completions", json=BODY | {"max_tokens": 300}, timeout=60
+            ) as r:
                 for line in r.iter_lines():
                     lines.append(line)
                     begun.set()
@@ -95,7 +103,9 @@ def test_a_signal_while_loading_ends_everything(tmp_path: Path, number: int) -> 
 
 
 def test_a_killed_server_leaves_no_engine_behind(tmp_path: Path) -> None:
-    """SIGKILL leaves it no time to end anything: its processes see to that themselves, in the middle of an answer too."""
+    """SIGKILL leaves it no time to end anything: its processes see to that themselves, in the middle of an
+    answer too.
+    """
     with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
         server.wait_until_ready()
         processes = descendants(server)

@@ -13,20 +13,21 @@ import pytest
 from PIL import Image
 
 from e2e.conftest import MODEL
-from phiserve.vision.decode import decode_pixels, read_header
-from phiserve.vision.pixels import cut_crops
+from images import encode, image_part, noise, text_part
+from phiserve.codecs.decode import decode_pixels, read_header
+from phiserve.vision.crops import cut_crops
 from phiserve.vision.sizes import plan_crops
-from pictures import encode, image_part, noise, text_part
 
 STREAMS = 32
 HANG_UPS = 200
 ATTEMPTS = 5
 NEARLY_EQUAL = 1e-3
-"""Where the two best candidates are closer than this, either is right: batching changes the order of additions."""
+"""Where the two best candidates are closer than this, either is right: batching changes the order of
+additions."""
 
 
 def conversation(number: int) -> list[Any]:
-    """Pictures and text mixed: every third request shows a picture of its own."""
+    """Images and text mixed: every third request shows an image of its own."""
     parts = [text_part(f"Tell me about number {number}: " + "word " * (number % 7))]
     if number % 3 == 0:
         parts.insert(0, image_part(noise(40 + number, 30, seed=number), "low"))
@@ -51,7 +52,9 @@ async def stream_answer(client: openai.AsyncOpenAI, number: int) -> list[tuple[i
         choice = chunk.choices[0]
         ids += (choice.model_extra or {}).get("token_ids", ())
         if choice.logprobs:
-            leads += [c.top_logprobs[0].logprob - c.top_logprobs[1].logprob for c in choice.logprobs.content or ()]
+            leads += [
+                c.top_logprobs[0].logprob - c.top_logprobs[1].logprob for c in choice.logprobs.content or ()
+            ]
     return list(zip(ids, leads, strict=True))
 
 
@@ -64,10 +67,12 @@ def same_answer(alone: list[tuple[int, float]], together: list[tuple[int, float]
 
 
 def test_each_stream_gets_the_answer_it_gets_alone(url: str) -> None:
-    """32 streams at once, pictures and text mixed."""
+    """32 streams at once, images and text mixed."""
 
     async def run() -> None:
-        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300) as client:
+        async with openai.AsyncOpenAI(
+            base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300
+        ) as client:
             alone = [await stream_answer(client, number) for number in range(STREAMS)]
             together = await asyncio.gather(*(stream_answer(client, number) for number in range(STREAMS)))
         assert all(len(answer) == 24 for answer in together)
@@ -101,14 +106,18 @@ async def leave_in_mid_stream(client: httpx.AsyncClient, number: int) -> bool:
 async def leave_while_waiting(client: httpx.AsyncClient, number: int) -> bool:
     """Ask for an endless answer in one piece, then hang up."""
     try:
-        await client.post("/v1/chat/completions", json=endless(number, stream=False), timeout=0.3 + number / HANG_UPS)
+        await client.post(
+            "/v1/chat/completions", json=endless(number, stream=False), timeout=0.3 + number / HANG_UPS
+        )
     except httpx.TimeoutException:
         return True
     return False
 
 
 @pytest.mark.parametrize("leave", [leave_in_mid_stream, leave_while_waiting])
-def test_clients_that_hang_up_leave_nothing_running(url: str, leave: Callable[[httpx.AsyncClient, int], Awaitable[bool]]) -> None:
+def test_clients_that_hang_up_leave_nothing_running(
+    url: str, leave: Callable[[httpx.AsyncClient, int], Awaitable[bool]]
+) -> None:
     """200 clients leave endless answers; soon nothing runs or waits, and the server answers as before."""
 
     async def run() -> None:
@@ -116,7 +125,10 @@ def test_clients_that_hang_up_leave_nothing_running(url: str, leave: Callable[[h
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120) as client:
             assert all(await asyncio.gather(*(leave(client, number) for number in range(HANG_UPS))))
             async with asyncio.timeout(30):
-                while [await gauge(client, f"num_requests_{state}") for state in ("running", "waiting")] != [0, 0]:
+                while [await gauge(client, f"num_requests_{state}") for state in ("running", "waiting")] != [
+                    0,
+                    0,
+                ]:
                     await asyncio.sleep(0.1)
             body = {"model": MODEL, "messages": conversation(1), "max_tokens": 2}
             assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
@@ -124,7 +136,7 @@ def test_clients_that_hang_up_leave_nothing_running(url: str, leave: Callable[[h
     asyncio.run(run())
 
 
-def huge_picture(number: int) -> bytes:
+def huge_image(number: int) -> bytes:
     """50 megapixels in a small file that takes long to decode, another one for each number."""
     columns, rows = np.meshgrid(np.arange(8000, dtype=np.uint16) + number, np.arange(6250, dtype=np.uint16))
     channels = [(columns // 32) % 256, (rows // 25) % 256, (columns + rows) // 64 % 256]
@@ -132,7 +144,7 @@ def huge_picture(number: int) -> bytes:
 
 
 def work_in_seconds(content: bytes) -> float:
-    """How long a picture takes to decode and cut, at this moment on this machine."""
+    """How long an image takes to decode and cut, at this moment on this machine."""
     began = time.perf_counter()
     header = read_header(content, "image")
     cut_crops(decode_pixels(content, header, "image"), plan_crops(*header.size, 1))
@@ -140,7 +152,7 @@ def work_in_seconds(content: bytes) -> float:
 
 
 async def longest_pause(url: str, content: bytes) -> float:
-    """Of a running stream, in seconds, while another request shows a picture."""
+    """Of a running stream, in seconds, while another request shows an image."""
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
         arrivals: list[float] = []
         first = asyncio.Event()
@@ -155,7 +167,11 @@ async def longest_pause(url: str, content: bytes) -> float:
 
         listening = asyncio.create_task(listen())
         await first.wait()
-        body = {"model": MODEL, "messages": [{"role": "user", "content": [image_part(content, "low")]}], "max_tokens": 1}
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": [image_part(content, "low")]}],
+            "max_tokens": 1,
+        }
         began = time.perf_counter()
         assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
         ended = time.perf_counter()
@@ -166,19 +182,20 @@ async def longest_pause(url: str, content: bytes) -> float:
         return max(later - earlier for earlier, later in pairwise(during))
 
 
-def test_a_huge_picture_does_not_stall_a_running_stream(url: str) -> None:
-    """No pause of a running stream comes near the time that a 50-megapixel picture takes to decode and cut.
+def test_a_huge_image_does_not_stall_a_running_stream(url: str) -> None:
+    """No pause of a running stream comes near the time that a 50-megapixel image takes to decode and cut.
 
-    A server that decodes between two chunks pauses every time; what else keeps the machine busy does not: one attempt tells.
+    A server that decodes between two chunks pauses every time; what else keeps the machine busy does not: one
+    attempt tells.
     """
     tried: list[tuple[float, float]] = []
     for number in range(ATTEMPTS):
-        content = huge_picture(number)  # one that was shown before would not be decoded again
+        content = huge_image(number)  # one that was shown before would not be decoded again
         tried.append((asyncio.run(longest_pause(url, content)), work_in_seconds(content)))
         pause_s, work_s = tried[-1]
         if pause_s < work_s / 2:
             return
-    pytest.fail(f"pauses, and the work on the picture, in seconds: {tried}")
+    pytest.fail(f"pauses, and the work on the image, in seconds: {tried}")
 
 
 def test_overload_is_429_with_retry_after(url: str) -> None:
@@ -187,8 +204,16 @@ def test_overload_is_429_with_retry_after(url: str) -> None:
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120) as client:
-            body = {"model": MODEL, "messages": conversation(1), "n": 100, "max_tokens": 50, "ignore_eos": True}
-            responses = await asyncio.gather(*(client.post("/v1/chat/completions", json=body) for _ in range(4)))
+            body = {
+                "model": MODEL,
+                "messages": conversation(1),
+                "n": 100,
+                "max_tokens": 50,
+                "ignore_eos": True,
+            }
+            responses = await asyncio.gather(
+                *(client.post("/v1/chat/completions", json=body) for _ in range(4))
+            )
         assert sorted(response.status_code for response in responses)[:1] == [200]
         refused = [response for response in responses if response.status_code != 200]
         assert refused

@@ -1,4 +1,6 @@
-"""The real openai client against a real engine, with real pictures: both wire forms, exact keys and counts, errors, models."""
+"""The real openai client against a real engine, with real images: both wire forms, exact keys and counts,
+errors, models.
+"""
 
 import asyncio
 import base64
@@ -10,12 +12,12 @@ from openai.types.chat import ChatCompletionChunk
 
 from e2e.asking import ask, extras, user
 from e2e.conftest import MODEL
+from images import encode, image_part, photo, text_part
 from phiserve.vision.sizes import plan_crops
-from pictures import encode, image_part, photo, text_part
 
 
 @pytest.mark.parametrize(
-    ("pictures", "question"),
+    ("images", "question"),
     [
         (["page"], "Help me get the title and author information of this book?"),
         (["coffee"], "Could you please introduce this chart to me?"),
@@ -23,16 +25,16 @@ from pictures import encode, image_part, photo, text_part
         (["astronaut", "rocket", "coffee"], "Compare."),
     ],
 )
-def test_pictures_cost_exactly_their_tokens(client: openai.OpenAI, pictures: list[str], question: str) -> None:
-    """Usage counts each picture as the size arithmetic says, and text and pictures make up the prompt."""
-    detail = "high" if len(pictures) == 1 else "low"
-    completion = ask(client, *(image_part(photo(name), detail) for name in pictures), text_part(question))
+def test_images_cost_exactly_their_tokens(client: openai.OpenAI, images: list[str], question: str) -> None:
+    """Usage counts each image as the size arithmetic says, and text and images make up the prompt."""
+    detail = "high" if len(images) == 1 else "low"
+    completion = ask(client, *(image_part(photo(name), detail) for name in images), text_part(question))
     usage = completion.usage
     assert usage is not None
     details = usage.prompt_tokens_details
     assert details is not None
-    budget = 16 if detail == "high" else 1
-    assert details.image_tokens == sum(plan_crops(*photo(name).size, budget).num_tokens for name in pictures)
+    max_crops = 16 if detail == "high" else 1
+    assert details.image_tokens == sum(plan_crops(*photo(name).size, max_crops).num_tokens for name in images)
     assert usage.prompt_tokens == details.image_tokens + (details.text_tokens or 0)
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
     assert completion.choices[0].finish_reason in ("stop", "length")
@@ -71,7 +73,9 @@ def test_stream_equals_completion(client: openai.OpenAI) -> None:
     assert token_ids == extras(whole)["token_ids"]
     assert len(token_ids) == 24
     assert whole.choices[0].logprobs is not None
-    assert [entry.token for entry in logprobs] == [entry.token for entry in whole.choices[0].logprobs.content or ()]
+    assert [entry.token for entry in logprobs] == [
+        entry.token for entry in whole.choices[0].logprobs.content or ()
+    ]
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-1].usage is not None
     assert whole.usage is not None
@@ -81,7 +85,9 @@ def test_stream_equals_completion(client: openai.OpenAI) -> None:
 
 def test_logprob_bytes_add_up_to_the_content(client: openai.OpenAI) -> None:
     """The chosen tokens' bytes are the content's, and candidates are sorted, best first."""
-    completion = ask(client, "Hi", max_tokens=20, logprobs=True, top_logprobs=5, extra_body={"ignore_eos": True})
+    completion = ask(
+        client, "Hi", max_tokens=20, logprobs=True, top_logprobs=5, extra_body={"ignore_eos": True}
+    )
     assert completion.choices[0].logprobs is not None
     content = completion.choices[0].logprobs.content or []
     text = b"".join(bytes(entry.bytes or ()) for entry in content).decode("utf-8", "ignore")
@@ -122,11 +128,15 @@ def test_async_client_and_raw_response(url: str) -> None:
 
     async def run() -> None:
         async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-            stream = await client.chat.completions.create(model=MODEL, messages=user("Hi"), max_tokens=5, stream=True)
+            stream = await client.chat.completions.create(
+                model=MODEL, messages=user("Hi"), max_tokens=5, stream=True
+            )
             finish = [chunk.choices[0].finish_reason async for chunk in stream]
             assert finish[-1] in ("stop", "length")
             assert finish[:-1] == [None] * (len(finish) - 1)
-            raw = await client.chat.completions.with_raw_response.create(model=MODEL, messages=user("Hi"), max_tokens=2)
+            raw = await client.chat.completions.with_raw_response.create(
+                model=MODEL, messages=user("Hi"), max_tokens=2
+            )
             assert raw.headers["x-request-id"]
             assert raw.parse().object == "chat.completion"
 
@@ -135,9 +145,9 @@ def test_async_client_and_raw_response(url: str) -> None:
 
 def test_errors_arrive_as_the_clients_own(client: openai.OpenAI) -> None:
     """The client raises the classes its users catch, with code and param."""
-    with pytest.raises(openai.BadRequestError) as bad_picture:
-        ask(client, image_part(b"not a picture"), text_part("?"))
-    assert bad_picture.value.param == "messages[0].content[0].image_url"
+    with pytest.raises(openai.BadRequestError) as bad_image:
+        ask(client, image_part(b"not an image"), text_part("?"))
+    assert bad_image.value.param == "messages[0].content[0].image_url"
     with pytest.raises(openai.BadRequestError) as too_long:
         ask(client, "word " * 5000)
     assert too_long.value.code == "context_length_exceeded"
@@ -159,12 +169,17 @@ def test_models(client: openai.OpenAI) -> None:
     assert "mean nothing" in (card.model_extra or {})["description"]
 
 
-def test_same_bytes_by_another_name_are_the_same_picture(client: openai.OpenAI) -> None:
-    """A picture sent again is recognised, whatever media type its URL claims: the whole prompt comes from the cache."""
+def test_same_bytes_by_another_name_are_the_same_image(client: openai.OpenAI) -> None:
+    """An image sent again is recognised, whatever media type its URL claims: the whole prompt comes from the
+    cache.
+    """
     content = base64.b64encode(encode(photo("rocket"))).decode()
     counts = []
     for media_type in ("image/png", "image/jpeg"):
-        part = {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{content}", "detail": "high"}}
+        part = {
+            "type": "image_url",
+            "image_url": {"url": f"data:{media_type};base64,{content}", "detail": "high"},
+        }
         usage = ask(client, part, text_part("What is it?")).usage
         assert usage is not None
         assert usage.prompt_tokens_details is not None

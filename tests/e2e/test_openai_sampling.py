@@ -1,4 +1,6 @@
-"""The real openai client against a real engine: every parameter that decides which tokens come, and when they end."""
+"""The real openai client against a real engine: every parameter that decides which tokens come, and when they
+end.
+"""
 
 from typing import Any
 
@@ -17,7 +19,11 @@ def test_greedy_choices_are_alike(client: openai.OpenAI, options: dict[str, Any]
     assert len({choice.message.content for choice in completion.choices}) == 1
     assert completion.usage is not None
     assert completion.usage.completion_tokens == 3 * 8
-    stream = list(client.chat.completions.create(model=MODEL, messages=user("Hi"), n=3, max_tokens=4, stream=True, **options))
+    stream = list(
+        client.chat.completions.create(
+            model=MODEL, messages=user("Hi"), n=3, max_tokens=4, stream=True, **options
+        )
+    )
     texts = dict.fromkeys(range(3), "")
     for chunk in stream:
         texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
@@ -36,8 +42,15 @@ def test_sampled_choices_differ_and_seeds_repeat(client: openai.OpenAI) -> None:
 
 
 def test_a_seed_may_come_with_a_prompt_of_several_steps(client: openai.OpenAI) -> None:
-    """A prompt longer than the engine reads at once (2048 tokens) is answered, whatever is drawn from its seed meanwhile."""
-    options: dict[str, Any] = {"temperature": 1, "seed": 3, "max_tokens": 4, "extra_body": {"ignore_eos": True}}
+    """A prompt longer than the engine reads at once (2048 tokens) is answered, whatever is drawn from its
+    seed meanwhile.
+    """
+    options: dict[str, Any] = {
+        "temperature": 1,
+        "seed": 3,
+        "max_tokens": 4,
+        "extra_body": {"ignore_eos": True},
+    }
     completion = ask(client, "seeded " * 1300, **options)
     assert completion.usage is not None
     assert completion.usage.prompt_tokens > 2048
@@ -52,7 +65,9 @@ def test_stop_strings_never_show(client: openai.OpenAI) -> None:
     expected = text[: text.index(stop)]
     stopped = ask(client, "Hi", stop=[stop, "never occurs"], **options).choices[0]
     assert (stopped.message.content, stopped.finish_reason) == (expected, "stop")
-    stream = client.chat.completions.create(model=MODEL, messages=user("Hi"), temperature=0, stop=stop, stream=True, **options)
+    stream = client.chat.completions.create(
+        model=MODEL, messages=user("Hi"), temperature=0, stop=stop, stream=True, **options
+    )
     shown = ""
     for chunk in stream:
         shown += chunk.choices[0].delta.content or ""
@@ -61,9 +76,13 @@ def test_stop_strings_never_show(client: openai.OpenAI) -> None:
 
 
 def test_logit_bias_and_stop_token_ids(client: openai.OpenAI) -> None:
-    """A token pushed to certainty is what is said, until it is made a stop token; a banned one is never said."""
+    """A token pushed to certainty is what is said, until it is made a stop token; a banned one is never
+    said.
+    """
     token = 15043
-    said = ask(client, "Hi", logit_bias={str(token): 100}, max_tokens=3, extra_body={"return_token_ids": True})
+    said = ask(
+        client, "Hi", logit_bias={str(token): 100}, max_tokens=3, extra_body={"return_token_ids": True}
+    )
     assert extras(said)["token_ids"] == [token] * 3
     stopped = ask(
         client,
@@ -90,7 +109,9 @@ def test_other_sampling_parameters_take_effect(client: openai.OpenAI) -> None:
     """top_k 1 and min_p 1 are greedy; min_tokens holds the end back."""
     greedy = ask(client, "Hi", max_tokens=12, extra_body={"return_token_ids": True})
     for extra in ({"top_k": 1}, {"min_p": 1.0}):
-        sampled = ask(client, "Hi", max_tokens=12, temperature=1, extra_body={"return_token_ids": True} | extra)
+        sampled = ask(
+            client, "Hi", max_tokens=12, temperature=1, extra_body={"return_token_ids": True} | extra
+        )
         assert extras(sampled)["token_ids"] == extras(greedy)["token_ids"]
     pushed = {"logit_bias": {"32007": 100}, "max_tokens": 6}
     assert ask(client, "Hi", **pushed, extra_body={"min_tokens": 4}).usage.completion_tokens == 5  # type: ignore[union-attr]
@@ -113,7 +134,9 @@ def test_presence_penalty_changes_a_close_race(client: openai.OpenAI) -> None:
     for first in range(15_000, 15_010):
         race: dict[str, Any] = {"logit_bias": {str(first): 100, str(first + 100): 100}, "max_tokens": 8}
         ids = [
-            extras(ask(client, "Hi", **race, presence_penalty=penalty, extra_body={"return_token_ids": True}))["token_ids"]
+            extras(
+                ask(client, "Hi", **race, presence_penalty=penalty, extra_body={"return_token_ids": True})
+            )["token_ids"]
             for penalty in (0, 2)
         ]
         assert ids[0][0] == ids[1][0]

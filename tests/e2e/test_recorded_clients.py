@@ -29,7 +29,9 @@ Answered = Callable[[str], Any]
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own with a small context: random weights fill it where a request sets no limit, as most here."""
+    """A server of its own with a small context: random weights fill it where a request sets no limit, as most
+    here.
+    """
     cache = tmp_path_factory.mktemp("cache")
     with server_process("--engine", f"max_model_len={CONTEXT}", XDG_CACHE_HOME=str(cache)) as server:
         server.wait_until_ready()
@@ -88,7 +90,9 @@ def streamed(responses: Responses) -> Answered:
 
 
 def events(lines: Iterable[str]) -> Iterator[Any]:
-    """The events of a stream, parsed as both programs do: a line each, comments left out, up to the end mark."""
+    """The events of a stream, parsed as both programs do: a line each, comments left out, up to the end
+    mark.
+    """
     for line in lines:
         if line.startswith("data: ") and line != "data: [DONE]":
             yield json.loads(line.removeprefix("data: "))
@@ -109,11 +113,14 @@ def wait_until_idle(url: str) -> None:
 
 
 def test_open_webui_finds_the_model_and_leaves_its_tools_out(answered: Answered) -> None:
-    """It lists `id`s and `name`s, and reads capabilities from `info.meta`; without the last, it sends tools with every chat."""
+    """It lists `id`s and `name`s, and reads capabilities from `info.meta`; without the last, it sends tools
+    with every chat.
+    """
     (card,) = answered("open_webui/models")["data"]
     assert card["id"] == MODEL
     assert card.get("name", MODEL) == MODEL
-    # vision: pictures may be attached; usage: it asks for stream_options.include_usage; builtin_tools: it sends `tools`
+    # vision: images may be attached; usage: it asks for stream_options.include_usage; builtin_tools: it sends
+    # `tools`
     assert card["info"]["meta"]["capabilities"] == {"vision": True, "usage": True, "builtin_tools": False}
 
 
@@ -122,9 +129,11 @@ def test_librechat_finds_the_model(answered: Answered) -> None:
     assert [item["id"] for item in answered("librechat/models")["data"]] == [MODEL]
 
 
-@pytest.mark.parametrize("name", ["chat", "chat_with_picture", "second_turn"])
+@pytest.mark.parametrize("name", ["chat", "chat_with_image", "second_turn"])
 def test_open_webui_shows_an_answer(streamed: Answered, name: str) -> None:
-    """It reads `choices[0].delta.content`, then `finish_reason`, then `usage` (utils/middleware.py, the stream handler)."""
+    """It reads `choices[0].delta.content`, then `finish_reason`, then `usage` (utils/middleware.py, the
+    stream handler).
+    """
     chunks = streamed(f"open_webui/{name}")
     choices = [chunk["choices"][0] for chunk in chunks if chunk.get("choices")]
     assert "".join(choice["delta"].get("content") or "" for choice in choices).strip()
@@ -134,23 +143,29 @@ def test_open_webui_shows_an_answer(streamed: Answered, name: str) -> None:
     assert not any("error" in chunk for chunk in chunks)
 
 
-@pytest.mark.parametrize("name", ["chat", "chat_with_picture"])
+@pytest.mark.parametrize("name", ["chat", "chat_with_image"])
 def test_librechat_shows_an_answer(streamed: Answered, name: str) -> None:
-    """LangChain reads each chunk's role and content, the finish reason, and the counts of the last one (@langchain/openai)."""
+    """LangChain reads each chunk's role and content, the finish reason, and the counts of the last one
+    (@langchain/openai).
+    """
     chunks = streamed(f"librechat/{name}")
     *deltas, last = chunks
     assert deltas[0]["choices"][0]["delta"]["role"] == "assistant"  # decides the class of the message
     assert all(isinstance(chunk["choices"][0]["delta"].get("content", ""), str) for chunk in deltas)
     assert deltas[-1]["choices"][0]["finish_reason"] in ("stop", "length")
     assert last["choices"] == []  # else it would look for a delta
-    assert last["usage"]["total_tokens"] == last["usage"]["prompt_tokens"] + last["usage"]["completion_tokens"]
+    assert (
+        last["usage"]["total_tokens"] == last["usage"]["prompt_tokens"] + last["usage"]["completion_tokens"]
+    )
     assert last["usage"]["prompt_tokens_details"]["cached_tokens"] >= 0
     assert {chunk["id"] for chunk in chunks} == {last["id"]}  # it merges chunks of one id
 
 
 @pytest.mark.parametrize("name", ["title", "tags", "follow_ups", "emoji"])
 def test_open_webui_generates_titles_tags_and_follow_ups(answered: Answered, name: str) -> None:
-    """It takes the content of the one choice, and looks for JSON in it itself (utils/middleware.py, background tasks)."""
+    """It takes the content of the one choice, and looks for JSON in it itself (utils/middleware.py,
+    background tasks).
+    """
     answer = answered(f"open_webui/{name}")
     assert len(answer["choices"]) == 1  # with any other number it gives up
     assert isinstance(answer["choices"][0]["message"]["content"], str)
@@ -164,17 +179,22 @@ def test_librechat_generates_titles(answered: Answered) -> None:
 
 
 def test_librechat_generates_structured_titles(answered: Answered) -> None:
-    """The openai package parses the content by the schema, unless it was cut off; a refusal would come first."""
+    """The openai package parses the content by the schema, unless it was cut off; a refusal would come
+    first.
+    """
     choice = answered("librechat/title_structured")["choices"][0]
     assert choice["message"]["refusal"] is None
     assert choice["message"]["content"].startswith('{"language":"')
-    if choice["finish_reason"] == "stop":  # strings have no bound in this schema, and random weights seldom end one
+    if (
+        choice["finish_reason"] == "stop"
+    ):  # strings have no bound in this schema, and random weights seldom end one
         assert json.loads(choice["message"]["content"]).keys() == {"language", "title"}
 
 
 @pytest.mark.parametrize("name", ["open_webui/chat", "librechat/chat"])
 def test_a_stop_button_ends_the_work(server: ServerProcess, name: str) -> None:
-    """Both programs cancel by closing the connection; the engine then drops the request, long before its answer is complete.
+    """Both programs cancel by closing the connection; the engine then drops the request, long before its
+    answer is complete.
 
     On the session's server, whose context an answer takes seconds to fill.
     """
@@ -194,4 +214,7 @@ def test_open_webui_shows_why_tools_are_refused(responses: Responses) -> None:
     response, body = responses["open_webui/chat_with_tools"]
     error = json.loads(body)["error"]
     assert response.status_code == 400
-    assert (error["param"], error["message"]) == ("tools", "tools: this parameter is not supported: tools are not supported")
+    assert (error["param"], error["message"]) == (
+        "tools",
+        "tools: this parameter is not supported: tools are not supported",
+    )

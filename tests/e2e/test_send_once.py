@@ -1,4 +1,6 @@
-"""A picture sent again costs a hash: it is not decoded and not sent to the engine, and a lost one is found out and sent anew."""
+"""An image sent again costs a hash: it is not decoded and not sent to the engine, and a lost one is found out
+and sent anew.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,15 +10,15 @@ import httpx
 import pytest
 
 from e2e.running import InProcessServer
+from images import image_part, noise, text_part
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.config import Settings
 from phiserve.engine.adapter import Engine
-from pictures import image_part, noise, text_part
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
-    """A blank model whose picture cache holds few pictures, inside this process."""
+    """A blank model whose image cache holds few images, inside this process."""
     folder = tmp_path_factory.mktemp("blank") / "model"
     write_blank(folder, BlankShape())
     settings = Settings(model=str(folder), served_model_name="m", engine={"mm_processor_cache_gb": 0.01})
@@ -29,10 +31,12 @@ COUNTERS = ("read", "decoded", "sent", "reused")
 
 
 def counters(server: InProcessServer) -> dict[str, float]:
-    """Our own picture counters."""
+    """Our own image counters."""
     lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-    values = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("phiserve_pictures_")}
-    return {name: values[f"phiserve_pictures_{name}_total"] for name in COUNTERS}
+    values = {
+        line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("phiserve_images_")
+    }
+    return {name: values[f"phiserve_images_{name}_total"] for name in COUNTERS}
 
 
 def change(before: dict[str, float], after: dict[str, float]) -> tuple[float, ...]:
@@ -40,8 +44,14 @@ def change(before: dict[str, float], after: dict[str, float]) -> tuple[float, ..
 
 
 def ask(server: InProcessServer, *parts: Any, **fields: Any) -> dict[str, Any]:
-    body = {"model": "m", "messages": [{"role": "user", "content": [*parts, text_part("?")]}], "max_tokens": 4}
-    response = httpx.post(f"{server.url}/v1/chat/completions", json=body | {"temperature": 0} | fields, timeout=120)
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": [*parts, text_part("?")]}],
+        "max_tokens": 4,
+    }
+    response = httpx.post(
+        f"{server.url}/v1/chat/completions", json=body | {"temperature": 0} | fields, timeout=120
+    )
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
@@ -59,13 +69,13 @@ def engine_of(server: InProcessServer) -> Engine:
 
 
 def test_sent_once(served: InProcessServer) -> None:
-    """The second request with the same picture reads it and nothing more; another `detail` is another picture."""
-    picture, start = noise(50, 40, seed=1), counters(served)
-    first = ask(served, image_part(picture, "low"))
+    """The second request with the same image reads it and nothing more; another `detail` is another image."""
+    image, start = noise(50, 40, seed=1), counters(served)
+    first = ask(served, image_part(image, "low"))
     once = counters(served)
-    second = ask(served, image_part(picture, "low"))
+    second = ask(served, image_part(image, "low"))
     twice = counters(served)
-    ask(served, image_part(picture, "high"))
+    ask(served, image_part(image, "high"))
     assert change(start, once) == (1, 1, 1, 0)
     assert change(once, twice) == (1, 0, 0, 1)
     assert change(twice, counters(served)) == (1, 1, 1, 0)
@@ -73,26 +83,26 @@ def test_sent_once(served: InProcessServer) -> None:
 
 
 def test_twice_in_one_request(served: InProcessServer) -> None:
-    """A picture that occurs twice is decoded and sent once, and stands in both places."""
-    picture, before = noise(50, 40, seed=2), counters(served)
-    answer = ask(served, image_part(picture, "low"), image_part(picture, "low"))
+    """An image that occurs twice is decoded and sent once, and stands in both places."""
+    image, before = noise(50, 40, seed=2), counters(served)
+    answer = ask(served, image_part(image, "low"), image_part(image, "low"))
     assert change(before, counters(served)) == (2, 1, 1, 1)
     assert answer["usage"]["prompt_tokens_details"]["image_tokens"] == 2 * 313
 
 
 def test_drift_is_found_out_and_mended(served: InProcessServer) -> None:
-    """The engine forgets its pictures behind our back: the answer is the same, and the picture was sent again."""
-    pictures = [image_part(noise(50, 40, seed=seed), "low") for seed in (3, 4)]
-    expected = content(ask(served, *pictures))
+    """The engine forgets its images behind our back: the answer is the same, and the image was sent again."""
+    images = [image_part(noise(50, 40, seed=seed), "low") for seed in (3, 4)]
+    expected = content(ask(served, *images))
     before = counters(served)
     served.run(engine_of(served)._llm.engine_core.reset_mm_cache_async())
     served.run(engine_of(served)._llm.reset_prefix_cache())
-    answer = ask(served, *pictures)
+    answer = ask(served, *images)
     assert content(answer) == expected
     assert answer["choices"][0]["finish_reason"] != "error"
     assert change(before, counters(served)) == (2, 2, 2, 2)
     again = counters(served)
-    assert content(ask(served, *pictures)) == expected
+    assert content(ask(served, *images)) == expected
     assert change(again, counters(served)) == (2, 0, 0, 2)
 
 
@@ -111,27 +121,42 @@ def test_drift_with_choices_and_streams(served: InProcessServer, options: dict[s
 
 
 def test_eviction(served: InProcessServer) -> None:
-    """More pictures than the cache holds, in turn and together: every answer is what it was, both sides evict alike."""
-    parts = [image_part(noise(60, 60, seed=seed), "high") for seed in range(10, 14)]  # 5.4 MB each, the cache holds one
+    """More images than the cache holds, in turn and together: every answer is what it was, both sides evict
+    alike.
+    """
+    parts = [
+        image_part(noise(60, 60, seed=seed), "high") for seed in range(10, 14)
+    ]  # 5.4 MB each, the cache holds one
     expected = [content(ask(served, part)) for part in parts]
     assert [content(ask(served, part)) for part in reversed(parts)] == expected[::-1]
 
     async def together() -> list[str]:
         async with httpx.AsyncClient(timeout=300) as client:
             bodies = [
-                {"model": "m", "messages": [{"role": "user", "content": [part, text_part("?")]}], "max_tokens": 4}
+                {
+                    "model": "m",
+                    "messages": [{"role": "user", "content": [part, text_part("?")]}],
+                    "max_tokens": 4,
+                }
                 for part in parts * 3
             ]
-            posts = (client.post(f"{served.url}/v1/chat/completions", json=b | {"temperature": 0}) for b in bodies)
+            posts = (
+                client.post(f"{served.url}/v1/chat/completions", json=b | {"temperature": 0}) for b in bodies
+            )
             return [content(response.json()) for response in await asyncio.gather(*posts)]
 
     assert asyncio.run(together()) == expected * 3
 
 
 def test_a_cancelled_request_does_not_poison_the_cache(served: InProcessServer) -> None:
-    """A client that leaves while its picture is on the way; the next one with the same picture is answered."""
+    """A client that leaves while its image is on the way; the next one with the same image is answered."""
     part = image_part(noise(70, 40, seed=20), "high")
-    body = {"model": "m", "messages": [{"role": "user", "content": [part]}], "max_tokens": 200, "ignore_eos": True}
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": [part]}],
+        "max_tokens": 200,
+        "ignore_eos": True,
+    }
     for timeout_s in (0.01, 0.03, 0.05, 0.1, 0.2):
         try:
             httpx.post(f"{served.url}/v1/chat/completions", json=body, timeout=timeout_s)

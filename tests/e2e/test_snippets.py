@@ -27,7 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def addressed(code: str, url: str) -> str:
-    """The snippet for the server at `url`, also where it relies on the address that is asked if none is given."""
+    """The snippet for the server at `url`, also where it relies on the address that is asked if none is
+    given.
+    """
     code = code.replace(ADDRESS, url.removeprefix("http://"))
     return re.sub(r"\bphiserve (?:ask|chat)\b(?!.* --url)", rf"\g<0> --url {url}/v1", code)
 
@@ -36,7 +38,11 @@ def addressed(code: str, url: str) -> str:
 def test_snippet(snippet: Snippet, demo_url: str, cache_home: Path, folder: Path) -> None:
     """It ends well."""
     code = addressed(snippet.code, demo_url)
-    command = [sys.executable, "-c", code] if snippet.language == "python" else ["bash", "-euo", "pipefail", "-c", code]
+    command = (
+        [sys.executable, "-c", code]
+        if snippet.language == "python"
+        else ["bash", "-euo", "pipefail", "-c", code]
+    )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | NO_MEMORY_TO_JUDGE
     environment |= {"PATH": path, "OPENAI_BASE_URL": f"{demo_url}/v1", "XDG_CACHE_HOME": str(cache_home)}

@@ -1,4 +1,6 @@
-"""Answers in a prescribed form, from a model whose own words mean nothing: whatever fits the form was enforced."""
+"""Answers in a prescribed form, from a model whose own words mean nothing: whatever fits the form was
+enforced.
+"""
 
 import json
 import re
@@ -9,19 +11,24 @@ import openai
 import pytest
 
 from e2e.conftest import MODEL
-from pictures import image_part, photo, text_part
+from images import image_part, photo, text_part
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "kind": {"enum": ["chart", "cover", "photograph"]},
-        "colours": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 2, "maxItems": 3},
+        "colours": {
+            "type": "array",
+            "items": {"enum": ["red", "green", "blue"]},
+            "minItems": 2,
+            "maxItems": 3,
+        },
         "sharp": {"type": "boolean"},
     },
     "required": ["kind", "colours", "sharp"],
     "additionalProperties": False,
 }
-AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "picture", "schema": SCHEMA, "strict": True}}
+AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "image", "schema": SCHEMA, "strict": True}}
 
 
 def ask(client: openai.OpenAI, *parts: Any, **options: Any) -> Any:
@@ -31,8 +38,12 @@ def ask(client: openai.OpenAI, *parts: Any, **options: Any) -> Any:
 
 
 def test_schema(client: openai.OpenAI) -> None:
-    """Every answer about a picture follows the schema, sampled ones too, without white space, and ends by itself."""
-    completion = ask(client, image_part(photo("coffee"), "low"), response_format=AS_SCHEMA, n=4, temperature=1, seed=1)
+    """Every answer about an image follows the schema, sampled ones too, without white space, and ends by
+    itself.
+    """
+    completion = ask(
+        client, image_part(photo("coffee"), "low"), response_format=AS_SCHEMA, n=4, temperature=1, seed=1
+    )
     for choice in completion.choices:
         jsonschema.validate(json.loads(choice.message.content), SCHEMA)
         assert choice.finish_reason == "stop"
@@ -53,15 +64,17 @@ def test_schema_as_a_class(client: openai.OpenAI) -> None:
 
     from pydantic import BaseModel
 
-    class Picture(BaseModel):
+    class Image(BaseModel):
         """What the answer holds."""
 
         kind: Literal["chart", "cover"]
         sharp: bool
 
     messages: Any = [{"role": "user", "content": "?"}]
-    completion = client.chat.completions.parse(model=MODEL, messages=messages, response_format=Picture, max_tokens=50)
-    assert isinstance(completion.choices[0].message.parsed, Picture)
+    completion = client.chat.completions.parse(
+        model=MODEL, messages=messages, response_format=Image, max_tokens=50
+    )
+    assert isinstance(completion.choices[0].message.parsed, Image)
 
 
 def test_json_object(client: openai.OpenAI) -> None:
@@ -95,7 +108,12 @@ BOUNDED: dict[str, Any] = {
         "code": {"type": "string", "pattern": "^[A-Z]{2}-.{1,3}$"},
         "taken": {"type": "string", "format": "date"},
         "share": {"type": "number", "minimum": 0, "maximum": 1},
-        "boxes": {"type": "array", "prefixItems": [{"type": "integer", "maximum": 9}], "items": {"type": "null"}, "maxItems": 3},
+        "boxes": {
+            "type": "array",
+            "prefixItems": [{"type": "integer", "maximum": 9}],
+            "items": {"type": "null"},
+            "maxItems": 3,
+        },
         "note": {"anyOf": [{"const": "none"}, {"type": "boolean"}]},
     },
     "required": ["title", "code", "taken", "share", "boxes", "note"],
@@ -103,7 +121,9 @@ BOUNDED: dict[str, Any] = {
 
 
 def test_bounds_are_enforced(client: openai.OpenAI) -> None:
-    """Lengths, patterns, ranges: every answer that is finished follows them, from a model that knows nothing of them."""
+    """Lengths, patterns, ranges: every answer that is finished follows them, from a model that knows nothing
+    of them.
+    """
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": BOUNDED}}
     choices = ask(client, response_format=form, n=8, temperature=2, seed=3, max_tokens=300).choices
     finished = [choice for choice in choices if choice.finish_reason == "stop"]
@@ -120,17 +140,25 @@ def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
     ("options", "param"),
     [
         (schema_format({"type": "nonsense"}), "response_format.json_schema.schema.type"),
-        (schema_format({"properties": {"a": {"not": {}}}}), "response_format.json_schema.schema.properties.a.not"),
+        (
+            schema_format({"properties": {"a": {"not": {}}}}),
+            "response_format.json_schema.schema.properties.a.not",
+        ),
         (schema_format({"$ref": "#"}), "response_format.json_schema.schema.$ref"),
         ({"extra_body": {"structured_outputs": {"regex": "(["}}}, "structured_outputs.regex"),
-        ({"extra_body": {"structured_outputs": {"grammar": "root ::= nowhere"}}}, "structured_outputs.grammar"),
+        (
+            {"extra_body": {"structured_outputs": {"grammar": "root ::= nowhere"}}},
+            "structured_outputs.grammar",
+        ),
         ({"extra_body": {"structured_outputs": {"grammar": "root ::= root"}}}, "structured_outputs.grammar"),
     ],
 )
-def test_what_cannot_be_enforced_is_refused(client: openai.OpenAI, options: dict[str, Any], param: str) -> None:
-    """Before any work on pictures, and naming the place."""
+def test_what_cannot_be_enforced_is_refused(
+    client: openai.OpenAI, options: dict[str, Any], param: str
+) -> None:
+    """Before any work on images, and naming the place."""
     with pytest.raises(openai.BadRequestError) as caught:
-        ask(client, image_part(b"not even a picture"), **options)
+        ask(client, image_part(b"not even an image"), **options)
     assert caught.value.param == param
 
 

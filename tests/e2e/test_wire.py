@@ -10,13 +10,13 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from e2e.conftest import MODEL
-from pictures import image_part, photo, text_part
+from images import image_part, photo, text_part
 
 BODY: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
-PICTURE = [{"role": "user", "content": [image_part(photo("coffee"), "low"), text_part("What is it?")]}]
+IMAGE = [{"role": "user", "content": [image_part(photo("coffee"), "low"), text_part("What is it?")]}]
 VARIANTS: list[dict[str, Any]] = [
     {},
-    {"messages": PICTURE},
+    {"messages": IMAGE},
     {"n": 2},
     {"logprobs": True, "top_logprobs": 2},
     {"stop": "a", "seed": 1},
@@ -25,7 +25,9 @@ VARIANTS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="session")
 def openapi(reference: Path) -> dict[str, Any]:
-    """OpenAI's specification, with OpenAPI 3.0's `nullable` (which it still uses) said as JSON Schema does."""
+    """OpenAI's specification, with OpenAPI 3.0's `nullable` (which it still uses) said as JSON Schema
+    does.
+    """
 
     def modern(node: Any) -> Any:
         if isinstance(node, list):
@@ -100,7 +102,9 @@ def test_models_validate(url: str, openapi: dict[str, Any]) -> None:
         ("POST", "/tokenize", b"[]", 400),
     ],
 )
-def test_errors_validate(url: str, openapi: dict[str, Any], method: str, path: str, content: bytes, status: int) -> None:
+def test_errors_validate(
+    url: str, openapi: dict[str, Any], method: str, path: str, content: bytes, status: int
+) -> None:
     """Every failure is OpenAI's error object, with a request id."""
     response = httpx.request(method, f"{url}{path}", content=content)
     assert response.status_code == status
@@ -109,9 +113,9 @@ def test_errors_validate(url: str, openapi: dict[str, Any], method: str, path: s
 
 
 def test_tokenize_is_what_is_generated_from(url: str) -> None:
-    """The ids that /tokenize shows are the prompt's; each picture is where and as large as it says."""
-    shown = httpx.post(f"{url}/tokenize", json=BODY | {"messages": PICTURE}).json()
-    generated = post(url, messages=PICTURE, return_token_ids=True).json()
+    """The ids that /tokenize shows are the prompt's; each image is where and as large as it says."""
+    shown = httpx.post(f"{url}/tokenize", json=BODY | {"messages": IMAGE}).json()
+    generated = post(url, messages=IMAGE, return_token_ids=True).json()
     assert shown["tokens"] == generated["prompt_token_ids"]
     assert shown["count"] == generated["usage"]["prompt_tokens"] == len(shown["tokens"])
     assert shown["max_model_len"] == 4096
@@ -127,4 +131,4 @@ def test_status_routes(url: str) -> None:
     assert set(httpx.get(f"{url}/version").json()) == {"phiserve", "python", "vllm", "torch", "transformers"}
     metrics = httpx.get(f"{url}/metrics").text
     assert f'vllm:num_requests_running{{engine="0",model_name="{MODEL}"}}' in metrics
-    assert "phiserve_pictures_read_total" in metrics
+    assert "phiserve_images_read_total" in metrics

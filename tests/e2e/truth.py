@@ -1,4 +1,4 @@
-"""Asking the demo model about freshly drawn pictures, and counting what is right."""
+"""Asking the demo model about freshly drawn images, and counting what is right."""
 
 import json
 import math
@@ -20,19 +20,24 @@ MAX_TOKENS = 160
 SURE = -0.02
 """Log-probability of a token beside which no other has more than 2 %."""
 
-_MEASURED: dict[str, float] = {row["name"]: row["exact"] for row in json.loads(RESULTS.read_text(encoding="utf-8"))["whole"]}
+_MEASURED: dict[str, float] = {
+    row["name"]: row["exact"] for row in json.loads(RESULTS.read_text(encoding="utf-8"))["whole"]
+}
 """Shares of exact answers by task, as the model card has them."""
 
 
 def least_share(task: Task, count: int) -> float:
-    """What a right pipeline gives of `count` questions but for one chance in ten thousand; at least a quarter of its share."""
+    """What a right pipeline gives of `count` questions but for one chance in ten thousand; at least a quarter
+    of its share.
+    """
     share = min(_MEASURED[task.name], 0.98)
     return max(share / 4, share - 4 * math.sqrt(share * (1 - share) / count))
 
 
 @cache
 def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) -> tuple[Question, ...]:
-    """Questions from number `first` on that the model answers exactly and without doubt: for tests of what must not change.
+    """Questions from number `first` on that the model answers exactly and without doubt: for tests of what
+    must not change.
 
     Where another token is nearly as likely, rounding decides, which differs with what else is in the batch.
     """
@@ -40,7 +45,11 @@ def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) ->
     for number in range(first, first + 20 * count, 16):
         asked = [task.question(number + offset) for offset in range(16)]
         with ThreadPoolExecutor(len(asked)) as pool:
-            found += [question for question, sure in zip(asked, pool.map(partial(_is_sure, client), asked), strict=True) if sure]
+            found += [
+                question
+                for question, sure in zip(asked, pool.map(partial(_is_sure, client), asked), strict=True)
+                if sure
+            ]
         if len(found) >= count:
             return tuple(found[:count])
     raise AssertionError(f"only {len(found)} answers of {task.name} are right and sure")
@@ -53,12 +62,17 @@ def _is_sure(client: openai.OpenAI, question: Question) -> bool:
     choice = completion.choices[0]
     assert choice.logprobs is not None
     assert choice.logprobs.content is not None
-    return choice.message.content == question.answer and min(token.logprob for token in choice.logprobs.content) > SURE
+    return (
+        choice.message.content == question.answer
+        and min(token.logprob for token in choice.logprobs.content) > SURE
+    )
 
 
 def answer(client: openai.OpenAI, content: Sequence[Any]) -> str:
     """The answer to a conversation, at temperature 0."""
-    completion = client.chat.completions.create(model=MODEL, messages=list(content), temperature=0, max_tokens=MAX_TOKENS)
+    completion = client.chat.completions.create(
+        model=MODEL, messages=list(content), temperature=0, max_tokens=MAX_TOKENS
+    )
     return completion.choices[0].message.content or ""
 
 
@@ -71,4 +85,6 @@ def answers(client: openai.OpenAI, conversations: Sequence[Sequence[Any]]) -> li
 def share_right(client: openai.OpenAI, questions: Sequence[Question]) -> float:
     """Share of exact answers."""
     given = answers(client, [messages(question) for question in questions])
-    return sum(mine == question.answer for mine, question in zip(given, questions, strict=True)) / len(questions)
+    return sum(mine == question.answer for mine, question in zip(given, questions, strict=True)) / len(
+        questions
+    )

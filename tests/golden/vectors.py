@@ -15,10 +15,12 @@ _TAG = re.compile(r"<\|image_(\d+)\|>")
 
 @dataclass(frozen=True)
 class TranslationVector:
-    """One line of translation.jsonl: a prompt string, image sizes as (width, height), and the reference's ids."""
+    """One line of translation.jsonl: a prompt string, image sizes as (width, height), and the reference's
+    ids.
+    """
 
     prompt: str
-    budget: int
+    max_crops: int
     sizes: tuple[tuple[int, int], ...]
     ids: tuple[int, ...]
 
@@ -29,7 +31,7 @@ def read_translation(path: Path) -> list[TranslationVector]:
     return [
         TranslationVector(
             prompt=row["prompt"],
-            budget=row["num_crops"],
+            max_crops=row["num_crops"],
             sizes=tuple((w, h) for w, h in row["image_sizes"]),
             ids=tuple(itertools.chain.from_iterable([value] * count for value, count in row["ids_rle"])),
         )

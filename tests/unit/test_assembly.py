@@ -5,18 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.assembly import _close, _picture_limits, _picture_sources, check_settings, model_name, start_services
+from phiserve.assembly import (
+    _close,
+    _image_limits,
+    _image_sources,
+    check_settings,
+    model_name,
+    start_services,
+)
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.errors import StartupError
-from phiserve.vision.sources import PictureSources
+from phiserve.media.connector import ImageSources
 
 
 def test_model_name(tmp_path: Path) -> None:
     """As the settings call it, else the folder's or the repository's name, else the embedded default's."""
     assert model_name(Settings(model=str(tmp_path), served_model_name="x")) == "x"
     assert model_name(Settings(model=str(tmp_path))) == tmp_path.name
-    assert model_name(Settings(model="microsoft/Phi-3-vision-128k-instruct")) == "microsoft/Phi-3-vision-128k-instruct"
+    assert (
+        model_name(Settings(model="microsoft/Phi-3-vision-128k-instruct"))
+        == "microsoft/Phi-3-vision-128k-instruct"
+    )
     assert model_name(Settings()) == "phiserve-demo"
     assert model_name(Settings(model="phiserve-blank")) == "phiserve-blank"
 
@@ -26,8 +36,8 @@ def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:
 
     async def run() -> None:
         closed, opened = (
-            _picture_sources(Settings()),
-            _picture_sources(Settings(image_hosts=("a.example",), image_folder=tmp_path)),
+            _image_sources(Settings()),
+            _image_sources(Settings(image_hosts=("a.example",), image_folder=tmp_path)),
         )
         assert (closed.web, closed.folder) == (None, None)
         assert (opened.web is None, opened.folder is None) == (False, False)
@@ -37,17 +47,25 @@ def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", ["max_bytes", "max_pixels", "max_aspect_ratio", "max_request_bytes", "max_request_pixels"])
+@pytest.mark.parametrize(
+    "name", ["max_bytes", "max_pixels", "max_aspect_ratio", "max_request_bytes", "max_request_pixels"]
+)
 def test_limits(name: str) -> None:
     """Every limit is the setting of its name, and by default the limit's own default."""
-    setting = name.replace("max_request_", "max_request_image_") if "request" in name else name.replace("max_", "max_image_")
-    assert getattr(_picture_limits(Settings.model_validate({setting: 5})), name) == 5
-    assert _picture_limits(Settings()) == type(_picture_limits(Settings()))()
+    setting = (
+        name.replace("max_request_", "max_request_image_")
+        if "request" in name
+        else name.replace("max_", "max_image_")
+    )
+    assert getattr(_image_limits(Settings.model_validate({setting: 5})), name) == 5
+    assert _image_limits(Settings()) == type(_image_limits(Settings()))()
 
 
-def test_missing_decoders_are_told_before_anything_is_loaded(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_decoders_are_told_before_anything_is_loaded(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A format whose package is not installed stops the start, with the remedy."""
-    monkeypatch.setattr("phiserve.vision.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("phiserve.codecs.formats.find_spec", lambda name: None)
     with pytest.raises(StartupError, match="pillow-heif"):
         asyncio.run(start_services(Settings(extra_image_formats=("HEIC",)), open_checkpoint(str(checkpoint))))
 
@@ -59,14 +77,14 @@ def test_hosts_that_never_match_are_told_before_anything_is_loaded() -> None:
         check_settings(Settings(image_hosts=("images.example.com", "10.0.0.1")))
 
 
-class HangingSources(PictureSources):
+class HangingSources(ImageSources):
     """Whose end does not come."""
 
     async def close(self) -> None:
         await asyncio.Event().wait()
 
 
-class FailingSources(PictureSources):
+class FailingSources(ImageSources):
     """Whose end fails."""
 
     async def close(self) -> None:
@@ -78,13 +96,13 @@ def test_everything_is_closed_though_a_part_fails(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("phiserve.assembly.CLOSE_TIMEOUT_S", 0.01)
     ended: list[str] = []
 
-    def pictures() -> None:
-        ended.append("pictures")
-        raise RuntimeError("pictures")
+    def images() -> None:
+        ended.append("images")
+        raise RuntimeError("images")
 
-    asyncio.run(_close(HangingSources(), lambda: ended.append("pictures"), lambda: ended.append("engine")))
+    asyncio.run(_close(HangingSources(), lambda: ended.append("images"), lambda: ended.append("engine")))
     with pytest.raises(RuntimeError, match="sources"):
-        asyncio.run(_close(FailingSources(), lambda: ended.append("pictures"), lambda: ended.append("engine")))
-    with pytest.raises(RuntimeError, match="pictures"):
-        asyncio.run(_close(PictureSources(), pictures, lambda: ended.append("engine")))
-    assert ended == ["pictures", "engine"] * 3
+        asyncio.run(_close(FailingSources(), lambda: ended.append("images"), lambda: ended.append("engine")))
+    with pytest.raises(RuntimeError, match="images"):
+        asyncio.run(_close(ImageSources(), images, lambda: ended.append("engine")))
+    assert ended == ["images", "engine"] * 3

@@ -65,7 +65,13 @@ def test_frozen() -> None:
 
 def test_values() -> None:
     """Values of flags and variables are read as YAML."""
-    assert [parse_value(text) for text in ("8", "true", "a", "[1, 2]", "null")] == [8, True, "a", [1, 2], None]
+    assert [parse_value(text) for text in ("8", "true", "a", "[1, 2]", "null")] == [
+        8,
+        True,
+        "a",
+        [1, 2],
+        None,
+    ]
     with pytest.raises(StartupError):
         parse_value("[")
 
@@ -109,7 +115,9 @@ def test_text_settings_are_all_the_settings_that_are_text() -> None:
 
 @pytest.mark.parametrize("name", ["embedded", "cpu", "l4", "a100", "h100"])
 def test_shipped_configs(name: str) -> None:
-    """Every file in configs/ is valid, names every setting, shows true defaults, and only vLLM's own engine arguments."""
+    """Every file in configs/ is valid, names every setting, shows true defaults, and only vLLM's own engine
+    arguments.
+    """
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     file = CONFIGS / f"{name}.yaml"
@@ -123,8 +131,10 @@ def test_shipped_configs(name: str) -> None:
     assert set(settings.engine) <= {field.name for field in dataclasses.fields(AsyncEngineArgs)}
 
 
-def test_a_body_holds_the_pictures_that_a_request_may_have() -> None:
-    """By default, as data URLs, with room for what goes with them: otherwise the pictures' own limit would never be met."""
+def test_a_body_holds_the_images_that_a_request_may_have() -> None:
+    """By default, as data URLs, with room for what goes with them: otherwise the images' own limit would
+    never be met.
+    """
     settings = Settings()
     as_base64 = -(-settings.max_request_image_bytes // 3) * 4
     assert settings.max_body_bytes - as_base64 >= 2**20

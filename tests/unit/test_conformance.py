@@ -61,14 +61,18 @@ def test_every_listed_difference_has_a_reason() -> None:
         assert len(listed.reason.split()) > 5, listed.tests
 
 
-def results(outcomes: list[Outcome], listed: list[Difference], file: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def results(
+    outcomes: list[Outcome], listed: list[Difference], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """What RESULTS.md would say."""
     monkeypatch.setattr(report, "RESULTS", file)
     report.write_results(outcomes, compare(outcomes, listed), {"a": "1.0"})
     return file.read_text()
 
 
-def test_results_name_tests_without_folders_and_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_name_tests_without_folders_and_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A parameter may hold a slash, or what else stands in names; it only counts."""
     names = [
         "t/b.py::test_x[HuggingFaceH4/zephyr-7b-beta]",
@@ -78,7 +82,12 @@ def test_results_name_tests_without_folders_and_parameters(tmp_path: Path, monke
     ]
     outcomes = [Outcome("a", name, "failed", "no") for name in names]
     text = results(outcomes, [difference("*")], tmp_path / "RESULTS.md", monkeypatch)
-    named = ["- since it is so", "  - `b.py::test_x (2 times)`", "  - `b.py::test_y`", "  - `POST /v1/chat: checks`"]
+    named = [
+        "- since it is so",
+        "  - `b.py::test_x (2 times)`",
+        "  - `b.py::test_y`",
+        "  - `POST /v1/chat: checks`",
+    ]
     assert [line for line in text.splitlines() if line.lstrip().startswith("- ")] == named
 
 
@@ -97,7 +106,10 @@ def test_tests_that_ask_no_server_are_counted(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(recorder, "_outcomes", {})
     monkeypatch.setenv("CONFORMANCE_OUTCOMES", str(tmp_path / "outcomes"))
     config: Any = SimpleNamespace(hook=recorder)
-    asks, asks_none = SimpleNamespace(nodeid="x.py::asks", fixturenames=["client"]), SimpleNamespace(nodeid="x.py::asks_none")
+    asks, asks_none = (
+        SimpleNamespace(nodeid="x.py::asks", fixturenames=["client"]),
+        SimpleNamespace(nodeid="x.py::asks_none"),
+    )
     items: list[Any] = [asks_none, asks]
     vllm_server.pytest_collection_modifyitems(config, items)
     assert items == [asks]

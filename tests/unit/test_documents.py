@@ -36,7 +36,9 @@ def test_readme_lists_every_parameter() -> None:
     assert set(re.findall(r"`(\w+)`", section)) == served | {*EXTRA_FIELDS}
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"], ids=lambda page: page.name
+)
 def test_files_that_are_named_exist(page: Path) -> None:
     """Paths in the documents lead somewhere, and so do links and their anchors."""
     text = page.read_text()
@@ -47,7 +49,10 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert file.exists(), target
         if not anchor:
             continue
-        headings = [re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in file.read_text().splitlines()]
+        headings = [
+            re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-")
+            for line in file.read_text().splitlines()
+        ]
         assert anchor in headings, anchor
 
 
@@ -55,10 +60,14 @@ def test_files_that_are_named_exist(page: Path) -> None:
     "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "conformance" / "README.md"], ids=lambda page: page.name
 )
 def test_targets_of_make_exist(page: Path) -> None:
-    """What the documents have make do, at the beginning of a line or in the midst of one, the Makefile knows."""
+    """What the documents have make do, at the beginning of a line or in the midst of one, the Makefile
+    knows.
+    """
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
     text = page.read_text()
-    commands = re.findall(r"`make ([^`]+)`", text) + re.findall(r"^make ([^#\n]+)", "\n".join(blocks(text)), re.M)
+    commands = re.findall(r"`make ([^`]+)`", text) + re.findall(
+        r"^make ([^#\n]+)", "\n".join(blocks(text)), re.M
+    )
     named = {word for command in commands for word in shlex.split(command) if "=" not in word}
     assert named <= targets
     assert named or page.name != "CONTRIBUTING.md"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import phiserve
 from phiserve.errors import Overloaded, RequestError, StartupError, shortened
+from phiserve.media.url_gate import ForbiddenUrl
+from phiserve.media.web import DownloadFailed
 from phiserve.protocol import parsing
-from phiserve.vision.fetch import DownloadFailed
-from phiserve.vision.url_gate import ForbiddenUrl
 
 
 def every(kind: type[RequestError]) -> list[type[RequestError]]:

@@ -5,13 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from phiserve.protocol.responses import ModelCard
 from rich.console import Console
 
 from phiserve.assembly import BLANK_NOTE, DEMO_NOTE
 from phiserve.config import Settings
 from phiserve.errors import StartupError
 from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
-from phiserve.protocol.responses import ModelCard
 from servers import needs_ipv6
 from wire import LIMITS
 
@@ -58,7 +58,8 @@ def test_port_is_free_again_after_a_restart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), pytest.param("::1", "http://[::1]:", marks=needs_ipv6)]
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:"), pytest.param("::1", "http://[::1]:", marks=needs_ipv6)],
 )
 def test_banner(host: str, url: str) -> None:
     """The address comes last; a model that is not Phi-3-vision is told."""

@@ -29,7 +29,13 @@ def test_a_registry_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_pin_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry answers: the test fails, and nothing is skipped."""
-    for reply in ((404, "text/html", b"no"), (200, "text/html", b"<!DOCTYPE html><html><body></body></html>")):
-        with web_server(WebServer(get=reply)) as server, pytest.raises(AssertionError, match="from versions: none"):
+    for reply in (
+        (404, "text/html", b"no"),
+        (200, "text/html", b"<!DOCTYPE html><html><body></body></html>"),
+    ):
+        with (
+            web_server(WebServer(get=reply)) as server,
+            pytest.raises(AssertionError, match="from versions: none"),
+        ):
             download(server.url.replace("/v1", "/simple"), tmp_path, monkeypatch)
         assert "/simple/phiserve-no-such-package/" in server.paths

@@ -26,7 +26,9 @@ def create_app(services: Services) -> FastAPI:
         await services.close()
 
     # Offline: the page's scripts come from here, not from elsewhere on the web.
-    app = FastAPIOffline(title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    app = FastAPIOffline(
+        title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False, redoc_url=None
+    )
     app.state.services = services
     app.include_router(chat.router)
     app.include_router(status.router)

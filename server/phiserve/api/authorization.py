@@ -6,7 +6,7 @@ import hmac
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from phiserve.api.errors import to_response
+from phiserve.api.json_response import error_to_response
 from phiserve.errors import Unauthorized
 
 OPEN_PATHS = ("/health", "/ready", "/version", "/docs", "/openapi.json")
@@ -17,7 +17,9 @@ _OPEN_FOLDER = "/static-offline-docs/"
 
 
 class ApiKeyMiddleware:
-    """Refuses requests without `Authorization: Bearer <key>`, compared in constant time, before their body is read."""
+    """Refuses requests without `Authorization: Bearer <key>`, compared in constant time, before their body is
+    read.
+    """
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self._app = app
@@ -26,13 +28,15 @@ class ApiKeyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer 401."""
         if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allows(Headers(scope=scope)):
-            await to_response(Unauthorized("The API key is missing or wrong"))(scope, receive, send)
+            await error_to_response(Unauthorized("The API key is missing or wrong"))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _allows(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        return hmac.compare_digest(_digest(given.encode("latin-1")), self._digest) and scheme.lower() == "bearer"
+        return (
+            hmac.compare_digest(_digest(given.encode("latin-1")), self._digest) and scheme.lower() == "bearer"
+        )
 
 
 def _is_open(path: str) -> bool:

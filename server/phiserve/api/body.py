@@ -7,7 +7,9 @@ from phiserve.errors import InvalidRequest, RequestTooLarge
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body. Raises RequestTooLarge as soon as more than `max_bytes` are announced or have come, ClientGone."""
+    """The whole body. Raises RequestTooLarge as soon as more than `max_bytes` are announced or have come,
+    ClientGone.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise _too_large(max_bytes)

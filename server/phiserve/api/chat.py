@@ -6,16 +6,26 @@ from fastapi import APIRouter, Request, Response
 
 from phiserve.answer import Answer
 from phiserve.api.body import read_body
-from phiserve.api.chunks import ChunkWriter
-from phiserve.api.completion import collect
-from phiserve.api.openapi import CHAT_BODY, answers
+from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
+from phiserve.api.json_response import json_response
+from phiserve.api.openapi import CHAT_BODY, responses
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
-from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, ModelNotFound, Overloaded, RequestTooLarge
-from phiserve.pipeline import PreparedChat
-from phiserve.protocol.parsing import parse_aside
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, Tokenized, TokenizedImage, encode_json
+from phiserve.errors import (
+    EngineFailure,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    RequestTooLarge,
+)
+from phiserve.pipeline import PreparedRequest
+from phiserve.preparation import PreparedPrompt
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
+from phiserve.protocol.models import Tokenized, TokenizedImage
+from phiserve.protocol.parsing import parse_off_loop
+from phiserve.protocol.translation import build_conversation, to_generation_request
 
 router = APIRouter()
 _READING = (InvalidRequest, ModelNotFound, RequestTooLarge)
@@ -28,13 +38,13 @@ _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
     summary="Answer a conversation",
     response_class=Response,
     openapi_extra=CHAT_BODY,
-    responses=answers(ChatCompletion, *_ANSWERING, stream=ChatCompletionChunk),
+    responses=responses(ChatCompletion, *_ANSWERING, stream=ChatCompletionChunk),
 )
 async def chat_completions(request: Request) -> Response:
-    """Answer a conversation that may show pictures; as one object or, with `stream`, as server-sent events."""
+    """Answer a conversation that may show images; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
-    chat_request = await _read_request(request, services)
-    return await unless_hung_up(request.receive, _respond(services, chat_request))
+    chat = await _read_request(request, services)
+    return await unless_hung_up(request.receive, _respond(services, chat))
 
 
 @router.post(
@@ -43,57 +53,54 @@ async def chat_completions(request: Request) -> Response:
     summary="Count a conversation's tokens",
     response_class=Response,
     openapi_extra=CHAT_BODY,
-    responses=answers(Tokenized, *_READING),
+    responses=responses(Tokenized, *_READING),
 )
 async def tokenize(request: Request) -> Response:
-    """The prompt's ids and what each picture costs, without generating anything."""
+    """The prompt's ids and what each image costs, without generating anything."""
     services = services_of(request)
-    chat_request = await _read_request(request, services)
-    chat = await unless_hung_up(request.receive, services.pipeline.prepare(chat_request))
-    return json_response(_tokenized(chat, services.card.max_model_len))
-
-
-def json_response(payload: object) -> Response:
-    """200 with a struct as JSON."""
-    return Response(encode_json(payload), media_type="application/json")
+    chat = await _read_request(request, services)
+    preparing = services.preparer.prepare(build_conversation(chat.messages), chat.output_limit)
+    prompt = await unless_hung_up(request.receive, preparing)
+    return json_response(_tokenized(prompt, services.card.max_model_len))
 
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
     body = await read_body(request, services.settings.max_body_bytes)
-    chat_request = await parse_aside(body)
-    services.check_model(chat_request.model)
-    return chat_request
+    chat = await parse_off_loop(body)
+    services.check_model(chat.model)
+    return chat
 
 
-async def _respond(services: Services, chat_request: ChatCompletionRequest) -> Response:
-    await services.pipeline.admit(chat_request)
-    chat = await services.pipeline.prepare(chat_request)
-    answer = Answer(chat, services.vocabulary)
-    if chat_request.stream:
-        frames = _frames(services, chat, ChunkWriter(answer, services.card.id))
+async def _respond(services: Services, chat: ChatCompletionRequest) -> Response:
+    inner = to_generation_request(chat)
+    prepared = await services.pipeline.prepare(inner)
+    answer = Answer(prepared.prompt, services.vocabulary, inner.top_logprobs)
+    head = AnswerHead.of(inner.id, services.card.id, chat)
+    if chat.stream:
+        frames = _frames(services, prepared, ChunkWriter(answer, head))
         interval_s = services.settings.sse_keepalive_s
         return await EventStream.open(frames if interval_s is None else with_keepalive(frames, interval_s))
-    async with aclosing(services.pipeline.deltas(chat)) as deltas:
-        return json_response(await collect(answer, deltas, services.card.id))
+    async with aclosing(services.pipeline.deltas(prepared)) as deltas:
+        return json_response(await collect(answer, deltas, head))
 
 
-async def _frames(services: Services, chat: PreparedChat, writer: ChunkWriter) -> Frames:
-    async with aclosing(services.pipeline.deltas(chat)) as deltas:
+async def _frames(services: Services, prepared: PreparedRequest, writer: ChunkWriter) -> Frames:
+    async with aclosing(services.pipeline.deltas(prepared)) as deltas:
         async for delta in deltas:
             if events := writer.feed(delta):
                 yield events
     yield writer.end()
 
 
-def _tokenized(chat: PreparedChat, max_model_len: int) -> Tokenized:
+def _tokenized(prompt: PreparedPrompt, max_model_len: int) -> Tokenized:
     images = [
         TokenizedImage(
             offset=image.offset,
             tokens=image.plan.num_tokens,
             crops=image.plan.num_crops,
-            size=list(image.picture.size),
+            size=list(image.encoded.size),
             padded_size=list(image.plan.padded),
         )
-        for image in chat.images
+        for image in prompt.images
     ]
-    return Tokenized(len(chat.prompt_ids), max_model_len, chat.prompt_ids, images)
+    return Tokenized(len(prompt.ids), max_model_len, prompt.ids, images)

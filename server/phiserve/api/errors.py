@@ -7,10 +7,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from phiserve.api.chunks import error_response
+from phiserve.api.json_response import error_to_response
 from phiserve.api.streaming import ClientGone
 from phiserve.errors import EngineFailure, InvalidRequest, MethodNotAllowed, NotFound, RequestError, shortened
-from phiserve.protocol.responses import encode_json
 
 _LOG = logging.getLogger(__name__)
 CLIENT_CLOSED_REQUEST = 499
@@ -25,25 +24,19 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_middleware(_CatchAllMiddleware)
 
 
-def to_response(error: RequestError) -> Response:
-    """The error as an HTTP response."""
-    content = encode_json(error_response(error))
-    return Response(content, error.status, error.headers, media_type="application/json")
-
-
 async def _answer_request_error(request: Request, error: Any) -> Response:
-    return to_response(error)
+    return error_to_response(error)
 
 
 async def _answer_http_exception(request: Request, error: Any) -> Response:
     """Starlette's own 404 and 405 (and whatever else the framework raises)."""
     where = shortened(f"{request.method} {request.url.path}")
     if error.status_code == 404:
-        response = to_response(NotFound(f"There is no route {where}"))
+        response = error_to_response(NotFound(f"There is no route {where}"))
     elif error.status_code == 405:
-        response = to_response(MethodNotAllowed(f"The route does not allow {where}"))
+        response = error_to_response(MethodNotAllowed(f"The route does not allow {where}"))
     else:
-        response = to_response(InvalidRequest(str(error.detail)))
+        response = error_to_response(InvalidRequest(str(error.detail)))
         response.status_code = error.status_code
     response.headers.update(error.headers or {})
     return response
@@ -76,4 +69,6 @@ class _CatchAllMiddleware:
             if scope["type"] != "http" or started:
                 raise
             _LOG.exception("a request failed unexpectedly")
-            await to_response(EngineFailure("The server failed on this request", code="internal_error"))(scope, receive, send)
+            await error_to_response(
+                EngineFailure("The server failed on this request", code="internal_error")
+            )(scope, receive, send)

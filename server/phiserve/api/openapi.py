@@ -1,4 +1,6 @@
-"""The OpenAPI document: what FastAPI cannot know of it, since routes read and write their bodies themselves."""
+"""The OpenAPI document: what FastAPI cannot know of it, since routes read and write their bodies
+themselves.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +12,18 @@ from fastapi.openapi.utils import get_openapi
 from phiserve.api.authorization import OPEN_PATHS
 from phiserve.api.services import Services
 from phiserve.errors import Overloaded, RequestError, Unauthorized
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
+from phiserve.protocol.events import ErrorResponse
+from phiserve.protocol.models import ModelCard, ModelList, Tokenized
 
 _REF = "#/components/schemas/"
 _ANSWERS = (ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized)
 _DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAAAAACwAAAAAAQABAAACAkQBADs="
-"""A red picture of one pixel, short enough to be read in a document."""
+"""A red image of one pixel, short enough to be read in a document."""
 
 _EXAMPLES: dict[str, dict[str, Any]] = {
-    "picture": {
+    "image": {
         "messages": [
             {
                 "role": "user",
@@ -31,10 +35,18 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
         ]
     },
     "text": {"messages": [{"role": "user", "content": "Hello!"}]},
-    "streamed": {"messages": [{"role": "user", "content": "Hello!"}], "stream": True, "stream_options": {"include_usage": True}},
+    "streamed": {
+        "messages": [{"role": "user", "content": "Hello!"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    },
 }
-_REQUEST_ID = {"x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}}
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_REQUEST_ID = {
+    "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}
+}
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+}
 _CHALLENGE = {"WWW-Authenticate": {"description": "HTTP's challenge.", "schema": {"type": "string"}}}
 
 CHAT_BODY = {
@@ -46,18 +58,26 @@ CHAT_BODY = {
 """`openapi_extra` of the routes that take a chat request."""
 
 
-def answers(payload: type | None, *errors: type[RequestError], stream: type | None = None) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route: what it answers with 200 (as JSON, and as events if it can), and the errors it can end in."""
-    responses: dict[int | str, dict[str, Any]] = {200: {"description": "Successful Response", "headers": _REQUEST_ID}}
+def responses(
+    payload: type | None, *errors: type[RequestError], stream: type | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: what it answers with 200 (as JSON, and as events if it can), and the errors it
+    can end in.
+    """
+    documented: dict[int | str, dict[str, Any]] = {
+        200: {"description": "Successful Response", "headers": _REQUEST_ID}
+    }
     if payload is not None:
-        responses[200]["content"] = {"application/json": _schema(payload)}
+        documented[200]["content"] = {"application/json": _schema(payload)}
     if stream is not None:
-        responses[200]["content"]["text/event-stream"] = {"schema": _event(stream)}
-    return responses | {error.status: _failure(error) for error in errors}
+        documented[200]["content"]["text/event-stream"] = {"schema": _event(stream)}
+    return documented | {error.status: _failure(error) for error in errors}
 
 
 def document(app: FastAPI, services: Services) -> dict[str, Any]:
-    """The document of a running server: it names the model that is served, and the key where one is needed."""
+    """The document of a running server: it names the model that is served, and the key where one is
+    needed.
+    """
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     described["components"] = {"schemas": _request_schemas(services.card.id) | _answer_schemas()}
     for path, operation in _operations(described):
@@ -85,14 +105,25 @@ def _schema(struct: type) -> dict[str, Any]:
 def _event(struct: type) -> dict[str, Any]:
     """One server-sent event, as OpenAPI 3.2 describes them: a chunk, an error, or the end."""
     payloads = {"anyOf": [_schema(payload)["schema"] for payload in (struct, ErrorResponse)]}
-    data = {"anyOf": [{"const": "[DONE]"}, {"type": "string", "contentMediaType": "application/json", "contentSchema": payloads}]}
+    data = {
+        "anyOf": [
+            {"const": "[DONE]"},
+            {"type": "string", "contentMediaType": "application/json", "contentSchema": payloads},
+        ]
+    }
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
 def _failure(error: type[RequestError]) -> dict[str, Any]:
-    headers = _REQUEST_ID | (_RETRY_AFTER if error is Overloaded else _CHALLENGE if error is Unauthorized else {})
+    headers = _REQUEST_ID | (
+        _RETRY_AFTER if error is Overloaded else _CHALLENGE if error is Unauthorized else {}
+    )
     summary = (error.__doc__ or "").partition("\n")[0]
-    return {"description": summary, "headers": headers, "content": {"application/json": _schema(ErrorResponse)}}
+    return {
+        "description": summary,
+        "headers": headers,
+        "content": {"application/json": _schema(ErrorResponse)},
+    }
 
 
 def _request_schemas(model: str) -> dict[str, Any]:
@@ -103,7 +134,7 @@ def _request_schemas(model: str) -> dict[str, Any]:
 
 
 def _answer_schemas() -> dict[str, Any]:
-    """msgspec takes a field with a default for one that may be absent; ours are always sent, those that are not have none."""
+    """msgspec marks defaulted fields optional; ours are always sent."""
     _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=_REF + "{name}")
     for schema in schemas.values():
         always = [name for name, field in schema["properties"].items() if "default" in field]

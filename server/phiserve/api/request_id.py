@@ -12,7 +12,9 @@ _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class RequestIdMiddleware:
-    """Plain ASGI middleware, and the outermost of ours: it notes the `send` that streams use (`api.streaming`)."""
+    """Plain ASGI middleware, and the outermost of ours: it notes the `send` that streams use
+    (`api.streaming`).
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

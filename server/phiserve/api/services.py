@@ -10,8 +10,9 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
 from phiserve.errors import ModelNotFound
-from phiserve.pipeline import ChatPipeline
-from phiserve.protocol.responses import ModelCard
+from phiserve.pipeline import Pipeline
+from phiserve.preparation import PromptPreparer
+from phiserve.protocol.models import ModelCard
 
 
 async def _nothing_to_close() -> None:
@@ -24,7 +25,8 @@ class Services:
 
     settings: Settings
     engine: EngineClient
-    pipeline: ChatPipeline
+    pipeline: Pipeline
+    preparer: PromptPreparer
     vocabulary: Vocabulary
     card: ModelCard
     metrics: Callable[[], bytes]
@@ -35,7 +37,8 @@ class Services:
         """Raises ModelNotFound unless `name` is the served model."""
         if name != self.card.id:
             raise ModelNotFound(
-                f"The model {name[:100]!r} is not served here; this server serves {self.card.id!r}", param="model"
+                f"The model {name[:100]!r} is not served here; this server serves {self.card.id!r}",
+                param="model",
             )
 
 

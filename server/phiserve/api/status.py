@@ -6,12 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from phiserve.api.chat import json_response
-from phiserve.api.openapi import answers
+from phiserve.api.json_response import json_response
+from phiserve.api.openapi import responses
 from phiserve.api.services import services_of
 from phiserve.errors import EngineUnavailable, ModelNotFound
 from phiserve.protocol.compatibility import compatibility
-from phiserve.protocol.responses import ModelCard, ModelList
+from phiserve.protocol.models import ModelCard, ModelList
 
 router = APIRouter()
 
@@ -21,7 +21,7 @@ router = APIRouter()
     tags=["models"],
     summary="List the served models",
     response_class=Response,
-    responses=answers(ModelList),
+    responses=responses(ModelList),
 )
 async def list_models(request: Request) -> Response:
     """The one model this server serves."""
@@ -33,7 +33,7 @@ async def list_models(request: Request) -> Response:
     tags=["models"],
     summary="Describe a model",
     response_class=Response,
-    responses=answers(ModelCard, ModelNotFound),
+    responses=responses(ModelCard, ModelNotFound),
 )
 async def retrieve_model(request: Request, model_id: str) -> Response:
     """The served model, or 404."""
@@ -54,7 +54,9 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/ready", tags=["status"], summary="Does the engine answer?", responses=answers(None, EngineUnavailable))
+@router.get(
+    "/ready", tags=["status"], summary="Does the engine answer?", responses=responses(None, EngineUnavailable)
+)
 async def ready(request: Request) -> dict[str, str]:
     """200 when the engine answered lately or answers a ping now; 503 otherwise."""
     services = services_of(request)

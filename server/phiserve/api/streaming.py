@@ -1,6 +1,7 @@
 """A streamed answer as an ASGI response that knows when its client has gone.
 
-Starlette's own StreamingResponse learns of it only from a failing send; an abandoned answer must stop at once.
+Starlette's own StreamingResponse learns of it only from a failing send; an abandoned answer must stop at
+once.
 """
 
 import asyncio
@@ -11,8 +12,8 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from phiserve.api.chunks import DONE, KEEPALIVE, error_response, event
 from phiserve.errors import EngineFailure, RequestError
+from phiserve.protocol.events import DONE, KEEPALIVE, error_response, event
 
 _LOG = logging.getLogger(__name__)
 _HEADERS = [
@@ -21,7 +22,8 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 PLAIN_SEND = "phiserve.plain_send"
-"""Key of a scope: `send` as it came to our middleware, which looks at the head of a response alone: each event may go past it."""
+"""Key of a scope: `send` as it came to our middleware, which looks at the head of a response alone: each
+event may go past it."""
 
 _Result = TypeVar("_Result")
 Frames = AsyncGenerator[bytes, None]
@@ -32,7 +34,9 @@ class ClientGone(Exception):
 
 
 async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run `work`; cancel it and raise ClientGone when the client hangs up first. The body must have been read."""
+    """Run `work`; cancel it and raise ClientGone when the client hangs up first. The body must have been
+    read.
+    """
     working = asyncio.create_task(work)
     watching = asyncio.create_task(_hung_up(receive))
     try:
@@ -75,7 +79,9 @@ class EventStream(Response):
 
     @classmethod
     async def open(cls, frames: Frames) -> "EventStream":
-        """Wait for the first frame, so that what fails before it is answered with a status of its own and raised here."""
+        """Wait for the first frame, so that what fails before it is answered with a status of its own and
+        raised here.
+        """
         try:
             return cls(await anext(frames), frames)
         except BaseException:
@@ -101,7 +107,9 @@ class EventStream(Response):
             await send_body(_body(event(error_response(error)) + DONE))
         except Exception:
             _LOG.exception("a stream failed")
-            await send_body(_body(event(error_response(EngineFailure("The server failed on this request"))) + DONE))
+            await send_body(
+                _body(event(error_response(EngineFailure("The server failed on this request"))) + DONE)
+            )
         await send_body({"type": "http.response.body", "body": b""})
 
 

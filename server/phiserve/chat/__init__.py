@@ -1,1 +1,3 @@
-"""Messages -> token ids. Pure and without I/O: knows turns, control tokens and slots; nothing of HTTP, pixels or vLLM."""
+"""Messages -> token ids. Pure and without I/O: knows turns, control tokens and slots; nothing of HTTP, pixels
+or vLLM.
+"""

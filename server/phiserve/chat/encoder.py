@@ -1,9 +1,10 @@
 """Conversation -> token ids, equal to the reference processor's.
 
-The reference cuts the prompt string at its image tags and tokenizes each stretch by itself, with a `<s>` of its own. Within a
-stretch the tokenizer first splits at control tokens and then encodes every text between them with a prefix space. Here control
-ids come from structure alone and text goes through a tokenizer that knows no control tokens, so nothing typed can become one.
-Source: `processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (`_convert_images_texts_to_inputs`).
+The reference cuts the prompt string at its image tags and tokenizes each stretch by itself, with a `<s>` of
+its own. Within a stretch the tokenizer first splits at control tokens and then encodes every text between
+them with a prefix space. Here control ids come from structure alone and text goes through a tokenizer that
+knows no control tokens, so nothing typed can become one. Source: `processing_phi3_v.py` of
+microsoft/Phi-3-vision-128k-instruct (`_convert_images_texts_to_inputs`).
 """
 
 import json
@@ -17,7 +18,11 @@ from tokenizers import Encoding, Tokenizer
 from phiserve.chat.conversation import Conversation, Role
 from phiserve.chat.special_tokens import STRIPS_RIGHT, Control
 
-_ROLE_IDS: dict[Role, Control] = {"system": Control.SYSTEM, "user": Control.USER, "assistant": Control.ASSISTANT}
+_ROLE_IDS: dict[Role, Control] = {
+    "system": Control.SYSTEM,
+    "user": Control.USER,
+    "assistant": Control.ASSISTANT,
+}
 
 # A prompt string in structure: text, control tokens, and None for an image tag.
 _Element = str | Control | None
@@ -40,7 +45,9 @@ class EncodedPrompt:
 
     def image_offsets(self, image_tokens: Sequence[int]) -> tuple[int, ...]:
         """Where each image's tokens start, given how many each takes."""
-        ends = accumulate(len(stretch) + count for stretch, count in zip(self.stretches, image_tokens, strict=False))
+        ends = accumulate(
+            len(stretch) + count for stretch, count in zip(self.stretches, image_tokens, strict=False)
+        )
         return tuple(end - count for end, count in zip(ends, image_tokens, strict=True))
 
     def ids(self, image_tokens: Sequence[int]) -> list[int]:
@@ -66,7 +73,9 @@ class PromptEncoder:
         return cls(load_plain_tokenizer(tokenizer_json))
 
     def least_tokens(self, conversation: Conversation) -> int:
-        """Tokens that the conversation's text takes at least, told from its length alone: no piece is longer than the longest."""
+        """Tokens that the conversation's text takes at least, told from its length alone: no piece is longer
+        than the longest.
+        """
         return -(-conversation.num_characters // self._longest_piece)
 
     def encode(self, conversation: Conversation) -> EncodedPrompt:
@@ -88,14 +97,32 @@ class PromptEncoder:
         return self._encode([text])[0].ids if text else []
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
-        """The batch form alone releases the GIL, without which a thread of its own would not help the event loop."""
+        """The batch form alone releases the GIL, without which a thread of its own would not help the event
+        loop.
+        """
         return self._plain.encode_batch_fast(texts, add_special_tokens=False)
 
 
 RUST_WHITESPACE = "".join(
-    map(chr, (*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
+    map(
+        chr,
+        (
+            *range(0x09, 0x0E),
+            0x20,
+            0x85,
+            0xA0,
+            0x1680,
+            *range(0x2000, 0x200B),
+            0x2028,
+            0x2029,
+            0x202F,
+            0x205F,
+            0x3000,
+        ),
+    )
 )
-"""Unicode's White_Space, which the tokenizers library strips by; Python's `str.lstrip()` takes four control characters more."""
+"""Unicode's White_Space, which the tokenizers library strips by; Python's `str.lstrip()` takes four control
+characters more."""
 
 
 def _elements(conversation: Conversation) -> list[_Element]:

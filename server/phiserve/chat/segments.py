@@ -11,7 +11,9 @@ from phiserve.chat.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A control token, a stretch of text or a picture. `text` is what the ids stand for; a picture's is empty."""
+    """A control token, a stretch of text or an image. `text` is what the ids stand for; an image's is
+    empty.
+    """
 
     kind: Literal["control", "text", "image"]
     offset: int
@@ -19,8 +21,10 @@ class Segment:
     text: str
 
 
-def split_segments(ids: Sequence[int], images: Mapping[int, int], vocabulary: Vocabulary) -> Iterator[Segment]:
-    """Segments in order. `images` says for each picture where its ids start and how many they are."""
+def split_segments(
+    ids: Sequence[int], images: Mapping[int, int], vocabulary: Vocabulary
+) -> Iterator[Segment]:
+    """Segments in order. `images` says for each image where its ids start and how many they are."""
     offset = 0
     while offset < len(ids):
         count = images.get(offset)

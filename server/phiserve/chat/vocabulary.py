@@ -10,7 +10,9 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 class Vocabulary:
-    """Bytes of every token: pieces with their space, byte pieces as one byte, control tokens as they are spelled."""
+    """Bytes of every token: pieces with their space, byte pieces as one byte, control tokens as they are
+    spelled.
+    """
 
     def __init__(self, pieces: dict[str, int]) -> None:
         self._bytes = {token_id: _piece_bytes(piece) for piece, token_id in pieces.items()}

@@ -1,1 +1,3 @@
-"""Checkpoints on disk: opening one and refusing the wrong ones, writing blank ones. Knows files; nothing of the engine."""
+"""Checkpoints on disk: opening one and refusing the wrong ones, writing blank ones. Knows files; nothing of
+the engine.
+"""

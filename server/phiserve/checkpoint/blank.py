@@ -1,4 +1,6 @@
-"""Blank checkpoints: Phi-3-vision of any size with seeded random weights. They serve, and their answers mean nothing."""
+"""Blank checkpoints: Phi-3-vision of any size with seeded random weights. They serve, and their answers mean
+nothing.
+"""
 
 import zlib
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from safetensors.torch import save_file
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
 from phiserve.checkpoint.folders import dump_json, phi3v_config, preprocessor_config, write_whole
-from phiserve.checkpoint.opened import BLANK_MARK, CLIP_LAYERS, CLIP_WIDTH, DEFAULT_BUDGET
+from phiserve.checkpoint.opened import BLANK_MARK, CLIP_LAYERS, CLIP_WIDTH, DEFAULT_MAX_CROPS
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
 
@@ -49,8 +51,8 @@ _Spec = tuple[str, tuple[int, ...], float, float]  # name, shape, mean, standard
 def write_blank(folder: Path, shape: BlankShape) -> None:
     """Write a checkpoint into `folder`, which must not exist or be empty. Raises StartupError.
 
-    Every tensor has a random stream of its own, so the same shape and seed give the same bytes. At most one shard is in memory.
-    The folder appears whole or not at all.
+    Every tensor has a random stream of its own, so the same shape and seed give the same bytes. At most one
+    shard is in memory. The folder appears whole or not at all.
     """
     _check(shape, folder)
     write_whole(folder, lambda partial: fill_blank(partial, shape))
@@ -59,7 +61,7 @@ def write_blank(folder: Path, shape: BlankShape) -> None:
 def fill_blank(folder: Path, shape: BlankShape) -> None:
     """Write a checkpoint into an existing, empty folder."""
     dump_json(folder / "config.json", _config(shape))
-    dump_json(folder / "preprocessor_config.json", preprocessor_config(DEFAULT_BUDGET))
+    dump_json(folder / "preprocessor_config.json", preprocessor_config(DEFAULT_MAX_CROPS))
     write_tokenizer(folder)
     _write_weights(folder, shape)
 
@@ -68,7 +70,9 @@ def _check(shape: BlankShape, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StartupError(f"{folder} exists and is not an empty folder")
     if shape.hidden_size % shape.num_heads or shape.head_size % 2:
-        raise StartupError(f"hidden size {shape.hidden_size} does not divide into {shape.num_heads} heads of even size")
+        raise StartupError(
+            f"hidden size {shape.hidden_size} does not divide into {shape.num_heads} heads of even size"
+        )
     if not 1 <= shape.clip_layers < CLIP_LAYERS:
         raise StartupError(f"clip layers must be 1 to {CLIP_LAYERS - 1}, got {shape.clip_layers}")
 
@@ -83,7 +87,8 @@ def _config(shape: BlankShape) -> dict[str, Any]:
         num_key_value_heads=shape.num_heads,
         intermediate_size=shape.intermediate_size,
     )
-    # Negative: the reference counts hidden states, vLLM layers, and only negative indices mean the same to both.
+    # Negative: the reference counts hidden states, vLLM layers, and only negative indices mean the same to
+    # both.
     config["img_processor"]["layer_idx"] = shape.clip_layers - CLIP_LAYERS - 1
     for factors in ("short_factor", "long_factor"):
         known = config["rope_scaling"][factors]
@@ -113,7 +118,9 @@ def _write_weights(folder: Path, shape: BlankShape) -> None:
         size += weight.nbytes
         total += weight.nbytes
     flush()
-    dump_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+    dump_json(
+        folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map}
+    )
 
 
 def _tensor(spec: _Spec, seed: int) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""The trained demo model: a few megabytes of weights in the package, expanded to a checkpoint in Phi-3-vision's own format."""
+"""The trained demo model: a few megabytes of weights in the package, expanded to a checkpoint in
+Phi-3-vision's own format.
+"""
 
 import lzma
 from pathlib import Path
@@ -18,19 +20,23 @@ from phiserve.checkpoint.opened import CLIP_LAYERS, CLIP_WIDTH, DEMO_MARK
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
 
-BUDGET = 1
+MAX_CROPS = 1
 CONTEXT = 4096
 HEADS = 4
 _TOWER, _PROJECTION, _DECODER = "tower.", "projection.", "decoder."
 
 
 def compact_weights() -> dict[str, Tensor]:
-    """The learned tensors in bfloat16, by their names in training. Raises StartupError when they are missing or damaged."""
+    """The learned tensors in bfloat16, by their names in training. Raises StartupError when they are missing
+    or damaged.
+    """
     packed = packed_weights()
     try:
         return load(lzma.decompress(packed))  # xz's own SHA-256 guards them
     except (lzma.LZMAError, SafetensorError) as error:
-        raise StartupError(f"The weights of the demo model are damaged ({WEIGHTS_FILE}): install phiserve anew") from error
+        raise StartupError(
+            f"The weights of the demo model are damaged ({WEIGHTS_FILE}): install phiserve anew"
+        ) from error
 
 
 def pack(tensors: dict[str, Tensor]) -> bytes:
@@ -40,7 +46,9 @@ def pack(tensors: dict[str, Tensor]) -> bytes:
 
 
 def write_demo(folder: Path) -> None:
-    """Write the demo model's checkpoint into an existing, empty folder. Raises StartupError when the package is damaged."""
+    """Write the demo model's checkpoint into an existing, empty folder. Raises StartupError when the package
+    is damaged.
+    """
     write_expanded(compact_weights(), folder)
 
 
@@ -48,7 +56,7 @@ def write_expanded(compact: dict[str, Tensor], folder: Path) -> None:
     """Write a checkpoint of these learned tensors."""
     hidden = compact["decoder.table"].shape[1]
     dump_json(folder / "config.json", _config(compact, hidden))
-    dump_json(folder / "preprocessor_config.json", preprocessor_config(BUDGET))
+    dump_json(folder / "preprocessor_config.json", preprocessor_config(MAX_CROPS))
     write_tokenizer(folder)
     tensors = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in _tensors(compact).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -76,7 +84,11 @@ def _tensors(compact: dict[str, Tensor]) -> dict[str, Tensor]:
     """All tensors of a Phi-3-vision checkpoint. Tokens that were not trained embed as zeros."""
 
     def part(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): tensor.float() for name, tensor in compact.items() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix): tensor.float()
+            for name, tensor in compact.items()
+            if name.startswith(prefix)
+        }
 
     decoder = part(_DECODER)
     table = torch.zeros(VOCAB_SIZE, decoder["table"].shape[1])
@@ -101,7 +113,9 @@ def _tensors(compact: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _projection(compact: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The projection of four merged patches: each one's colours and last output, the first one's place, and the separators."""
+    """The projection of four merged patches: each one's colours and last output, the first one's place, and
+    the separators.
+    """
     hidden = len(compact["inner.bias"])
     weight = torch.zeros(hidden, 4, CLIP_WIDTH)
     features = [*range(LUMA, LUMA + COLOUR), *range(OUT2.start, OUT2.stop)]

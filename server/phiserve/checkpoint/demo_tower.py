@@ -1,11 +1,12 @@
-"""How the demo model's vision tower lies in CLIP: a small network that looks at 3 x 3 patches and counts along their rows.
+"""How the demo model's vision tower lies in CLIP: a small network that looks at 3 x 3 patches and counts
+along their rows.
 
-CLIP's residual stream has 1024 channels, of which each part of the network owns a range. Attention is not learned: each head
-looks at one patch some steps away, found by one-hot codes of rows and columns, and outside the picture at the class token.
-Two layers look at the eight neighbours. The second and the third also sum along the row: over the eight patches to the left,
-then over such sums eight and sixteen patches to the left, so that a patch knows what all patches before it in its row add up to.
-What is learned are linear maps and MLPs. Constant channels keep layer norms nearly linear. `demo/tower.py` trains the same
-computation.
+CLIP's residual stream has 1024 channels, of which each part of the network owns a range. Attention is not
+learned: each head looks at one patch some steps away, found by one-hot codes of rows and columns, and outside
+the image at the class token. Two layers look at the eight neighbours. The second and the third also sum along
+the row: over the eight patches to the left, then over such sums eight and sixteen patches to the left, so
+that a patch knows what all patches before it in its row add up to. What is learned are linear maps and MLPs.
+Constant channels keep layer norms nearly linear. `demo/tower.py` trains the same computation.
 """
 
 from collections.abc import Mapping
@@ -23,13 +24,16 @@ SIDE, PATCH = 24, 14
 Offsets = tuple[tuple[int, int], ...]
 """How far away each attention head looks: patches down and right."""
 
-NEIGHBOURS: Offsets = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))
+NEIGHBOURS: Offsets = tuple(
+    (down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)
+)
 STRIDE = 8
 LEFT: Offsets = tuple((0, -step) for step in range(1, STRIDE + 1))
 FURTHER_LEFT: Offsets = tuple((0, -step) for step in range(STRIDE, SIDE, STRIDE))
 
 LUMA, COLOUR, POSITION, VALUE, COUNT, OUT = 116, 12, 2 * SIDE + 1, 32, 16, 144
-"""Widths: learned filters, colour means of quarters, one-hot codes, a neighbour's value, what is summed, a layer's output."""
+"""Widths: learned filters, colour means of quarters, one-hot codes, a neighbour's value, what is summed, a
+layer's output."""
 
 HIDDEN = (512, 640, 384)
 """Width of each layer's MLP."""
@@ -44,12 +48,14 @@ PRE_SCALE = 4.0
 """Weight of the first norm: about undoes its division."""
 
 SEPARATOR = CLIP_WIDTH - 1
-"""A channel that no picture ever sets: Phi-3-vision's separators are ones there."""
+"""A channel that no image ever sets: Phi-3-vision's separators are ones there."""
 
 NEAR = VALUE * len(NEIGHBOURS)
 PIXELS, CODES, NEAR1, OUT1, NEAR2, OUT2, SUM, FAR_SUM, CONST = (
     slice(*ends)
-    for ends in pairwise(accumulate((LUMA + COLOUR, POSITION, NEAR, OUT, NEAR, OUT, COUNT, COUNT, CONSTANTS), initial=0))
+    for ends in pairwise(
+        accumulate((LUMA + COLOUR, POSITION, NEAR, OUT, NEAR, OUT, COUNT, COUNT, CONSTANTS), initial=0)
+    )
 )
 """Ranges of the residual stream. The third layer's output is added to the second's."""
 
@@ -61,9 +67,11 @@ _MATCH = 64.0
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Heads that look `offsets` away at values of `width` channels each, made of the channels `seen` by the map `weight`, if any.
+    """Heads that look `offsets` away at values of `width` channels each, made of the channels `seen` by the
+    map `weight`, if any.
 
-    Values go side by side into the channels `into`, or, where these are just one value wide, all into the same: a sum.
+    Values go side by side into the channels `into`, or, where these are just one value wide, all into the
+    same: a sum.
     """
 
     offsets: Offsets
@@ -128,12 +136,16 @@ def clip_tensors(compact: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "post_layernorm.bias": torch.zeros(CLIP_WIDTH),
     }
     for number, layer in enumerate(_LAYERS):
-        tensors |= {f"encoder.layers.{number}.{name}": tensor for name, tensor in _layer(compact, layer).items()}
+        tensors |= {
+            f"encoder.layers.{number}.{name}": tensor for name, tensor in _layer(compact, layer).items()
+        }
     return tensors
 
 
 def _patch_embedding(filters: Tensor) -> Tensor:
-    """Filters of luma, the mean of the three channels, and each channel's mean over the four quarters of a patch."""
+    """Filters of luma, the mean of the three channels, and each channel's mean over the four quarters of a
+    patch.
+    """
     weight = torch.zeros(CLIP_WIDTH, 3, PATCH, PATCH)
     weight[:LUMA] = filters.view(LUMA, 1, PATCH, PATCH) / 3
     half = PATCH // 2
@@ -153,9 +165,13 @@ def _layer(compact: Mapping[str, Tensor], layer: _Layer) -> dict[str, Tensor]:
             rows = slice(head * _HEAD, head * _HEAD + look.width)
             summed = look.into.stop - look.into.start == look.width
             part = slice(0, look.width) if summed else slice(number * look.width, (number + 1) * look.width)
-            weight = torch.eye(look.width) if look.weight is None else compact[f"{look.weight}.weight"].float()
+            weight = (
+                torch.eye(look.width) if look.weight is None else compact[f"{look.weight}.weight"].float()
+            )
             maps["v_proj"][rows, _indices(look.seen)] = weight if summed else weight[part]
-            maps["out_proj"][look.into.start + part.start : look.into.start + part.stop, rows] = torch.eye(look.width)
+            maps["out_proj"][look.into.start + part.start : look.into.start + part.stop, rows] = torch.eye(
+                look.width
+            )
             head += 1
     inner, inner_bias = torch.zeros(_FFN, CLIP_WIDTH), torch.zeros(_FFN)
     outer, outer_bias = torch.zeros(CLIP_WIDTH, _FFN), torch.zeros(CLIP_WIDTH)
@@ -164,7 +180,12 @@ def _layer(compact: Mapping[str, Tensor], layer: _Layer) -> dict[str, Tensor]:
     inner_bias[:width] = compact[f"{layer.name}.inner.bias"]
     outer[layer.out, :width] = compact[f"{layer.name}.outer.weight"].float()
     outer_bias[layer.out] = compact[f"{layer.name}.outer.bias"]
-    tensors = {"mlp.fc1.weight": inner, "mlp.fc1.bias": inner_bias, "mlp.fc2.weight": outer, "mlp.fc2.bias": outer_bias}
+    tensors = {
+        "mlp.fc1.weight": inner,
+        "mlp.fc1.bias": inner_bias,
+        "mlp.fc2.weight": outer,
+        "mlp.fc2.bias": outer_bias,
+    }
     for name, weight in maps.items():
         tensors |= {f"self_attn.{name}.weight": weight, f"self_attn.{name}.bias": torch.zeros(CLIP_WIDTH)}
     for norm in ("layer_norm1", "layer_norm2"):
@@ -173,7 +194,8 @@ def _layer(compact: Mapping[str, Tensor], layer: _Layer) -> dict[str, Tensor]:
 
 
 def _look_up(query: Tensor, key: Tensor, head: int, offset: tuple[int, int]) -> None:
-    """A head's query asks for the codes of the patch at this offset, or thrice for the class token outside the picture.
+    """A head's query asks for the codes of the patch at this offset, or thrice for the class token outside
+    the image.
 
     Its key is the codes.
     """

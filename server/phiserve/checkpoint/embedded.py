@@ -1,4 +1,6 @@
-"""Checkpoints that need no download: written into the user's cache folder, and checked each time they are served."""
+"""Checkpoints that need no download: written into the user's cache folder, and checked each time they are
+served.
+"""
 
 import fcntl
 import hashlib
@@ -16,7 +18,7 @@ from phiserve.checkpoint.folders import dump_json, write_whole
 from phiserve.errors import StartupError
 
 DEMO_NAME = "phiserve-demo"
-"""A tiny model that `demo/` trained on drawn pictures."""
+"""A tiny model that `demo/` trained on drawn images."""
 
 BLANK_NAME = "phiserve-blank"
 """Random weights, for work where speed and memory matter and answers do not."""
@@ -30,18 +32,23 @@ _FORMAT = 2
 _HASHES = "hashes.json"
 
 WEIGHTS_FILE = "demo_weights.safetensors.xz"
-"""What the demo model learned, packed by `checkpoint.demo`. Named here, since that module needs torch and this one does not."""
+"""What the demo model learned, packed by `checkpoint.demo`. Named here, since that module needs torch and
+this one does not."""
 
 
 def locate(model: str | None, say: Callable[[str], None]) -> str:
-    """The folder of an embedded checkpoint, named or by default; any other model as it is. Raises StartupError."""
+    """The folder of an embedded checkpoint, named or by default; any other model as it is. Raises
+    StartupError.
+    """
     if model not in (None, DEMO_NAME, BLANK_NAME):
         return model
     return str(embedded_checkpoint(model or DEFAULT_NAME, say))
 
 
 def embedded_checkpoint(name: str, say: Callable[[str], None]) -> Path:
-    """Folder of an embedded checkpoint, written first if it is missing or damaged. Raises StartupError if it can't be written."""
+    """Folder of an embedded checkpoint, written first if it is missing or damaged. Raises StartupError if it
+    can't be written.
+    """
     folder = _cache_folder() / f"{name}-{_version(name)}"
     if is_intact(folder):
         return folder
@@ -77,7 +84,9 @@ def packed_weights() -> bytes:
     try:
         return files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).read_bytes()
     except OSError as error:
-        raise StartupError(f"The demo model's weights are not in the package ({WEIGHTS_FILE}): install phiserve anew") from error
+        raise StartupError(
+            f"The demo model's weights are not in the package ({WEIGHTS_FILE}): install phiserve anew"
+        ) from error
 
 
 def weights_digest() -> str:

@@ -1,4 +1,6 @@
-"""Checkpoint folders: written whole or not at all, and what the configurations of our own checkpoints have in common."""
+"""Checkpoint folders: written whole or not at all, and what the configurations of our own checkpoints have in
+common.
+"""
 
 import json
 import shutil
@@ -12,7 +14,8 @@ from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a folder beside `folder`, then put it in place; what fails leaves nothing behind. Raises OSError.
+    """Have `write` fill a folder beside `folder`, then put it in place; what fails leaves nothing behind.
+    Raises OSError.
 
     An empty folder is replaced, any other is not.
     """
@@ -29,13 +32,15 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
 
 def phi3v_config() -> dict[str, Any]:
     """The real model's config.json."""
-    config: dict[str, Any] = json.loads(files("phiserve.checkpoint").joinpath("phi3v_config.json").read_text("utf-8"))
+    config: dict[str, Any] = json.loads(
+        files("phiserve.checkpoint").joinpath("phi3v_config.json").read_text("utf-8")
+    )
     return config
 
 
-def preprocessor_config(budget: int) -> dict[str, Any]:
-    """A preprocessor_config.json for this crop budget."""
-    return {"num_crops": budget, "image_mean": IMAGE_MEAN, "image_std": IMAGE_STD}
+def preprocessor_config(max_crops: int) -> dict[str, Any]:
+    """A preprocessor_config.json for this max_crops."""
+    return {"num_crops": max_crops, "image_mean": IMAGE_MEAN, "image_std": IMAGE_STD}
 
 
 def dump_json(path: Path, content: dict[str, Any]) -> None:

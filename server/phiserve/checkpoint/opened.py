@@ -19,13 +19,19 @@ BLANK_MARK = "phiserve_blank"
 DEMO_MARK = "phiserve_demo"
 """Key in config.json of the trained demo model."""
 
-DEFAULT_BUDGET = 16
+DEFAULT_MAX_CROPS = 16
 CLIP_WIDTH = 1024
 CLIP_LAYERS = 24
 """CLIP ViT-L/14-336. Its size is fixed in vLLM; only the number of layers used can be smaller."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _NEEDED = (
-    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings"),
+    *(
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "max_position_embeddings",
+    ),
     *("img_processor", "embd_layer"),
 )
 _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float": 4}
@@ -35,13 +41,14 @@ _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float
 class Checkpoint:
     """A verified checkpoint: a local folder, or a hub repository whose small files have been fetched.
 
-    `model` is what vLLM loads, `tokenizer_json` a local file, `budget` the largest number of crops of a picture.
+    `model` is what vLLM loads, `tokenizer_json` a local file, `max_crops` the largest number of crops of an
+    image.
     """
 
     model: str
     tokenizer_json: Path
     config: dict[str, Any]
-    budget: int
+    max_crops: int
 
     @property
     def is_blank(self) -> bool:
@@ -50,7 +57,7 @@ class Checkpoint:
 
     @property
     def is_demo(self) -> bool:
-        """Whether it is the tiny model trained on drawn pictures."""
+        """Whether it is the tiny model trained on drawn images."""
         return bool(self.config.get(DEMO_MARK))
 
     @property
@@ -61,7 +68,9 @@ class Checkpoint:
     @property
     def short_context(self) -> int:
         """Tokens up to which the short RoPE factors hold, vLLM's default context."""
-        return int(self.config.get("original_max_position_embeddings", self.config["max_position_embeddings"]))
+        return int(
+            self.config.get("original_max_position_embeddings", self.config["max_position_embeddings"])
+        )
 
     @property
     def longest_context(self) -> int:
@@ -81,7 +90,9 @@ class Checkpoint:
         return 2 * int(self.config["num_hidden_layers"]) * kv_heads * head_size * self._value_bytes(dtype)
 
     def weight_bytes(self, dtype: str) -> int:
-        """Bytes the weights take in memory, told from the configuration: large matrices only, norms and biases are noise."""
+        """Bytes the weights take in memory, told from the configuration: large matrices only, norms and
+        biases are noise.
+        """
         hidden, ffn = self.hidden_size, int(self.config["intermediate_size"])
         layer = 4 * hidden * hidden + 3 * hidden * ffn
         clip_layers = CLIP_LAYERS + 1 + int(self.config["img_processor"].get("layer_idx", -2))
@@ -105,7 +116,7 @@ def open_checkpoint(model: str) -> Checkpoint:
         model=files.location,
         tokenizer_json=files.find("tokenizer.json"),
         config=config,
-        budget=int(preprocessor.get("num_crops", DEFAULT_BUDGET)),
+        max_crops=int(preprocessor.get("num_crops", DEFAULT_MAX_CROPS)),
     )
 
 
@@ -116,7 +127,9 @@ class _Files:
         folder = Path(model).expanduser()
         self._folder = folder if folder.is_dir() else None
         if self._folder is None and not _HUB_ID.fullmatch(model):
-            raise StartupError(f"There is no folder {model}, and the name is not that of a hub repository (owner/name)")
+            raise StartupError(
+                f"There is no folder {model}, and the name is not that of a hub repository (owner/name)"
+            )
         self._model = model
         self.location = str(folder.resolve()) if self._folder else model
 
@@ -156,15 +169,21 @@ def _check_config(config: dict[str, Any], model: str) -> None:
     architectures = config.get("architectures") or []
     if config.get("model_type") != "phi3_v" or "Phi3VForCausalLM" not in architectures:
         kind = config.get("model_type", "unknown")
-        raise StartupError(f"{model} is not a Phi-3-vision checkpoint: its config.json says model type {kind!r}")
+        raise StartupError(
+            f"{model} is not a Phi-3-vision checkpoint: its config.json says model type {kind!r}"
+        )
     if missing := [key for key in _NEEDED if key not in config]:
         raise StartupError(f"config.json of {model} lacks {', '.join(missing)}")
     if config.get("vocab_size") != VOCAB_SIZE:
-        raise StartupError(f"{model} has a vocabulary of {config.get('vocab_size')}, not Phi-3-vision's {VOCAB_SIZE}")
+        raise StartupError(
+            f"{model} has a vocabulary of {config.get('vocab_size')}, not Phi-3-vision's {VOCAB_SIZE}"
+        )
 
 
 def _check_tokenizer(spec: dict[str, Any], model: str) -> None:
-    """The control tokens must be where prompts are built to have them, with the stripping that decides neighbours' ids."""
+    """The control tokens must be where prompts are built to have them, with the stripping that decides
+    neighbours' ids.
+    """
     added = {token["id"]: token for token in spec.get("added_tokens") or ()}
     for control in Control:
         token = added.get(control.value, {})

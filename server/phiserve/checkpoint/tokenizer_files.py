@@ -1,6 +1,7 @@
 """A tokenizer for blank checkpoints, assembled without a download.
 
-The 32,000 pieces are those that `mistral_common` ships (Apache-2.0), the added tokens are Phi-3's at their own ids and flags.
+The 32,000 pieces are those that `mistral_common` ships (Apache-2.0), the added tokens are Phi-3's at their
+own ids and flags.
 """
 
 import json
@@ -16,7 +17,12 @@ def write_tokenizer(folder: Path) -> None:
     """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder."""
     added = [_added_token(token_id) for token_id in ADDED_TOKENS]
     _dump(folder / "tokenizer.json", _tokenizer_spec(added))
-    names = {"bos_token": "<s>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "unk_token": "<unk>"}
+    names = {
+        "bos_token": "<s>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": "<unk>",
+    }
     decoder = {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in added}
     _dump(
         folder / "tokenizer_config.json",
@@ -62,7 +68,12 @@ def _tokenizer_spec(added: list[dict[str, Any]]) -> dict[str, Any]:
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [bos, {"Sequence": {"id": "A", "type_id": 0}}, bos, {"Sequence": {"id": "B", "type_id": 1}}],
+            "pair": [
+                bos,
+                {"Sequence": {"id": "A", "type_id": 0}},
+                bos,
+                {"Sequence": {"id": "B", "type_id": 1}},
+            ],
             "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
         },
         "decoder": {
@@ -102,12 +113,17 @@ def _pieces() -> tuple[dict[str, int], dict[str, float]]:
 
 
 def _merges(vocab: dict[str, int], scores: dict[str, float]) -> list[str]:
-    """Every way to join two pieces into a third, best score first, as SentencePiece's BPE would apply them."""
+    """Every way to join two pieces into a third, best score first, as SentencePiece's BPE would apply
+    them.
+    """
     merges = []
     for piece, score in scores.items():
         splits = [(piece[:k], piece[k:]) for k in range(1, len(piece))]
         known = [(left, right) for left, right in splits if left in vocab and right in vocab]
-        merges += [(score, left, right) for left, right in sorted(known, key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))]
+        merges += [
+            (score, left, right)
+            for left, right in sorted(known, key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
+        ]
     merges.sort(key=lambda merge: -merge[0])
     return [f"{left} {right}" for _, left, right in merges]
 

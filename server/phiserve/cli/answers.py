@@ -32,19 +32,23 @@ class PrintedAnswer:
         if self.usage is None:
             return ""
         details = self.usage.prompt_tokens_details
-        pictures = getattr(details, "image_tokens", None)
-        prompt = f"{self.usage.prompt_tokens} tokens read" + (f" ({pictures} in pictures)" if pictures else "")
+        images = getattr(details, "image_tokens", None)
+        prompt = f"{self.usage.prompt_tokens} tokens read" + (f" ({images} in images)" if images else "")
         cut = "; the answer was cut off at its length limit" if self.finish_reason == "length" else ""
         return f"{prompt}, {self.usage.completion_tokens} written{cut}"
 
 
 def print_answer(
-    connection: Connection, messages: Sequence[Any], answer: PrintedAnswer, max_tokens: int | None, temperature: float | None
+    connection: Connection,
+    messages: Sequence[Any],
+    answer: PrintedAnswer,
+    max_tokens: int | None,
+    temperature: float | None,
 ) -> None:
     """Stream an answer to standard output, piece by piece, and end its line.
 
-    Raises openai.APIError, or StartupError for what is no answer; `answer` has what came before. Leaving early, as Ctrl-C does,
-    closes the connection, and with it the request in the engine.
+    Raises openai.APIError, or StartupError for what is no answer; `answer` has what came before. Leaving
+    early, as Ctrl-C does, closes the connection, and with it the request in the engine.
     """
     try:
         with closing(_pieces(connection, messages, answer, max_tokens, temperature)) as pieces:
@@ -55,11 +59,17 @@ def print_answer(
         if answer.text and not answer.text.endswith("\n"):
             typer.echo()
     if answer.finish_reason is None:
-        raise StartupError("The server broke the answer off" if answer.text else "What the server answered is not an answer")
+        raise StartupError(
+            "The server broke the answer off" if answer.text else "What the server answered is not an answer"
+        )
 
 
 def _pieces(
-    connection: Connection, messages: Sequence[Any], answer: PrintedAnswer, max_tokens: int | None, temperature: float | None
+    connection: Connection,
+    messages: Sequence[Any],
+    answer: PrintedAnswer,
+    max_tokens: int | None,
+    temperature: float | None,
 ) -> Generator[str, None, None]:
     with connection.client.chat.completions.create(
         model=connection.model,

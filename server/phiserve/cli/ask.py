@@ -8,30 +8,36 @@ from rich.console import Console
 from phiserve.cli.answers import PrintedAnswer, print_answer
 from phiserve.cli.client import DEFAULT_URL
 from phiserve.cli.connection import connected
-from phiserve.cli.content import Detail, picture_url, split_words, system_messages, user_message
+from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
 
-Url = Annotated[str | None, typer.Option(help=f"Server to ask; else the one at {DEFAULT_URL}, else one is started.")]
-Model = Annotated[str | None, typer.Option(help="Checkpoint to start a server with, instead of asking one that runs.")]
+Url = Annotated[
+    str | None, typer.Option(help=f"Server to ask; else the one at {DEFAULT_URL}, else one is started.")
+]
+Model = Annotated[
+    str | None, typer.Option(help="Checkpoint to start a server with, instead of asking one that runs.")
+]
 System = Annotated[str | None, typer.Option(help="Instructions for the model.")]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest answer in tokens.")]
-Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 always takes the most likely token.")]
-PictureDetail = Annotated[Detail, typer.Option(help="How closely to look at pictures.")]
+Temperature = Annotated[
+    float | None, typer.Option(min=0, max=2, help="0 always takes the most likely token.")
+]
+ImageDetail = Annotated[Detail, typer.Option(help="How closely to look at images.")]
 
 
 def ask(
-    pictures_and_question: Annotated[
-        list[str], typer.Argument(metavar="[PICTURE]... QUESTION", help="Files or URLs, then the question.")
+    images_and_question: Annotated[
+        list[str], typer.Argument(metavar="[IMAGE]... QUESTION", help="Files or URLs, then the question.")
     ],
     url: Url = None,
     model: Model = None,
     system: System = None,
-    detail: PictureDetail = Detail.AUTO,
+    detail: ImageDetail = Detail.AUTO,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
 ) -> None:
-    """Ask about pictures, or about anything; the answer streams to standard output."""
-    pictures, question = split_words(pictures_and_question, "question")
-    messages = [*system_messages(system), user_message(map(picture_url, pictures), question, detail)]
+    """Ask about images, or about anything; the answer streams to standard output."""
+    images, question = split_words(images_and_question, "question")
+    messages = [*system_messages(system), user_message(map(image_url, images), question, detail)]
     console = Console(stderr=True, highlight=False)
     answer = PrintedAnswer()
     with connected(url, model, console) as connection:

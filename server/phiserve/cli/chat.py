@@ -9,14 +9,14 @@ import openai
 from rich.console import Console
 
 from phiserve.cli.answers import PrintedAnswer, print_answer
-from phiserve.cli.ask import MaxTokens, Model, PictureDetail, System, Temperature, Url
+from phiserve.cli.ask import ImageDetail, MaxTokens, Model, System, Temperature, Url
 from phiserve.cli.connection import Connection, connected
-from phiserve.cli.content import Detail, picture_url, system_messages, user_message
+from phiserve.cli.content import Detail, image_url, system_messages, user_message
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import typed
 from phiserve.errors import StartupError
 
-HELP = """/image FILE   show a picture with the next message (a URL works too); may be repeated
+HELP = """/image FILE   show an image with the next message (a URL works too); may be repeated
 /history      the conversation so far
 /reset        begin anew
 /quit         leave (Ctrl-D does too); Ctrl-C stops an answer"""
@@ -24,32 +24,32 @@ HELP = """/image FILE   show a picture with the next message (a URL works too); 
 
 @dataclass
 class Conversation:
-    """What has been said, and the pictures waiting for the next message."""
+    """What has been said, and the images waiting for the next message."""
 
     system: str | None
     detail: Detail
     messages: list[dict[str, Any]] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
 
     def reset(self) -> None:
         """Forget everything but the instructions."""
         self.messages.clear()
-        self.pictures.clear()
+        self.images.clear()
 
     def asking(self, text: str) -> list[dict[str, Any]]:
-        """All messages up to a question with the waiting pictures."""
-        question = user_message(self.pictures, text, self.detail)
+        """All messages up to a question with the waiting images."""
+        question = user_message(self.images, text, self.detail)
         return [*system_messages(self.system), *self.messages, question]
 
     def answered(self, asked: list[dict[str, Any]], answer: str) -> None:
         """Keep a question and its answer."""
         self.messages += [asked[-1], {"role": "assistant", "content": answer}]
-        self.pictures.clear()
+        self.images.clear()
 
     def refused(self) -> bool:
-        """Put the waiting pictures away, since they may be at fault; whether there were any."""
-        waited = bool(self.pictures)
-        self.pictures.clear()
+        """Put the waiting images away, since they may be at fault; whether there were any."""
+        waited = bool(self.images)
+        self.images.clear()
         return waited
 
     def lines(self) -> list[str]:
@@ -61,7 +61,7 @@ def chat(
     url: Url = None,
     model: Model = None,
     system: System = None,
-    detail: PictureDetail = Detail.AUTO,
+    detail: ImageDetail = Detail.AUTO,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
 ) -> None:
@@ -84,12 +84,14 @@ def chat(
 
 
 def _prompt(conversation: Conversation) -> str:
-    count = len(conversation.pictures)
-    return f"you [{count} picture{'s' if count > 1 else ''}]> " if count else "you> "
+    count = len(conversation.images)
+    return f"you [{count} image{'s' if count > 1 else ''}]> " if count else "you> "
 
 
 def _read_line(prompt: str, console: Console) -> str | None:
-    """A line from the person; None at the end. Nobody is prompted who isn't there: standard output has answers only."""
+    """A line from the person; None at the end. Nobody is prompted who isn't there: standard output has
+    answers only.
+    """
     person = sys.stdin is not None and sys.stdin.isatty()
     while True:
         try:
@@ -114,7 +116,7 @@ def _command(line: str, conversation: Conversation, console: Console) -> bool:
             return False
         case "/image" if argument.strip():
             try:
-                conversation.pictures.append(picture_url(argument.strip().strip("'\"")))
+                conversation.images.append(image_url(argument.strip().strip("'\"")))
             except StartupError as error:
                 console.print(str(error), style="red", markup=False)
         case "/history":
@@ -134,7 +136,9 @@ def _turn(
     max_tokens: int | None,
     temperature: float | None,
 ) -> None:
-    """Ask and print. A stopped answer is kept as far as it came; a refused question, with its pictures, is as if not asked."""
+    """Ask and print. A stopped answer is kept as far as it came; a refused question, with its images, is as
+    if not asked.
+    """
     asked = conversation.asking(text)
     answer = PrintedAnswer()
     try:
@@ -147,7 +151,7 @@ def _turn(
         console.print(sentence(error), style="red", markup=False)
         busy = isinstance(error, openai.RateLimitError | openai.InternalServerError)
         if not busy and conversation.refused():
-            console.print("(the pictures are put away; /image shows one again)", style="dim")
+            console.print("(the images are put away; /image shows one again)", style="dim")
         return
     else:
         console.print(answer.footer(), style="dim")
@@ -158,4 +162,4 @@ def _turn(
 def _readable(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return " ".join(part["text"] if part["type"] == "text" else "[picture]" for part in content)
+    return " ".join(part["text"] if part["type"] == "text" else "[image]" for part in content)

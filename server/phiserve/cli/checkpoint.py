@@ -21,7 +21,9 @@ def blank(
     layers: Annotated[int | None, typer.Option(min=1, help="Layers of the decoder.")] = None,
     heads: Annotated[int | None, typer.Option(min=1, help="Attention heads of the decoder.")] = None,
     intermediate: Annotated[int | None, typer.Option(min=1, help="Width of the feed-forward layers.")] = None,
-    clip_layers: Annotated[int | None, typer.Option(min=1, max=23, help="Layers of CLIP that are used.")] = None,
+    clip_layers: Annotated[
+        int | None, typer.Option(min=1, max=23, help="Layers of CLIP that are used.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
 ) -> None:
     """Write a checkpoint with random weights: it serves, and its answers mean nothing."""
@@ -36,6 +38,8 @@ def blank(
         "intermediate_size": intermediate,
         "clip_layers": clip_layers,
     }
-    shape = replace(FULL if full else BlankShape(), seed=seed, **{k: v for k, v in sizes.items() if v is not None})
+    shape = replace(
+        FULL if full else BlankShape(), seed=seed, **{k: v for k, v in sizes.items() if v is not None}
+    )
     write_blank(folder, shape)
     typer.echo(f"Wrote {folder}", err=True)

@@ -1,4 +1,6 @@
-"""What `phiserve doctor` looks at, each check with what to do about its finding. Nothing is loaded or served."""
+"""What `phiserve doctor` looks at, each check with what to do about its finding. Nothing is loaded or
+served.
+"""
 
 import asyncio
 import platform
@@ -19,8 +21,8 @@ from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.cli.client import DEFAULT_URL, NothingListens, client_for, served_models
 from phiserve.config import Settings, load_settings
 from phiserve.errors import StartupError
-from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import PictureService
+from phiserve.vision.images import ImageService
+from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
 
 GIB = 2**30
@@ -65,11 +67,13 @@ def settings(patient: Patient) -> Finding:
 
 def plugin(patient: Patient) -> Finding:
     """vLLM's processes find the model through an entry point of the installed package."""
-    from phiserve.engine.plugin import prepare_environment
+    from phiserve.plugin.register import prepare_environment
 
     prepare_environment()
     if not entry_points(group="vllm.general_plugins", name="phiserve"):
-        return Finding("wrong", "vLLM cannot find phiserve's plugin", "install the package: pip install --no-deps -e .")
+        return Finding(
+            "wrong", "vLLM cannot find phiserve's plugin", "install the package: pip install --no-deps -e ."
+        )
     return Finding("fine", "vLLM finds phiserve's plugin")
 
 
@@ -87,7 +91,9 @@ def device(patient: Patient) -> Finding:
     host = detect_host()
     text = f"{host.device}, {host.cores} cores, {host.ram_bytes / GIB:.1f} GiB of memory free"
     if host.device == "cpu":
-        return Finding("note", text, "the real model is slow on a CPU; a GPU needs NVIDIA's driver and the [gpu] extra")
+        return Finding(
+            "note", text, "the real model is slow on a CPU; a GPU needs NVIDIA's driver and the [gpu] extra"
+        )
     return Finding("fine", f"{text}, {host.device_bytes / GIB:.0f} GiB on the device")
 
 
@@ -99,7 +105,9 @@ def tokenizer(patient: Patient) -> Finding:
     vocabulary = Vocabulary.load(patient.checkpoint.tokenizer_json)
     if [vocabulary.bytes_of(token_id) for token_id in ids] != [b" ", b"\n"]:
         return Finding(
-            "wrong", "the tokenizer encodes a line break in another way", "fetch the checkpoint's tokenizer.json again"
+            "wrong",
+            "the tokenizer encodes a line break in another way",
+            "fetch the checkpoint's tokenizer.json again",
         )
     own = patient.checkpoint.is_blank or patient.checkpoint.is_demo
     kind = "a checkpoint of phiserve's own" if own else "a checkpoint of Phi-3-vision"
@@ -117,7 +125,7 @@ def memory(patient: Patient) -> Finding:
         patient.checkpoint,
         detect_host(),
         name="doctor",
-        budget=given.crop_budget,
+        max_crops=given.max_crops,
         max_images=given.max_images,
         shutdown_grace_s=given.shutdown_grace_s,
         overrides=given.engine,
@@ -129,29 +137,29 @@ def memory(patient: Patient) -> Finding:
 
 GOLDEN_TOKENS = 1921
 GOLDEN_CROPS = "10715252fc5752f5e76652f9a15f76a043f75071535a71245ce88100755ff810"
-"""SHA-256 of the crops of `_golden_picture`, from the HD transform that tests hold against the reference's."""
+"""SHA-256 of the crops of `_golden_image`, from the HD transform that tests hold against the reference's."""
 
 
-def picture(patient: Patient) -> Finding:
-    """One picture's tokens and pixels, against what the reference processor makes of it."""
-    service = PictureService(PictureLimits(), workers=1)
+def image(patient: Patient) -> Finding:
+    """One image's tokens and pixels, against what the reference processor makes of it."""
+    service = ImageService(ImageLimits(), workers=1)
     try:
         tokens, digest = asyncio.run(_measure(service))
     finally:
         service.close()
     if (tokens, digest) != (GOLDEN_TOKENS, GOLDEN_CROPS):
-        text = f"a picture of 640 x 480 takes {tokens} tokens, and its pixels differ from the reference's"
+        text = f"an image of 640 x 480 takes {tokens} tokens, and its pixels differ from the reference's"
         return Finding("wrong", text, "install Pillow and NumPy as requirements/cpu.lock has them")
-    return Finding("fine", f"a picture of 640 x 480 takes {tokens} tokens, pixels as the reference's")
+    return Finding("fine", f"an image of 640 x 480 takes {tokens} tokens, pixels as the reference's")
 
 
-async def _measure(service: PictureService) -> tuple[int, str]:
-    (read,) = await service.read([(_golden_picture(), "picture")])
+async def _measure(service: ImageService) -> tuple[int, str]:
+    (read,) = await service.read([(_golden_image(), "image")])
     plan = plan_crops(*read.size, 16)
     return plan.num_tokens, sha256((await service.crops(read, plan)).tobytes()).hexdigest()
 
 
-def _golden_picture() -> str:
+def _golden_image() -> str:
     """A BMP of 640 x 480 whose pixels a formula gives: no codec has a say in them."""
     import base64
 
@@ -168,14 +176,18 @@ def running(patient: Patient) -> Finding:
     try:
         models = served_models(client_for(DEFAULT_URL))
     except NothingListens:
-        return Finding("note", f"no server at {DEFAULT_URL}", "phiserve serve starts one; ask and chat start their own")
+        return Finding(
+            "note", f"no server at {DEFAULT_URL}", "phiserve serve starts one; ask and chat start their own"
+        )
     except StartupError as error:
-        return Finding("note", str(error), "ask and chat need --url or --model; phiserve serve needs another --port")
+        return Finding(
+            "note", str(error), "ask and chat need --url or --model; phiserve serve needs another --port"
+        )
     return Finding("fine", f"a server at {DEFAULT_URL} serves {', '.join(models)}")
 
 
 CHECKS: tuple[Callable[[Patient], Finding], ...] = (
-    *(python, settings, plugin, engine, device, tokenizer, memory, picture, running),
+    *(python, settings, plugin, engine, device, tokenizer, memory, image, running),
 )
 """In this order: later ones need what earlier ones found."""
 
@@ -189,4 +201,8 @@ def examine(check: Callable[[Patient], Finding], patient: Patient) -> Finding:
     except ImportError as error:
         return Finding("wrong", f"cannot import: {error}", "make clean serve sets the environment up anew")
     except Exception as error:
-        return Finding("wrong", f"unexpected {type(error).__name__}: {error}", "make clean serve sets the environment up anew")
+        return Finding(
+            "wrong",
+            f"unexpected {type(error).__name__}: {error}",
+            "make clean serve sets the environment up anew",
+        )

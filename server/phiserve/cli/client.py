@@ -1,4 +1,6 @@
-"""The openai client for an address, and what there is at that address: nothing, a server to talk to, or something else."""
+"""The openai client for an address, and what there is at that address: nothing, a server to talk to, or
+something else.
+"""
 
 import os
 import queue
@@ -27,7 +29,8 @@ class NothingListens(StartupError):
 
 
 def client_for(url: str) -> openai.OpenAI:
-    """A client that takes the environment's proxies, but never on the way to this machine itself. Raises StartupError.
+    """A client that takes the environment's proxies, but never on the way to this machine itself. Raises
+    StartupError.
 
     `url` may lack its scheme and its path.
     """
@@ -51,7 +54,9 @@ def _client_of_the_environment() -> Any:
 
 
 def served_models(client: openai.OpenAI) -> list[str]:
-    """Names of the models that a server serves, at least one. Raises NothingListens or another StartupError within seconds."""
+    """Names of the models that a server serves, at least one. Raises NothingListens or another StartupError
+    within seconds.
+    """
     url = str(client.base_url).rstrip("/")
     found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
 
@@ -62,7 +67,8 @@ def served_models(client: openai.OpenAI) -> list[str]:
         except Exception as error:  # belongs to whoever waits
             found.put(error)
 
-    # The client's own timeout begins anew with every packet. A daemon, since a thread that waits can't be ended.
+    # The client's own timeout begins anew with every packet. A daemon, since a thread that waits can't be
+    # ended.
     threading.Thread(target=look, daemon=True).start()
     try:
         outcome = found.get(timeout=LOOK_TIMEOUT_S)
@@ -83,7 +89,12 @@ def _look(client: openai.OpenAI, url: str) -> list[str]:
         raise _why_not_connected(url, error) from None
     except openai.AuthenticationError:
         raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
-    except (openai.APIError, AttributeError, TypeError, ValueError):  # it fails in several ways on what is not OpenAI's JSON
+    except (
+        openai.APIError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ):  # it fails in several ways on what is not OpenAI's JSON
         models = []
     if not models:
         raise _stranger(url)
@@ -96,7 +107,9 @@ def _why_not_connected(url: str, error: BaseException) -> StartupError:
             case ConnectionRefusedError():
                 return NothingListens(f"No server answers at {url}")
             case ssl.SSLError():
-                return StartupError(f"What answers at {url} does not speak TLS as it should: {cause.reason or cause}")
+                return StartupError(
+                    f"What answers at {url} does not speak TLS as it should: {cause.reason or cause}"
+                )
             case socket.gaierror():
                 return StartupError(f"There is no host as in {url}")
             case ConnectionError():
@@ -121,7 +134,9 @@ def _silence(url: str) -> StartupError:
 
 
 def _completed(url: str) -> str:
-    """With scheme and path, as the banner of a server gives it. Raises StartupError for what is no address."""
+    """With scheme and path, as the banner of a server gives it. Raises StartupError for what is no
+    address.
+    """
     address = url if "://" in url else f"http://{url}"
     try:
         parts = urlsplit(address)

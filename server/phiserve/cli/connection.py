@@ -72,7 +72,12 @@ def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
         ready, log = Path(folder) / "url", Path(folder) / "log"
         # -P: the folder that the command is given in may hold anything, and its Python is not to be imported.
         command = [sys.executable, "-P", "-m", "phiserve", "serve", "--host", "127.0.0.1", "--port", "0"]
-        command += ["--attached", "--ready-file", str(ready), *(["--model", checkpoint] if checkpoint else [])]
+        command += [
+            "--attached",
+            "--ready-file",
+            str(ready),
+            *(["--model", checkpoint] if checkpoint else []),
+        ]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
@@ -99,7 +104,9 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path, console: Con
             if process.poll() is not None:
                 reason = _last_line(log, _SENTENCE).removeprefix(_SENTENCE)
                 raise StartupError(reason or "The server ended while starting; phiserve serve shows why")
-            status.update(f"{_last_line(log, 'phiserve ') or 'Starting a server …'} {time.monotonic() - began:.0f} s")
+            status.update(
+                f"{_last_line(log, 'phiserve ') or 'Starting a server …'} {time.monotonic() - began:.0f} s"
+            )
             time.sleep(0.1)
     console.print("[dim]`phiserve serve` in another terminal keeps it loaded for the next time[/]")
     return ready.read_text(encoding="utf-8")

@@ -12,10 +12,25 @@ from phiserve.cli.streams import typed
 from phiserve.errors import StartupError
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Most that is read of a picture's file. A server may allow less, and says so; with base64's third more, none takes much more."""
+"""Most that is read of an image's file. A server may allow less, and says so; with base64's third more, none
+takes much more."""
 
 _URLS = ("http://", "https://", "data:", "file://")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".avif", ".heic", ".heif", ".tif", ".tiff")
+_SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".avif",
+    ".heic",
+    ".heif",
+    ".tif",
+    ".tiff",
+)
 _KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
@@ -28,21 +43,29 @@ class Detail(StrEnum):
 
 
 def split_words(words: Sequence[str], last: str) -> tuple[list[str], str]:
-    """Pictures, and the text after them, which `last` names. Raises StartupError where a picture stands in the text's place."""
-    *pictures, text = words
+    """Images, and the text after them, which `last` names. Raises StartupError where an image stands in the
+    text's place.
+    """
+    *images, text = words
     if _is_url(text):
-        raise StartupError(f'A {last} must follow the pictures, or ""; {_short(text)} is an address')
+        raise StartupError(f'A {last} must follow the images, or ""; {_short(text)} is an address')
     if os.path.exists(text) and (os.sep in text or not os.path.isdir(text)):
-        raise StartupError(f'A {last} must follow the pictures, or ""; {text} is a {"folder" if os.path.isdir(text) else "file"}')
+        raise StartupError(
+            f'A {last} must follow the images, or ""; {text} is a {"folder" if os.path.isdir(text) else "file"}'
+        )
     if text.lower().endswith(_SUFFIXES) and " " not in text:
-        raise StartupError(f'A {last} must follow the pictures, or ""; {text} looks like one, and there is no such file')
-    for word in pictures:
-        if not (_is_url(word) or os.path.exists(word) or word.startswith("~") or word.lower().endswith(_SUFFIXES)):
-            raise StartupError(f"There is no picture {_short(word)}; a {last} of several words goes in quotes")
-    return pictures, typed(text)
+        raise StartupError(
+            f'A {last} must follow the images, or ""; {text} looks like one, and there is no such file'
+        )
+    for word in images:
+        if not (
+            _is_url(word) or os.path.exists(word) or word.startswith("~") or word.lower().endswith(_SUFFIXES)
+        ):
+            raise StartupError(f"There is no image {_short(word)}; a {last} of several words goes in quotes")
+    return images, typed(text)
 
 
-def picture_url(argument: str) -> str:
+def image_url(argument: str) -> str:
     """A file as a data URL; a URL as it is, for the server to fetch or refuse. Raises StartupError."""
     if _is_url(argument):
         return typed(argument)
@@ -56,9 +79,9 @@ def picture_url(argument: str) -> str:
 
 
 def user_message(urls: Iterable[str], text: str, detail: Detail) -> dict[str, Any]:
-    """A user's message: pictures first, then the text."""
-    pictures = [{"type": "image_url", "image_url": {"url": url, "detail": detail.value}} for url in urls]
-    return {"role": "user", "content": [*pictures, {"type": "text", "text": text}]}
+    """A user's message: images first, then the text."""
+    images = [{"type": "image_url", "image_url": {"url": url, "detail": detail.value}} for url in urls]
+    return {"role": "user", "content": [*images, {"type": "text", "text": text}]}
 
 
 def system_messages(text: str | None) -> list[dict[str, Any]]:
@@ -67,7 +90,9 @@ def system_messages(text: str | None) -> list[dict[str, Any]]:
 
 
 def _read(file: Path, name: str) -> bytes:
-    """Pipes and devices are not even opened: they may wait, or never end. Raises StartupError, OSError or ValueError."""
+    """Pipes and devices are not even opened: they may wait, or never end. Raises StartupError, OSError or
+    ValueError.
+    """
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _unreadable(name, f"it is {_KINDS.get(stat.S_IFMT(status.st_mode), 'a device')}")
@@ -83,7 +108,7 @@ def _read(file: Path, name: str) -> bytes:
 
 
 def _unreadable(name: str, reason: str) -> StartupError:
-    return StartupError(f"The picture {_short(name)} cannot be read: {reason}")
+    return StartupError(f"The image {_short(name)} cannot be read: {reason}")
 
 
 def _is_url(word: str) -> bool:

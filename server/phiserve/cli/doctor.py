@@ -12,9 +12,11 @@ _MARKS = {"fine": ("ok  ", "green"), "note": ("note", "yellow"), "wrong": ("FAIL
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option(help="Folder or hub repository to look at; else the embedded demo model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder or hub repository to look at; else the embedded demo model.")
+    ] = None,
 ) -> None:
-    """Check versions, device, memory, tokenizer, plugin and one picture; exits with 1 if something is wrong."""
+    """Check versions, device, memory, tokenizer, plugin and one image; exits with 1 if something is wrong."""
     console = Console(highlight=False, soft_wrap=True)
     patient = Patient(model)
     healthy = True

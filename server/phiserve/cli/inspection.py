@@ -8,9 +8,9 @@ from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
 from phiserve.chat.segments import Segment, split_segments
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.vision.fitting import fit_crops
-from phiserve.vision.pictures import EncodedPicture, PictureService
+from phiserve.vision.images import EncodedImage, ImageService
 from phiserve.vision.sizes import CropPlan
 
 ANSWER_RESERVE = 64
@@ -19,17 +19,19 @@ ANSWER_RESERVE = 64
 
 @dataclass(frozen=True)
 class Inspected:
-    """A prompt, its pictures and how closely each is looked at. `available_tokens`: what pictures may take together."""
+    """A prompt, its images and how closely each is looked at. `available_tokens`: what images may take
+    together.
+    """
 
     prompt: EncodedPrompt
-    pictures: Sequence[EncodedPicture]
+    images: Sequence[EncodedImage]
     plans: Sequence[CropPlan]
-    budget: int
+    max_crops: int
     available_tokens: int
 
     @property
     def image_tokens(self) -> list[int]:
-        """What each picture takes."""
+        """What each image takes."""
         return [plan.num_tokens for plan in self.plans]
 
     @property
@@ -43,18 +45,22 @@ class Inspected:
         return list(split_segments(self.ids, dict(zip(offsets, self.image_tokens, strict=True)), vocabulary))
 
     def under(self, detail: str) -> Sequence[CropPlan]:
-        """Plans of all pictures if each had this `detail`."""
-        sizes = [picture.size for picture in self.pictures]
-        return fit_crops(sizes, [detail] * len(sizes), self.budget, self.available_tokens)
+        """Plans of all images if each had this `detail`."""
+        sizes = [image.size for image in self.images]
+        return fit_crops(sizes, [detail] * len(sizes), self.max_crops, self.available_tokens)
 
 
-async def inspect(checkpoint: Checkpoint, service: PictureService, messages: Sequence[object], names: Sequence[str]) -> Inspected:
-    """Take a prompt apart; `names` stand for its pictures in errors. Raises InvalidRequest or InvalidImage."""
+async def inspect(
+    checkpoint: Checkpoint, service: ImageService, messages: Sequence[object], names: Sequence[str]
+) -> Inspected:
+    """Take a prompt apart; `names` stand for its images in errors. Raises InvalidRequest or InvalidImage."""
     request = ChatCompletionRequest.model_validate({"model": "any", "messages": messages})
     conversation = build_conversation(request.messages)
     prompt = PromptEncoder.load(checkpoint.tokenizer_json).encode(conversation)
     slots = conversation.slots
-    pictures = await service.read(zip((slot.url for slot in slots), names, strict=True))
+    images = await service.read(zip((slot.url for slot in slots), names, strict=True))
     available = checkpoint.short_context - prompt.num_text_tokens - ANSWER_RESERVE
-    plans = fit_crops([picture.size for picture in pictures], [slot.detail for slot in slots], checkpoint.budget, available)
-    return Inspected(prompt, pictures, plans, checkpoint.budget, available)
+    plans = fit_crops(
+        [image.size for image in images], [slot.detail for slot in slots], checkpoint.max_crops, available
+    )
+    return Inspected(prompt, images, plans, checkpoint.max_crops, available)

@@ -16,25 +16,40 @@ from phiserve.errors import StartupError
 
 def serve(
     model: Annotated[
-        str | None, typer.Option(help="Folder, hub repository, phiserve-blank, or phiserve-demo, the default.")
+        str | None,
+        typer.Option(help="Folder, hub repository, phiserve-blank, or phiserve-demo, the default."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    served_model_name: Annotated[str | None, typer.Option(help="Name under which clients ask for the model.")] = None,
+    served_model_name: Annotated[
+        str | None, typer.Option(help="Name under which clients ask for the model.")
+    ] = None,
     api_key: Annotated[
-        str | None, typer.Option(help="Key that clients must send; better in PHISERVE_API_KEY, which no process list shows.")
+        str | None,
+        typer.Option(
+            help="Key that clients must send; better in PHISERVE_API_KEY, which no process list shows."
+        ),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM's; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM's; may be repeated."),
     ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="File to write the server's URL into once it accepts connections.")
     ] = None,
-    attached: Annotated[bool, typer.Option("--attached", hidden=True, help="End when standard input ends.")] = False,
+    attached: Annotated[
+        bool, typer.Option("--attached", hidden=True, help="End when standard input ends.")
+    ] = False,
 ) -> None:
     """Serve a Phi-3-vision checkpoint."""
-    given = {"model": model, "host": host, "port": port, "served_model_name": served_model_name, "api_key": api_key}
+    given = {
+        "model": model,
+        "host": host,
+        "port": port,
+        "served_model_name": served_model_name,
+        "api_key": api_key,
+    }
     flags: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     flags["engine"] = dict(_key_value(item) for item in engine or ())
     settings = load_settings(config, flags)

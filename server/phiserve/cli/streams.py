@@ -12,14 +12,22 @@ _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(co
 
 
 def prepare_streams() -> None:
-    """No character is an error: what cannot be written is written as an escape, what is no text comes in as surrogates."""
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+    """No character is an error: what cannot be written is written as an escape, what is no text comes in as
+    surrogates.
+    """
+    for stream, errors in (
+        (sys.stdin, "surrogateescape"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
 
 
 def settle_stdout() -> None:
-    """After a failure: what cannot be written now is not tried again, and complained about, when the interpreter ends."""
+    """After a failure: what cannot be written now is not tried again, and complained about, when the
+    interpreter ends.
+    """
     if sys.stdout is None:
         return
     try:
@@ -32,7 +40,9 @@ def settle_stdout() -> None:
 
 
 def typed(text: str, encoding: str | None = None) -> str:
-    """What a person typed, as text: bytes that the locale's `encoding` does not know are read as UTF-8. Raises StartupError."""
+    """What a person typed, as text: bytes that the locale's `encoding` does not know are read as UTF-8.
+    Raises StartupError.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -14,31 +14,37 @@ from phiserve.chat.segments import Segment
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import open_checkpoint
-from phiserve.cli.ask import PictureDetail, System
-from phiserve.cli.content import Detail, picture_url, split_words, system_messages, user_message
+from phiserve.cli.ask import ImageDetail, System
+from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
 from phiserve.cli.inspection import Inspected, inspect
 from phiserve.errors import StartupError
 from phiserve.vision.drawing import draw_crops, to_png
-from phiserve.vision.limits import PictureLimits
-from phiserve.vision.pictures import PictureService
+from phiserve.vision.images import ImageService
+from phiserve.vision.limits import ImageLimits
 
 SHOWN_IDS = 16
 """Ids shown of a long stretch of text."""
 
 
 def tokens(
-    pictures_and_text: Annotated[list[str], typer.Argument(metavar="[PICTURE]... TEXT", help="Picture files, then the text.")],
-    model: Annotated[str | None, typer.Option(help="Folder or hub repository whose tokenizer to use.")] = None,
+    images_and_text: Annotated[
+        list[str], typer.Argument(metavar="[IMAGE]... TEXT", help="Image files, then the text.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Folder or hub repository whose tokenizer to use.")
+    ] = None,
     system: System = None,
-    detail: PictureDetail = Detail.AUTO,
+    detail: ImageDetail = Detail.AUTO,
     ids: Annotated[bool, typer.Option("--ids", help="Print the ids alone, as JSON.")] = False,
-    draw: Annotated[Path | None, typer.Option(help="PNG to draw the crops into; crops.png where there are pictures.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="PNG to draw the crops into; crops.png where there are images.")
+    ] = None,
 ) -> None:
-    """Show the prompt as the model sees it: its tokens, what each picture costs, and the crops as a drawing."""
-    names, text = split_words(pictures_and_text, "text")
-    messages = [*system_messages(system), user_message(map(picture_url, names), text, detail)]
+    """Show the prompt as the model sees it: its tokens, what each image costs, and the crops as a drawing."""
+    names, text = split_words(images_and_text, "text")
+    messages = [*system_messages(system), user_message(map(image_url, names), text, detail)]
     checkpoint = open_checkpoint(locate(model, lambda line: typer.echo(line, err=True)))
-    service = PictureService(PictureLimits(), workers=1)
+    service = ImageService(ImageLimits(), workers=1)
     try:
         inspected = asyncio.run(inspect(checkpoint, service, messages, names))
         if ids:
@@ -58,19 +64,23 @@ def tokens(
 def _print_segments(inspected: Inspected, vocabulary: Vocabulary, console: Console) -> None:
     total, text = len(inspected.ids), inspected.prompt.num_text_tokens
     count = len(inspected.plans)
-    console.print(f"{total} tokens: {text} of text, {total - text} of {count} picture{'s' if count != 1 else ''}")
+    console.print(
+        f"{total} tokens: {text} of text, {total - text} of {count} image{'s' if count != 1 else ''}"
+    )
     table = Table("at", "tokens", "what", "ids", box=None, pad_edge=False)
     number = 0
     for segment in inspected.segments(vocabulary):
         number += segment.kind == "image"
-        table.add_row(str(segment.offset), str(len(segment.token_ids)), _plain(_what(segment, number)), _shown(segment))
+        table.add_row(
+            str(segment.offset), str(len(segment.token_ids)), _plain(_what(segment, number)), _shown(segment)
+        )
     console.print(table)
 
 
 def _what(segment: Segment, number: int) -> str:
     match segment.kind:
         case "image":
-            return f"picture {number}"
+            return f"image {number}"
         case "text":
             return json.dumps(segment.text, ensure_ascii=False)
         case "control":
@@ -85,15 +95,15 @@ def _shown(segment: Segment) -> str:
 
 
 def _print_costs(names: Sequence[str], inspected: Inspected, console: Console) -> None:
-    """What each picture takes, and what it would if all had the same `detail`."""
-    table = Table(Column("picture", overflow="fold"), box=None, pad_edge=False)
+    """What each image takes, and what it would if all had the same `detail`."""
+    table = Table(Column("image", overflow="fold"), box=None, pad_edge=False)
     for heading in ("size", "resized", "crops", "tokens", *(detail.value for detail in Detail)):
         table.add_column(heading, no_wrap=True)
     choices = [inspected.under(detail.value) for detail in Detail]
-    for number, (name, picture, plan) in enumerate(zip(names, inspected.pictures, inspected.plans, strict=True)):
+    for number, (name, image, plan) in enumerate(zip(names, inspected.images, inspected.plans, strict=True)):
         table.add_row(
             f"{number + 1} {_plain(Path(name).name)}",
-            _size(picture.size),
+            _size(image.size),
             _size(plan.resized),
             f"{plan.columns} x {plan.rows}",
             str(plan.num_tokens),
@@ -102,16 +112,18 @@ def _print_costs(names: Sequence[str], inspected: Inspected, console: Console) -
     console.print(table)
 
 
-async def _drawing(service: PictureService, inspected: Inspected) -> bytes:
-    pairs = zip(inspected.pictures, inspected.plans, strict=True)
-    return to_png([draw_crops(await service.crops(picture, plan), plan) for picture, plan in pairs])
+async def _drawing(service: ImageService, inspected: Inspected) -> bytes:
+    pairs = zip(inspected.images, inspected.plans, strict=True)
+    return to_png([draw_crops(await service.crops(image, plan), plan) for image, plan in pairs])
 
 
 def _save(drawing: bytes, file: Path) -> None:
     try:
         file.write_bytes(drawing)
     except OSError as error:
-        raise StartupError(f"The drawing cannot be written to {file}: {(error.strerror or str(error)).lower()}") from None
+        raise StartupError(
+            f"The drawing cannot be written to {file}: {(error.strerror or str(error)).lower()}"
+        ) from None
 
 
 def _free_name() -> Path:

@@ -1,1 +1,3 @@
-"""vLLM's engine: configuration, model, plugin and adapter. The only package that imports vLLM; knows nothing of HTTP."""
+"""vLLM as our process sees it: arguments, start, adapter. Knows nothing of HTTP; `plugin` is what runs in
+vLLM's processes.
+"""

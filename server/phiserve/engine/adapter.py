@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from msgspec.structs import replace
@@ -18,11 +20,12 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
-from phiserve.engine.interface import Candidate, Delta, EngineLimits, Generation, Position
-from phiserve.engine.sampling import VerifiedParams, engine_choices, sampling_params
-from phiserve.engine.sender import PictureSender
+from phiserve.constraints.constraint import Constraint
+from phiserve.core import GenerationRequest
+from phiserve.engine.interface import Admission, Candidate, Delta, EngineLimits, Generation, Position
+from phiserve.engine.sampling import VerifiedParams, sampling_params
+from phiserve.engine.sender import ImageSender
 from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
-from phiserve.protocol.requests import ChatCompletionRequest
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
@@ -30,10 +33,20 @@ PING_INTERVAL_S = 1.0
 MAX_REASON_CHARACTERS = 500
 """Most of a sentence of vLLM's that an error passes on: it may repeat a value whole."""
 
-_UNSUPPORTED_FORM = "the grammar library refuses this constraint"
+_REFUSED_CONSTRAINT = "the grammar library refuses this constraint"
 
-Crops = dict[str, NDArray[np.uint8]]
+CropsByKey = dict[str, NDArray[np.uint8]]
 Outputs = AsyncGenerator[RequestOutput, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(Admission):
+    """vLLM's verified parameters, and how many choices each of its sequences stands for (see
+    `engine_choices`).
+    """
+
+    params: SamplingParams
+    copies: int
 
 
 class Engine:
@@ -41,7 +54,7 @@ class Engine:
 
     def __init__(self, llm: AsyncLLM) -> None:
         self._llm = llm
-        self._sender = PictureSender(llm.renderer)
+        self._sender = ImageSender(llm.renderer)
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
@@ -53,23 +66,30 @@ class Engine:
         return self._limits
 
     async def warm_up(self) -> None:
-        """Cache what the first request would otherwise await: the picture protocol needs `generate` to send at once."""
+        """Cache what the first request would otherwise await: the image protocol needs `generate` to send at
+        once.
+        """
         await self._llm.get_supported_tasks()
 
-    async def admit(self, request: ChatCompletionRequest) -> None:
-        """Refuse early what would be refused later. Raises InvalidRequest, Overloaded or EngineUnavailable."""
+    async def admit(self, request: GenerationRequest) -> Admission:
+        """Verify what does not depend on the prompt, once. Raises InvalidRequest, Overloaded or
+        EngineUnavailable.
+        """
         with _our_errors():
             if self._llm.errored:
                 raise EngineDeadError
-            params = await self._verified(request, request.output_limit or self._limits.context_tokens)
+            params = await self._verified(request)
             self._check_choices(params.n)
             self._llm.check_admission(params.n)
+        return Admitted(params, copies=request.num_choices // params.n)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """Deltas of all choices. See `EngineClient.generate`."""
-        copies = generation.request.num_choices // engine_choices(generation.request)
+        admitted = cast("Admitted", generation.admission)
+        admitted.params.max_tokens = generation.max_tokens
+        copies = admitted.copies
         with _our_errors():
-            first, following = await self._start(generation)
+            first, following = await self._start(generation, admitted.params)
             async with aclosing(following):
                 self._last_answer = time.monotonic()
                 for delta in _deltas(first, copies):
@@ -80,7 +100,9 @@ class Engine:
                         yield delta
 
     async def answers_within(self, timeout_s: float) -> bool:
-        """Whether the engine loop answered lately or answers a ping within `timeout_s`. Concurrent callers share one ping."""
+        """Whether the engine loop answered lately or answers a ping within `timeout_s`. Concurrent callers
+        share one ping.
+        """
         if self._llm.errored:
             return False
         if time.monotonic() - self._last_answer < PING_INTERVAL_S:
@@ -107,32 +129,40 @@ class Engine:
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
 
-    async def _verified(self, request: ChatCompletionRequest, max_tokens: int) -> SamplingParams:
-        """vLLM's parameters, verified; on a thread where a constraint on the answer's form is compiled for that."""
-        params = sampling_params(request, max_tokens)
-        if params.structured_outputs is None:
-            self._verify(request, params)
-            return params
-        await asyncio.to_thread(self._verify, request, params)
+    async def _verified(self, request: GenerationRequest) -> VerifiedParams:
+        """vLLM's parameters, verified; on a thread where a constraint on the answer's form is compiled for
+        that.
+        """
+        params = sampling_params(request, request.stops.max_tokens or self._limits.context_tokens)
+        if request.constraint is None:
+            self._verify(params)
+        else:
+            await asyncio.to_thread(self._verify_constrained, params, request.constraint)
         params.__class__ = VerifiedParams
-        return params
+        return cast("VerifiedParams", params)
 
-    def _verify(self, request: ChatCompletionRequest, params: SamplingParams) -> None:
-        """vLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the answer's form."""
+    def _verify(self, params: SamplingParams) -> None:
+        """vLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the
+        answer's form.
+        """
         config = self._llm.vllm_config.structured_outputs_config
+        params.verify(self._llm.model_config, None, config, self._llm.tokenizer)
+
+    def _verify_constrained(self, params: SamplingParams, constraint: Constraint) -> None:
         try:
-            params.verify(self._llm.model_config, None, config, self._llm.tokenizer)
+            self._verify(params)
         except (VLLMClientError, ValueError, RuntimeError) as error:
-            if params.structured_outputs is None or getattr(error, "parameter", None):
+            if getattr(error, "parameter", None):
                 raise
-            param = "response_format.json_schema.schema" if request.response_format is not None else "structured_outputs"
-            raise InvalidRequest(f"{param}: {_UNSUPPORTED_FORM}", param=param, code="unsupported_schema") from error
+            raise InvalidRequest(
+                _REFUSED_CONSTRAINT, param=constraint.param, code="unsupported_schema"
+            ) from error
 
     def _check_choices(self, choices: int) -> None:
         """More choices than the engine ever admits would be told to come back for ever."""
         most = self._llm.scheduler_config.max_num_queued_reqs
         if most is not None and choices > most:
-            raise InvalidRequest(f"n: this server runs at most {most} choices at once", param="n")
+            raise InvalidRequest(f"this server runs at most {most} choices at once", param="n")
 
     async def _ping_engine(self) -> bool:
         """A round trip through the engine's loop, which AsyncLLM's own health check does not make."""
@@ -143,56 +173,69 @@ class Engine:
         self._last_answer = time.monotonic()
         return True
 
-    async def _start(self, generation: Generation) -> tuple[RequestOutput, Outputs]:
+    async def _start(self, generation: Generation, params: SamplingParams) -> tuple[RequestOutput, Outputs]:
         """Send a request: its first output and the way to the others.
 
-        When the engine turns out to lack a picture it should hold, once more with all pixels.
+        When the engine turns out to lack an image it should hold, once more with all pixels.
         """
-        crops: Crops = {}
-        params = await self._verified(generation.request, generation.max_tokens)
+        crops: CropsByKey = {}
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
-            first, following = await self._send(generation, params, crops, f"{generation.request_id}-{attempt}")
-            if not _lacks_picture(first, generation):
+            first, following = await self._send(
+                generation, params, crops, f"{generation.request_id}-{attempt}"
+            )
+            if not _lacks_image(first, generation):
                 return first, following
             self._sender.forget(generation.images)
             await following.aclose()
-        raise EngineFailure("The engine could not take the request's pictures")
+        raise EngineFailure("The engine could not take the request's images")
 
-    async def _load_missing(self, generation: Generation, crops: Crops) -> None:
-        """Load pixels until the engine lacks none: it may evict a picture while another is being decoded."""
+    async def _load_missing(self, generation: Generation, crops: CropsByKey) -> None:
+        """Load pixels until the engine lacks none: it may evict an image while another is being decoded."""
         while missing := self._sender.missing(generation.images, crops):
             loaded = await asyncio.gather(*(image.load() for image in missing.values()))
             crops.update(zip(missing, loaded, strict=True))
 
     async def _send(
-        self, generation: Generation, params: SamplingParams, crops: Crops, request_id: str
+        self, generation: Generation, params: SamplingParams, crops: CropsByKey, request_id: str
     ) -> tuple[RequestOutput, Outputs]:
-        """Send once and wait for the first output. Nothing may be awaited before the first step of `generate`: see `sender`."""
+        """Send once and wait for the first output. Nothing may be awaited before the first step of
+        `generate`: see `sender`.
+        """
         self._llm.check_admission(params.n)
         try:
             engine_input: EngineInput = (
-                self._sender.assemble(generation, crops) if generation.images else tokens_input(generation.prompt_ids)
+                self._sender.assemble(generation, crops)
+                if generation.images
+                else tokens_input(generation.prompt_ids)
             )
             outputs = self._llm.generate(engine_input, params, request_id)
             return await anext(outputs), outputs
         except StopAsyncIteration:
             raise EngineFailure("The engine ended the request without an answer") from None
-        except Exception:  # it may not have reached the engine, and vLLM may count it as unfinished all the same
+        except (
+            Exception
+        ):  # it may not have reached the engine, and vLLM may count it as unfinished all the same
             self._sender.forget(generation.images)
             await self._llm.abort(request_id)
             raise
 
 
-def _lacks_picture(first: RequestOutput, generation: Generation) -> bool:
-    """vLLM reports a picture missing from the engine's cache as finish reason "error" before any token."""
-    return bool(generation.images) and any(completion.finish_reason == "error" for completion in first.outputs)
+def _lacks_image(first: RequestOutput, generation: Generation) -> bool:
+    """vLLM reports an image missing from the engine's cache as finish reason "error" before any token."""
+    return bool(generation.images) and any(
+        completion.finish_reason == "error" for completion in first.outputs
+    )
 
 
 def _deltas(output: RequestOutput, copies: int) -> list[Delta]:
     """One for each choice; greedy choices are computed once and told `copies` times."""
     deltas = [_delta(completion, output) for completion in output.outputs]
-    return deltas if copies == 1 else [replace(delta, index=index) for delta in deltas for index in range(copies)]
+    return (
+        deltas
+        if copies == 1
+        else [replace(delta, index=index) for delta in deltas for index in range(copies)]
+    )
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
@@ -227,7 +270,9 @@ def _our_errors() -> Iterator[None]:
     except VLLMClientError as error:
         param = getattr(error, "parameter", None)
         message = str(error.args[0]) if error.args else "The engine refused the request"
-        raise InvalidRequest(shortened(message, MAX_REASON_CHARACTERS), param=param and shortened(param)) from error
+        raise InvalidRequest(
+            shortened(message, MAX_REASON_CHARACTERS), param=param and shortened(param)
+        ) from error
     except GracefulHTTPError as error:
         raise Overloaded("Too many unfinished requests; try again in a moment") from error
     except EngineDeadError as error:

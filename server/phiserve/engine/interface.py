@@ -1,4 +1,6 @@
-"""What the pipeline and the engine say to each other. No vLLM in here, so that the pipeline can be tested without it."""
+"""What the pipeline and the engine say to each other. No vLLM in here, so that the pipeline can be tested
+without it.
+"""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -8,16 +10,17 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.protocol.responses import FinishReason
+from phiserve.core import FinishReason, GenerationRequest
 from phiserve.vision.sizes import CropPlan
 
 
 @dataclass(frozen=True, slots=True)
 class PromptImage:
-    """A picture in the prompt: its cache key, its crops' plan, where its tokens start, and the way to its pixels.
+    """An image in the prompt: its cache key, its crops' plan, where its tokens start, and the way to its
+    pixels.
 
-    `load` yields uint8 crops (n, 336, 336, 3). It is called only when the engine does not hold the picture, perhaps twice.
+    `load` yields uint8 crops (n, 336, 336, 3). It is called only when the engine does not hold the image,
+    perhaps twice.
     """
 
     key: str
@@ -26,14 +29,22 @@ class PromptImage:
     load: Callable[[], Awaitable[NDArray[np.uint8]]]
 
 
+class Admission:
+    """What an engine verified of a request when it was admitted. Each engine has a subclass, which only it
+    looks into.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One request to the engine. `prompt_ids` holds `<|image|>` for every image token; `max_tokens` is decided, never absent."""
+    """One request to the engine. `prompt_ids` holds `<|image|>` for every image token; `max_tokens` is
+    decided, never absent.
+    """
 
     request_id: str
     prompt_ids: list[int]
     images: tuple[PromptImage, ...]
-    request: ChatCompletionRequest
+    admission: Admission
     max_tokens: int
 
 
@@ -54,7 +65,9 @@ class Position:
 
 
 class Delta(Struct, frozen=True):
-    """What one engine output adds to choice `index`. `text` may be empty while a character or a stop string is incomplete."""
+    """What one engine output adds to choice `index`. `text` may be empty while a character or a stop string
+    is incomplete.
+    """
 
     index: int
     text: str
@@ -78,11 +91,14 @@ class EngineClient(Protocol):
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
 
-    async def admit(self, request: ChatCompletionRequest) -> None:
-        """Refuse early what would be refused later. Raises InvalidRequest, Overloaded or EngineUnavailable."""
+    async def admit(self, request: GenerationRequest) -> Admission:
+        """Verify what does not depend on the prompt, once. Raises InvalidRequest, Overloaded or
+        EngineUnavailable.
+        """
 
     def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
-        """Deltas of all choices until each has finished. Closing the generator aborts the request in the engine.
+        """Deltas of all choices until each has finished. Closing the generator aborts the request in the
+        engine.
 
         Raises InvalidRequest, Overloaded, EngineFailure or EngineUnavailable.
         """

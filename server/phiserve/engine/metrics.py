@@ -13,7 +13,9 @@ from vllm.v1.metrics.stats import IterationStats
 class StepStatLogger(PrometheusStatLogger):
     """Takes the place of vLLM's own when it is passed as a stat logger."""
 
-    def record(self, scheduler_stats: Any, iteration_stats: IterationStats | None, *arguments: Any, **options: Any) -> None:
+    def record(
+        self, scheduler_stats: Any, iteration_stats: IterationStats | None, *arguments: Any, **options: Any
+    ) -> None:
         """As vLLM's, but for the time between tokens, of which a step has one value for each stream."""
         latencies = [] if iteration_stats is None else iteration_stats.inter_token_latencies_iter
         if iteration_stats is None or not latencies:

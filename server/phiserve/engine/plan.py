@@ -1,4 +1,6 @@
-"""Decides the engine's arguments: computed defaults for this host and checkpoint, overridden by the user's own."""
+"""Decides the engine's arguments: computed defaults for this host and checkpoint, overridden by the user's
+own.
+"""
 
 import dataclasses
 import os
@@ -16,9 +18,9 @@ from vllm.platforms import current_platform
 from vllm.utils.cpu_resource_utils import get_memory_node_info
 
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.engine.plugin import TOKENIZER_MODE
-from phiserve.engine.processor import BUDGET_KEY
 from phiserve.errors import StartupError
+from phiserve.plugin.processor import MAX_CROPS_KEY
+from phiserve.plugin.register import TOKENIZER_MODE
 from phiserve.vision.sizes import most_image_tokens
 
 GIB = 2**30
@@ -40,7 +42,7 @@ OWNED_ARGUMENTS = {
     "tokenizer_mode": "phiserve brings the exact tokenizer",
     "served_model_name": "use --served-model-name",
     "limit_mm_per_prompt": "use max_images",
-    "mm_processor_kwargs": "use crop_budget",
+    "mm_processor_kwargs": "use max_crops",
     "structured_outputs_config": "schemas are held against what xgrammar enforces",
     "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
 }
@@ -55,8 +57,9 @@ _COUNTS = {"max_model_len", "max_num_seqs", "max_num_batched_tokens"}
 class Host:
     """What the engine runs on.
 
-    `ram_bytes` is the host memory free now; `device_bytes` all of a GPU's memory, on CPU what vLLM would grant a KV cache.
-    `emulates_bf16`: bf16 products are computed one by one, dozens of times slower than float32.
+    `ram_bytes` is the host memory free now; `device_bytes` all of a GPU's memory, on CPU what vLLM would
+    grant a KV cache. `emulates_bf16`: bf16 products are computed one by one, dozens of times slower than
+    float32.
     """
 
     device: str
@@ -72,7 +75,7 @@ class EnginePlan:
 
     args: dict[str, Any]
     encoder_cache_tokens: int
-    budget: int
+    max_crops: int
 
 
 def detect_host() -> Host:
@@ -89,14 +92,14 @@ def plan_engine(
     host: Host,
     *,
     name: str,
-    budget: int | None,
+    max_crops: int | None,
     max_images: int,
     shutdown_grace_s: int,
     overrides: Mapping[str, Any],
 ) -> EnginePlan:
     """Compute the plan. Raises StartupError for unknown or owned arguments and for too little memory."""
     _check_overrides(overrides)
-    crop_budget = budget or checkpoint.budget
+    max_crops = max_crops or checkpoint.max_crops
     args: dict[str, Any] = {
         "model": checkpoint.model,
         "served_model_name": name,
@@ -104,7 +107,7 @@ def plan_engine(
         "generation_config": "vllm",
         "max_model_len": checkpoint.short_context,
         "limit_mm_per_prompt": {"image": max_images},
-        "mm_processor_kwargs": {BUDGET_KEY: crop_budget},
+        "mm_processor_kwargs": {MAX_CROPS_KEY: max_crops},
         "mm_processor_cache_type": "lru",
         "use_tqdm_on_load": False,
         # Weak models fill JSON with white space for ever where they may; only a named backend can forbid it.
@@ -121,13 +124,17 @@ def plan_engine(
     if host.emulates_bf16 and "dtype" not in args and _float32_fits(checkpoint, host, args):
         args["dtype"] = "float32"
     if args["max_model_len"] > checkpoint.longest_context:
-        raise StartupError(f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens")
+        raise StartupError(
+            f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens"
+        )
     if host.device != "cpu":
         _check_gpu_memory(checkpoint, host, args)
     elif "kv_cache_memory_bytes" not in args:
         args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
-    pictures = 8 if host.device == "cpu" else 16
-    return EnginePlan(args, max(args["max_num_batched_tokens"], pictures * most_image_tokens(crop_budget)), crop_budget)
+    images = 8 if host.device == "cpu" else 16
+    return EnginePlan(
+        args, max(args["max_num_batched_tokens"], images * most_image_tokens(max_crops)), max_crops
+    )
 
 
 def _check_overrides(overrides: Mapping[str, Any]) -> None:
@@ -143,7 +150,8 @@ def _check_overrides(overrides: Mapping[str, Any]) -> None:
 
 
 PIECE_TOKENS = 512
-"""Of a long prompt on CPU, read in one step while others are being answered: their tokens wait no longer than for so much."""
+"""Of a long prompt on CPU, read in one step while others are being answered: their tokens wait no longer than
+for so much."""
 
 
 def _cpu_defaults() -> dict[str, Any]:
@@ -157,8 +165,8 @@ def _cpu_defaults() -> dict[str, Any]:
         "gpu_memory_utilization": 0.1,
         # The class itself: by name, vLLM's CPU platform turns to one more process.
         "distributed_executor_backend": UniProcExecutor,
-        "worker_cls": "phiserve.engine.worker.PhiserveCPUWorker",
-        "scheduler_cls": "phiserve.engine.scheduler.PictureScheduler",
+        "worker_cls": "phiserve.plugin.worker.PhiserveCPUWorker",
+        "scheduler_cls": "phiserve.plugin.scheduler.ImageScheduler",
     }
 
 
@@ -189,7 +197,9 @@ def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> in
 
 
 def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> None:
-    """vLLM sizes the KV cache of a GPU itself; what cannot hold one context is refused before the weights are loaded."""
+    """vLLM sizes the KV cache of a GPU itself; what cannot hold one context is refused before the weights are
+    loaded.
+    """
     dtype = str(args.get("dtype", "auto"))
     ranks = int(args.get("tensor_parallel_size", 1))
     need = checkpoint.weight_bytes(dtype) + checkpoint.kv_bytes_per_token(dtype) * args["max_model_len"]
@@ -209,7 +219,10 @@ def _emulates_bf16() -> bool:
 def _float32_fits(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> bool:
     """Whether weights and KV cache fit, with twice the bytes that bf16 takes."""
     if "kv_cache_memory_bytes" in args:
-        return checkpoint.weight_bytes("float32") + RUNTIME_BYTES + int(args["kv_cache_memory_bytes"]) <= host.ram_bytes
+        return (
+            checkpoint.weight_bytes("float32") + RUNTIME_BYTES + int(args["kv_cache_memory_bytes"])
+            <= host.ram_bytes
+        )
     try:
         _kv_bytes(checkpoint, host, {**args, "dtype": "float32"})
     except StartupError:

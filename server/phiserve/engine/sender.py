@@ -1,7 +1,8 @@
-"""The send-once protocol: a picture the engine holds is named by its key and not sent again.
+"""The send-once protocol: an image the engine holds is named by its key and not sent again.
 
-vLLM keeps a cache of pictures in the engine process and a shadow of its keys here. Both evict in the same order only if every
-look-up here is followed by the matching message, so `assemble` runs without an await and is followed by the send at once.
+vLLM keeps a cache of images in the engine process and a shadow of its keys here. Both evict in the same order
+only if every look-up here is followed by the matching message, so `assemble` runs without an await and is
+followed by the send at once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,18 +16,18 @@ from vllm.multimodal.inputs import MultiModalKwargsItem, MultiModalKwargsItems, 
 from vllm.renderers import BaseRenderer
 
 from phiserve.engine.interface import Generation, PromptImage
-from phiserve.engine.processor import image_item
+from phiserve.plugin.processor import image_item
 from phiserve.vision.sizes import CROP_SIDE
 
-SENT = Counter("phiserve_pictures_sent", "Pictures sent to the engine.")
-REUSED = Counter("phiserve_pictures_reused", "Pictures the engine already held.")
-SENT_BYTES = Counter("phiserve_picture_bytes_sent", "Bytes of crops sent to the engine.")
+SENT = Counter("phiserve_images_sent", "Images sent to the engine.")
+REUSED = Counter("phiserve_images_reused", "Images the engine already held.")
+SENT_BYTES = Counter("phiserve_image_bytes_sent", "Bytes of crops sent to the engine.")
 
 CropsByKey = Mapping[str, NDArray[np.uint8]]
 
 
-class PictureSender:
-    """Assembles engine inputs, sending each picture's pixels only when the engine lacks them."""
+class ImageSender:
+    """Assembles engine inputs, sending each image's pixels only when the engine lacks them."""
 
     def __init__(self, renderer: BaseRenderer) -> None:
         self._renderer = renderer
@@ -36,25 +37,34 @@ class PictureSender:
     def missing(self, images: Iterable[PromptImage], loaded: CropsByKey) -> dict[str, PromptImage]:
         """The images whose pixels must be loaded before `assemble`, by key.
 
-        Where the request's pictures exceed the cache, one may push out another as they are inserted: all are loaded then.
+        Where the request's images exceed the cache, one may push out another as they are inserted: all are
+        loaded then.
         """
         by_key = {image.key: image for image in images}
         crowded = sum(_num_bytes(image) for image in by_key.values()) > self._capacity_bytes
-        return {key: image for key, image in by_key.items() if key not in loaded and (crowded or not self._holds(key))}
+        return {
+            key: image
+            for key, image in by_key.items()
+            if key not in loaded and (crowded or not self._holds(key))
+        }
 
     def assemble(self, generation: Generation, crops: CropsByKey) -> MultiModalInput:
-        """Build the engine input and update the shadow. `crops` must cover `missing`; send the result at once."""
+        """Build the engine input and update the shadow. `crops` must cover `missing`; send the result at
+        once.
+        """
         images = generation.images
         items = self._items(images, crops)
         return mm_input(
             prompt_token_ids=generation.prompt_ids,
             mm_kwargs=MultiModalKwargsItems({"image": items}),
             mm_hashes={"image": [image.key for image in images]},
-            mm_placeholders={"image": [PlaceholderRange(image.offset, image.plan.num_tokens) for image in images]},
+            mm_placeholders={
+                "image": [PlaceholderRange(image.offset, image.plan.num_tokens) for image in images]
+            },
         )
 
     def forget(self, images: Iterable[PromptImage]) -> None:
-        """Drop pictures from the shadow when it may no longer mirror the engine: they are sent anew."""
+        """Drop images from the shadow when it may no longer mirror the engine: they are sent anew."""
         if (cache := self._renderer.mm_processor_cache) is not None:
             for image in images:
                 cache.invalidate(image.key)
@@ -72,7 +82,9 @@ class PictureSender:
             cache.touch_sender_cache_item(image.key)
         try:
             items = [
-                cache.get_and_update_item(None if self._holds(image.key) else (_item(image, crops), []), image.key)[0]
+                cache.get_and_update_item(
+                    None if self._holds(image.key) else (_item(image, crops), []), image.key
+                )[0]
                 for image in images
             ]
         finally:

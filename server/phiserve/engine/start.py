@@ -14,14 +14,14 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
-from phiserve.engine.lifeline import tied_processes
 from phiserve.engine.metrics import StepStatLogger
 from phiserve.engine.plan import EnginePlan
 from phiserve.errors import StartupError, shortened
+from phiserve.plugin.lifeline import tied_processes
 from phiserve.vision.sizes import most_image_tokens
 
 REQUEST_TEXT_TOKENS = 512
-"""Text and answer counted to a picture when capacity is stated."""
+"""Text and answer counted to an image when capacity is stated."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class EngineReport:
     context_tokens: int
     rope_regime: str
     kv_tokens: int
-    one_picture_requests: int
-    budget: int
+    one_image_requests: int
+    max_crops: int
 
     def lines(self) -> list[str]:
         """For the banner."""
         return [
             f"device {self.device}, dtype {self.dtype}",
             f"context {self.context_tokens} tokens, {self.rope_regime} RoPE factors",
-            f"KV cache {self.kv_tokens} tokens: {self.one_picture_requests} requests with one picture at once",
-            f"crop budget {self.budget}",
+            f"KV cache {self.kv_tokens} tokens: {self.one_image_requests} requests with one image at once",
+            f"max_crops {self.max_crops}",
         ]
 
 
@@ -77,20 +77,22 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
     cache = config.cache_config
     context = config.model_config.max_model_len
     kv_tokens = (cache.num_gpu_blocks or 0) * cache.block_size
-    one_picture = min(context, most_image_tokens(plan.budget) + REQUEST_TEXT_TOKENS)
+    one_image = min(context, most_image_tokens(plan.max_crops) + REQUEST_TEXT_TOKENS)
     return EngineReport(
         device=current_platform.device_name,
         dtype=str(config.model_config.dtype).removeprefix("torch."),
         context_tokens=context,
         rope_regime="short" if context <= checkpoint.short_context else "long",
         kv_tokens=kv_tokens,
-        one_picture_requests=kv_tokens // one_picture,
-        budget=plan.budget,
+        one_image_requests=kv_tokens // one_image,
+        max_crops=plan.max_crops,
     )
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong, on one line: an argument's name and pydantic's reason, or the beginning of another exception's text."""
+    """What is wrong, on one line: an argument's name and pydantic's reason, or the beginning of another
+    exception's text.
+    """
     if isinstance(error, ValidationError):
         detail = error.errors(include_url=False, include_context=False)[0]
         # Only the first step is a key: pydantic puts members of unions after it.
@@ -101,5 +103,7 @@ def reason_of(error: Exception) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the engine is made of. From the modules: the CPU build of vLLM has no metadata under its name."""
+    """Versions of what the engine is made of. From the modules: the CPU build of vLLM has no metadata under
+    its name.
+    """
     return {"vllm": vllm.__version__, "torch": torch.__version__, "transformers": transformers.__version__}

@@ -1,1 +1,3 @@
-"""OpenAI's wire format: requests, completions, chunks, errors. Knows nothing of tokens, pixels or the engine."""
+"""OpenAI's wire format: requests and their translation, completions, chunks, errors. Knows nothing of tokens
+or pixels.
+"""

@@ -1,4 +1,6 @@
-"""What becomes of every field of OpenAI's chat request. Documents, errors and `GET /v1/compatibility` come from this table."""
+"""What becomes of every field of OpenAI's chat request. Documents, errors and `GET /v1/compatibility` come
+from this table.
+"""
 
 from typing import Literal, NamedTuple
 
@@ -6,9 +8,11 @@ Support = Literal["served", "accepted", "refused"]
 
 
 class Field(NamedTuple):
-    """`served`: has its effect. `accepted`: allowed, without effect, and why that is right. `refused`: 400, and why.
+    """`served`: has its effect. `accepted`: allowed, without effect, and why that is right. `refused`: 400,
+    and why.
 
-    Clients like to write defaults out: null, and the values of `allowed`, ask for nothing of a refused field, and pass.
+    Clients like to write defaults out: null, and the values of `allowed`, ask for nothing of a refused field,
+    and pass.
     """
 
     support: Support
@@ -20,7 +24,7 @@ _TOOLS = "tools are not supported"
 _SERVED = Field("served", "")
 
 OPENAI_FIELDS: dict[str, Field] = {
-    "messages": Field("served", "all roles; pictures in user messages; a participant's name has no effect"),
+    "messages": Field("served", "all roles; images in user messages; a participant's name has no effect"),
     "model": _SERVED,
     "frequency_penalty": _SERVED,
     "logit_bias": _SERVED,
@@ -29,7 +33,9 @@ OPENAI_FIELDS: dict[str, Field] = {
     "max_tokens": _SERVED,
     "n": Field("served", "greedy choices are computed once"),
     "presence_penalty": _SERVED,
-    "response_format": Field("served", "text, json_object, json_schema; what would not be enforced of a schema is refused"),
+    "response_format": Field(
+        "served", "text, json_object, json_schema; what would not be enforced of a schema is refused"
+    ),
     "seed": Field("served", "repeatable on one engine under the same load"),
     "stop": _SERVED,
     "stream": _SERVED,
@@ -51,8 +57,12 @@ OPENAI_FIELDS: dict[str, Field] = {
     "moderation": Field("refused", "there is no moderation"),
     "prediction": Field("refused", "there are no predicted outputs"),
     "prompt_cache_options": Field("refused", "the prompt cache has no options", allowed=({},)),
-    "prompt_cache_retention": Field("refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)),
-    "reasoning_effort": Field("refused", "the model does not reason apart from its answer", allowed=("none",)),
+    "prompt_cache_retention": Field(
+        "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
+    ),
+    "reasoning_effort": Field(
+        "refused", "the model does not reason apart from its answer", allowed=("none",)
+    ),
     "tool_choice": Field("refused", _TOOLS, allowed=("none", "auto")),
     "tools": Field("refused", _TOOLS, allowed=([],)),
     "verbosity": Field("refused", "the model has no such control; say it in the prompt", allowed=("medium",)),
@@ -69,7 +79,10 @@ EXTRA_FIELDS = (
 def compatibility() -> dict[str, dict[str, dict[str, object]]]:
     """The whole table as plain data, by name. A refused field says which values of it pass all the same."""
     fields = {name: _plain(field) for name, field in sorted(OPENAI_FIELDS.items())}
-    return {"openai": fields, "extra": {name: {"support": "served", "note": "as in vLLM"} for name in EXTRA_FIELDS}}
+    return {
+        "openai": fields,
+        "extra": {name: {"support": "served", "note": "as in vLLM"} for name in EXTRA_FIELDS},
+    }
 
 
 def _plain(field: Field) -> dict[str, object]:

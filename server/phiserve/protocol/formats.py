@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from phiserve.protocol.ambiguity import check_ambiguity
-from phiserve.protocol.expressions import UnsupportedExpression
-from phiserve.protocol.grammars import check_grammar
+from phiserve.constraints.ambiguity import check_ambiguity
+from phiserve.constraints.gbnf import check_grammar
+from phiserve.constraints.json_schema import check_schema, write_place
+from phiserve.constraints.regex import parse_regex
+from phiserve.constraints.syntax import UnsupportedExpression
+from phiserve.constraints.value_types import InvalidSchema, UnsupportedSchema
 from phiserve.protocol.messages import WireModel, choose_by
-from phiserve.protocol.regexes import parse_regex
-from phiserve.protocol.schema_types import InvalidSchema, UnsupportedSchema
-from phiserve.protocol.schemas import check_schema, write_place
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
 MAX_GRAMMAR_CHARACTERS = 16 * 2**10
@@ -62,8 +62,14 @@ def _unsupported(message: str) -> PydanticCustomError:
 
 Schema = Annotated[dict[str, Any], AfterValidator(_enforced_schema)]
 Regex = Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS), AfterValidator(_enforced_regex)]
-Grammar = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS), AfterValidator(_enforced_grammar)]
-Choices = Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False), AfterValidator(_bounded_choices)]
+Grammar = Annotated[
+    str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS), AfterValidator(_enforced_grammar)
+]
+Choices = Annotated[
+    tuple[str, ...],
+    Field(min_length=1, max_length=MAX_CHOICES, strict=False),
+    AfterValidator(_bounded_choices),
+]
 
 
 class TextFormat(WireModel):
@@ -114,5 +120,7 @@ class StructuredOutputs(WireModel):
     def _exactly_one(self) -> Self:
         given = [field for field in (self.json_, self.regex, self.choice, self.grammar) if field is not None]
         if len(given) != 1:
-            raise PydanticCustomError("structured_outputs", "exactly one of json, regex, choice and grammar must be given")
+            raise PydanticCustomError(
+                "structured_outputs", "exactly one of json, regex, choice and grammar must be given"
+            )
         return self

@@ -24,7 +24,7 @@ class TextPart(WireModel):
 
 
 class ImageUrl(WireModel):
-    """Where a picture is, and how closely to look at it."""
+    """Where an image is, and how closely to look at it."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
@@ -45,9 +45,11 @@ class RefusalPart(WireModel):
 
 
 def choose_by(field: str, names: tuple[str, ...], error_type: str, message: str) -> Discriminator:
-    """Choose the class of a union by the value of `field`; other values than `names` are an error with this type and message.
+    """Choose the class of a union by the value of `field`; other values than `names` are an error with this
+    type and message.
 
-    Tags start with ":" so that they can be told from field names in an error's location (see `protocol.parsing`).
+    Tags start with ":" so that they can be told from field names in an error's location (see
+    `protocol.parsing`).
     """
 
     def tag(value: Any) -> str | None:
@@ -66,27 +68,36 @@ _ImagePart = Annotated[ImagePart, Tag(":image_url")]
 _RefusalPart = Annotated[RefusalPart, Tag(":refusal")]
 _String = Annotated[str, Tag(":string")]
 
-_PartChoice = choose_by("type", PART_TYPES, "part_type", "type must be one of the content part types this role may use")
+_PartChoice = choose_by(
+    "type", PART_TYPES, "part_type", "type must be one of the content part types this role may use"
+)
 UserPart = Annotated[_TextPart | _ImagePart, _PartChoice]
 AssistantPart = Annotated[_TextPart | _RefusalPart, _PartChoice]
 
 _ContentChoice = Discriminator(_content_tag)
 TextContent = Annotated[
-    _String | Annotated[tuple[TextPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _String
+    | Annotated[tuple[TextPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
     _ContentChoice,
 ]
 UserContent = Annotated[
-    _String | Annotated[tuple[UserPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _String
+    | Annotated[tuple[UserPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
     _ContentChoice,
 ]
 AssistantContent = Annotated[
-    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _String
+    | Annotated[
+        tuple[AssistantPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)
+    ],
     _ContentChoice,
 ]
 
 
 class SystemMessage(WireModel):
-    """Instructions, under either of OpenAI's names for them. A `name` has no effect: the prompt's form has no place for one."""
+    """Instructions, under either of OpenAI's names for them. A `name` has no effect: the prompt's form has no
+    place for one.
+    """
 
     role: Literal["system", "developer"]
     content: TextContent
@@ -117,7 +128,9 @@ class ToolCall(WireModel):
 
 
 class AssistantMessage(WireModel):
-    """An earlier answer. The last three are null when the openai client writes out an answer of ours, and may only be that."""
+    """An earlier answer. The last three are null when the openai client writes out an answer of ours, and may
+    only be that.
+    """
 
     role: Literal["assistant"]
     content: AssistantContent | None = None

@@ -1,4 +1,6 @@
-"""Bytes -> request, with errors that name the place as a client would write it: `messages[2].content[1].image_url`."""
+"""Bytes -> request, with errors that name the place as a client would write it:
+`messages[2].content[1].image_url`.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from phiserve.errors import InvalidRequest, shortened
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 
 CODES = {
     "missing": "missing_required_parameter",
@@ -34,7 +36,7 @@ def parse_chat_request(body: bytes) -> ChatCompletionRequest:
     return _validate(_decode(body), body)
 
 
-async def parse_aside(body: bytes) -> ChatCompletionRequest:
+async def parse_off_loop(body: bytes) -> ChatCompletionRequest:
     """As `parse_chat_request`; on a thread where that takes longer than a thread takes to wake up."""
     if not decodes_quickly(body):
         return await asyncio.to_thread(parse_chat_request, body)
@@ -45,8 +47,10 @@ async def parse_aside(body: bytes) -> ChatCompletionRequest:
 
 
 def decodes_quickly(body: bytes) -> bool:
-    """Whether a body is short, or long for a few strings alone, as pictures are."""
-    return len(body) <= _SHORT_BODY or (len(body) <= _LONG_BODY and _has_few(body, b'"') and _has_few(body, b","))
+    """Whether a body is short, or long for a few strings alone, as images are."""
+    return len(body) <= _SHORT_BODY or (
+        len(body) <= _LONG_BODY and _has_few(body, b'"') and _has_few(body, b",")
+    )
 
 
 def _has_few(body: bytes, character: bytes) -> bool:
@@ -67,9 +71,10 @@ def _decode(body: bytes) -> Any:
 
 
 def _validate(document: Any, body: bytes) -> ChatCompletionRequest:
-    """pydantic copies a long string for each union that it looks through while it reads JSON: it reads it decoded.
+    """Validate decoded JSON, since pydantic copies a long string for each union it looks through while it
+    reads JSON itself.
 
-    What it refuses it is shown as JSON: it then speaks of arrays and objects, not of Python's lists and dicts.
+    On failure, revalidate from JSON: errors are then worded for JSON, not for Python's lists and dicts.
     """
     try:
         return ChatCompletionRequest.model_validate(document)
@@ -94,7 +99,7 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     param = shortened(field or place)
     is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
     code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
-    return InvalidRequest(f"{param}: {message}", param=param, code=code)
+    return InvalidRequest(message, param=param, code=code)
 
 
 def _reason(detail: ErrorDetails) -> str:
@@ -120,6 +125,7 @@ def path_of(location: Sequence[int | str], *, ends_in_name: bool = False) -> str
 def _is_union_label(step: str, before: int | str | None) -> bool:
     """Labels that pydantic puts into a location to say which member of a union it tried.
 
-    All unions of the protocol have tags (`protocol.messages.choose_by`): messages and parts, `content`, `response_format`.
+    All unions of the protocol have tags (`protocol.messages.choose_by`): messages and parts, `content`,
+    `response_format`.
     """
     return step.startswith(":") and (isinstance(before, int) or before in ("content", "response_format"))

@@ -1,1 +1,1 @@
-"""Pictures: URL -> bytes -> RGB -> crops. Knows sizes and pixels; knows nothing of prompts or the engine."""
+"""Images: sizes, fitting, crops. Knows pixels and arithmetic; nothing of prompts or the engine."""

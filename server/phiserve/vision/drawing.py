@@ -1,4 +1,6 @@
-"""A picture as the model gets it, for people: its crops apart, in their order, and the global view beside them."""
+"""An image as the model gets it, for people: its crops apart, in their order, and the global view beside
+them.
+"""
 
 import io
 from collections.abc import Sequence
@@ -6,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from phiserve.vision.pixels import Crops
+from phiserve.vision.crops import Crops
 from phiserve.vision.sizes import CROP_SIDE, CropPlan
 
 _GAP = 12
@@ -15,7 +17,7 @@ _LABEL = (255, 220, 0)
 
 
 def draw_crops(crops: Crops, plan: CropPlan) -> Image.Image:
-    """Draw uint8 crops (n, 336, 336, 3), numbered row by row; white above and below the picture is padding.
+    """Draw uint8 crops (n, 336, 336, 3), numbered row by row; white above and below the image is padding.
 
     The global view is drawn by Pillow's bicubic filter, close to the model's own, which works on floats.
     """
@@ -33,8 +35,10 @@ def draw_crops(crops: Crops, plan: CropPlan) -> Image.Image:
 
 
 def to_png(drawings: Sequence[Image.Image]) -> bytes:
-    """Drawings of several pictures, one below the other, as a PNG file."""
-    canvas = Image.new("RGB", (max(drawing.width for drawing in drawings), sum(d.height for d in drawings)), _BACKGROUND)
+    """Drawings of several images, one below the other, as a PNG file."""
+    canvas = Image.new(
+        "RGB", (max(drawing.width for drawing in drawings), sum(d.height for d in drawings)), _BACKGROUND
+    )
     top = 0
     for drawing in drawings:
         canvas.paste(drawing, (0, top))
@@ -47,5 +51,10 @@ def to_png(drawings: Sequence[Image.Image]) -> bytes:
 def _place(canvas: Image.Image, part: Image.Image, corner: tuple[int, int], label: str) -> None:
     canvas.paste(part, corner)
     ImageDraw.Draw(canvas).text(
-        (corner[0] + 6, corner[1] + 4), label, fill=_LABEL, stroke_width=2, stroke_fill=(0, 0, 0), font=ImageFont.load_default(20)
+        (corner[0] + 6, corner[1] + 4),
+        label,
+        fill=_LABEL,
+        stroke_width=2,
+        stroke_fill=(0, 0, 0),
+        font=ImageFont.load_default(20),
     )

@@ -1,16 +1,20 @@
-"""What pictures may be, one by one and all of a request together. Each limit is named in its error as in the settings."""
+"""What images may be, one by one and all of a request together. Each limit is named in its error as in the
+settings.
+"""
 
 from dataclasses import dataclass, field
 from threading import Lock
 
+from phiserve.codecs.formats import FORMATS
 from phiserve.errors import InvalidImage
-from phiserve.vision.formats import FORMATS
 from phiserve.vision.sizes import MAX_ASPECT_RATIO
 
 
 @dataclass(frozen=True, slots=True)
-class PictureLimits:
-    """Bytes of files and pixels as shown. `max_aspect_ratio` is long side to short side; `formats`: see `vision.formats`."""
+class ImageLimits:
+    """Bytes of files and pixels as shown. `max_aspect_ratio` is long side to short side; `formats`: see
+    `codecs.formats`.
+    """
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 64_000_000
@@ -20,46 +24,50 @@ class PictureLimits:
     formats: tuple[str, ...] = FORMATS
 
     def check_size(self, size: tuple[int, int], param: str) -> None:
-        """Judge (width, height) of one picture. Raises InvalidImage."""
+        """Judge (width, height) of one image. Raises InvalidImage."""
         width, height = size
         if width * height > self.max_pixels:
-            raise _too_large(f"the picture has {width} x {height} pixels", f"{self.max_pixels} (max_image_pixels)", param)
+            raise _too_large(
+                f"the image has {width} x {height} pixels", f"{self.max_pixels} (max_image_pixels)", param
+            )
         if max(size) > self.max_aspect_ratio * min(size):
             limit = f"{self.max_aspect_ratio:g} to 1 (max_image_aspect_ratio)"
-            message = f"{param}: {width} x {height} is too thin; the limit is {limit}"
+            message = f"{width} x {height} is too thin; the limit is {limit}"
             raise InvalidImage(message, param=param, code="image_too_thin")
 
 
 @dataclass(slots=True)
 class RequestMeter:
-    """Counts what the pictures of one request add up to, as it comes in; bytes from any thread."""
+    """Counts what the images of one request add up to, as it comes in; bytes from any thread."""
 
-    limits: PictureLimits
+    limits: ImageLimits
     bytes: int = 0
     pixels: int = 0
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def add_bytes(self, count: int, param: str) -> None:
-        """Raises InvalidImage naming the picture with which the request becomes too large."""
+        """Raises InvalidImage naming the image with which the request becomes too large."""
         with self._lock:
             self.bytes += count
             total = self.bytes
         if total > self.limits.max_request_bytes:
             limit = f"{self.limits.max_request_bytes} bytes (max_request_image_bytes)"
-            raise _too_large("with this one the request's pictures are larger than allowed together", limit, param)
+            raise _too_large(
+                "with this one the request's images are larger than allowed together", limit, param
+            )
 
     def add_pixels(self, size: tuple[int, int], param: str) -> None:
-        """Raises InvalidImage naming the picture with which the request has too many pixels."""
+        """Raises InvalidImage naming the image with which the request has too many pixels."""
         self.pixels += size[0] * size[1]
         if self.pixels > self.limits.max_request_pixels:
             limit = f"{self.limits.max_request_pixels} (max_request_image_pixels)"
-            raise _too_large(f"with this one the request's pictures have {self.pixels} pixels", limit, param)
+            raise _too_large(f"with this one the request's images have {self.pixels} pixels", limit, param)
 
 
 def too_many_bytes(param: str, max_bytes: int) -> InvalidImage:
-    """The error for a picture whose file is larger than the limit."""
-    return _too_large("the picture's file is too large", f"{max_bytes} bytes (max_image_bytes)", param)
+    """The error for an image whose file is larger than the limit."""
+    return _too_large("the image's file is too large", f"{max_bytes} bytes (max_image_bytes)", param)
 
 
 def _too_large(fault: str, limit: str, param: str) -> InvalidImage:
-    return InvalidImage(f"{param}: {fault}; the limit is {limit}", param=param, code="image_too_large")
+    return InvalidImage(f"{fault}; the limit is {limit}", param=param, code="image_too_large")

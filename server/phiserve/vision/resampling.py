@@ -1,10 +1,12 @@
-"""Pillow's bilinear resize, bit for bit, written straight into crops: compiled by numba, without the interpreter's lock.
+"""Pillow's bilinear resize, bit for bit, written straight into crops: compiled by numba, without the
+interpreter's lock.
 
-Pillow spends nearly as long on copying pixels into its own memory and out again as on resizing. Here a picture is read once and
-every crop is written once; only the few rows between the two passes are kept.
+Pillow spends nearly as long on copying pixels into its own memory and out again as on resizing. Here an image
+is read once and every crop is written once; only the few rows between the two passes are kept.
 
-Source: Pillow 13, `src/libImaging/Resample.c` (precompute_coeffs, normalize_coeffs_8bpc, the 8 bit passes). What must be kept of
-it: weights in doubles, summed in order; fixed point of 22 bits; the pass along rows first, rounded to 8 bits before the other.
+Source: Pillow 13, `src/libImaging/Resample.c` (precompute_coeffs, normalize_coeffs_8bpc, the 8 bit passes).
+What must be kept of it: weights in doubles, summed in order; fixed point of 22 bits; the pass along rows
+first, rounded to 8 bits before the other.
 """
 
 from collections.abc import Callable
@@ -32,7 +34,9 @@ Fixed = NDArray[np.int32]
 
 
 def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Compiled when it is first called, without the interpreter's lock; kept on disk where numba finds a place to write."""
+    """Compiled when it is first called, without the interpreter's lock; kept on disk where numba finds a
+    place to write.
+    """
     try:
         return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
     except RuntimeError:
@@ -41,7 +45,9 @@ def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters,
 
 @_compiled
 def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
-    """Of every output pixel: its first input pixel, how many there are, and their weights (num_out, most), fixed point."""
+    """Of every output pixel: its first input pixel, how many there are, and their weights (num_out, most),
+    fixed point.
+    """
     scale = num_in / num_out
     support = max(scale, 1.0)
     first, count = np.empty(num_out, np.int32), np.empty(num_out, np.int32)
@@ -66,7 +72,9 @@ def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
 
 @_compiled
 def weighted_sum(rows: Bytes, begin: int, count: int, fixed: Fixed, totals: Fixed, out: Bytes) -> None:
-    """Of `count` rows (most, n) from `begin` on, round and round: -> `out` (n,). `totals`: room for n sums."""
+    """Of `count` rows (most, n) from `begin` on, round and round: -> `out` (n,). `totals`: room for n
+    sums.
+    """
     length, last = len(out), len(rows)
     if count == 2:
         one, other = rows[begin % last], rows[(begin + 1) % last]
@@ -86,9 +94,17 @@ def weighted_sum(rows: Bytes, begin: int, count: int, fixed: Fixed, totals: Fixe
 
 @_compiled
 def along_rows(
-    rows: Bytes, first: Fixed, count: Fixed, fixed: Fixed, lying: Bytes, resized: Bytes, totals: Fixed, out: Bytes
+    rows: Bytes,
+    first: Fixed,
+    count: Fixed,
+    fixed: Fixed,
+    lying: Bytes,
+    resized: Bytes,
+    totals: Fixed,
+    out: Bytes,
 ) -> None:
-    """Resize rows (n, 3 * width) to `out` (n, 3 * num_out): laid on their side, so that one weight meets many values.
+    """Resize rows (n, 3 * width) to `out` (n, 3 * num_out): laid on their side, so that one weight meets many
+    values.
 
     `lying` and `resized`: room for (width, 3 * _BLOCK) and (3 * _BLOCK).
     """
@@ -109,7 +125,9 @@ def along_rows(
 
 @_compiled
 def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes) -> None:
-    """Rows first. `pixels` (h, w, 3) -> `size` (width, height), from row `top` on of `crops` (rows, columns, 336, 1008)."""
+    """Rows first. `pixels` (h, w, 3) -> `size` (width, height), from row `top` on of `crops` (rows, columns,
+    336, 1008).
+    """
     height, width = pixels.shape[:2]
     source = pixels.reshape(height, 3 * width)
     first, count, fixed = weights(width, size[0])
@@ -133,7 +151,7 @@ def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes)
 
 @_compiled
 def fill_portrait(pixels: Bytes, size: tuple[int, int], left: int, crops: Bytes) -> None:
-    """Columns first, which are the rows of the picture lying on its side; from column `left` on, in white."""
+    """Columns first, which are the rows of the image lying on its side; from column `left` on, in white."""
     height, width = pixels.shape[:2]
     source = pixels.reshape(height, 3 * width)
     first, count, fixed = weights(width, size[0])

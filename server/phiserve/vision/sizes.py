@@ -1,7 +1,7 @@
-"""Size arithmetic of the HD transform: from a picture's size to its crops and tokens. No pixels.
+"""Size arithmetic of the HD transform: from an image's size to its crops and tokens. No pixels.
 
-Source: `image_processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (HD_transform, calc_hd_transform_size).
-All sizes are (width, height) in pixels unless a name says otherwise.
+Source: `image_processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (HD_transform,
+calc_hd_transform_size). All sizes are (width, height) in pixels unless a name says otherwise.
 """
 
 import math
@@ -12,7 +12,8 @@ CROP_SIDE = 336
 """Side of a crop in pixels, the input size of CLIP ViT-L/14-336."""
 
 MAX_ASPECT_RATIO = CROP_SIDE
-"""Up to this ratio of long to short side, some of the short side is left under every budget (the reference crashes beyond)."""
+"""Up to this ratio of long to short side, some of the short side is left under every max_crops (the reference
+crashes beyond)."""
 
 TOKENS_PER_CROP_SIDE = 12
 """CLIP's 24 x 24 patches of a crop, merged 2 x 2."""
@@ -20,10 +21,10 @@ TOKENS_PER_CROP_SIDE = 12
 
 @dataclass(frozen=True, slots=True)
 class CropPlan:
-    """How one picture is resized, padded and cut.
+    """How one image is resized, padded and cut.
 
-    `columns` x `rows` crops make up the padded picture. `resized` is the size before padding. `transposed` says
-    that the picture is resized on its side: portrait pictures are, and PIL's result depends on it.
+    `columns` x `rows` crops make up the padded image. `resized` is the size before padding. `transposed` says
+    that the image is resized on its side: portrait images are, and PIL's result depends on it.
     """
 
     columns: int
@@ -38,34 +39,36 @@ class CropPlan:
 
     @property
     def num_crops(self) -> int:
-        """Crops cut from the padded picture; CLIP sees one more, the global view."""
+        """Crops cut from the padded image; CLIP sees one more, the global view."""
         return self.columns * self.rows
 
     @property
     def num_tokens(self) -> int:
-        """Tokens the picture takes in the prompt."""
+        """Tokens the image takes in the prompt."""
         return num_image_tokens(self.columns, self.rows)
 
 
 def num_image_tokens(columns: int, rows: int) -> int:
-    """Tokens of a picture of `columns` x `rows` crops: crops, row separators, the global view and its separators."""
+    """Tokens of an image of `columns` x `rows` crops: crops, row separators, the global view and its
+    separators.
+    """
     side = TOKENS_PER_CROP_SIDE
     return (rows * columns + 1) * side * side + 1 + (rows + 1) * side
 
 
 @lru_cache(maxsize=4096)
-def plan_crops(width: int, height: int, budget: int) -> CropPlan:
-    """Plan the HD transform of a `width` x `height` picture under a crop `budget`.
+def plan_crops(width: int, height: int, max_crops: int) -> CropPlan:
+    """Plan the HD transform of a `width` x `height` image under a crop `max_crops`.
 
     Raises ValueError unless all three are positive.
     """
-    if width < 1 or height < 1 or budget < 1:
-        raise ValueError(f"width, height and budget must be positive, got {width}, {height}, {budget}")
+    if width < 1 or height < 1 or max_crops < 1:
+        raise ValueError(f"width, height and max_crops must be positive, got {width}, {height}, {max_crops}")
     transposed = width < height
     long, short = (height, width) if transposed else (width, height)
     ratio = long / short
     scale = 1
-    while scale * math.ceil(scale / ratio) <= budget:
+    while scale * math.ceil(scale / ratio) <= max_crops:
         scale += 1
     scale -= 1
     resized_long = scale * CROP_SIDE
@@ -76,6 +79,8 @@ def plan_crops(width: int, height: int, budget: int) -> CropPlan:
     return CropPlan(scale, short_crops, (resized_long, resized_short), transposed)
 
 
-def most_image_tokens(budget: int) -> int:
-    """Tokens of the most expensive picture under `budget`: one column of crops, since each row adds a separator."""
-    return num_image_tokens(1, budget)
+def most_image_tokens(max_crops: int) -> int:
+    """Tokens of the most expensive image under `max_crops`: one column of crops, since each row adds a
+    separator.
+    """
+    return num_image_tokens(1, max_crops)

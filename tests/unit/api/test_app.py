@@ -12,7 +12,11 @@ from wire import call
 MakeServices = Callable[..., Services]
 
 
-PREFLIGHT = {"origin": "https://page.example", "access-control-request-method": "POST", "access-control-request-headers": "x"}
+PREFLIGHT = {
+    "origin": "https://page.example",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "x",
+}
 
 
 def test_cors_is_off_unless_configured(make_services: MakeServices) -> None:

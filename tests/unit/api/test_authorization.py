@@ -25,7 +25,17 @@ def ask(services: Services, method: str, path: str, authorization: str | None) -
 def test_key_is_needed(make_services: MakeServices, method: str, path: str) -> None:
     """Without it, with a wrong one, under another scheme: 401. With it: answered."""
     services = make_services(ScriptedEngine(ANSWER), api_key=KEY)
-    for wrong in (None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer sécret-??"):
+    for wrong in (
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Basic {KEY}",
+        KEY,
+        f"Bearer {KEY}x",
+        "Bearer sécret-??",
+    ):
         assert ask(services, method, path, wrong) == 401
     expected = 404 if path == "/nowhere" else 200
     assert ask(services, method, path, f"Bearer {KEY}") == expected

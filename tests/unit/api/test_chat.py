@@ -30,13 +30,23 @@ def test_completion(make_services: MakeServices) -> None:
 
 
 def test_stream(make_services: MakeServices) -> None:
-    """Role first, a chunk for every delta, finish reason, usage on request, end mark; one id and time throughout."""
-    response = post(make_services(ScriptedEngine(ANSWER)), stream=True, stream_options={"include_usage": True})
+    """Role first, a chunk for every delta, finish reason, usage on request, end mark; one id and time
+    throughout.
+    """
+    response = post(
+        make_services(ScriptedEngine(ANSWER)), stream=True, stream_options={"include_usage": True}
+    )
     *chunks, end = events(response)
     assert end == "[DONE]"
     assert {(chunk["id"], chunk["created"]) for chunk in chunks} == {(chunks[0]["id"], chunks[0]["created"])}
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks[:-1]]
-    assert deltas == [{"role": "assistant", "content": ""}, {"content": "Hel"}, {"content": ""}, {"content": "lo"}, {}]
+    assert deltas == [
+        {"role": "assistant", "content": ""},
+        {"content": "Hel"},
+        {"content": ""},
+        {"content": "lo"},
+        {},
+    ]
     assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
     assert chunks[-1]["choices"] == []
     assert chunks[-1]["usage"]["completion_tokens"] == 3
@@ -45,7 +55,12 @@ def test_stream(make_services: MakeServices) -> None:
 
 def test_several_choices(make_services: MakeServices) -> None:
     """Interleaved choices are kept apart."""
-    steps = [delta(" a", index=1), delta(" b"), delta("c", finish="stop"), delta("d", index=1, finish="length")]
+    steps = [
+        delta(" a", index=1),
+        delta(" b"),
+        delta("c", finish="stop"),
+        delta("d", index=1, finish="length"),
+    ]
     choices = post(make_services(ScriptedEngine(steps)), n=2).json()["choices"]
     assert [(c["index"], c["message"]["content"], c["finish_reason"]) for c in choices] == [
         (0, "bc", "stop"),
@@ -57,10 +72,14 @@ def test_token_ids_on_request(make_services: MakeServices) -> None:
     """`return_token_ids` adds the prompt's and each choice's ids, streamed ones chunk by chunk."""
     services = make_services(ScriptedEngine(ANSWER))
     body = post(services, return_token_ids=True).json()
-    chunks = [chunk for chunk in events(post(services, return_token_ids=True, stream=True)) if chunk != "[DONE]"]
+    chunks = [
+        chunk for chunk in events(post(services, return_token_ids=True, stream=True)) if chunk != "[DONE]"
+    ]
     assert body["choices"][0]["token_ids"] == [5, 6, 7]
     assert body["prompt_token_ids"][0] == 1
-    assert [chunk.get("prompt_token_ids") for chunk in chunks] == [body["prompt_token_ids"]] + [None] * (len(chunks) - 1)
+    assert [chunk.get("prompt_token_ids") for chunk in chunks] == [body["prompt_token_ids"]] + [None] * (
+        len(chunks) - 1
+    )
     assert [token for chunk in chunks for token in chunk["choices"][0].get("token_ids", [])] == [5, 6, 7]
 
 
@@ -75,7 +94,9 @@ def test_failure_before_the_first_token_has_its_status(make_services: MakeServic
 
 @pytest.mark.parametrize("failure", [EngineFailure("broken"), ValueError("secret")])
 def test_failure_in_mid_stream_is_an_event(make_services: MakeServices, failure: Exception) -> None:
-    """What was said stays said; then an error event, then the end. Unexpected errors keep their text to themselves."""
+    """What was said stays said; then an error event, then the end. Unexpected errors keep their text to
+    themselves.
+    """
     response = post(make_services(ScriptedEngine([ANSWER[0], failure])), stream=True)
     *_, error, end = events(response)
     assert (error["error"]["code"], end) == ("engine_error", "[DONE]")

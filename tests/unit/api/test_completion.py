@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from phiserve.answer import Answer
 from phiserve.api.completion import collect
+
+from phiserve.answer import Answer
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.engine.interface import Delta
 from phiserve.pipeline import PreparedChat
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 from scripted import delta
 
 
@@ -16,7 +17,12 @@ def test_choices_in_order(vocabulary: Vocabulary) -> None:
     """Whatever order deltas come in, choices are numbered and whole."""
 
     async def deltas() -> AsyncIterator[Delta]:
-        for item in (delta(" b", index=1), delta(" a"), delta("!", index=1, finish="length"), delta("?", finish="stop")):
+        for item in (
+            delta(" b", index=1),
+            delta(" a"),
+            delta("!", index=1, finish="length"),
+            delta("?", finish="stop"),
+        ):
             yield item
 
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "n": 2}

@@ -13,9 +13,16 @@ MakeServices = Callable[..., Services]
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405), ("POST", "/v1/models", 405), ("GET", "/v1", 404)],
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/v1/models", 405),
+        ("GET", "/v1", 404),
+    ],
 )
-def test_framework_errors_have_the_envelope(make_services: MakeServices, method: str, path: str, status: int) -> None:
+def test_framework_errors_have_the_envelope(
+    make_services: MakeServices, method: str, path: str, status: int
+) -> None:
     """404 and 405 are OpenAI's error object too."""
     response = call(make_services(ScriptedEngine()), method, path)
     assert response.status_code == status

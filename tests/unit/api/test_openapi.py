@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from phiserve.api.services import Services
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 from scripted import ScriptedEngine
 from wire import ANSWER, call, events, post
 
@@ -34,9 +34,19 @@ def test_every_operation_documents_its_answers(document: dict[str, Any]) -> None
             assert "422" not in operation["responses"], path
             for status, response in operation["responses"].items():
                 if status != "200":
-                    assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorResponse"}
+                    assert response["content"]["application/json"]["schema"] == {
+                        "$ref": "#/components/schemas/ErrorResponse"
+                    }
     jsonschema.Draft202012Validator.check_schema(document["components"]["schemas"]["ChatCompletionRequest"])
-    assert set(document["paths"][CHAT]["post"]["responses"]) == {"200", "400", "404", "413", "429", "500", "503"}
+    assert set(document["paths"][CHAT]["post"]["responses"]) == {
+        "200",
+        "400",
+        "404",
+        "413",
+        "429",
+        "500",
+        "503",
+    }
 
 
 def test_answers_are_as_documented(make_services: MakeServices, document: dict[str, Any]) -> None:
@@ -54,13 +64,13 @@ def test_answers_are_as_documented(make_services: MakeServices, document: dict[s
 
 
 def test_examples_are_served(make_services: MakeServices, document: dict[str, Any]) -> None:
-    """What /docs offers to try out validates against the document and is answered, the picture too."""
+    """What /docs offers to try out validates against the document and is answered, the image too."""
     examples = document["paths"][CHAT]["post"]["requestBody"]["content"]["application/json"]["examples"]
     services = make_services(ScriptedEngine(ANSWER))
     for example in examples.values():
         validate(document, "ChatCompletionRequest", example["value"])
         assert post(services, example["value"]).status_code == 200
-    assert "image_url" in str(examples["picture"])
+    assert "image_url" in str(examples["image"])
 
 
 def test_the_request_is_documented_as_it_is_taken(document: dict[str, Any]) -> None:
@@ -68,16 +78,29 @@ def test_the_request_is_documented_as_it_is_taken(document: dict[str, Any]) -> N
     schema = document["components"]["schemas"]["ChatCompletionRequest"]
     assert set(schema["properties"]) == set(ChatCompletionRequest.model_fields)
     for body in ({}, {"stop": None}, {"stop": "a"}, {"stop": ["a", "b"]}):
-        validate(document, "ChatCompletionRequest", {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | body)
+        validate(
+            document,
+            "ChatCompletionRequest",
+            {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | body,
+        )
     for wrong in ({"stop": list("abcde")}, {"stop": [""]}, {"model": "x"}, {"best_of": 2}):
         with pytest.raises(jsonschema.ValidationError):
-            validate(document, "ChatCompletionRequest", {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | wrong)
+            validate(
+                document,
+                "ChatCompletionRequest",
+                {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | wrong,
+            )
 
 
 def test_the_key_is_documented_where_one_is_needed(make_services: MakeServices) -> None:
     """On every route but those a load balancer asks."""
     services = make_services(ScriptedEngine(), api_key="secret")
     described = call(services, "GET", "/openapi.json", headers={"Authorization": "Bearer secret"}).json()
-    guarded = {path for path, operations in described["paths"].items() for op in operations.values() if "security" in op}
+    guarded = {
+        path
+        for path, operations in described["paths"].items()
+        for op in operations.values()
+        if "security" in op
+    }
     assert set(described["paths"]) - guarded == {"/health", "/ready", "/version"}
     assert all("401" in op["responses"] for path in guarded for op in described["paths"][path].values())

@@ -12,7 +12,8 @@ MakeServices = Callable[..., Services]
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"), [("abc-1", True), ("", False), ("a b", False), ("x" * 200, False), ("é".encode(), False)]
+    ("sent", "kept"),
+    [("abc-1", True), ("", False), ("a b", False), ("x" * 200, False), ("é".encode(), False)],
 )
 def test_request_id(make_services: MakeServices, sent: str | bytes, kept: bool) -> None:
     """A sane id is echoed, anything else replaced; there always is one."""

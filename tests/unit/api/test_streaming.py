@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from phiserve.api.chunks import KEEPALIVE
 from starlette.types import Message, Receive, Scope, Send
 
 from phiserve.api.app import create_app
-from phiserve.api.chunks import KEEPALIVE
 from phiserve.api.services import Services
 from phiserve.api.streaming import PLAIN_SEND, ClientGone, EventStream, unless_hung_up
 from phiserve.errors import EngineFailure
@@ -47,8 +47,19 @@ def test_hanging_up_closes_the_engine_request(make_services: MakeServices, strea
             pass
 
         headers = [(b"content-type", b"application/json")]
-        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
-        scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "server": ("t", 80), "client": ("c", 1)}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "headers": headers,
+        }
+        scope |= {
+            "query_string": b"",
+            "http_version": "1.1",
+            "scheme": "http",
+            "server": ("t", 80),
+            "client": ("c", 1),
+        }
         answering = asyncio.create_task(create_app(make_services(engine))(scope, receive, send))
         await reached.wait()
         gone.set()
@@ -74,7 +85,9 @@ def test_keepalive_comments(make_services: MakeServices) -> None:
 
             await answering(scope, receive, sending)
 
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url="http://test") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(watched), base_url="http://test"
+        ) as client:
             return await client.post("/v1/chat/completions", json=BODY | {"stream": True}, timeout=60)
 
     response = asyncio.run(run())
@@ -117,7 +130,14 @@ async def hang_up_now() -> dict[str, str]:
 
 def test_the_way_past_middleware_is_noted(make_services: MakeServices) -> None:
     """By the application itself, for every request."""
-    scope = {"type": "http", "method": "GET", "path": "/health", "headers": [], "query_string": b"", "http_version": "1.1"}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/health",
+        "headers": [],
+        "query_string": b"",
+        "http_version": "1.1",
+    }
     scope |= {"scheme": "http", "server": ("t", 80), "client": ("c", 1)}
 
     async def receive() -> Any:

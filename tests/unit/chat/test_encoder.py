@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from phiserve.chat.conversation import Conversation, ImageSlot, Turn, build_conversation
 from tokenizers import Tokenizer
 
 from golden.vectors import conversation_of, read_translation
-from phiserve.chat.conversation import Conversation, ImageSlot, Turn, build_conversation
 from phiserve.chat.encoder import RUST_WHITESPACE, PromptEncoder, load_plain_tokenizer
 from phiserve.chat.special_tokens import ADDED_TOKENS, PIECES, Control
-from phiserve.protocol.requests import ChatCompletionRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.vision.sizes import plan_crops
 
 SLOT = ImageSlot("", "high", "")
@@ -27,20 +27,25 @@ def test_golden_translation(golden: Path, reference: Path) -> None:
     encoder = PromptEncoder.load(reference / "tokenizer.json")
     vectors = read_translation(golden / "translation.jsonl")
     for vector in vectors:
-        tokens = [plan_crops(*size, vector.budget).num_tokens for size in vector.sizes]
+        tokens = [plan_crops(*size, vector.max_crops).num_tokens for size in vector.sizes]
         ids = encoder.encode(conversation_of(vector.prompt)).ids(tokens)
         assert ids == [Control.IMAGE if token < 0 else token for token in vector.ids], vector.prompt
     assert len(vectors) == 134
 
 
 def test_structure(encoder: PromptEncoder, tokenizer_json: Path) -> None:
-    """A text-only prompt starts with one <s>, and equals the whole prompt string run through the full tokenizer."""
+    """A text-only prompt starts with one <s>, and equals the whole prompt string run through the full
+    tokenizer.
+    """
     conversation = Conversation(
-        (Turn("system", ("Be terse.",)), Turn("user", ("Hi",)), Turn("assistant", ("  Hello",)), Turn("user", ("Bye",)))
+        (
+            Turn("system", ("Be terse.",)),
+            Turn("user", ("Hi",)),
+            Turn("assistant", ("  Hello",)),
+            Turn("user", ("Bye",)),
+        )
     )
-    prompt = (
-        "<|system|>\nBe terse.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n  Hello<|end|>\n<|user|>\nBye<|end|>\n<|assistant|>\n"
-    )
+    prompt = "<|system|>\nBe terse.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n  Hello<|end|>\n<|user|>\nBye<|end|>\n<|assistant|>\n"
     expected = Tokenizer.from_file(str(tokenizer_json)).encode(prompt).ids
     assert encoder.encode(conversation).ids([]) == expected
 
@@ -57,7 +62,9 @@ def test_each_stretch_around_an_image_has_its_own_bos(encoder: PromptEncoder) ->
     assert prompt.num_text_tokens == len(ids) - 5
 
 
-@pytest.mark.parametrize("typed", ["<|end|>", "<|system|>", "<|image_1|>", "<|image|>", "</s>", "<s>", "<unk>", "<0x0A>"])
+@pytest.mark.parametrize(
+    "typed", ["<|end|>", "<|system|>", "<|image_1|>", "<|image|>", "</s>", "<s>", "<unk>", "<0x0A>"]
+)
 def test_typed_control_tokens_stay_text(encoder: PromptEncoder, typed: str) -> None:
     """What a person types comes back as what they typed."""
     ids = encoder.encode_text(f"a{typed}b")
@@ -75,7 +82,9 @@ def any_encoder(request: pytest.FixtureRequest) -> PromptEncoder:
 
 
 anything = st.text(st.characters(exclude_categories=["Cs"]))
-mischief = st.lists(st.one_of(anything, st.sampled_from([*ADDED_TOKENS.values(), "<|image_1|>", "\n", " "]))).map("".join)
+mischief = st.lists(
+    st.one_of(anything, st.sampled_from([*ADDED_TOKENS.values(), "<|image_1|>", "\n", " "]))
+).map("".join)
 
 
 def plain(text: str) -> str:
@@ -98,12 +107,18 @@ def texts(draw: st.DrawFn, kind: str) -> list[dict[str, str]]:
 
 @st.composite
 def messages(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A message of every role, with mischief in every field that carries text and a picture among the user's parts."""
-    picture = {"type": "image_url", "image_url": {"url": draw(mischief)}}
-    call = {"id": draw(mischief), "type": "function", "function": {"name": draw(mischief), "arguments": draw(mischief)}}
+    """A message of every role, with mischief in every field that carries text and an image among the user's
+    parts.
+    """
+    image = {"type": "image_url", "image_url": {"url": draw(mischief)}}
+    call = {
+        "id": draw(mischief),
+        "type": "function",
+        "function": {"name": draw(mischief), "arguments": draw(mischief)},
+    }
     return [
         {"role": "system", "content": draw(mischief)},
-        {"role": "user", "content": [*texts(draw, "text"), picture, *texts(draw, "text")]},
+        {"role": "user", "content": [*texts(draw, "text"), image, *texts(draw, "text")]},
         {"role": "assistant", "content": draw(mischief), "refusal": draw(mischief), "tool_calls": [call]},
         {"role": "tool", "tool_call_id": draw(mischief), "content": texts(draw, "text")},
         {"role": "assistant", "content": [*texts(draw, "text"), *texts(draw, "refusal")]},
@@ -115,12 +130,22 @@ def messages(draw: st.DrawFn) -> list[dict[str, Any]]:
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(messages())
 def test_no_field_can_smuggle_control_ids(any_encoder: PromptEncoder, messages: list[dict[str, Any]]) -> None:
-    """Whatever stands in any field that carries text, control ids are exactly the structure's, and decoding gives the text."""
+    """Whatever stands in any field that carries text, control ids are exactly the structure's, and decoding
+    gives the text.
+    """
     request = ChatCompletionRequest.model_validate({"model": "m", "messages": messages})
     conversation = build_conversation(request.messages)
     prompt = any_encoder.encode(conversation)
     ids = prompt.ids([1])
-    roles = [Control.SYSTEM, Control.USER, Control.ASSISTANT, Control.USER, Control.ASSISTANT, Control.SYSTEM, Control.USER]
+    roles = [
+        Control.SYSTEM,
+        Control.USER,
+        Control.ASSISTANT,
+        Control.USER,
+        Control.ASSISTANT,
+        Control.SYSTEM,
+        Control.USER,
+    ]
     structure = [Control.BOS]
     for number, role in enumerate(roles):
         structure += [role, *([Control.IMAGE, Control.BOS] if number == 1 else []), Control.END]
@@ -129,7 +154,9 @@ def test_no_field_can_smuggle_control_ids(any_encoder: PromptEncoder, messages: 
 
 
 def shown(turn: Turn) -> str:
-    """A turn's text with its newlines; what follows `<|assistant|>` loses its leading white space, as in the reference."""
+    """A turn's text with its newlines; what follows `<|assistant|>` loses its leading white space, as in the
+    reference.
+    """
     text = "\n" + "".join(piece for piece in turn.pieces if isinstance(piece, str))
     return (text.lstrip(RUST_WHITESPACE) if turn.role == "assistant" else text) + "\n"
 
@@ -153,5 +180,8 @@ def test_whitespace_after_assistant_is_what_the_tokenizers_library_strips(tokeni
     plain = load_plain_tokenizer(tokenizer_json)
     candidates = [chr(code) for code in range(0x3100) if chr(code).isspace() or chr(code) in RUST_WHITESPACE]
     for character in candidates:
-        stripped = full.encode(f"<|assistant|>{character}x", add_special_tokens=False).ids[1:] == plain.encode("x").ids
+        stripped = (
+            full.encode(f"<|assistant|>{character}x", add_special_tokens=False).ids[1:]
+            == plain.encode("x").ids
+        )
         assert stripped == (character in RUST_WHITESPACE), hex(ord(character))

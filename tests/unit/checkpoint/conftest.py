@@ -11,7 +11,9 @@ _WIDTH, _FFN, _LAYERS, _TRAINED = 32, 48, 2, (1, 5, 300, 32007)
 
 @pytest.fixture(scope="session")
 def compact() -> dict[str, Tensor]:
-    """A decoder of two narrow layers, a tower of the one size there is. Few values, so that they pack fast."""
+    """A decoder of two narrow layers, a tower of the one size there is. Few values, so that they pack
+    fast.
+    """
     pixels = LUMA + COLOUR
     shapes: dict[str, tuple[int, ...]] = {"tower.filters.weight": (LUMA, PATCH * PATCH)}
     shapes |= {"tower.first.value.weight": (NEAR, pixels), "tower.second.value.weight": (NEAR, pixels + OUT)}
@@ -22,7 +24,9 @@ def compact() -> dict[str, Tensor]:
         shapes |= {f"tower.{name}.inner.bias": (hidden,), f"tower.{name}.outer.bias": (OUT,)}
     shapes["projection.inner.weight"] = (_WIDTH, 4 * (COLOUR + OUT) + 2 * SIDE)
     shapes["projection.outer.weight"] = (_WIDTH, _WIDTH)
-    shapes |= {f"projection.{name}": (_WIDTH,) for name in ("inner.bias", "outer.bias", "row_end", "view_end")}
+    shapes |= {
+        f"projection.{name}": (_WIDTH,) for name in ("inner.bias", "outer.bias", "row_end", "view_end")
+    }
     shapes |= {"decoder.table": (len(_TRAINED), _WIDTH), "decoder.last_norm": (_WIDTH,)}
     for layer in range(_LAYERS):
         own = f"decoder.layers.{layer}."

@@ -21,7 +21,9 @@ def weights(folder: Path) -> dict[str, bytes]:
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, "pt") as tensors:
             names = tensors.keys()
-            found.update({name: tensors.get_tensor(name).view(torch.uint8).numpy().tobytes() for name in names})
+            found.update(
+                {name: tensors.get_tensor(name).view(torch.uint8).numpy().tobytes() for name in names}
+            )
     return found
 
 
@@ -39,7 +41,7 @@ def test_opens_as_blank(tmp_path: Path) -> None:
     """It passes the checks of a real checkpoint and says that it is blank."""
     write_blank(tmp_path / "x", TINY)
     checkpoint = open_checkpoint(str(tmp_path / "x"))
-    assert (checkpoint.is_blank, checkpoint.budget, checkpoint.hidden_size) == (True, 16, 32)
+    assert (checkpoint.is_blank, checkpoint.max_crops, checkpoint.hidden_size) == (True, 16, 32)
     on_disk = sum(file.stat().st_size for file in (tmp_path / "x").glob("*.safetensors"))
     assert checkpoint.weight_bytes("auto") == pytest.approx(on_disk, rel=0.1)
     assert len(checkpoint.config["rope_scaling"]["short_factor"]) == 8
@@ -65,7 +67,12 @@ def test_full_is_the_real_size() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [BlankShape(hidden_size=33), BlankShape(num_heads=5), BlankShape(clip_layers=24), BlankShape(clip_layers=0)],
+    [
+        BlankShape(hidden_size=33),
+        BlankShape(num_heads=5),
+        BlankShape(clip_layers=24),
+        BlankShape(clip_layers=0),
+    ],
 )
 def test_impossible_shapes(tmp_path: Path, shape: BlankShape) -> None:
     """Shapes that no model has are refused before anything is written."""
@@ -74,7 +81,9 @@ def test_impossible_shapes(tmp_path: Path, shape: BlankShape) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_overwritten_and_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_overwritten_and_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder with files is left alone; a failure leaves no trace."""
     (tmp_path / "mine").write_text("")
     with pytest.raises(StartupError):

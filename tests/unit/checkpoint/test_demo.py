@@ -52,16 +52,27 @@ def test_packed_and_unpacked(compact: dict[str, Tensor], packed: bytes) -> None:
     """What is packed comes back bit for bit, and packing it again gives the same bytes."""
     found = compact_weights()
     assert found.keys() == {name for name in compact if not name.startswith("tower.")}
-    assert all(torch.equal(tensor, compact[name]) and tensor.dtype == compact[name].dtype for name, tensor in found.items())
+    assert all(
+        torch.equal(tensor, compact[name]) and tensor.dtype == compact[name].dtype
+        for name, tensor in found.items()
+    )
     assert pack(found) == packed
 
 
 @pytest.mark.parametrize("damage", ["bit", "end", "empty", "other", "no tensors"])
 def test_a_damaged_package(package: Path, packed: bytes, tmp_path: Path, damage: str) -> None:
-    """A flipped bit, a missing end, nothing at all or something else: one sentence, and nothing is written."""
+    """A flipped bit, a missing end, nothing at all or something else: one sentence, and nothing is
+    written.
+    """
     flipped = bytearray(packed)
     flipped[len(packed) // 2] ^= 1
-    broken = {"bit": bytes(flipped), "end": packed[:-100], "empty": b"", "other": b"<html>", "no tensors": NO_TENSORS}[damage]
+    broken = {
+        "bit": bytes(flipped),
+        "end": packed[:-100],
+        "empty": b"",
+        "other": b"<html>",
+        "no tensors": NO_TENSORS,
+    }[damage]
     (package / WEIGHTS_FILE).write_bytes(broken)
     (tmp_path / "out").mkdir()
     with pytest.raises(StartupError, match=r"are damaged .* install phiserve anew"):
@@ -77,9 +88,14 @@ def test_a_package_without_weights(package: Path) -> None:
 
 
 def test_it_opens(folder: Path) -> None:
-    """It passes the checks of a real checkpoint, says that it is the demo, and sees pictures as one crop."""
+    """It passes the checks of a real checkpoint, says that it is the demo, and sees images as one crop."""
     checkpoint = open_checkpoint(str(folder))
-    assert (checkpoint.is_demo, checkpoint.is_blank, checkpoint.budget, checkpoint.hidden_size) == (True, False, 1, 32)
+    assert (checkpoint.is_demo, checkpoint.is_blank, checkpoint.max_crops, checkpoint.hidden_size) == (
+        True,
+        False,
+        1,
+        32,
+    )
     assert (checkpoint.short_context, checkpoint.longest_context) == (4096, 4096)
     assert checkpoint.kv_bytes_per_token("auto") == 2 * 2 * 32 * 2
 
@@ -87,13 +103,19 @@ def test_it_opens(folder: Path) -> None:
 def test_its_configuration(folder: Path) -> None:
     """Plain rotary positions, one table for both ends, three of CLIP's layers."""
     config = json.loads((folder / "config.json").read_text())
-    assert (config["rope_scaling"], config["tie_word_embeddings"], config["intermediate_size"]) == (None, True, 48)
+    assert (config["rope_scaling"], config["tie_word_embeddings"], config["intermediate_size"]) == (
+        None,
+        True,
+        48,
+    )
     assert config["img_processor"]["layer_idx"] == -22
     assert config["num_hidden_layers"] == 2
 
 
 def test_names_and_shapes_are_phi3v_s(tensors: dict[str, Tensor]) -> None:
-    """Those of a blank checkpoint of this size, but for the output layer, which is the embedding's; all in bfloat16."""
+    """Those of a blank checkpoint of this size, but for the output layer, which is the embedding's; all in
+    bfloat16.
+    """
     shape = BlankShape(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=48, clip_layers=3)
     expected = {name: size for name, size, _, _ in _specs(shape) if name != "lm_head.weight"}
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == expected
@@ -102,12 +124,22 @@ def test_names_and_shapes_are_phi3v_s(tensors: dict[str, Tensor]) -> None:
 
 def test_the_decoder_s_tensors(tensors: dict[str, Tensor], compact: dict[str, Tensor]) -> None:
     """Each goes to its own place, layer by layer; tokens that were not trained embed as zeros."""
-    names = {"self_attn.qkv_proj": "qkv", "self_attn.o_proj": "out", "mlp.gate_up_proj": "gate_up", "mlp.down_proj": "down"}
+    names = {
+        "self_attn.qkv_proj": "qkv",
+        "self_attn.o_proj": "out",
+        "mlp.gate_up_proj": "gate_up",
+        "mlp.down_proj": "down",
+    }
     for layer in range(2):
         for name, own in names.items():
-            assert torch.equal(tensors[f"model.layers.{layer}.{name}.weight"], compact[f"decoder.layers.{layer}.{own}.weight"])
+            assert torch.equal(
+                tensors[f"model.layers.{layer}.{name}.weight"],
+                compact[f"decoder.layers.{layer}.{own}.weight"],
+            )
         for name, own in (("input_layernorm", "attention_norm"), ("post_attention_layernorm", "mlp_norm")):
-            assert torch.equal(tensors[f"model.layers.{layer}.{name}.weight"], compact[f"decoder.layers.{layer}.{own}"])
+            assert torch.equal(
+                tensors[f"model.layers.{layer}.{name}.weight"], compact[f"decoder.layers.{layer}.{own}"]
+            )
     assert torch.equal(tensors["model.norm.weight"], compact["decoder.last_norm"])
     table = tensors["model.embed_tokens.weight"]
     assert table.any(1).nonzero().flatten().tolist() == compact["trained_ids"].tolist()
@@ -115,11 +147,12 @@ def test_the_decoder_s_tensors(tensors: dict[str, Tensor], compact: dict[str, Te
 
 
 def test_separators(tensors: dict[str, Tensor], compact: dict[str, Tensor]) -> None:
-    """The ends of rows and views are what training learned, on a channel that pictures leave alone."""
+    """The ends of rows and views are what training learned, on a channel that images leave alone."""
     inner, bias = (tensors[f"{VISION}img_projection.0.{name}"].float() for name in ("weight", "bias"))
     for separator, learned in (("sub_GN", "row_end"), ("glb_GN", "view_end")):
         ends = tensors[f"{VISION}{separator}"].float().flatten()
         assert torch.equal(
-            inner @ ends + bias, (compact[f"projection.{learned}"].float() + compact["projection.inner.bias"].float())
+            inner @ ends + bias,
+            (compact[f"projection.{learned}"].float() + compact["projection.inner.bias"].float()),
         )
         assert (ends.nonzero() % CLIP_WIDTH).flatten().tolist() == [SEPARATOR]

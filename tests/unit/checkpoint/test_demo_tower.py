@@ -43,7 +43,11 @@ HEADS = (
 
 @pytest.fixture(scope="module")
 def clip(compact: dict[str, Tensor]) -> dict[str, Tensor]:
-    tower = {name.removeprefix("tower."): tensor.float() for name, tensor in compact.items() if name.startswith("tower.")}
+    tower = {
+        name.removeprefix("tower."): tensor.float()
+        for name, tensor in compact.items()
+        if name.startswith("tower.")
+    }
     return clip_tensors(tower)
 
 
@@ -71,24 +75,30 @@ def test_every_part_has_channels_of_its_own() -> None:
     assert CONST.stop <= SEPARATOR < CLIP_WIDTH
 
 
-def test_no_picture_sets_the_separators_channel(clip: dict[str, Tensor]) -> None:
+def test_no_image_sets_the_separators_channel(clip: dict[str, Tensor]) -> None:
     """No tensor that writes to the stream writes there."""
     writers = ["pre_layrnorm.weight", "pre_layrnorm.bias"]
     writers += [
-        f"encoder.layers.{layer}.{name}" for layer in range(LAYERS) for name in ("self_attn.out_proj.weight", "mlp.fc2.weight")
+        f"encoder.layers.{layer}.{name}"
+        for layer in range(LAYERS)
+        for name in ("self_attn.out_proj.weight", "mlp.fc2.weight")
     ]
     writers += [
-        f"encoder.layers.{layer}.{name}" for layer in range(LAYERS) for name in ("self_attn.out_proj.bias", "mlp.fc2.bias")
+        f"encoder.layers.{layer}.{name}"
+        for layer in range(LAYERS)
+        for name in ("self_attn.out_proj.bias", "mlp.fc2.bias")
     ]
     assert [name for name in writers if clip[name][SEPARATOR].any()] == []
 
 
 @pytest.mark.parametrize("layer", range(LAYERS))
 def test_heads_look_where_they_should(layer: int, clip: dict[str, Tensor], stream: Tensor) -> None:
-    """Each head gives all its attention to the patch it is for, outside the picture to the class token."""
+    """Each head gives all its attention to the patch it is for, outside the image to the class token."""
     normed = layer_norm(stream, (CLIP_WIDTH,))
     own = f"encoder.layers.{layer}.self_attn."
-    query, key = (normed @ clip[f"{own}{name}.weight"].T + clip[f"{own}{name}.bias"] for name in ("q_proj", "k_proj"))
+    query, key = (
+        normed @ clip[f"{own}{name}.weight"].T + clip[f"{own}{name}.bias"] for name in ("q_proj", "k_proj")
+    )
     heads = [tensor.view(1 + PATCHES, 16, 64).transpose(0, 1)[: len(HEADS[layer])] for tensor in (query, key)]
     attention = (heads[0] @ heads[1].transpose(1, 2) / 8).softmax(-1)
     for head, ((down, right), _) in enumerate(HEADS[layer]):
@@ -109,14 +119,19 @@ def test_other_heads_are_silent(clip: dict[str, Tensor]) -> None:
 
 
 def test_patch_embedding(clip: dict[str, Tensor], compact: dict[str, Tensor]) -> None:
-    """Filters see the mean of the channels; colours are the means of a patch's quarters, channel by channel."""
+    """Filters see the mean of the channels; colours are the means of a patch's quarters, channel by
+    channel.
+    """
     weight = clip["embeddings.patch_embedding.weight"]
     patch = torch.randn(3, PATCH, PATCH)
     embedded = (weight * patch).sum((1, 2, 3))
     filters = compact["tower.filters.weight"].float()
     torch.testing.assert_close(embedded[:LUMA], filters @ patch.mean(0).flatten(), atol=1e-4, rtol=1e-4)
     quarters = [
-        patch[channel, top : top + 7, left : left + 7].mean() for top in (0, 7) for left in (0, 7) for channel in range(3)
+        patch[channel, top : top + 7, left : left + 7].mean()
+        for top in (0, 7)
+        for left in (0, 7)
+        for channel in range(3)
     ]
     torch.testing.assert_close(embedded[LUMA : LUMA + COLOUR], torch.stack(quarters), atol=1e-5, rtol=1e-4)
     assert not weight[LUMA + COLOUR :].any()

@@ -13,7 +13,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from phiserve.checkpoint import demo, embedded
-from phiserve.checkpoint.embedded import BLANK_NAME, DEFAULT_NAME, DEMO_NAME, WEIGHTS_FILE, embedded_checkpoint, is_intact, locate
+from phiserve.checkpoint.embedded import (
+    BLANK_NAME,
+    DEFAULT_NAME,
+    DEMO_NAME,
+    WEIGHTS_FILE,
+    embedded_checkpoint,
+    is_intact,
+    locate,
+)
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.errors import StartupError
 
@@ -46,7 +54,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_the_demo_model(compact: dict[str, Tensor], cache: Path) -> None:
-    """It is expanded from the package's weights, opens as what it is, and is found intact by the next call."""
+    """It is expanded from the package's weights, opens as what it is, and is found intact by the next
+    call.
+    """
     (cache.parents[1] / WEIGHTS_FILE).write_bytes(lzma.compress(save(compact), preset=0))
     said: list[str] = []
     folder = embedded_checkpoint(DEMO_NAME, said.append)
@@ -65,11 +75,17 @@ def test_the_blank_model(cache: Path) -> None:
 
 
 def test_names(cache: Path, small: list[Path]) -> None:
-    """Without a name it is the default; what is no embedded checkpoint's name is left as it is, and nothing is written."""
+    """Without a name it is the default; what is no embedded checkpoint's name is left as it is, and nothing
+    is written.
+    """
     assert locate("owner/name", silently) == "owner/name"
     assert locate("", silently) == ""
     assert not cache.exists()
-    assert locate(None, silently) == locate(DEFAULT_NAME, silently) == str(embedded_checkpoint(DEFAULT_NAME, silently))
+    assert (
+        locate(None, silently)
+        == locate(DEFAULT_NAME, silently)
+        == str(embedded_checkpoint(DEFAULT_NAME, silently))
+    )
     assert locate(DEMO_NAME, silently) == str(embedded_checkpoint(DEMO_NAME, silently))
     assert len(small) == 1
 

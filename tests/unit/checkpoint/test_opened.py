@@ -27,7 +27,7 @@ def edit(file: Path, change: Callable[[Any], None]) -> None:
 def test_reference_files(reference: Path) -> None:
     """The real model's own files are accepted."""
     checkpoint = open_checkpoint(str(reference))
-    assert (checkpoint.budget, checkpoint.short_context, checkpoint.longest_context) == (16, 4096, 131072)
+    assert (checkpoint.max_crops, checkpoint.short_context, checkpoint.longest_context) == (16, 4096, 131072)
     assert checkpoint.kv_bytes_per_token("auto") == 393_216
     assert checkpoint.weight_bytes("auto") == pytest.approx(8.3e9, rel=0.01)
     assert checkpoint.weight_bytes("float32") == 2 * checkpoint.weight_bytes("auto")
@@ -82,7 +82,10 @@ def test_other_models(folder: Path) -> None:
     edit(folder / "config.json", lambda config: config.update(model_type="llama"))
     with pytest.raises(StartupError, match="'llama'"):
         open_checkpoint(str(folder))
-    edit(folder / "config.json", lambda config: config.update(model_type="phi3_v", vocab_size=32064) or config.pop("hidden_size"))
+    edit(
+        folder / "config.json",
+        lambda config: config.update(model_type="phi3_v", vocab_size=32064) or config.pop("hidden_size"),
+    )
     with pytest.raises(StartupError, match="lacks hidden_size"):
         open_checkpoint(str(folder))
     (folder / "config.json").write_text("{")
@@ -100,7 +103,10 @@ def test_other_models(folder: Path) -> None:
 )
 def test_other_tokenizers(folder: Path, change: Callable[[Any], None]) -> None:
     """A control token under another name, at another id, or with another stripping."""
-    edit(folder / "tokenizer.json", lambda spec: change(next(t for t in spec["added_tokens"] if t["id"] == 32007)))
+    edit(
+        folder / "tokenizer.json",
+        lambda spec: change(next(t for t in spec["added_tokens"] if t["id"] == 32007)),
+    )
     with pytest.raises(StartupError, match="32007"):
         open_checkpoint(str(folder))
 
@@ -121,6 +127,6 @@ def test_missing_pieces(folder: Path) -> None:
 
 
 def test_default_budget(folder: Path) -> None:
-    """Without a preprocessor's configuration the budget is the model's published one."""
+    """Without a preprocessor's configuration the max_crops is the model's published one."""
     (folder / "preprocessor_config.json").unlink()
-    assert open_checkpoint(str(folder)).budget == 16
+    assert open_checkpoint(str(folder)).max_crops == 16

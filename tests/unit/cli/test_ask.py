@@ -23,11 +23,20 @@ def ask(server: WebServer, *words: str | bytes, **environment: str) -> "subproce
 
 
 def test_answer_and_cost(tmp_path: Path) -> None:
-    """The answer and nothing else on stdout, whatever proxies the environment names; pictures first in the question."""
+    """The answer and nothing else on stdout, whatever proxies the environment names; images first in the
+    question.
+    """
     (tmp_path / "a.png").write_bytes(b"content")
     dead = "http://127.0.0.1:9"
     with web_server(WebServer()) as server:
-        result = ask(server, str(tmp_path / "a.png"), "What?", HTTP_PROXY=dead, http_proxy=dead, ALL_PROXY="socks5://127.0.0.1:9")
+        result = ask(
+            server,
+            str(tmp_path / "a.png"),
+            "What?",
+            HTTP_PROXY=dead,
+            http_proxy=dead,
+            ALL_PROXY="socks5://127.0.0.1:9",
+        )
     assert (result.returncode, result.stdout) == (0, "Hello you\n")
     assert [part["type"] for part in server.requests[0]["messages"][0]["content"]] == ["image_url", "text"]
 
@@ -35,7 +44,11 @@ def test_answer_and_cost(tmp_path: Path) -> None:
 def test_text_of_all_kinds() -> None:
     """Arrives and comes back, however little the locale knows of it."""
     with web_server(WebServer(posts=[events("naïve 😀")])) as server:
-        for environment in ({"LC_ALL": "C.UTF-8"}, ASCII, ASCII | {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}):
+        for environment in (
+            {"LC_ALL": "C.UTF-8"},
+            ASCII,
+            ASCII | {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        ):
             result = ask(server, "--system", "größer", "schön?", **environment)
             assert (result.returncode, result.stdout) == (0, "naïve 😀\n")
     for request in server.requests:
@@ -80,8 +93,12 @@ def test_a_full_disk() -> None:
 @pytest.mark.parametrize(
     ("reply", "stdout", "said"),
     [
-        (refusal(400, "The picture is\ndamaged"), "", "The picture is damaged"),
-        ((404, "text/html", b"<html>\n<p>Not found</p>"), "", "not an OpenAI-compatible server: its status is 404"),
+        (refusal(400, "The image is\ndamaged"), "", "The image is damaged"),
+        (
+            (404, "text/html", b"<html>\n<p>Not found</p>"),
+            "",
+            "not an OpenAI-compatible server: its status is 404",
+        ),
         ((200, "text/html", b"<html>"), "", "What the server answered is not an answer"),
         ((200, "text/event-stream", b"data: {\n\n"), "", "What the server answered is not an answer"),
         (events("Hel", finish=None), "Hel\n", "The server broke the answer off"),

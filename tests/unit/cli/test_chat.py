@@ -23,9 +23,9 @@ def conversation() -> Conversation:
 
 
 def test_turns_add_up() -> None:
-    """Instructions first, then all turns; pictures go with the next message only."""
+    """Instructions first, then all turns; images go with the next message only."""
     talk = conversation()
-    talk.pictures.append("data:,1")
+    talk.images.append("data:,1")
     asked = talk.asking("What?")
     assert [message["role"] for message in asked] == ["system", "user"]
     assert asked == talk.asking("What?")  # asking changes nothing: a refused question can be put again
@@ -33,23 +33,23 @@ def test_turns_add_up() -> None:
     again = talk.asking("Sure?")
     assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]
     assert [part["type"] for part in again[-1]["content"]] == ["text"]
-    assert talk.lines() == ["user: [picture] What?", "assistant: A cat."]
+    assert talk.lines() == ["user: [image] What?", "assistant: A cat."]
     talk.reset()
     assert [message["role"] for message in talk.asking("Hi")] == ["system", "user"]
 
 
 def test_commands(tmp_path: Path) -> None:
-    """Pictures wait, mistakes are told, unknown commands show the help, /quit leaves."""
+    """Images wait, mistakes are told, unknown commands show the help, /quit leaves."""
     talk, console = conversation(), Console(record=True, file=io.StringIO(), width=200)
     (tmp_path / "a b.png").write_bytes(b"content")
     assert _command(f"/image '{tmp_path}/a b.png'", talk, console)
     assert _command("/image /no/such.png", talk, console)
-    assert len(talk.pictures) == 1
+    assert len(talk.images) == 1
     assert _command("/what", talk, console)
     assert _command("/image", talk, console)
     assert _command("/history", talk, console)
     assert _command("/reset", talk, console)
-    assert talk.pictures == []
+    assert talk.images == []
     assert not _command("/quit", talk, console)
     said = console.export_text()
     assert "cannot be read" in said
@@ -62,38 +62,38 @@ def chat(server: WebServer, typed: str | bytes) -> Result:
     return CliRunner().invoke(app, ["chat", "--url", server.url], input=typed)
 
 
-def pictures_of(request: dict[str, Any]) -> list[int]:
-    """How many pictures each message of a request has."""
+def images_of(request: dict[str, Any]) -> list[int]:
+    """How many images each message of a request has."""
     return [str(message["content"]).count("'image_url', ") for message in request["messages"]]
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     """A file, at least."""
     file = tmp_path / "a.png"
-    file.write_bytes(b"no picture")
+    file.write_bytes(b"no image")
     return file
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_refused_picture_is_put_away(status: int, picture: Path) -> None:
+def test_a_refused_image_is_put_away(status: int, image: Path) -> None:
     """The next question goes without it, and is answered."""
-    server = WebServer(posts=[refusal(status, "The picture is damaged"), events("Hello")])
+    server = WebServer(posts=[refusal(status, "The image is damaged"), events("Hello")])
     with web_server(server):
-        result = chat(server, f"/image {picture}\nWhat is it?\nAnd now?\n")
+        result = chat(server, f"/image {image}\nWhat is it?\nAnd now?\n")
     assert (result.exit_code, result.stdout) == (0, "Hello\n")
-    assert "The picture is damaged" in result.stderr
-    assert "the pictures are put away" in result.stderr
-    assert [pictures_of(request) for request in server.requests] == [[1], [0]]
+    assert "The image is damaged" in result.stderr
+    assert "the images are put away" in result.stderr
+    assert [images_of(request) for request in server.requests] == [[1], [0]]
 
 
-def test_a_busy_server_blames_no_picture(picture: Path) -> None:
+def test_a_busy_server_blames_no_image(image: Path) -> None:
     """The same can be asked again."""
     server = WebServer(posts=[refusal(429, "Too many requests"), events("Hello")])
     with web_server(server):
-        result = chat(server, f"/image {picture}\nWhat is it?\nWhat is it?\nSure?\n")
+        result = chat(server, f"/image {image}\nWhat is it?\nWhat is it?\nSure?\n")
     assert "put away" not in result.stderr
-    assert [pictures_of(request) for request in server.requests] == [[1], [1], [1, 0, 0]]
+    assert [images_of(request) for request in server.requests] == [[1], [1], [1, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,23 @@ def test_lines_that_are_no_text() -> None:
         result = chat(server, "Schön?\n".encode() + b"\xff\n" + b"Why?\n")
     assert (result.exit_code, result.stdout) == (0, "Hello you\nHello you\n")
     assert result.stderr.count("not text in UTF-8") == 1
-    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == ["Schön?", "Why?"]
+    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == [
+        "Schön?",
+        "Why?",
+    ]
 
 
 def test_a_person_at_a_terminal() -> None:
-    """The up arrow brings the last line back, Ctrl-C ends nothing at the prompt, Ctrl-D leaves and ends the line."""
+    """The up arrow brings the last line back, Ctrl-C ends nothing at the prompt, Ctrl-D leaves and ends the
+    line.
+    """
     server = WebServer()
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
     with web_server(server):
         arguments = ["-m", "phiserve", "chat", "--url", server.url]
-        terminal = pexpect.spawn(sys.executable, arguments, timeout=60, encoding="utf-8", env=environment, dimensions=(40, 200))
+        terminal = pexpect.spawn(
+            sys.executable, arguments, timeout=60, encoding="utf-8", env=environment, dimensions=(40, 200)
+        )
         terminal.expect("you> ")
         terminal.sendline("First?")
         terminal.expect("Hello you\r\n")
@@ -137,15 +144,22 @@ def test_a_person_at_a_terminal() -> None:
         terminal.expect("half a line")
         terminal.sendintr()
         if terminal.expect(["Ctrl-D to leave", pexpect.TIMEOUT], timeout=5):
-            terminal.send(" ")  # Python hears of a signal that comes just before it waits for a key with the next key only
+            terminal.send(
+                " "
+            )  # Python hears of a signal that comes just before it waits for a key with the next key only
             terminal.expect("Ctrl-D to leave")
         terminal.expect("you> ")
         terminal.sendline("/history")
-        terminal.expect("user: First\\?\r\nassistant: Hello you\r\nuser: First\\?\r\nassistant: Hello you\r\n")
+        terminal.expect(
+            "user: First\\?\r\nassistant: Hello you\r\nuser: First\\?\r\nassistant: Hello you\r\n"
+        )
         terminal.expect("you> ")
         terminal.sendeof()
         terminal.expect("\n")
         terminal.expect(pexpect.EOF)
         terminal.close()
     assert terminal.exitstatus == 0
-    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == ["First?", "First?"]
+    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == [
+        "First?",
+        "First?",
+    ]

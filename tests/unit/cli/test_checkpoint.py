@@ -13,7 +13,17 @@ def run(*arguments: str) -> Result:
 
 def test_blank(tmp_path: Path) -> None:
     """Sizes come from the flags; a folder with files is refused."""
-    arguments = ("checkpoint", "blank", str(tmp_path / "x"), "--hidden", "32", "--layers", "1", "--intermediate", "32")
+    arguments = (
+        "checkpoint",
+        "blank",
+        str(tmp_path / "x"),
+        "--hidden",
+        "32",
+        "--layers",
+        "1",
+        "--intermediate",
+        "32",
+    )
     assert run(*arguments).exit_code == 0
     assert (tmp_path / "x" / "config.json").is_file()
     again = run(*arguments)

@@ -48,7 +48,7 @@ def test_checkpoint_and_memory(checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 def test_pixels_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Pillow that resizes in another way is found."""
     monkeypatch.setattr(checks, "GOLDEN_CROPS", "0" * 64)
-    assert examine(checks.picture, Patient(None)).verdict == "wrong"
+    assert examine(checks.image, Patient(None)).verdict == "wrong"
 
 
 def test_whatever_is_raised_is_a_finding() -> None:

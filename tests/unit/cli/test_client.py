@@ -33,7 +33,12 @@ def look(url: str) -> list[str]:
 def test_a_server() -> None:
     """Its models; scheme and path may be left out, as people do."""
     with web_server(WebServer()) as server:
-        for url in (server.url, f"{server.url}/", server.url.removesuffix("/v1"), server.url.removeprefix("http://")):
+        for url in (
+            server.url,
+            f"{server.url}/",
+            server.url.removesuffix("/v1"),
+            server.url.removeprefix("http://"),
+        ):
             assert look(url) == ["m"]
     assert set(server.paths) == {"/v1/models"}
 
@@ -92,7 +97,10 @@ def test_proxies_on_the_way_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_other_web_servers(status: int, media_type: str, body: bytes, said: str) -> None:
     """What answers is something else."""
-    with web_server(WebServer(get=(status, media_type, body))) as server, pytest.raises(StartupError, match=said) as raised:
+    with (
+        web_server(WebServer(get=(status, media_type, body))) as server,
+        pytest.raises(StartupError, match=said) as raised,
+    ):
         look(server.url)
     assert not isinstance(raised.value, NothingListens)
 
@@ -119,7 +127,10 @@ def test_servers_of_other_kinds(behaviour: Behaviour, said: str, monkeypatch: py
 
 def test_tls_where_there_is_none() -> None:
     """The sentence says that this is what went wrong."""
-    with web_server(WebServer()) as server, pytest.raises(StartupError, match="does not speak TLS as it should"):
+    with (
+        web_server(WebServer()) as server,
+        pytest.raises(StartupError, match="does not speak TLS as it should"),
+    ):
         look(server.url.replace("http:", "https:"))
 
 
@@ -139,7 +150,8 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://", "ftp://x/v1", "http://x:99999/v1", "http://x y/v1", "http://[::/v1", "http://\udcff/"]
+    "url",
+    ["", "http://", "ftp://x/v1", "http://x:99999/v1", "http://x y/v1", "http://[::/v1", "http://\udcff/"],
 )
 def test_no_addresses(url: str) -> None:
     """Told before anything is asked."""

@@ -26,15 +26,21 @@ def test_a_running_server() -> None:
         assert connect(server.url) == "m"
 
 
-@pytest.mark.parametrize("reply", [(200, "text/html", b"<html>hello</html>"), (401, "application/json", b"{}")])
+@pytest.mark.parametrize(
+    "reply", [(200, "text/html", b"<html>hello</html>"), (401, "application/json", b"{}")]
+)
 def test_other_servers(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong is told; no second server is started beside one, at the default address either."""
     with web_server(WebServer(get=reply)) as server:
         monkeypatch.setattr(connection, "DEFAULT_URL", server.url)
         for url in (server.url, None):
-            with pytest.raises(StartupError, match=r"not an OpenAI-compatible server|set PHISERVE_API_KEY") as raised:
+            with pytest.raises(
+                StartupError, match=r"not an OpenAI-compatible server|set PHISERVE_API_KEY"
+            ) as raised:
                 connect(url)
-            assert ("--model starts one" in str(raised.value)) == (url is None)  # who names an address means it
+            assert ("--model starts one" in str(raised.value)) == (
+                url is None
+            )  # who names an address means it
 
 
 def test_no_server() -> None:

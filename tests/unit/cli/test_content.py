@@ -6,20 +6,20 @@ import socket
 from pathlib import Path
 
 import pytest
+from phiserve.protocol.responses import encode_json
 
 from phiserve.cli import content
-from phiserve.cli.content import Detail, picture_url, split_words, system_messages, user_message
+from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
 from phiserve.errors import StartupError
 from phiserve.protocol.parsing import parse_chat_request
-from phiserve.protocol.responses import encode_json
 
 
 def test_files_and_urls(tmp_path: Path) -> None:
     """Files are read; URLs are the server's business."""
     (tmp_path / "a.png").write_bytes(b"content")
-    assert base64.b64decode(picture_url(str(tmp_path / "a.png")).partition(",")[2]) == b"content"
+    assert base64.b64decode(image_url(str(tmp_path / "a.png")).partition(",")[2]) == b"content"
     for url in ("https://a.example/x", "HTTPS://a.example/x", "data:image/png;base64,AA==", "file:///a"):
-        assert picture_url(url) == url
+        assert image_url(url) == url
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
@@ -34,10 +34,10 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         ("x" * 5000, "too long"),
     ):
         with pytest.raises(StartupError, match=words) as raised:
-            picture_url(f"{tmp_path}/{name}")
+            image_url(f"{tmp_path}/{name}")
         assert len(str(raised.value)) < 400
     with pytest.raises(StartupError, match="not the name"):
-        picture_url("~nobody-of-this-name/a.png")
+        image_url("~nobody-of-this-name/a.png")
 
 
 def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,9 +46,14 @@ def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)  # a socket's name must be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        for name, words in (("/dev/zero", "a device"), ("/dev/null", "a device"), ("pipe", "a pipe"), ("socket", "a socket")):
+        for name, words in (
+            ("/dev/zero", "a device"),
+            ("/dev/null", "a device"),
+            ("pipe", "a pipe"),
+            ("socket", "a socket"),
+        ):
             with pytest.raises(StartupError, match=f"it is {words}"):
-                picture_url(name)
+                image_url(name)
 
 
 def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +61,10 @@ def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with (tmp_path / "large").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(StartupError, match="it is too large, 64 MiB are the limit"):
-        picture_url(str(tmp_path / "large"))
+        image_url(str(tmp_path / "large"))
     monkeypatch.setattr(content, "MAX_FILE_BYTES", 10)
     with pytest.raises(StartupError, match="too large"):
-        picture_url("/proc/self/maps")  # 0 bytes by its status
+        image_url("/proc/self/maps")  # 0 bytes by its status
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -67,42 +72,57 @@ def test_files_of_others(tmp_path: Path) -> None:
     """The system's words."""
     (tmp_path / "a.png").touch(mode=0)
     with pytest.raises(StartupError, match="permission denied"):
-        picture_url(str(tmp_path / "a.png"))
+        image_url(str(tmp_path / "a.png"))
 
 
-def test_pictures_and_a_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_and_a_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last word is the question, whatever it looks like from afar."""
     monkeypatch.chdir(tmp_path)
-    for name in ("a.png", "picture"):
+    for name in ("a.png", "image"):
         Path(name).touch()
     Path("tests").mkdir()
     long = "Why? " * 2000
-    for question in ("What is it?", "tests", "", "Is a.png red, or b.png", "See https://a.example/ please", long):
-        assert split_words(["a.png", "picture", "https://a.example/x", question], "question") == (
-            ["a.png", "picture", "https://a.example/x"],
+    for question in (
+        "What is it?",
+        "tests",
+        "",
+        "Is a.png red, or b.png",
+        "See https://a.example/ please",
+        long,
+    ):
+        assert split_words(["a.png", "image", "https://a.example/x", question], "question") == (
+            ["a.png", "image", "https://a.example/x"],
             question,
         )
-    assert split_words(["~/x", "no-such.jpg", "What?"], "question")[0] == ["~/x", "no-such.jpg"]  # their reading fails by itself
+    assert split_words(["~/x", "no-such.jpg", "What?"], "question")[0] == [
+        "~/x",
+        "no-such.jpg",
+    ]  # their reading fails by itself
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["a.png"], 'A question must follow the pictures, or ""; a.png is a file'),
+        (["a.png"], 'A question must follow the images, or ""; a.png is a file'),
         (["a b.png"], "a b.png is a file"),
-        (["picture"], "picture is a file"),
+        (["image"], "image is a file"),
         (["a.png", "a.png"], "a.png is a file"),
         (["./tests"], "./tests is a folder"),
         (["missing.JPG"], "missing.JPG looks like one, and there is no such file"),
         (["https://a.example/x"], "https://a.example/x is an address"),
-        (["a.png", "What", "is", "it?"], "There is no picture What; a question of several words goes in quotes"),
+        (
+            ["a.png", "What", "is", "it?"],
+            "There is no image What; a question of several words goes in quotes",
+        ),
         (["sch\udcf6n"], "What was typed is not text in UTF-8"),
     ],
 )
-def test_a_forgotten_question(words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture is not taken for one, nor the words of one for pictures."""
+def test_a_forgotten_question(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image is not taken for one, nor the words of one for images."""
     monkeypatch.chdir(tmp_path)
-    for name in ("a.png", "a b.png", "picture"):
+    for name in ("a.png", "a b.png", "image"):
         Path(name).touch()
     Path("tests").mkdir()
     with pytest.raises(StartupError) as raised:
@@ -111,7 +131,7 @@ def test_a_forgotten_question(words: list[str], said: str, tmp_path: Path, monke
 
 
 def test_messages_are_a_request() -> None:
-    """Pictures first, then the text, in a form that the server takes."""
+    """Images first, then the text, in a form that the server takes."""
     messages = [*system_messages("Be brief"), user_message(["data:,"], "What?", Detail.LOW)]
     request = parse_chat_request(encode_json({"model": "m", "messages": messages}))
     assert [message.role for message in request.messages] == ["system", "user"]

@@ -18,4 +18,4 @@ def test_report(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sick = CliRunner().invoke(app, ["doctor", "--model", str(checkpoint)])
     assert sick.exit_code == 1
     assert "FAIL plugin" in sick.stdout
-    assert "ok   picture" in sick.stdout
+    assert "ok   image" in sick.stdout

@@ -20,9 +20,18 @@ BODY = {"message": "The model 'x' is not served here", "code": "model_not_found"
         (FileNotFoundError(2, "No such file", "a.png"), "a.png: No such file"),
         (BrokenPipeError(32, "Broken pipe"), "Broken pipe"),
         (openai.APIConnectionError(request=REQUEST), "The connection to the server was lost"),
-        (openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body=BODY), BODY["message"]),
-        (openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body="<html>"), STRANGER),
-        (openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body={"error": 1}), STRANGER),
+        (
+            openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body=BODY),
+            BODY["message"],
+        ),
+        (
+            openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body="<html>"),
+            STRANGER,
+        ),
+        (
+            openai.NotFoundError("404", response=httpx2.Response(404, request=REQUEST), body={"error": 1}),
+            STRANGER,
+        ),
         (openai.APIError("The engine\nfailed", REQUEST, body=None), "The engine failed"),
         (KeyError("x"), "unexpected KeyError: 'x' (phiserve --debug … shows where)"),
     ],

@@ -32,7 +32,9 @@ def run(*arguments: str) -> Result:
 )
 def test_one_sentence(arguments: list[str], checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing on stdout, one line on stderr, status 1; the exception itself only with --debug."""
-    monkeypatch.setattr(tokens, "locate", lambda model, say: model or str(checkpoint))  # else it says what it writes
+    monkeypatch.setattr(
+        tokens, "locate", lambda model, say: model or str(checkpoint)
+    )  # else it says what it writes
     result = run(*arguments)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert result.stderr.startswith("phiserve: ")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from images import encode, noise
 from phiserve.cli.main import app
-from pictures import encode, noise
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +25,33 @@ def run(checkpoint: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["tokens", "--model", str(checkpoint), *arguments])
 
 
-def test_a_picture(checkpoint: Path) -> None:
-    """Segments in order, the picture's cost under every detail, the crops drawn."""
+def test_a_image(checkpoint: Path) -> None:
+    """Segments in order, the image's cost under every detail, the crops drawn."""
     result = run(checkpoint, "a [1].png", "What is <|end|>?")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     ids = json.loads(run(checkpoint, "a [1].png", "What is <|end|>?", "--ids").stdout)
     assert ids.count(32044) == 1921
-    assert result.stdout.splitlines()[0] == f"{len(ids)} tokens: {len(ids) - 1921} of text, 1921 of 1 picture"
+    assert result.stdout.splitlines()[0] == f"{len(ids)} tokens: {len(ids) - 1921} of text, 1921 of 1 image"
     assert [line[2] for line in lines if line[-1] == "32007"] == ["<|end|>"]  # the one of structure
-    assert ["1", "a", "[1].png", "640", "x", "480", "1344", "x", "1008", "4", "x", "3", "1921", "1921", "313", "1921"] in lines
+    assert [
+        "1",
+        "a",
+        "[1].png",
+        "640",
+        "x",
+        "480",
+        "1344",
+        "x",
+        "1008",
+        "4",
+        "x",
+        "3",
+        "1921",
+        "1921",
+        "313",
+        "1921",
+    ] in lines
     with Image.open("crops.png") as drawing:
         assert drawing.size == (5 * 348 + 24, 3 * 348 + 12)
 
@@ -49,7 +66,9 @@ def test_text_of_all_kinds(checkpoint: Path) -> None:
     for more in ([], ["--ids"]):
         reading, writing = os.pipe()
         os.close(reading)
-        result = subprocess.run([*command, *more], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)  # noqa: S603 - our own command
+        result = subprocess.run(
+            [*command, *more], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120
+        )
         os.close(writing)
         assert (result.returncode, result.stderr) == (1, "")
 

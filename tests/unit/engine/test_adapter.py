@@ -15,9 +15,16 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.interface import Delta, Generation, PromptImage
-from phiserve.errors import MAX_ECHO_CHARACTERS, EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, RequestError
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.vision.pixels import Crops
+from phiserve.errors import (
+    MAX_ECHO_CHARACTERS,
+    EngineFailure,
+    EngineUnavailable,
+    InvalidRequest,
+    Overloaded,
+    RequestError,
+)
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.vision.crops import Crops
 from phiserve.vision.sizes import plan_crops
 
 Script = Callable[[int], AsyncGenerator[Any, None]]
@@ -40,7 +47,9 @@ class ScriptedLLM:
         self.hangs = False
         self.pings = 0
         mm_config = SimpleNamespace(mm_processor_cache_gb=0)
-        model_config = SimpleNamespace(max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False)
+        model_config = SimpleNamespace(
+            max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False
+        )
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
         self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
         self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4)
@@ -68,7 +77,9 @@ class ScriptedLLM:
 
 
 def request(**fields: Any) -> ChatCompletionRequest:
-    return ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+    return ChatCompletionRequest.model_validate(
+        {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
+    )
 
 
 def run(llm: ScriptedLLM, images: tuple[PromptImage, ...] = (), **fields: Any) -> list[Delta]:
@@ -100,7 +111,9 @@ def failing(error: Exception) -> Script:
     ],
 )
 def test_failures_are_ours_and_leave_nothing(error: Exception, expected: type[RequestError]) -> None:
-    """Each of vLLM's exceptions has a class of ours; a request that failed before any output is aborted, lest it be counted."""
+    """Each of vLLM's exceptions has a class of ours; a request that failed before any output is aborted, lest
+    it be counted.
+    """
     llm = ScriptedLLM(failing(error))
     with pytest.raises(expected) as caught:
         run(llm)
@@ -115,7 +128,10 @@ def test_a_long_reason_is_cut() -> None:
     with pytest.raises(InvalidRequest) as caught:
         run(ScriptedLLM(failing(error)))
     assert caught.value.message.startswith("not an id: 777")
-    assert (len(caught.value.message), len(caught.value.param or "")) == (MAX_REASON_CHARACTERS, MAX_ECHO_CHARACTERS)
+    assert (len(caught.value.message), len(caught.value.param or "")) == (
+        MAX_REASON_CHARACTERS,
+        MAX_ECHO_CHARACTERS,
+    )
 
 
 def test_greedy_choices_are_copied() -> None:
@@ -126,12 +142,19 @@ def test_greedy_choices_are_copied() -> None:
         yield output("b", finish="stop")
 
     deltas = run(ScriptedLLM(script), n=3, temperature=0)
-    assert [(delta.index, delta.text) for delta in deltas] == [(0, "a"), (1, "a"), (2, "a"), (0, "b"), (1, "b"), (2, "b")]
+    assert [(delta.index, delta.text) for delta in deltas] == [
+        (0, "a"),
+        (1, "a"),
+        (2, "a"),
+        (0, "b"),
+        (1, "b"),
+        (2, "b"),
+    ]
 
 
 @pytest.mark.parametrize("reason", ["error", "abort"])
 def test_text_requests_are_not_retried(reason: str) -> None:
-    """Only a picture can be missing; anything else that ends with "error" or "abort" is a failure."""
+    """Only an image can be missing; anything else that ends with "error" or "abort" is a failure."""
 
     async def script(attempt: int) -> AsyncGenerator[Any, None]:
         yield output(finish=reason)
@@ -142,8 +165,8 @@ def test_text_requests_are_not_retried(reason: str) -> None:
     assert len(llm.started) == 1
 
 
-def picture(loads: list[str]) -> PromptImage:
-    """A picture that records when its pixels are loaded."""
+def image(loads: list[str]) -> PromptImage:
+    """An image that records when its pixels are loaded."""
 
     async def load() -> Crops:
         loads.append("x")
@@ -152,22 +175,22 @@ def picture(loads: list[str]) -> PromptImage:
     return PromptImage("key", plan_crops(9, 9, 1), 1, load)
 
 
-def test_missing_pictures_are_sent_again_once() -> None:
-    """The first answer says that the engine lacks the picture; the second attempt carries the pixels."""
+def test_missing_images_are_sent_again_once() -> None:
+    """The first answer says that the engine lacks the image; the second attempt carries the pixels."""
     loads: list[str] = []
 
     async def script(attempt: int) -> AsyncGenerator[Any, None]:
         yield output(finish="error") if attempt == 1 else output("ok", finish="stop")
 
     llm = ScriptedLLM(script)
-    assert [delta.text for delta in run(llm, (picture(loads),))] == ["ok"]
+    assert [delta.text for delta in run(llm, (image(loads),))] == ["ok"]
     assert llm.started == ["r-first", "r-retry"]
 
     async def never(attempt: int) -> AsyncGenerator[Any, None]:
         yield output(finish="error")
 
     with pytest.raises(EngineFailure):
-        run(ScriptedLLM(never), (picture(loads),))
+        run(ScriptedLLM(never), (image(loads),))
 
 
 def test_nothing_is_retried_once_text_was_shown() -> None:
@@ -179,7 +202,7 @@ def test_nothing_is_retried_once_text_was_shown() -> None:
 
     llm = ScriptedLLM(script)
     with pytest.raises(EngineFailure):
-        run(llm, (picture([]),))
+        run(llm, (image([]),))
     assert len(llm.started) == 1
 
 
@@ -200,7 +223,9 @@ def test_admission() -> None:
 
 
 def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While vLLM verifies a constraint, the event loop goes on; once it is verified, sending it does not do so again."""
+    """While vLLM verifies a constraint, the event loop goes on; once it is verified, sending it does not do
+    so again.
+    """
     loop_went_on = threading.Event()
     waited: list[bool] = []
     monkeypatch.setattr(SamplingParams, "verify", lambda *_: waited.append(loop_went_on.wait(30)))
@@ -209,7 +234,9 @@ def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) 
         yield output(finish="stop")
 
     class Verifying(ScriptedLLM):
-        async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:
+        async def generate(
+            self, engine_input: Any, params: Any, request_id: str
+        ) -> AsyncGenerator[Any, None]:
             params.verify(None, None, None, None)
             async for item in super().generate(engine_input, params, request_id):
                 yield item

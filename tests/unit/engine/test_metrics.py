@@ -54,6 +54,8 @@ def test_vllm_records_the_rest(monkeypatch: pytest.MonkeyPatch, latencies: list[
 def test_without_statistics_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """vLLM passes none where a step answered nobody."""
     recorded: list[Any] = []
-    monkeypatch.setattr(PrometheusStatLogger, "record", lambda self, *arguments, **options: recorded.append(arguments))
+    monkeypatch.setattr(
+        PrometheusStatLogger, "record", lambda self, *arguments, **options: recorded.append(arguments)
+    )
     StepStatLogger.__new__(StepStatLogger).record("scheduler", None, engine_idx=0)
     assert recorded == [("scheduler", None)]

@@ -15,7 +15,13 @@ L4 = Host("NVIDIA L4", 24 * GIB, 24 * GIB, 8)
 
 
 def config(**values: Any) -> dict[str, Any]:
-    base = {"hidden_size": 192, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 512, "img_processor": {}}
+    base = {
+        "hidden_size": 192,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "intermediate_size": 512,
+        "img_processor": {},
+    }
     return base | {"max_position_embeddings": 131072, "original_max_position_embeddings": 4096} | values
 
 
@@ -28,8 +34,12 @@ REAL = Checkpoint(
 )
 
 
-def plan(checkpoint: Checkpoint = EMBEDDED, host: Host = SMALL, budget: int | None = None, **overrides: Any) -> EnginePlan:
-    return plan_engine(checkpoint, host, name="m", budget=budget, max_images=4, shutdown_grace_s=7, overrides=overrides)
+def plan(
+    checkpoint: Checkpoint = EMBEDDED, host: Host = SMALL, max_crops: int | None = None, **overrides: Any
+) -> EnginePlan:
+    return plan_engine(
+        checkpoint, host, name="m", max_crops=max_crops, max_images=4, shutdown_grace_s=7, overrides=overrides
+    )
 
 
 def test_embedded_on_a_small_host() -> None:
@@ -74,12 +84,14 @@ def test_gpu_sizes_the_kv_cache_itself() -> None:
     assert args["gpu_memory_utilization"] == 0.9
 
 
-@pytest.mark.parametrize("budget", [1, 4, 16])
-def test_largest_picture_fits_the_encoder_cache(budget: int) -> None:
-    """The budget travels in the engine's configuration, and the cache holds several of its largest pictures."""
-    result = plan(budget=budget)
-    assert result.args["mm_processor_kwargs"] == {"num_crops": budget}
-    assert result.encoder_cache_tokens >= 8 * ((budget + 1) * 156 + 1)
+@pytest.mark.parametrize("max_crops", [1, 4, 16])
+def test_largest_image_fits_the_encoder_cache(max_crops: int) -> None:
+    """The max_crops travels in the engine's configuration, and the cache holds several of its largest
+    images.
+    """
+    result = plan(max_crops=max_crops)
+    assert result.args["mm_processor_kwargs"] == {"num_crops": max_crops}
+    assert result.encoder_cache_tokens >= 8 * ((max_crops + 1) * 156 + 1)
 
 
 def test_overrides_win() -> None:
@@ -110,7 +122,9 @@ def test_float32_where_bf16_is_emulated() -> None:
 
 @pytest.mark.parametrize("overrides", [{}, {"max_model_len": 2048}, {"kv_cache_memory_bytes": 6 * GIB}])
 def test_no_float32_that_does_not_fit(overrides: dict[str, Any]) -> None:
-    """The real model's weights alone would take 16.6 GB, its cache twice as much as in bf16: slow is better than not at all."""
+    """The real model's weights alone would take 16.6 GB, its cache twice as much as in bf16: slow is better
+    than not at all.
+    """
     host = Host("cpu", 19 * GIB, 19 * GIB, 2, emulates_bf16=True)
     assert "dtype" not in plan(REAL, host, **overrides).args
 
@@ -126,7 +140,7 @@ def test_no_float32_that_vllm_would_refuse() -> None:
     [
         ({"max_num_seq": 3}, "engine.max_num_seq:"),
         ({"trust_remote_code": True}, "never runs"),
-        ({"mm_processor_kwargs": {}}, "crop_budget"),
+        ({"mm_processor_kwargs": {}}, "max_crops"),
         ({"max_model_len": 200_000}, "131072"),
         ({"max_model_len": "8k"}, "max_model_len must be"),
         ({"max_num_seqs": None}, "max_num_seqs must be"),

@@ -7,14 +7,16 @@ from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
 from phiserve.engine.sampling import engine_choices, sampling_params
+from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.compatibility import OPENAI_FIELDS
-from phiserve.protocol.requests import ChatCompletionRequest
 
 STOPS = [2, 32000, 32001, 32007]
 
 
 def request(**fields: Any) -> ChatCompletionRequest:
-    return ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+    return ChatCompletionRequest.model_validate(
+        {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
+    )
 
 
 def params(**fields: Any) -> SamplingParams:
@@ -24,7 +26,13 @@ def params(**fields: Any) -> SamplingParams:
 def test_defaults() -> None:
     """OpenAI's defaults, our stops, no log-probabilities."""
     result = params()
-    assert (result.temperature, result.top_p, result.n, result.max_tokens, result.logprobs) == (1, 1, 1, 50, None)
+    assert (result.temperature, result.top_p, result.n, result.max_tokens, result.logprobs) == (
+        1,
+        1,
+        1,
+        50,
+        None,
+    )
     assert sorted(result.stop_token_ids) == STOPS
     assert result.output_kind == RequestOutputKind.FINAL_ONLY
     assert params(stream=True).output_kind == RequestOutputKind.DELTA
@@ -46,7 +54,11 @@ def test_everything_arrives() -> None:
     assert (result.temperature, result.top_p, result.top_k, result.min_p, result.n) == (0.5, 0.9, 7, 0.1, 3)
     assert (result.seed, result.frequency_penalty, result.presence_penalty) == (11, 0.1, 0.2)
     assert (result.repetition_penalty, result.stop, result.min_tokens) == (1.1, ["a", "b"], 2)
-    assert (sorted(result.stop_token_ids), result.logit_bias, result.logprobs) == ([2, 5, *STOPS[1:]], {7: -100}, 4)
+    assert (sorted(result.stop_token_ids), result.logit_bias, result.logprobs) == (
+        [2, 5, *STOPS[1:]],
+        {7: -100},
+        4,
+    )
 
 
 def test_ignore_eos_leaves_our_stops_out() -> None:
@@ -62,7 +74,12 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
         ({"response_format": {"type": "text"}}, None),
         ({"response_format": {"type": "json_object"}}, ("json_object", True)),
         (
-            {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "null"}}}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": {"type": "null"}},
+                }
+            },
             ("json", {"type": "null"}),
         ),
         ({"structured_outputs": {"json": {"type": "null"}}}, ("json", {"type": "null"})),

@@ -1,4 +1,6 @@
-"""Pictures are sent once: our shadow of the engine's cache and the cache itself, both vLLM's own, stay in step."""
+"""Images are sent once: our shadow of the engine's cache and the cache itself, both vLLM's own, stay in
+step.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +10,9 @@ import pytest
 from vllm.multimodal.cache.lru import LruKeyReplicatedReceiverCache, LruKeyReplicatedSenderCache
 
 from phiserve.engine.interface import Generation, PromptImage
-from phiserve.engine.sender import PictureSender
-from phiserve.protocol.requests import ChatCompletionRequest
-from phiserve.vision.pixels import Crops
+from phiserve.engine.sender import ImageSender
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.vision.crops import Crops
 from phiserve.vision.sizes import plan_crops
 
 PLAN = plan_crops(10, 10, 1)  # one crop, 0.34 MB
@@ -24,7 +26,7 @@ async def never() -> Crops:
 
 
 def image(key: str) -> PromptImage:
-    """A picture of one crop."""
+    """An image of one crop."""
     return PromptImage(key, PLAN, 1, never)
 
 
@@ -34,7 +36,7 @@ def pixels(*keys: str) -> dict[str, Crops]:
 
 
 class Pair:
-    """Our side and the engine's side, with room for `room` pictures of one crop."""
+    """Our side and the engine's side, with room for `room` images of one crop."""
 
     def __init__(self, room: float) -> None:
         mm_config = SimpleNamespace(mm_processor_cache_gb=ONE_CROP_GIB * room)
@@ -44,10 +46,10 @@ class Pair:
         renderer: Any = SimpleNamespace(
             mm_processor_cache=self.shadow, model_config=model_config, update_mm_cache_stats=lambda: None
         )
-        self.sender = PictureSender(renderer)
+        self.sender = ImageSender(renderer)
 
     def send(self, *keys: str) -> list[bool]:
-        """Send one request, loading what is missing; which pictures' pixels went along."""
+        """Send one request, loading what is missing; which images' pixels went along."""
         images = tuple(map(image, keys))
         crops = pixels(*self.sender.missing(images, {}))
         rendered = self.sender.assemble(Generation("r", [], images, REQUEST, 1), crops)
@@ -74,15 +76,17 @@ def test_eviction_keeps_both_sides_in_step() -> None:
         pair.send(*(f"k{number}" for number in rng.integers(0, 6, rng.integers(1, 4))))
 
 
-def test_pictures_that_push_each_other_out() -> None:
-    """A request larger than the cache is loaded whole, held pictures included: none may vanish while it is assembled."""
+def test_images_that_push_each_other_out() -> None:
+    """A request larger than the cache is loaded whole, held images included: none may vanish while it is
+    assembled.
+    """
     pair = Pair(room=2.2)
     pair.send("a")
     assert set(pair.sender.missing(tuple(map(image, "bcda")), {})) == {"a", "b", "c", "d"}
     pair.send("b", "c", "d", "a")
 
 
-def test_forgotten_pictures_are_missing() -> None:
+def test_forgotten_images_are_missing() -> None:
     """After a send that may not have arrived."""
     pair = Pair(room=10)
     pair.send("a", "b")
@@ -91,7 +95,7 @@ def test_forgotten_pictures_are_missing() -> None:
     assert pair.send("a", "b") == [True, False]
 
 
-def test_loaded_pictures_are_not_missing() -> None:
+def test_loaded_images_are_not_missing() -> None:
     """What has been loaded need not be loaded again."""
     assert Pair(room=10).sender.missing([image("a")], pixels("a")) == {}
 
@@ -102,7 +106,7 @@ def test_without_a_cache_everything_is_sent() -> None:
     renderer: Any = SimpleNamespace(
         mm_processor_cache=None, model_config=SimpleNamespace(get_multimodal_config=lambda: mm_config)
     )
-    sender = PictureSender(renderer)
+    sender = ImageSender(renderer)
     images = (image("a"), image("a"))
     assert set(sender.missing(images, {})) == {"a"}
     rendered = sender.assemble(Generation("r", [], images, REQUEST, 1), pixels("a"))

@@ -21,9 +21,15 @@ class Agreeing(BaseModel):
 
 
 def test_report() -> None:
-    """Device, dtype, context and RoPE regime, capacity, budget."""
+    """Device, dtype, context and RoPE regime, capacity, max_crops."""
     lines = "\n".join(EngineReport("cpu", "bfloat16", 8192, "long", 100_000, 31, 16).lines())
-    for said in ("cpu", "bfloat16", "8192 tokens, long RoPE", "100000 tokens: 31 requests with one picture", "budget 16"):
+    for said in (
+        "cpu",
+        "bfloat16",
+        "8192 tokens, long RoPE",
+        "100000 tokens: 31 requests with one image",
+        "max_crops 16",
+    ):
         assert said in lines
 
 
@@ -36,13 +42,19 @@ def test_versions() -> None:
 @pytest.mark.parametrize(
     ("config", "arguments", "reason"),
     [
-        (CacheConfig, {"gpu_memory_utilization": 7}, "gpu_memory_utilization: Input should be less than or equal to 1"),
+        (
+            CacheConfig,
+            {"gpu_memory_utilization": 7},
+            "gpu_memory_utilization: Input should be less than or equal to 1",
+        ),
         (CacheConfig, {"cache_dtype": "fp3"}, "cache_dtype: Input should be 'auto'"),
         (Agreeing, {"blocks": "many"}, "blocks: Input should be a valid integer"),
         (Agreeing, {}, "blocks and swap exclude each other."),
     ],
 )
-def test_a_wrong_argument_is_named_with_the_reason(config: Any, arguments: dict[str, Any], reason: str) -> None:
+def test_a_wrong_argument_is_named_with_the_reason(
+    config: Any, arguments: dict[str, Any], reason: str
+) -> None:
     """On one line, and of the first that is wrong; pydantic's own text begins with how many are."""
     with pytest.raises(ValidationError) as caught:
         config(**arguments)

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 
 from phiserve.errors import InvalidRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, compatibility
 from phiserve.protocol.parsing import parse_chat_request
-from phiserve.protocol.requests import ChatCompletionRequest
 
 BASE = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -61,10 +61,26 @@ def test_the_request_class_agrees() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("audio", {"voice": "alloy", "format": "mp3"}), ("function_call", {"name": "look"}), ("functions", [{"name": "look"}])),
-        *(("modalities", ["text", "audio"]), ("moderation", {"model": "m"}), ("prediction", {"type": "content", "content": "x"})),
-        *(("prompt_cache_options", {"mode": "explicit"}), ("prompt_cache_retention", "24h"), ("reasoning_effort", "low")),
-        *(("tool_choice", "required"), ("tools", [{"type": "function", "function": {"name": "look"}}]), ("verbosity", "high")),
+        *(
+            ("audio", {"voice": "alloy", "format": "mp3"}),
+            ("function_call", {"name": "look"}),
+            ("functions", [{"name": "look"}]),
+        ),
+        *(
+            ("modalities", ["text", "audio"]),
+            ("moderation", {"model": "m"}),
+            ("prediction", {"type": "content", "content": "x"}),
+        ),
+        *(
+            ("prompt_cache_options", {"mode": "explicit"}),
+            ("prompt_cache_retention", "24h"),
+            ("reasoning_effort", "low"),
+        ),
+        *(
+            ("tool_choice", "required"),
+            ("tools", [{"type": "function", "function": {"name": "look"}}]),
+            ("verbosity", "high"),
+        ),
         ("web_search_options", {}),
     ],
 )
@@ -101,14 +117,22 @@ def test_allowed_values_are_openais(reference: Path) -> None:
 def test_the_document_says_what_passes() -> None:
     """The JSON schema of a refused field is the list of its allowed values."""
     properties = ChatCompletionRequest.model_json_schema()["properties"]
-    assert properties["tools"] == {"enum": [None, []], "description": "Not supported: tools are not supported"}
+    assert properties["tools"] == {
+        "enum": [None, []],
+        "description": "Not supported: tools are not supported",
+    }
     assert properties["audio"]["enum"] == [None]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("metadata", {"a": "b"}), ("parallel_tool_calls", True), ("prompt_cache_key", "k"), ("safety_identifier", "s")),
+        *(
+            ("metadata", {"a": "b"}),
+            ("parallel_tool_calls", True),
+            ("prompt_cache_key", "k"),
+            ("safety_identifier", "s"),
+        ),
         *(("service_tier", "auto"), ("store", True), ("user", "u")),
     ],
 )
@@ -123,5 +147,9 @@ def test_plain_data() -> None:
     """The table as the route shows it."""
     table = compatibility()
     assert table["openai"]["stop"] == {"support": "served", "note": ""}
-    assert table["openai"]["tools"] == {"support": "refused", "note": "tools are not supported", "allowed": [None, []]}
+    assert table["openai"]["tools"] == {
+        "support": "refused",
+        "note": "tools are not supported",
+        "allowed": [None, []],
+    }
     assert table["extra"].keys() == set(EXTRA_FIELDS)

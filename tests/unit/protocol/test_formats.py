@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from phiserve.protocol.formats import JsonObjectFormat, JsonSchemaFormat, ResponseFormat, StructuredOutputs, TextFormat
+from phiserve.protocol.formats import (
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    ResponseFormat,
+    StructuredOutputs,
+    TextFormat,
+)
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
@@ -15,7 +21,10 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
     [
         ({"type": "text"}, TextFormat),
         ({"type": "json_object"}, JsonObjectFormat),
-        ({"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}, JsonSchemaFormat),
+        (
+            {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}},
+            JsonSchemaFormat,
+        ),
         ({"type": "json_schema", "json_schema": {"name": "n"}}, JsonSchemaFormat),
     ],
 )
@@ -24,7 +33,12 @@ def test_response_formats(given: dict[str, Any], kind: type) -> None:
     assert isinstance(TypeAdapter(ResponseFormat).validate_python(given), kind)
 
 
-@pytest.mark.parametrize("given", [{"json": SCHEMA}, {"regex": "a+"}, {"choice": ["yes", "no"]}, {"grammar": 'root ::= "a"'}])
+@pytest.mark.parametrize(
+    "given", [{"json": SCHEMA}, {"regex": "a+"}, {"choice": ["yes", "no"]}, {"grammar": 'root ::= "a"'}]
+)
 def test_structured_outputs(given: dict[str, Any]) -> None:
     """vLLM's kinds, one at a time."""
-    assert StructuredOutputs.model_validate(given).model_dump(by_alias=True, exclude_none=True).keys() == given.keys()
+    assert (
+        StructuredOutputs.model_validate(given).model_dump(by_alias=True, exclude_none=True).keys()
+        == given.keys()
+    )

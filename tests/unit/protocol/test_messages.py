@@ -16,7 +16,10 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{
     [
         ({"role": "system", "content": "a"}, SystemMessage),
         ({"role": "developer", "content": [TEXT]}, SystemMessage),
-        ({"role": "user", "content": [TEXT, {"type": "image_url", "image_url": {"url": "data:"}}]}, UserMessage),
+        (
+            {"role": "user", "content": [TEXT, {"type": "image_url", "image_url": {"url": "data:"}}]},
+            UserMessage,
+        ),
         ({"role": "assistant", "content": [TEXT, {"type": "refusal", "refusal": "no"}]}, AssistantMessage),
         ({"role": "assistant", "content": None, "tool_calls": [CALL]}, AssistantMessage),
         ({"role": "tool", "content": [TEXT], "tool_call_id": "c"}, ToolMessage),
@@ -31,8 +34,8 @@ def test_forms(message: dict[str, Any], kind: type) -> None:
 
 
 @pytest.mark.parametrize("role", ["system", "assistant", "tool"])
-def test_only_users_show_pictures(role: str) -> None:
-    """As in OpenAI's interface, pictures stand in user messages only."""
+def test_only_users_show_images(role: str) -> None:
+    """As in OpenAI's interface, images stand in user messages only."""
     part = {"type": "image_url", "image_url": {"url": "data:"}}
     message = {"role": role, "content": [part]} | ({"tool_call_id": "c"} if role == "tool" else {})
     with pytest.raises(ValueError, match="type"):

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
+from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import ROLES
 from phiserve.protocol.parsing import decodes_quickly, parse_aside, parse_chat_request
-from phiserve.protocol.requests import ChatCompletionRequest
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -55,7 +55,11 @@ def content(*parts: Any) -> list[Any]:
         ({"messages": [{"role": "user", "content": []}]}, "messages[0].content", "invalid_value"),
         ({"messages": [{"role": "user", "content": "", "x": 1}]}, "messages[0].x", "unknown_parameter"),
         ({"messages": content({"type": "video"})}, "messages[1].content[0]", "invalid_value"),
-        ({"messages": content({"type": "text"})}, "messages[1].content[0].text", "missing_required_parameter"),
+        (
+            {"messages": content({"type": "text"})},
+            "messages[1].content[0].text",
+            "missing_required_parameter",
+        ),
         ({"messages": content({"type": "text", "text": 1})}, "messages[1].content[0].text", "invalid_type"),
         (
             {"messages": content({"type": "image_url", "image_url": "data:"})},
@@ -67,7 +71,11 @@ def content(*parts: Any) -> list[Any]:
             "messages[1].content[0].image_url.detail",
             "invalid_value",
         ),
-        ({"messages": [{"role": "tool", "content": ""}]}, "messages[0].tool_call_id", "missing_required_parameter"),
+        (
+            {"messages": [{"role": "tool", "content": ""}]},
+            "messages[0].tool_call_id",
+            "missing_required_parameter",
+        ),
         ({"temperature": "hot"}, "temperature", "invalid_type"),
         ({"temperature": 2.5}, "temperature", "invalid_value"),
         ({"temperature": True}, "temperature", "invalid_type"),
@@ -91,12 +99,20 @@ def content(*parts: Any) -> list[Any]:
             "stream_options.include_obfuscation",
             "invalid_value",
         ),
-        ({"messages": [{"role": "assistant", "function_call": {}}]}, "messages[0].function_call", "invalid_value"),
+        (
+            {"messages": [{"role": "assistant", "function_call": {}}]},
+            "messages[0].function_call",
+            "invalid_value",
+        ),
         ({"tools": [{}]}, "tools", "unsupported_parameter"),
         ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
         ({"nonsense": 1}, "nonsense", "unknown_parameter"),
         ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
+        (
+            {"response_format": {"type": "json_schema"}},
+            "response_format.json_schema",
+            "missing_required_parameter",
+        ),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}}, NAME, "invalid_value"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": nested(40)}}},
@@ -104,31 +120,61 @@ def content(*parts: Any) -> list[Any]:
             "unsupported_schema",
         ),
         (
-            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"x": "y" * 70_000}}}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "a", "schema": {"x": "y" * 70_000}},
+                }
+            },
             SCHEMA,
             "unsupported_schema",
         ),
         (
-            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"items": {"not": {}}}}}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "a", "schema": {"items": {"not": {}}}},
+                }
+            },
             f"{SCHEMA}.items.not",
             "unsupported_schema",
         ),
-        ({"structured_outputs": {"json": {"properties": {"a": 1}}}}, "structured_outputs.json.properties.a", "invalid_value"),
+        (
+            {"structured_outputs": {"json": {"properties": {"a": 1}}}},
+            "structured_outputs.json.properties.a",
+            "invalid_value",
+        ),
         ({"structured_outputs": {"regex": "(a*)*"}}, "structured_outputs.regex", "unsupported_schema"),
-        ({"structured_outputs": {"grammar": "root ::= root"}}, "structured_outputs.grammar", "unsupported_schema"),
-        ({"structured_outputs": {"choice": ["a" * 70_000]}}, "structured_outputs.choice", "unsupported_schema"),
+        (
+            {"structured_outputs": {"grammar": "root ::= root"}},
+            "structured_outputs.grammar",
+            "unsupported_schema",
+        ),
+        (
+            {"structured_outputs": {"choice": ["a" * 70_000]}},
+            "structured_outputs.choice",
+            "unsupported_schema",
+        ),
         ({"structured_outputs": {}}, "structured_outputs", "invalid_value"),
         ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs", "invalid_value"),
         ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "invalid_value"),
         ({"structured_outputs": {"regex": "a" * 2000}}, "structured_outputs.regex", "invalid_value"),
-        ({"structured_outputs": {"regex": "a"}, "response_format": {"type": "text"}}, "structured_outputs", "invalid_value"),
+        (
+            {"structured_outputs": {"regex": "a"}, "response_format": {"type": "text"}},
+            "structured_outputs",
+            "invalid_value",
+        ),
         ({"seed": 2**63}, "seed", "invalid_value"),
         ({"top_k": 10**20}, "top_k", "invalid_value"),
         ({"min_tokens": 10**20}, "min_tokens", "invalid_value"),
         ({"max_tokens": 10**20}, "max_tokens", "invalid_value"),
         ({"stop_token_ids": [10**20]}, "stop_token_ids[0]", "invalid_value"),
         ({"messages": [USER] * 10_001}, "messages", "invalid_value"),
-        ({"messages": content(*[{"type": "text", "text": ""}] * 1001)}, "messages[1].content", "invalid_value"),
+        (
+            {"messages": content(*[{"type": "text", "text": ""}] * 1001)},
+            "messages[1].content",
+            "invalid_value",
+        ),
     ],
 )
 def test_errors_name_the_place(fields: dict[str, Any], param: str, code: str) -> None:
@@ -159,7 +205,9 @@ def test_names_that_look_like_something_else(name: str) -> None:
         assert (error.param, error.message.startswith(f"{param}: ")) == (param, True)
 
 
-@pytest.mark.parametrize("fields", [{"x" * 100_000: 1}, {"logit_bias": {"x" * 100_000: 1}}, {"logit_bias": {"7" * 100_000: 101}}])
+@pytest.mark.parametrize(
+    "fields", [{"x" * 100_000: 1}, {"logit_bias": {"x" * 100_000: 1}}, {"logit_bias": {"7" * 100_000: 101}}]
+)
 def test_what_is_echoed_is_cut(fields: dict[str, Any]) -> None:
     """A client that sends a long name does not get all of it back."""
     error = refusal(**fields)
@@ -168,7 +216,9 @@ def test_what_is_echoed_is_cut(fields: dict[str, Any]) -> None:
     assert "…" in error.message
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model": "\xff"}', b'{"a": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model": "\xff"}', b'{"a": "\\ud800"}']
+)
 def test_what_is_no_object(body: bytes) -> None:
     """Anything but a JSON object of valid UTF-8 is a 400, too."""
     with pytest.raises(InvalidRequest):
@@ -188,7 +238,7 @@ def test_an_answer_comes_back_as_the_openai_client_writes_it_out() -> None:
     assert parse(messages=[USER, answer, USER]).messages[1].content == "Hello."
 
 
-PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
 LONG_TEXT = {"type": "text", "text": "x" * 20_000}
 
 
@@ -196,12 +246,12 @@ LONG_TEXT = {"type": "text", "text": "x" * 20_000}
     ("fields", "quick"),
     [
         ({"stop": "x" * 10}, True),
-        ({"messages": content(PICTURE)}, True),
-        ({"messages": content(PICTURE, PICTURE, PICTURE)}, False),
+        ({"messages": content(IMAGE)}, True),
+        ({"messages": content(IMAGE, IMAGE, IMAGE)}, False),
         ({"messages": content(*[{"type": "text", "text": "word"}] * 1000)}, False),
         ({"stop_token_ids": [1] * 10_000}, False),
     ],
-    ids=["short", "a picture", "several pictures", "many parts", "many numbers"],
+    ids=["short", "an image", "several images", "many parts", "many numbers"],
 )
 def test_what_decodes_quickly(fields: dict[str, Any], quick: bool) -> None:
     """What is short, and what is long for a few strings."""
@@ -211,15 +261,17 @@ def test_what_decodes_quickly(fields: dict[str, Any], quick: bool) -> None:
 @pytest.mark.parametrize(
     ("fields", "on_the_loop"),
     [
-        ({"messages": content(PICTURE)}, True),
-        ({"messages": content(PICTURE), "response_format": None}, True),
-        ({"messages": content(PICTURE), "structured_outputs": {"regex": "a"}}, False),
+        ({"messages": content(IMAGE)}, True),
+        ({"messages": content(IMAGE), "response_format": None}, True),
+        ({"messages": content(IMAGE), "structured_outputs": {"regex": "a"}}, False),
         ({"response_format": {"type": "json_object"}}, False),
         ({"messages": content(*[LONG_TEXT] * 20)}, False),
     ],
-    ids=["a picture", "no format", "a constraint", "a format", "long"],
+    ids=["an image", "no format", "a constraint", "a format", "long"],
 )
-def test_where_a_body_is_validated(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], on_the_loop: bool) -> None:
+def test_where_a_body_is_validated(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], on_the_loop: bool
+) -> None:
     """What may take long goes to a thread; the request is the same."""
     threads = []
 
@@ -251,14 +303,35 @@ def test_errors_speak_of_json() -> None:
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**70, 1.0, 0.5, float("inf")),
     *("", "a", "1", "auto", [], ["a"], [1], [[]], {}, {"a": 1}, {"5": 1.0}),
-    *({"type": "text"}, {"regex": "a+"}, {"choice": ["a", "b"]}, {"include_usage": True}, {"include_obfuscation": 0}),
-    {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"a": {"type": "null"}}}}},
+    *(
+        {"type": "text"},
+        {"regex": "a+"},
+        {"choice": ["a", "b"]},
+        {"include_usage": True},
+        {"include_obfuscation": 0},
+    ),
+    {
+        "type": "json_schema",
+        "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"a": {"type": "null"}}}},
+    },
 )
 
 
 CONTENTS: tuple[Any, ...] = (
-    *(None, 1, "a", [], ["a"], {"type": "text"}, [{"type": "text", "text": "a"}], [{"type": "text", "text": 1}]),
-    *([{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}], [{"type": "image_url", "image_url": "u"}]),
+    *(
+        None,
+        1,
+        "a",
+        [],
+        ["a"],
+        {"type": "text"},
+        [{"type": "text", "text": "a"}],
+        [{"type": "text", "text": 1}],
+    ),
+    *(
+        [{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}],
+        [{"type": "image_url", "image_url": "u"}],
+    ),
     [{"type": "refusal", "refusal": "no"}],
 )
 EXTRAS: tuple[dict[str, Any], ...] = (
@@ -283,7 +356,9 @@ def test_what_messages_are_valid_is_so_in_both_readings(role: Any) -> None:
 def test_what_is_valid_is_so_in_both_readings(field: str) -> None:
     """pydantic is more lenient with Python's values than with JSON in places; none of ours is among them."""
     for value in VALUES:
-        body = json.dumps({"model": "m", "messages": [USER], "stream": True, "logprobs": True} | {field: value})
+        body = json.dumps(
+            {"model": "m", "messages": [USER], "stream": True, "logprobs": True} | {field: value}
+        )
         decoded = accepted(ChatCompletionRequest.model_validate, from_json(body))
         assert repr(decoded) == repr(accepted(ChatCompletionRequest.model_validate_json, body))
 

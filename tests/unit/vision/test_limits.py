@@ -3,12 +3,12 @@
 import pytest
 
 from phiserve.errors import InvalidImage
-from phiserve.vision.limits import PictureLimits, RequestMeter, too_many_bytes
+from phiserve.vision.limits import ImageLimits, RequestMeter, too_many_bytes
 
-LIMITS = PictureLimits(10, 100, 5, 25, 150)
+LIMITS = ImageLimits(10, 100, 5, 25, 150)
 
 
-def test_one_picture() -> None:
+def test_one_image() -> None:
     """At the limit is fine, beyond is not."""
     LIMITS.check_size((10, 10), "p")
     LIMITS.check_size((20, 4), "p")
@@ -20,7 +20,7 @@ def test_one_picture() -> None:
 
 
 def test_a_request() -> None:
-    """Bytes and pixels add up over pictures; the one that goes beyond is named."""
+    """Bytes and pixels add up over images; the one that goes beyond is named."""
     meter = RequestMeter(LIMITS)
     meter.add_bytes(25, "a")
     with pytest.raises(InvalidImage, match=r"^b: .* 25 bytes \(max_request_image_bytes\)"):

@@ -25,7 +25,7 @@ def test_golden_sizes(golden: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "budget", "grid", "tokens"),
+    ("size", "max_crops", "grid", "tokens"),
     [
         ((640, 480), 16, (4, 3), 1921),
         ((480, 640), 16, (3, 4), 1933),
@@ -36,9 +36,9 @@ def test_golden_sizes(golden: Path) -> None:
         ((50, 8000), 16, (1, 16), 2653),
     ],
 )
-def test_known_plans(size: tuple[int, int], budget: int, grid: tuple[int, int], tokens: int) -> None:
+def test_known_plans(size: tuple[int, int], max_crops: int, grid: tuple[int, int], tokens: int) -> None:
     """Plans worked out by hand."""
-    plan = plan_crops(*size, budget)
+    plan = plan_crops(*size, max_crops)
     assert ((plan.columns, plan.rows), plan.num_tokens) == (grid, tokens)
 
 
@@ -46,24 +46,31 @@ sides = st.integers(1, 20_000)
 
 
 @given(sides, sides, st.integers(1, 32))
-def test_bounds(width: int, height: int, budget: int) -> None:
-    """No plan exceeds its budget or the largest count; within the aspect limit something is left of the short side."""
-    plan = plan_crops(width, height, budget)
-    assert plan.num_crops <= budget
-    assert plan.num_tokens <= most_image_tokens(budget)
+def test_bounds(width: int, height: int, max_crops: int) -> None:
+    """No plan exceeds its max_crops or the largest count; within the aspect limit something is left of the
+    short side.
+    """
+    plan = plan_crops(width, height, max_crops)
+    assert plan.num_crops <= max_crops
+    assert plan.num_tokens <= most_image_tokens(max_crops)
     if max(width, height) <= MAX_ASPECT_RATIO * min(width, height):
         assert min(plan.resized) >= 1
-        assert all(padded - CROP_SIDE < size <= padded for size, padded in zip(plan.resized, plan.padded, strict=True))
+        assert all(
+            padded - CROP_SIDE < size <= padded
+            for size, padded in zip(plan.resized, plan.padded, strict=True)
+        )
 
 
-@pytest.mark.parametrize("budget", [1, 4, 9, 16])
-def test_most_tokens(budget: int) -> None:
+@pytest.mark.parametrize("max_crops", [1, 4, 9, 16])
+def test_most_tokens(max_crops: int) -> None:
     """The largest count is reached, and by one column of crops."""
-    assert max(num_image_tokens(c, r) for c in range(1, 17) for r in range(1, 17) if c * r <= budget) == most_image_tokens(budget)
+    assert max(
+        num_image_tokens(c, r) for c in range(1, 17) for r in range(1, 17) if c * r <= max_crops
+    ) == most_image_tokens(max_crops)
 
 
 @pytest.mark.parametrize("arguments", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_nonsense_is_refused(arguments: tuple[int, int, int]) -> None:
-    """Sizes and budgets are positive."""
+    """Sizes and limits are positive."""
     with pytest.raises(ValueError, match="positive"):
         plan_crops(*arguments)

@@ -1,0 +1,46 @@
+"""Parts of one turn, joined as the model was trained to read them.
+
+An image part is its placeholder and a newline; between other parts stands one newline unless the text has one
+there.
+"""
+
+from collections.abc import Iterable
+
+from phiserve.core import ImagePlaceholder, Part
+from phiserve.errors import InvalidRequest
+
+
+def join_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Put the newlines between parts and merge texts that touch."""
+    joined: list[Part] = []
+    texts: list[str] = []  # since the last image
+    for part in parts:
+        if isinstance(part, ImagePlaceholder):
+            if texts and not texts[-1].endswith("\n"):
+                texts.append("\n")
+            joined += _merged(texts)
+            joined.append(part)
+            texts = ["\n"]
+        else:
+            if texts and not texts[-1].endswith("\n") and not part.startswith("\n"):
+                texts.append("\n")
+            texts.append(part)
+    return (*joined, *_merged(texts))
+
+
+def checked_text(text: str, param: str) -> str:
+    """The text itself. Raises InvalidRequest for what UTF-8 cannot express: JSON can spell half a surrogate
+    pair.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        reason = "the text holds a lone surrogate and is not valid Unicode"
+        raise InvalidRequest(reason, param=param) from None
+    return text
+
+
+def _merged(texts: list[str]) -> list[str]:
+    """All texts as one, or nothing where they are empty."""
+    text = "".join(texts)
+    return [text] if text else []

@@ -1,0 +1,180 @@
+"""JPEG: a file taken apart into what its first image depends on, each part written in the one way that nobody
+warns about.
+
+Source: ITU-T T.81, annex B; JFIF 1.02; Adobe, Technical Note 5116, 18.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from phiserve.codecs.jpeg_segments import (
+    ARITHMETIC,
+    END,
+    PROGRESSIVE,
+    START,
+    START_OF_SCAN,
+    segments,
+    whole_scans,
+)
+from phiserve.codecs.orientation import orientation
+from phiserve.codecs.unreadable import DAMAGED, Unreadable
+
+MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+"""Pillow's word for so many components."""
+
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})  # lossless, hierarchical
+_TABLES = frozenset(
+    {0xC4, 0xCC, 0xDB, 0xDD}
+)  # Huffman, arithmetic conditioning, quantisation, restart interval
+_APP0, _EXIF_AND_XMP, _PROFILE, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+_FRAME_HEAD = 10
+"""Marker, length, bits, height, width, number of components."""
+
+_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+_ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
+
+_SAMPLINGS = frozenset({(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)})
+_RARE = "is of a rare kind of JPEG (lossless, hierarchical, not of 8 bits or unusually sampled) that is not supported"
+
+
+@dataclass(frozen=True, slots=True)
+class JpegParts:
+    """A file in pieces: the frame and all tables before the first scan, and everything from there to the end
+    of the image.
+    """
+
+    frame: bytes
+    tables: bytes
+    scans: bytes
+    orientation: int
+    profile: bytes | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as stored."""
+        return int.from_bytes(self.frame[7:9]), int.from_bytes(self.frame[5:7])
+
+    @property
+    def mode(self) -> str:
+        """L, RGB or CMYK."""
+        return MODES[self.frame[9]]
+
+    @property
+    def file(self) -> bytes:
+        """A file of nothing but these parts."""
+        return b"".join((START, self.tables, self.scans))
+
+    @property
+    def file_without_padding(self) -> bytes | None:
+        """The same without the zeros that video cameras fill up the end of a scan with; none where there are
+        none.
+        """
+        scan = self.scans.removesuffix(END)
+        if self.frame[1] in (*PROGRESSIVE, *ARITHMETIC) or not scan.endswith(b"\0"):
+            return None
+        scan = scan.rstrip(b"\0")
+        escape = b"\0" if scan.endswith(b"\xff") else b""
+        return b"".join((START, self.tables, scan, escape, END))
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What has been found before the first scan."""
+
+    tables: list[bytes] = field(default_factory=list)
+    frame: bytes = b""
+    exif: bytes = b""
+    xmp: bytes = b""
+    profile: list[bytes] = field(default_factory=list)
+    is_jfif: bool = False
+    adobe: int | None = None
+
+    def add(self, kind: int, segment: bytes) -> None:
+        """Keep what a segment, marker and length included, says of the image."""
+        body = segment[4:]
+        if kind in _OTHER_FRAMES or (kind in _FRAMES and body[:1] != b"\x08"):
+            raise Unreadable(_RARE)
+        if kind in _FRAMES:
+            self.frame = _checked_frame(segment, self.frame)
+        if kind in _FRAMES or kind in _TABLES:
+            self.tables.append(segment)
+        elif kind == _APP0:
+            self.is_jfif |= body.startswith(b"JFIF\0") and len(body) >= 14
+        elif kind == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
+            self.adobe = body[11]
+        elif kind == _EXIF_AND_XMP:
+            self._add_metadata(body)
+        elif kind == _PROFILE and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
+            self.profile.append(body[12:])
+
+    def _add_metadata(self, body: bytes) -> None:
+        """The first of each kind, which is the one that viewers read."""
+        if body.startswith(b"Exif\0\0"):
+            self.exif = self.exif or body
+        elif body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+            self.xmp = self.xmp or body
+
+    def together(self, scans: bytes) -> JpegParts:
+        """All parts of a file."""
+        tables = b"".join((*self._colour_space(), *self.tables))
+        return JpegParts(self.frame, tables, scans, orientation(self.exif, self.xmp), _joined(self.profile))
+
+    def _colour_space(self) -> list[bytes]:
+        """JFIF's mark and Adobe's: whether they are there says how colours are coded; other versions and
+        codes change nothing.
+        """
+        marks = [_JFIF] if self.is_jfif else []
+        if self.adobe is not None:
+            marks.append(_ADOBE + bytes((0 if self.adobe == 0 else 2 if self.frame[9] == 4 else 1,)))
+        return marks
+
+
+def take_apart(content: bytes) -> JpegParts:
+    """The parts of a file. Raises Unreadable."""
+    found = _Collected()
+    for kind, start, end in segments(content):
+        if kind == START_OF_SCAN and found.frame:
+            return found.together(whole_scans(content, start, found.frame[1], found.frame[9]))
+        found.add(kind, content[start:end])
+    raise Unreadable(DAMAGED)
+
+
+def _checked_frame(segment: bytes, earlier: bytes) -> bytes:
+    """The only frame of a file, of components as many as it says, sampled in a way that is decoded
+    strictly.
+    """
+    factors = [(byte >> 4, byte & 15) for byte in segment[_FRAME_HEAD + 1 :: 3]]
+    is_whole = (
+        len(segment) > _FRAME_HEAD and len(segment) == _FRAME_HEAD + 3 * segment[9] and segment[9] in MODES
+    )
+    if earlier or not is_whole or any(not 1 <= number <= 4 for pair in factors for number in pair):
+        raise Unreadable(DAMAGED)
+    if not _is_common(factors):
+        raise Unreadable(_RARE)
+    return segment
+
+
+def _is_common(sampling: Sequence[tuple[int, int]]) -> bool:
+    """Whether TurboJPEG knows a sampling, by (horizontal, vertical) factors of each component; black goes
+    with the first.
+
+    Source: getSubsamp in libjpeg-turbo's turbojpeg.c.
+    """
+    first, colours, black = sampling[0], sampling[1:3], sampling[3:]
+    if len(sampling) == 1:
+        return True
+    if len(set(colours)) != 1 or any(factors != first for factors in black):
+        return False
+    colour = colours[0]
+    is_usual = first in _SAMPLINGS and colour == (1, 1)
+    is_usual_multiplied = (first == (2, 2) and colour in ((1, 2), (2, 1))) or (
+        first == colour and first[0] * first[1] <= 3
+    )
+    return is_usual or is_usual_multiplied
+
+
+def _joined(pieces: list[bytes]) -> bytes | None:
+    """An ICC profile from its numbered pieces (ICC.1:2010, B.4), or none if not all of them are there."""
+    pieces = sorted(pieces)
+    return b"".join(piece[2:] for piece in pieces) if pieces and pieces[0][1] == len(pieces) else None

@@ -1,0 +1,3 @@
+"""What an answer must look like: JSON schemas, regular expressions, choices, grammars. Knows no wire and no
+engine.
+"""

@@ -1,0 +1,21 @@
+"""A constraint on an answer's form that has passed every check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["json_object", "json", "regex", "choice", "grammar"]
+"""By vLLM's names; `json` is a JSON schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an answer must look like, written for the grammar library.
+
+    `value` is a schema (`json`), a text (`regex`, `grammar`), the texts to choose from (`choice`) or None
+    (`json_object`). `param` is the path in the request that asks for it.
+    """
+
+    kind: Kind
+    value: Mapping[str, Any] | str | tuple[str, ...] | None
+    param: str

@@ -1,0 +1,156 @@
+"""The inner request: what every surface asks for, in the server's own nouns. Knows no wire format, no token
+and no engine.
+
+A surface (chat completions, ...) translates its body into a `GenerationRequest`; all that follows is shared
+by every surface.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from msgspec import Struct
+
+from phiserve.constraints.constraint import Constraint
+
+Role = Literal["system", "user", "assistant"]
+"""Who speaks in a turn of the prompt."""
+
+Detail = Literal["auto", "low", "high"]
+"""How closely to look at an image: one crop, as many as the model takes, or as many of these as fit."""
+
+FinishReason = Literal["stop", "length"]
+"""Why a choice ended: the model or a stop string ended it, or the token limit did."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlaceholder:
+    """Where an image stands in a conversation: its URL, how closely to look, and the path of its value in the
+    request.
+    """
+
+    url: str
+    detail: Detail
+    param: str
+
+
+Part = str | ImagePlaceholder
+"""Literal text or an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: its role and its parts in order. Adjacent texts are already joined (see `chat.joining`)."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All turns so far, ready to be encoded; the answer is the next turn."""
+
+    turns: tuple[Turn, ...]
+
+    @property
+    def images(self) -> tuple[ImagePlaceholder, ...]:
+        """All images, in order."""
+        return tuple(part for turn in self.turns for part in turn.parts if isinstance(part, ImagePlaceholder))
+
+    @property
+    def num_characters(self) -> int:
+        """Length of all text."""
+        return sum(len(part) for turn in self.turns for part in turn.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How the next token is chosen. Defaults are OpenAI's and vLLM's; `top_k` 0 and `min_p` 0 leave all
+    tokens in.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether only the most likely token can be chosen; `top_p` 0, which OpenAI allows, leaves no other
+        either.
+        """
+        return self.temperature == 0 or self.top_p == 0
+
+
+@dataclass(frozen=True, slots=True)
+class StopConditions:
+    """When a choice ends. `max_tokens` None: when the context is full. `ignore_eos`: not at the model's own
+    end tokens.
+    """
+
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    strings: tuple[str, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """What a surface asks for.
+
+    `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
+    well. `stream`: deltas as they come; otherwise one for each choice, at the end.
+
+    No surface sets what follows yet: `priority` (lower is served sooner), `deadline_s` (seconds from arrival
+    after which nobody waits any more), `tenant` (whose request it is), `cache_salt` (requests share cached
+    prefixes and images only under equal salts).
+    """
+
+    id: str
+    conversation: Conversation
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    stops: StopConditions = field(default_factory=StopConditions)
+    constraint: Constraint | None = None
+    top_logprobs: int | None = None
+    num_choices: int = 1
+    stream: bool = False
+
+    priority: int = 0
+    deadline_s: float | None = None
+    tenant: str | None = None
+    cache_salt: str | None = None
+
+
+class TopLogprob(Struct, frozen=True):
+    """A candidate at one position, as every surface writes it."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(Struct, frozen=True):
+    """The chosen token at one position and the most likely candidates, as every surface writes them."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Exact token counts of a request. `completion` sums over all choices; `cached` and `image` are parts of
+    `prompt`.
+    """
+
+    prompt: int
+    completion: int
+    cached: int
+    image: int

@@ -1,0 +1,147 @@
+"""Which web addresses are fetched at all: a URL is judged here before anything is resolved, and so is every
+redirect.
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from unicodedata import normalize
+
+from yarl import URL
+
+from phiserve.errors import InvalidRequest, StartupError
+from phiserve.media.addresses import is_public
+
+MAX_URL_CHARACTERS = 8192
+MAX_AUTHORITY_CHARACTERS = 260
+"""Host and port, as they are and in Unicode's compatible form (NFKC, 18 characters for one). Longer ones
+can't be right, and half a second of IDNA's arithmetic goes into some of them."""
+
+_AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
+_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f]")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
+"""Each label in one way only: a nested quantifier would try them all, on the event loop."""
+_ENTRY = re.compile(r"(\*\.)?([^\s/?#@:*%\\\[\]]+)")
+"""Of the settings' list of hosts, beside `*`."""
+
+_LOCAL_NAMES = ("localhost", "localhost.localdomain")
+"""These and all below them lead to this host itself, by standard (RFC 6761) and by custom; no resolver is
+asked."""
+
+_NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.ASCII)
+
+
+class ForbiddenUrl(InvalidRequest):
+    """The URL leads where this server does not go."""
+
+    default_code = "invalid_image_url"
+
+
+def parse_url(text: str) -> URL:
+    """yarl's reading of a URL, at a bounded price. Raises ValueError."""
+    authority = _AUTHORITY.match(text)
+    if len(text) > MAX_URL_CHARACTERS or (authority and _is_long(authority[1])):
+        raise ValueError
+    return URL(text)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlGate:
+    """Hosts that images may come from: `images.example.com`, `*.example.com` (any host below it) or `*`.
+
+    The same parser (yarl, aiohttp's own) judges a URL and connects to it, so that the two can't read it
+    differently; it reads the names of `hosts` too. Raises StartupError, naming the setting and the entry, for
+    one that no URL's host can match.
+    """
+
+    hosts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = (80, 443)
+    is_public: Callable[[str], bool] = is_public
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hosts", tuple(map(self._rule, self.hosts)))
+
+    def check(self, text: str, param: str) -> URL:
+        """The URL to connect to. Raises ForbiddenUrl; its message repeats nothing of the URL."""
+        return self._checked(self._parsed(text, param), param)
+
+    def check_redirect(self, origin: URL, location: str, param: str) -> URL:
+        """Where `origin` redirects to, judged like any URL. Raises ForbiddenUrl."""
+        return self._checked(origin.join(self._parsed(location, param)), param)
+
+    def _parsed(self, text: str, param: str) -> URL:
+        if len(text) > MAX_URL_CHARACTERS:
+            raise ForbiddenUrl(f"the URL is longer than {MAX_URL_CHARACTERS} characters", param=param)
+        if _FORBIDDEN.search(text):
+            raise ForbiddenUrl("the URL has backslashes or control characters in it", param=param)
+        try:
+            return parse_url(text)
+        except ValueError:
+            raise ForbiddenUrl("this is not a valid URL", param=param) from None
+
+    def _checked(self, url: URL, param: str) -> URL:
+        if fault := self._fault(url):
+            raise ForbiddenUrl(f"{fault}", param=param)
+        return url.with_fragment(None)
+
+    def _fault(self, url: URL) -> str | None:
+        host = url.raw_host or ""
+        if url.scheme not in ("http", "https"):
+            return "the URL leads to something else than http or https"
+        if url.raw_user is not None or url.raw_password is not None:
+            return "URLs with a user name or password are not fetched"
+        if url.port not in self.ports:
+            return f"only the ports {' and '.join(map(str, self.ports))} are fetched from"
+        if fault := self._host_fault(host):
+            return fault
+        return None if self._allows(host.rstrip(".")) else _HOST_FAULT
+
+    def _host_fault(self, host: str) -> str | None:
+        """Why nothing is fetched from a host, whatever the list of hosts says."""
+        if _is_literal(host):
+            return None if self.is_public(host) else _HOST_FAULT
+        name = host.rstrip(".")
+        if not _HOST_NAME.fullmatch(host) or _NUMERIC_LABEL.fullmatch(name.rpartition(".")[2]):
+            return "the URL has no valid host name"
+        return _HOST_FAULT if any(f".{name}".endswith(f".{local}") for local in _LOCAL_NAMES) else None
+
+    def _allows(self, host: str) -> bool:
+        return any(
+            rule in ("*", host) or (rule.startswith("*.") and host.endswith(rule[1:])) for rule in self.hosts
+        )
+
+    def _rule(self, entry: str) -> str:
+        """An entry of the settings' list, its name as a URL's host is read."""
+        if entry == "*":
+            return entry
+        if parts := _ENTRY.fullmatch(entry):
+            below = "a." if parts[1] else ""  # the shortest host of those below
+            with suppress(ValueError):
+                host = parse_url(f"http://{below}{parts[2]}/").raw_host or ""
+                if self._host_fault(host) is None:
+                    return (parts[1] or "") + host.removeprefix(below).rstrip(".")
+        raise StartupError(
+            f"Setting image_hosts: nothing is ever fetched from {entry!r}; it takes names of public hosts, *.names or *"
+        )
+
+
+_HOST_FAULT = "this server does not fetch images from that host; send the image as a data URL"
+
+
+def _is_long(authority: str) -> bool:
+    return (
+        len(authority) > MAX_AUTHORITY_CHARACTERS
+        or len(normalize("NFKC", authority)) > MAX_AUTHORITY_CHARACTERS
+    )
+
+
+def _is_literal(host: str) -> bool:
+    """Whether `host` is an IP address. One with a zone (`%eth0`) is no name either."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host

@@ -1,0 +1,102 @@
+"""Phi-3-vision for vLLM: the stock model, fed with uint8 crops of varying number per image.
+
+Normalisation and the global view happen here, beside the vision tower, so that the API process sends a
+quarter of the bytes float32 crops would take, and CLIP sees real crops only, never padding.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch.nn import functional
+from vllm.model_executor.models import phi3v
+from vllm.multimodal import MULTIMODAL_REGISTRY
+
+from phiserve.plugin.partial_encoding import SLICES, SeenCrops
+from phiserve.plugin.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
+from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
+from phiserve.vision.sizes import CROP_SIDE
+
+CLIP_MICRO_BATCH = 32
+"""Most crops in one pass through CLIP: bounds its memory however many images a step holds."""
+
+
+def normalise(crops: torch.Tensor) -> torch.Tensor:
+    """uint8 (n, 336, 336, 3) -> float32 (n, 3, 336, 336), normalised as the reference's image processor
+    does.
+    """
+    mean = torch.tensor(IMAGE_MEAN, device=crops.device).view(3, 1, 1)
+    std = torch.tensor(IMAGE_STD, device=crops.device).view(3, 1, 1)
+    return crops.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+
+
+def global_view(normalised: torch.Tensor, columns: int, rows: int) -> torch.Tensor:
+    """The whole padded image at 336 x 336: (n, 3, 336, 336) crops, row-major -> (1, 3, 336, 336), bicubic, no
+    antialias.
+    """
+    image = normalised.view(rows, columns, 3, CROP_SIDE, CROP_SIDE).permute(2, 0, 3, 1, 4)
+    image = image.reshape(1, 3, rows * CROP_SIDE, columns * CROP_SIDE)
+    return functional.interpolate(image, size=(CROP_SIDE, CROP_SIDE), mode="bicubic")
+
+
+def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
+    """What CLIP sees of one image: the global view, then the crops; float32 (1 + n, 3, 336, 336).
+
+    An image of one crop is its own global view, bit for bit, and is seen once: (1, 3, 336, 336).
+    """
+    height, width = padded_hw
+    normalised = normalise(crops)
+    if len(crops) == 1:
+        return normalised
+    return torch.cat([global_view(normalised, width // CROP_SIDE, height // CROP_SIDE), normalised])
+
+
+def _all_views(features: torch.Tensor) -> torch.Tensor:
+    """Features of the global view and the crops, (1 + n, 576, 1024), of what `tower_input` gave."""
+    return features if len(features) > 1 else features.expand(2, -1, -1)
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    Phi3VProcessor, info=Phi3VProcessingInfo, dummy_inputs=Phi3VDummyInputsBuilder
+)
+class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
+    """vLLM's own Phi-3-vision with another way in for images; weights load unchanged."""
+
+    def embed_multimodal(self, **kwargs: object) -> list[torch.Tensor]:
+        """Embed images of one or several requests.
+
+        `crops`: uint8, a list of (n_i, 336, 336, 3) or one stacked (b, n, 336, 336, 3). `image_sizes`: (b,
+        2), height and width of the padded images. `image_ids`: (b, 2), see `processor.image_item`. Returns
+        one (tokens_i, hidden) tensor for each image.
+        """
+        if "crops" not in kwargs:
+            return []
+        crops = cast("Sequence[torch.Tensor]", kwargs["crops"])  # a stacked tensor iterates over images too
+        sizes = torch.as_tensor(kwargs["image_sizes"]).tolist()
+        ids = torch.as_tensor(kwargs["image_ids"]).tolist()
+        seen = [
+            SLICES.take(tuple(image_id)) or SeenCrops(tower_input(image, size))
+            for image_id, image, size in zip(ids, crops, sizes, strict=True)
+        ]
+        left = [image.inputs[image.num_seen :] for image in seen]
+        for image, features in zip(
+            seen, self.clip_features(torch.cat(left)).split(list(map(len, left))), strict=True
+        ):
+            image.features.append(features)
+        return [
+            self.vision_embed_tokens.hd_feature_transform(
+                _all_views(torch.cat(image.features)).unsqueeze(0), torch.tensor([size])
+            )[0]
+            for image, size in zip(seen, sizes, strict=True)
+        ]
+
+    def clip_features(self, crops: torch.Tensor) -> torch.Tensor:
+        """CLIP's patch features of crops: (n, 3, 336, 336) -> (n, 576, 1024); n may be 0."""
+        tower = self.vision_embed_tokens
+        batches = crops.to(tower.glb_GN.dtype).split(CLIP_MICRO_BATCH)
+        return torch.cat(
+            [
+                tower.get_img_features(batch) if len(batch) else batch.new_empty(0, 576, 1024)
+                for batch in batches
+            ]
+        )

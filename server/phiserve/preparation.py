@@ -1,0 +1,123 @@
+"""Conversation -> prompt ids with their images planned: everything before the engine, which it knows nothing
+of.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
+from phiserve.context import ContextNeed
+from phiserve.core import Conversation, ImagePlaceholder
+from phiserve.errors import ContextLengthExceeded, InvalidRequest
+from phiserve.vision.fitting import fit_crops
+from phiserve.vision.images import EncodedImage, ImageService
+from phiserve.vision.sizes import CropPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLimits:
+    """What a prompt must fit into.
+
+    `max_crops`: crops of one image at most. `answer_reserve`: tokens `auto` leaves for an answer of unstated
+    length.
+    """
+
+    context_tokens: int
+    max_crops: int
+    max_images: int
+    answer_reserve: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image that has been read and planned, not decoded. `offset`: where its ids start in the prompt."""
+
+    encoded: EncodedImage
+    plan: CropPlan
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """A prompt that fits the context: its ids, its images and how many tokens the answer may take."""
+
+    ids: list[int]
+    images: tuple[PreparedImage, ...]
+    max_tokens: int
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Image tokens in the prompt."""
+        return sum(image.plan.num_tokens for image in self.images)
+
+
+class PromptPreparer:
+    """Turns conversations into prompts. Holds the parts; each prompt's state is in `PreparedPrompt`."""
+
+    def __init__(self, encoder: PromptEncoder, images: ImageService, limits: PromptLimits) -> None:
+        self._encoder = encoder
+        self._images = images
+        self._limits = limits
+
+    async def prepare(self, conversation: Conversation, max_tokens: int | None = None) -> PreparedPrompt:
+        """Prepare a conversation, cheapest checks first; nothing is decoded. `max_tokens`: the answer's own
+        limit, if it has one.
+
+        Raises InvalidRequest, InvalidImage or ContextLengthExceeded.
+        """
+        placeholders = conversation.images
+        self._check_image_count(placeholders)
+        images = await self._images.read(placeholders)
+        prompt = await self._encode(conversation, placeholders, images, max_tokens)
+        need = self._need(prompt.num_text_tokens, placeholders, images, max_tokens)
+        self._check_context(need)
+        return self._prepared(prompt, images, need)
+
+    def _check_image_count(self, placeholders: Sequence[ImagePlaceholder]) -> None:
+        limit = self._limits.max_images
+        if len(placeholders) > limit:
+            reason = f"the request has {len(placeholders)} images; the limit is {limit} (max_images)"
+            raise InvalidRequest(reason, param=placeholders[limit].param, code="too_many_images")
+
+    async def _encode(
+        self,
+        conversation: Conversation,
+        placeholders: Sequence[ImagePlaceholder],
+        images: Sequence[EncodedImage],
+        max_tokens: int | None,
+    ) -> EncodedPrompt:
+        """A long text that cannot fit, whatever its tokens are, is refused before it is encoded."""
+        if conversation.num_characters < LONG_TEXT:
+            return self._encoder.encode(conversation)
+        need = self._need(self._encoder.least_tokens(conversation), placeholders, images, max_tokens)
+        self._check_context(replace(need, text_is_counted=False))
+        return await asyncio.to_thread(self._encoder.encode, conversation)
+
+    def _need(
+        self,
+        text_tokens: int,
+        placeholders: Sequence[ImagePlaceholder],
+        images: Sequence[EncodedImage],
+        max_tokens: int | None,
+    ) -> ContextNeed:
+        """What the request needs, `auto` images stepped down as far as it takes."""
+        sizes = tuple(image.size for image in images)
+        available = self._limits.context_tokens - text_tokens - (max_tokens or self._limits.answer_reserve)
+        details = [placeholder.detail for placeholder in placeholders]
+        return ContextNeed(
+            text_tokens, sizes, fit_crops(sizes, details, self._limits.max_crops, available), max_tokens
+        )
+
+    def _check_context(self, need: ContextNeed) -> None:
+        limit = self._limits.context_tokens
+        if need.total > limit:
+            raise ContextLengthExceeded(need.explain(limit, self._limits.max_crops), param="messages")
+
+    def _prepared(
+        self, prompt: EncodedPrompt, images: Sequence[EncodedImage], need: ContextNeed
+    ) -> PreparedPrompt:
+        image_tokens = [plan.num_tokens for plan in need.plans]
+        ids = prompt.ids(image_tokens)
+        prepared = tuple(map(PreparedImage, images, need.plans, prompt.image_offsets(image_tokens)))
+        return PreparedPrompt(ids, prepared, need.output_limit or self._limits.context_tokens - len(ids))

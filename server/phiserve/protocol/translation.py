@@ -1,0 +1,115 @@
+"""A chat request -> the inner request: messages become turns of literal text and image placeholders, options
+get one name each.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from phiserve.chat.joining import checked_text, join_parts
+from phiserve.core import (
+    Conversation,
+    GenerationRequest,
+    ImagePlaceholder,
+    Part,
+    SamplingOptions,
+    StopConditions,
+    Turn,
+)
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.messages import (
+    AssistantMessage,
+    ImagePart,
+    Message,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+)
+
+
+def to_generation_request(chat: ChatCompletionRequest) -> GenerationRequest:
+    """Translate a chat request. Raises InvalidRequest for text that is not Unicode (lone surrogates)."""
+    return GenerationRequest(
+        id=f"chatcmpl-{uuid.uuid4().hex}",
+        conversation=build_conversation(chat.messages),
+        sampling=_sampling(chat),
+        stops=StopConditions(
+            chat.output_limit, chat.min_tokens, chat.stop, chat.stop_token_ids, chat.ignore_eos
+        ),
+        constraint=chat.constraint,
+        top_logprobs=(chat.top_logprobs or 0) if chat.logprobs else None,
+        num_choices=chat.num_choices,
+        stream=bool(chat.stream),
+    )
+
+
+def build_conversation(messages: Sequence[Message]) -> Conversation:
+    """Turn messages into a conversation. Raises InvalidRequest for text that is not Unicode (lone
+    surrogates).
+    """
+    return Conversation(tuple(_turn(message, f"messages[{index}]") for index, message in enumerate(messages)))
+
+
+def _sampling(chat: ChatCompletionRequest) -> SamplingOptions:
+    """The sampling fields that the request states; null, like an absent field, leaves the default."""
+    stated = {
+        "temperature": chat.temperature,
+        "top_p": chat.top_p,
+        "top_k": chat.top_k,
+        "min_p": chat.min_p,
+        "frequency_penalty": chat.frequency_penalty,
+        "presence_penalty": chat.presence_penalty,
+        "repetition_penalty": chat.repetition_penalty,
+    }
+    bias = {int(token_id): value for token_id, value in (chat.logit_bias or {}).items()}
+    options = SamplingOptions(seed=chat.seed, logit_bias=bias)
+    return replace(options, **{name: value for name, value in stated.items() if value is not None})
+
+
+def _turn(message: Message, param: str) -> Turn:
+    match message:
+        case SystemMessage():
+            return Turn("system", join_parts(_parts(message.content, f"{param}.content")))
+        case UserMessage():
+            return Turn("user", join_parts(_parts(message.content, f"{param}.content")))
+        case AssistantMessage():
+            return Turn("assistant", _assistant_parts(message, param))
+        case ToolMessage():
+            heading = checked_text(f"Result of tool call {message.tool_call_id}:", param)
+            return Turn(
+                "user", join_parts([heading, *join_parts(_parts(message.content, f"{param}.content"))])
+            )
+
+
+def _assistant_parts(message: AssistantMessage, param: str) -> tuple[Part, ...]:
+    """An earlier answer: its content, its refusal, then one line for each tool call."""
+    parts: list[Part] = []
+    if message.content is not None:
+        parts += join_parts(_parts(message.content, f"{param}.content"))
+    if message.refusal is not None:
+        parts.append(checked_text(message.refusal, f"{param}.refusal"))
+    for index, call in enumerate(message.tool_calls or ()):
+        line = f"Tool call {call.id}: {call.function.name}({call.function.arguments})"
+        parts.append(checked_text(line, f"{param}.tool_calls[{index}]"))
+    return join_parts(parts)
+
+
+def _parts(content: str | Sequence[TextPart | ImagePart | RefusalPart], param: str) -> list[Part]:
+    if isinstance(content, str):
+        return [checked_text(content, param)]
+    return [_part(part, f"{param}[{index}]") for index, part in enumerate(content)]
+
+
+def _part(part: TextPart | ImagePart | RefusalPart, param: str) -> Part:
+    match part:
+        case TextPart():
+            return checked_text(part.text, f"{param}.text")
+        case RefusalPart():
+            return checked_text(part.refusal, f"{param}.refusal")
+        case ImagePart():
+            detail = part.image_url.detail or "auto"
+            return ImagePlaceholder(
+                part.image_url.url, "high" if detail == "original" else detail, f"{param}.image_url"
+            )

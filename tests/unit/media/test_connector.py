@@ -1,0 +1,52 @@
+"""Where images may come from, and how a refusal reads."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from phiserve.errors import InvalidImage
+from phiserve.media.connector import ImageSources, scheme_of
+from phiserve.media.folder import ImageFolder
+from phiserve.media.url_gate import ForbiddenUrl
+
+
+def fetch(sources: ImageSources, url: str) -> tuple[bytes, list[int]]:
+    """The content of a URL, and the sizes told on the way."""
+    arrived: list[int] = []
+    return asyncio.run(sources.fetch(url, "p", 100, arrived.append)), arrived
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"), [("DATA:x", "data"), ("https://a", "https"), ("a.png", ""), ("", ""), ("x" * 99, "")]
+)
+def test_scheme(url: str, scheme: str) -> None:
+    """In lower case; nothing where there is none."""
+    assert scheme_of(url) == scheme
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://a.example/", "https URLs are not fetched by this server"),
+        ("HTTP://a.example/", "http URLs are not fetched by this server"),
+        ("file:///a", "file URLs are not fetched by this server"),
+        ("ftp://a.example/", "must be a data URL"),
+        ("a.png", "must be a data URL"),
+        ("file:///" + "../" * 10_000, "longer than 8192 characters"),
+    ],
+)
+def test_what_is_not_allowed(url: str, words: str) -> None:
+    """Each refusal says what to send instead."""
+    with pytest.raises(ForbiddenUrl, match=words):
+        fetch(ImageSources(), url)
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    """Files are read, and counted."""
+    (tmp_path / "a").write_bytes(b"content")
+    sources = ImageSources(folder=ImageFolder(tmp_path, 60))
+    assert fetch(sources, f"file://{tmp_path}/a") == (b"content", [7])
+    (tmp_path / "large").write_bytes(b"x" * 101)
+    with pytest.raises(InvalidImage, match="max_image_bytes"):
+        fetch(sources, f"file://{tmp_path}/large")
