@@ -15,7 +15,7 @@ from demo.reader import IGNORED, LABELS, patch_labels
 from demo.roles import block_roles, spelled
 from demo.scene import Scene
 from demo.vocabulary import row_of, trained_ids
-from phiserve.chat.special_tokens import PIECES, Control
+from phiserve.chat.special_tokens import ORDINARY_TOKENS, Control
 from phiserve.checkpoint.demo_tower import PATCH, SIDE
 from phiserve.vision.sizes import CROP_SIDE
 
@@ -105,7 +105,7 @@ def _region(pack: Pack, region: int, prefix: int, pictures: int, rng: random.Ran
     for number, one in enumerate(pack.branches, 1):
         prompt = one.prompt if pictures else one.prompt[1:]
         prompt = tuple(
-            _UNKNOWN if Control.EOS < token < PIECES and rng.random() < _FORGOTTEN else token
+            _UNKNOWN if Control.EOS < token < ORDINARY_TOKENS and rng.random() < _FORGOTTEN else token
             for token in prompt
         )
         ids = (*prompt, *one.answer[:-1])

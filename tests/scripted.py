@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from phiserve.engine.interface import Delta, EngineLimits, Generation
+from phiserve.core import GenerationRequest
+from phiserve.engine.interface import Admission, Delta, EngineLimits, Generation
 from phiserve.errors import RequestError
-from phiserve.protocol.chat import ChatCompletionRequest
 
 
 def delta(text: str = "", *, index: int = 0, ids: Sequence[int] = (), finish: str | None = None) -> Delta:
@@ -32,9 +32,10 @@ class ScriptedEngine:
     def limits(self) -> EngineLimits:
         return EngineLimits(self.context_tokens)
 
-    async def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: GenerationRequest) -> Admission:
         if self.refuse is not None:
             raise self.refuse
+        return Admission()
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         self.generations.append(generation)

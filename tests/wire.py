@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import httpx
-from phiserve.protocol.responses import RequestLimits
+from phiserve.protocol.models import RequestLimits
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services

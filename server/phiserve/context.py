@@ -36,9 +36,10 @@ class ContextNeed:
         images = [f"{plan.num_tokens} in image {number}" for number, plan in enumerate(self.plans, 1)]
         answer = f"{self._at_least(self.output_limit is not None)}{self.output_limit or 1} for the answer"
         exact = self.text_is_counted and self.output_limit is not None
+        parts = ", ".join([text, *images, answer])
         return (
             f"This model's maximum context length is {limit} tokens ({LIMIT_NAME}). The request needs "
-            f"{self._at_least(exact)}{self.total}: {', '.join([text, *images, answer])}.{self._lower_detail(limit, max_crops)}"
+            f"{self._at_least(exact)}{self.total}: {parts}.{self._lower_detail(limit, max_crops)}"
         )
 
     def _lower_detail(self, limit: int, max_crops: int) -> str:

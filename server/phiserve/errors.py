@@ -117,7 +117,7 @@ class InvalidImage(InvalidRequest):
 
     default_code = "invalid_image"
     other_codes: ClassVar[Mapping[str, str]] = {
-        "image_too_large": "An image, or all of a request together, has too many bytes or pixels; the limit is named.",
+        "image_too_large": "An image, or all of a request, has too many bytes or pixels; the limit is named.",
         "image_too_thin": "An image's long side is too many times its short side; the limit is named.",
     }
 

@@ -28,6 +28,12 @@ class PromptLimits:
     max_images: int
     answer_reserve: int
 
+    def available_image_tokens(self, text_tokens: int, max_tokens: int | None = None) -> int:
+        """What images may take together beside the text and the answer, whose limit `max_tokens` may be
+        unstated.
+        """
+        return self.context_tokens - text_tokens - (max_tokens or self.answer_reserve)
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
@@ -103,7 +109,7 @@ class PromptPreparer:
     ) -> ContextNeed:
         """What the request needs, `auto` images stepped down as far as it takes."""
         sizes = tuple(image.size for image in images)
-        available = self._limits.context_tokens - text_tokens - (max_tokens or self._limits.answer_reserve)
+        available = self._limits.available_image_tokens(text_tokens, max_tokens)
         details = [placeholder.detail for placeholder in placeholders]
         return ContextNeed(
             text_tokens, sizes, fit_crops(sizes, details, self._limits.max_crops, available), max_tokens

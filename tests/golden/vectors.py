@@ -5,9 +5,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from phiserve.chat.conversation import Conversation, ImageSlot, Piece, Role, Turn
+from phiserve.core import Conversation, ImagePlaceholder, Part, Role, Turn
 
 _TURN = re.compile(r"<\|(system|user|assistant)\|>\n(.*?)<\|end\|>\n", re.S)
 _TAG = re.compile(r"<\|image_(\d+)\|>")
@@ -43,17 +43,16 @@ def conversation_of(prompt: str) -> Conversation:
     """Parse a prompt string of the reference's chat template; fails on anything else."""
     assert prompt.endswith("<|assistant|>\n")
     body = prompt.removesuffix("<|assistant|>\n")
-    turns = [Turn(cast(Role, match[1]), _pieces(match[2])) for match in _TURN.finditer(body)]
+    turns = [Turn(cast(Role, match[1]), _parts(match[2])) for match in _TURN.finditer(body)]
     assert "".join(match[0] for match in _TURN.finditer(body)) == body
     return Conversation(tuple(turns))
 
 
-def _pieces(text: str) -> tuple[Piece, ...]:
-    parts: list[Any] = _TAG.split(text)
-    pieces: list[Piece] = []
-    for index, part in enumerate(parts):
+def _parts(text: str) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for index, split in enumerate(_TAG.split(text)):
         if index % 2:
-            pieces.append(ImageSlot(url="", detail="high", param=f"image_{part}"))
-        elif part:
-            pieces.append(part)
-    return tuple(pieces)
+            parts.append(ImagePlaceholder(url="", detail="high", param=f"image_{split}"))
+        elif split:
+            parts.append(split)
+    return tuple(parts)

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from phiserve.protocol.responses import ModelCard
 
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.config import Settings
-from phiserve.pipeline import ChatPipeline, PipelineLimits
+from phiserve.pipeline import Pipeline
+from phiserve.preparation import PromptLimits, PromptPreparer
+from phiserve.protocol.models import ModelCard
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 from scripted import ScriptedEngine
@@ -37,28 +38,32 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_pipeline(encoder: PromptEncoder, image_service: ImageService) -> Callable[..., ChatPipeline]:
-    """Builds a pipeline on a scripted engine."""
+def make_preparer(encoder: PromptEncoder, image_service: ImageService) -> Callable[..., PromptPreparer]:
+    """Builds what turns conversations into prompts, without any engine."""
 
     def make(
-        engine: ScriptedEngine, max_crops: int = 16, max_images: int = 4, reserve: int = 64
-    ) -> ChatPipeline:
-        return ChatPipeline(engine, encoder, image_service, PipelineLimits(max_crops, max_images, reserve))
+        context_tokens: int = 4096, max_crops: int = 16, max_images: int = 4, reserve: int = 64
+    ) -> PromptPreparer:
+        return PromptPreparer(
+            encoder, image_service, PromptLimits(context_tokens, max_crops, max_images, reserve)
+        )
 
     return make
 
 
 @pytest.fixture
 def make_services(
-    make_pipeline: Callable[..., ChatPipeline], vocabulary: Vocabulary
+    make_preparer: Callable[..., PromptPreparer], image_service: ImageService, vocabulary: Vocabulary
 ) -> Callable[..., Services]:
     """Builds a server's services around a scripted engine."""
 
     def make(engine: ScriptedEngine, **settings: object) -> Services:
+        preparer = make_preparer(engine.context_tokens)
         return Services(
             settings=Settings.model_validate(settings),
             engine=engine,
-            pipeline=make_pipeline(engine),
+            pipeline=Pipeline(engine, preparer, image_service),
+            preparer=preparer,
             vocabulary=vocabulary,
             card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], LIMITS, ""),
             metrics=lambda: b"x 1\n",

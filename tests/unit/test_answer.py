@@ -6,22 +6,15 @@ from msgspec.structs import replace
 from phiserve.answer import Answer
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
+from phiserve.core import TokenCounts
 from phiserve.engine.interface import Candidate, Position
-from phiserve.pipeline import PreparedChat
-from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.preparation import PreparedPrompt
 from scripted import delta
 
 
 @pytest.fixture
 def answer(vocabulary: Vocabulary) -> Answer:
-    fields = {
-        "model": "m",
-        "messages": [{"role": "user", "content": "Hi"}],
-        "logprobs": True,
-        "top_logprobs": 1,
-    }
-    request = ChatCompletionRequest.model_validate(fields)
-    return Answer(PreparedChat("id", request, [1, 2, 3], (), 10), vocabulary)
+    return Answer(PreparedPrompt([1, 2, 3], (), 10), vocabulary, top_logprobs=1)
 
 
 def test_prefix_space_is_dropped_once_for_each_choice(answer: Answer) -> None:
@@ -41,8 +34,8 @@ def test_tokens_add_up_to_the_text(answer: Answer, encoder: PromptEncoder) -> No
     ]
     visible = answer.feed(replace(delta(" Hello wörld 日本", ids=ids), positions=tuple(candidates)))
     assert visible.logprobs is not None
-    assert b"".join(bytes(token.bytes) for token in visible.logprobs.content).decode() == visible.text
-    assert [len(token.top_logprobs) for token in visible.logprobs.content] == [1] * len(ids)
+    assert b"".join(bytes(token.bytes) for token in visible.logprobs).decode() == visible.text
+    assert [len(token.top_logprobs) for token in visible.logprobs] == [1] * len(ids)
 
 
 def test_impossible_candidates_are_json(answer: Answer) -> None:
@@ -50,13 +43,11 @@ def test_impossible_candidates_are_json(answer: Answer) -> None:
     position = Position(Candidate(13, float("-inf")), ())
     visible = answer.feed(replace(delta("\n", ids=[13]), positions=(position,)))
     assert visible.logprobs is not None
-    assert visible.logprobs.content[0].logprob == -9999.0
+    assert visible.logprobs[0].logprob == -9999.0
 
 
 def test_usage_sums_choices(answer: Answer) -> None:
-    """Completion tokens sum over choices; text and image tokens make up the prompt."""
+    """Completion tokens sum over choices; the prompt is counted once."""
     answer.feed(delta("a", ids=[5, 6]))
     answer.feed(delta("b", index=1, ids=[7]))
-    usage = answer.usage()
-    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (3, 3, 6)
-    assert usage.prompt_tokens_details.text_tokens + usage.prompt_tokens_details.image_tokens == 3
+    assert answer.counts() == TokenCounts(prompt=3, completion=3, cached=0, image=0)

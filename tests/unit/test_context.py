@@ -13,7 +13,8 @@ def test_all_numbers() -> None:
     need = ContextNeed(100, (SQUARE, SQUARE), (plan_crops(*SQUARE, 16), plan_crops(*SQUARE, 1)), 500)
     assert need.total == 100 + 2509 + 313 + 500
     assert need.explain(3000, 16) == (
-        "This model's maximum context length is 3000 tokens (max_total_tokens). The request needs 3422: 100 in the text, "
+        "This model's maximum context length is 3000 tokens (max_total_tokens). "
+        "The request needs 3422: 100 in the text, "
         '2509 in image 1, 313 in image 2, 500 for the answer. With detail "auto" its images would fit.'
     )
 
@@ -22,6 +23,7 @@ def test_what_is_not_known_exactly_is_said_so() -> None:
     """A text judged by its length and an answer of unstated length are told as the least that they take."""
     need = ContextNeed(5000, (), (), None, text_is_counted=False)
     assert need.explain(4096, 16) == (
-        "This model's maximum context length is 4096 tokens (max_total_tokens). The request needs at least 5001: "
+        "This model's maximum context length is 4096 tokens (max_total_tokens). "
+        "The request needs at least 5001: "
         "at least 5000 in the text, at least 1 for the answer."
     )

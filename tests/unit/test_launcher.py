@@ -5,13 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from phiserve.protocol.responses import ModelCard
 from rich.console import Console
 
 from phiserve.assembly import BLANK_NOTE, DEMO_NOTE
 from phiserve.config import Settings
 from phiserve.errors import StartupError
 from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
+from phiserve.protocol.models import ModelCard
 from servers import needs_ipv6
 from wire import LIMITS
 

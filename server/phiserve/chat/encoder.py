@@ -1,7 +1,7 @@
 """Conversation -> token ids, equal to the reference processor's.
 
-The reference cuts the prompt string at its image tags and tokenizes each stretch by itself, with a `<s>` of
-its own. Within a stretch the tokenizer first splits at control tokens and then encodes every text between
+The reference cuts the prompt string at its image tags and tokenizes each segment by itself, with a `<s>` of
+its own. Within a segment the tokenizer first splits at control tokens and then encodes every text between
 them with a prefix space. Here control ids come from structure alone and text goes through a tokenizer that
 knows no control tokens, so nothing typed can become one. Source: `processing_phi3_v.py` of
 microsoft/Phi-3-vision-128k-instruct (`_convert_images_texts_to_inputs`).
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer
 
-from phiserve.chat.conversation import Conversation, Role
 from phiserve.chat.special_tokens import STRIPS_RIGHT, Control
+from phiserve.core import Conversation, Role
 
 _ROLE_IDS: dict[Role, Control] = {
     "system": Control.SYSTEM,
@@ -34,28 +34,28 @@ LONG_TEXT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """The prompt's ids around its images: `stretches[k]` precedes image k, the last one ends the prompt."""
+    """The prompt's ids around its images: `segments[k]` precedes image k, the last one ends the prompt."""
 
-    stretches: tuple[tuple[int, ...], ...]
+    segments: tuple[tuple[int, ...], ...]
 
     @property
     def num_text_tokens(self) -> int:
         """Tokens that are not an image's."""
-        return sum(len(stretch) for stretch in self.stretches)
+        return sum(len(segment) for segment in self.segments)
 
     def image_offsets(self, image_tokens: Sequence[int]) -> tuple[int, ...]:
         """Where each image's tokens start, given how many each takes."""
         ends = accumulate(
-            len(stretch) + count for stretch, count in zip(self.stretches, image_tokens, strict=False)
+            len(segment) + count for segment, count in zip(self.segments, image_tokens, strict=False)
         )
         return tuple(end - count for end, count in zip(ends, image_tokens, strict=True))
 
     def ids(self, image_tokens: Sequence[int]) -> list[int]:
         """The flat ids, each image as that many `<|image|>` ids."""
-        ids = list(self.stretches[0])
-        for count, stretch in zip(image_tokens, self.stretches[1:], strict=True):
+        ids = list(self.segments[0])
+        for count, segment in zip(image_tokens, self.segments[1:], strict=True):
             ids += [Control.IMAGE.value] * count
-            ids += stretch
+            ids += segment
         return ids
 
 
@@ -65,7 +65,7 @@ class PromptEncoder:
     def __init__(self, plain: Tokenizer) -> None:
         """`plain` must have no added tokens and no post-processor; see `load`."""
         self._plain = plain
-        self._longest_piece = max(map(len, plain.get_vocab()))
+        self._longest_token = max(map(len, plain.get_vocab()))
 
     @classmethod
     def load(cls, tokenizer_json: Path) -> "PromptEncoder":
@@ -73,24 +73,24 @@ class PromptEncoder:
         return cls(load_plain_tokenizer(tokenizer_json))
 
     def least_tokens(self, conversation: Conversation) -> int:
-        """Tokens that the conversation's text takes at least, told from its length alone: no piece is longer
+        """Tokens that the conversation's text takes at least, told from its length alone: no token is longer
         than the longest.
         """
-        return -(-conversation.num_characters // self._longest_piece)
+        return -(-conversation.num_characters // self._longest_token)
 
     def encode(self, conversation: Conversation) -> EncodedPrompt:
         """Encode all turns and the generation prompt."""
         elements = _strip(_merge_text(_elements(conversation)))
         encoded = iter(self._encode([element for element in elements if isinstance(element, str)]))
-        stretches: list[list[int]] = [[Control.BOS.value]]
+        segments: list[list[int]] = [[Control.BOS.value]]
         for element in elements:
             if element is None:
-                stretches.append([Control.BOS.value])
+                segments.append([Control.BOS.value])
             elif isinstance(element, str):
-                stretches[-1] += next(encoded).ids
+                segments[-1] += next(encoded).ids
             else:
-                stretches[-1].append(element.value)
-        return EncodedPrompt(tuple(map(tuple, stretches)))
+                segments[-1].append(element.value)
+        return EncodedPrompt(tuple(map(tuple, segments)))
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text with its prefix space; no control id can occur."""
@@ -129,7 +129,7 @@ def _elements(conversation: Conversation) -> list[_Element]:
     elements: list[_Element] = []
     for turn in conversation.turns:
         elements += [_ROLE_IDS[turn.role], "\n"]
-        elements += [piece if isinstance(piece, str) else None for piece in turn.pieces]
+        elements += [part if isinstance(part, str) else None for part in turn.parts]
         elements += [Control.END, "\n"]
     return [*elements, Control.ASSISTANT, "\n"]
 

@@ -1,4 +1,4 @@
-"""Token ids -> the stretches they are made of, for people who want to see the prompt as the model does."""
+"""Token ids -> segments of one kind each, for people who want to see the prompt as the model does."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from phiserve.chat.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A control token, a stretch of text or an image. `text` is what the ids stand for; an image's is
+    """A control token, text or an image. `text` is what the ids stand for; an image's is
     empty.
     """
 

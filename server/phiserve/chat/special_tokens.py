@@ -28,8 +28,8 @@ STRIPS_RIGHT = frozenset(
 """Tokens that swallow the white space to their right."""
 
 VOCAB_SIZE = 32064
-PIECES = 32000
-"""Ordinary pieces have the ids below this; added tokens the ones above, and 0, 1, 2."""
+ORDINARY_TOKENS = 32000
+"""Ordinary tokens have the ids below this; added tokens the ones above, and 0, 1, 2."""
 
 
 class Control(IntEnum):

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from phiserve.chat.special_tokens import ADDED_TOKENS
 
-_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 class Vocabulary:
-    """Bytes of every token: pieces with their space, byte pieces as one byte, control tokens as they are
+    """Bytes of every token: text with its space, byte tokens as one byte, control tokens as they are
     spelled.
     """
 
-    def __init__(self, pieces: dict[str, int]) -> None:
-        self._bytes = {token_id: _piece_bytes(piece) for piece, token_id in pieces.items()}
+    def __init__(self, tokens: dict[str, int]) -> None:
+        self._bytes = {token_id: _token_bytes(token) for token, token_id in tokens.items()}
         self._bytes.update({token_id: content.encode() for token_id, content in ADDED_TOKENS.items()})
 
     @classmethod
     def load(cls, tokenizer_json: Path) -> "Vocabulary":
-        """Read the pieces of `tokenizer.json`. Raises OSError if it cannot be read."""
+        """Read the tokens of `tokenizer.json`. Raises OSError if it cannot be read."""
         return cls(json.loads(tokenizer_json.read_text(encoding="utf-8"))["model"]["vocab"])
 
     def bytes_of(self, token_id: int) -> bytes:
@@ -28,7 +28,7 @@ class Vocabulary:
         return self._bytes.get(token_id, b"")
 
 
-def _piece_bytes(piece: str) -> bytes:
-    if match := _BYTE_PIECE.fullmatch(piece):
+def _token_bytes(token: str) -> bytes:
+    if match := _BYTE_TOKEN.fullmatch(token):
         return bytes([int(match[1], 16)])
-    return piece.replace("\u2581", " ").encode()
+    return token.replace("\u2581", " ").encode()

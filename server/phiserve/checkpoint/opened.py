@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from phiserve.chat.special_tokens import ADDED_TOKENS, PIECES, STRIPS_RIGHT, VOCAB_SIZE, Control
+from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, STRIPS_RIGHT, VOCAB_SIZE, Control
 from phiserve.errors import StartupError
 
 BLANK_MARK = "phiserve_blank"
@@ -193,5 +193,5 @@ def _check_tokenizer(spec: dict[str, Any], model: str) -> None:
                 f"The tokenizer of {model} is not Phi-3-vision's: id {control.value} should be {expected[0]!r}"
                 f" but is {token.get('content', 'missing')!r}"
             )
-    if len(spec.get("model", {}).get("vocab", ())) != PIECES:
-        raise StartupError(f"The tokenizer of {model} is not Phi-3-vision's: it has not {PIECES} pieces")
+    if len(spec.get("model", {}).get("vocab", ())) != ORDINARY_TOKENS:
+        raise StartupError(f"The tokenizer of {model} is not Phi-3-vision's: it has not {ORDINARY_TOKENS} ordinary tokens")

@@ -1,66 +1,78 @@
 """A prompt taken apart, with the server's own parts and without an engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from phiserve.chat.conversation import build_conversation
-from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
+from pydantic import TypeAdapter
+
+from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.segments import Segment, split_segments
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.config import Settings
+from phiserve.core import Conversation, ImagePlaceholder, Turn
+from phiserve.preparation import PreparedPrompt, PromptLimits, PromptPreparer
+from phiserve.protocol.messages import Message
+from phiserve.protocol.translation import build_conversation
 from phiserve.vision.fitting import fit_crops
-from phiserve.vision.images import EncodedImage, ImageService
+from phiserve.vision.images import ImageService
 from phiserve.vision.sizes import CropPlan
 
-ANSWER_RESERVE = 64
-"""Tokens left for the answer, as a server leaves by default."""
+_MESSAGES: TypeAdapter[tuple[Message, ...]] = TypeAdapter(tuple[Message, ...])
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A prompt, its images and how closely each is looked at. `available_tokens`: what images may take
-    together.
-    """
+    """A prompt as a server with default settings prepares it, and the limits that it was held against."""
 
-    prompt: EncodedPrompt
-    images: Sequence[EncodedImage]
-    plans: Sequence[CropPlan]
-    max_crops: int
-    available_tokens: int
+    prompt: PreparedPrompt
+    limits: PromptLimits
 
     @property
-    def image_tokens(self) -> list[int]:
-        """What each image takes."""
-        return [plan.num_tokens for plan in self.plans]
-
-    @property
-    def ids(self) -> list[int]:
-        """The whole prompt."""
-        return self.prompt.ids(self.image_tokens)
+    def num_text_tokens(self) -> int:
+        """Tokens that are not an image's."""
+        return len(self.prompt.ids) - self.prompt.num_image_tokens
 
     def segments(self, vocabulary: Vocabulary) -> list[Segment]:
-        """The prompt in stretches."""
-        offsets = self.prompt.image_offsets(self.image_tokens)
-        return list(split_segments(self.ids, dict(zip(offsets, self.image_tokens, strict=True)), vocabulary))
+        """The prompt in segments of one kind each."""
+        images = {image.offset: image.plan.num_tokens for image in self.prompt.images}
+        return list(split_segments(self.prompt.ids, images, vocabulary))
 
     def under(self, detail: str) -> Sequence[CropPlan]:
         """Plans of all images if each had this `detail`."""
-        sizes = [image.size for image in self.images]
-        return fit_crops(sizes, [detail] * len(sizes), self.max_crops, self.available_tokens)
+        sizes = [image.encoded.size for image in self.prompt.images]
+        available = self.limits.available_image_tokens(self.num_text_tokens)
+        return fit_crops(sizes, [detail] * len(sizes), self.limits.max_crops, available)
 
 
 async def inspect(
     checkpoint: Checkpoint, service: ImageService, messages: Sequence[object], names: Sequence[str]
 ) -> Inspected:
-    """Take a prompt apart; `names` stand for its images in errors. Raises InvalidRequest or InvalidImage."""
-    request = ChatCompletionRequest.model_validate({"model": "any", "messages": messages})
-    conversation = build_conversation(request.messages)
-    prompt = PromptEncoder.load(checkpoint.tokenizer_json).encode(conversation)
-    slots = conversation.slots
-    images = await service.read(zip((slot.url for slot in slots), names, strict=True))
-    available = checkpoint.short_context - prompt.num_text_tokens - ANSWER_RESERVE
-    plans = fit_crops(
-        [image.size for image in images], [slot.detail for slot in slots], checkpoint.max_crops, available
+    """Prepare a prompt without an engine; `names` stand for its images in errors.
+
+    Raises InvalidRequest, InvalidImage or ContextLengthExceeded.
+    """
+    defaults = Settings()
+    limits = PromptLimits(
+        context_tokens=checkpoint.short_context,
+        max_crops=checkpoint.max_crops,
+        max_images=defaults.max_images,
+        answer_reserve=defaults.answer_reserve_tokens,
     )
-    return Inspected(prompt, images, plans, checkpoint.max_crops, available)
+    preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), service, limits)
+    conversation = build_conversation(_MESSAGES.validate_python(messages))
+    return Inspected(await preparer.prepare(_with_names(conversation, names)), limits)
+
+
+def _with_names(conversation: Conversation, names: Sequence[str]) -> Conversation:
+    """The same conversation, each image known by its name instead of its path in the request."""
+    left = iter(names)
+
+    def named(turn: Turn) -> Turn:
+        parts = (
+            replace(part, param=next(left)) if isinstance(part, ImagePlaceholder) else part
+            for part in turn.parts
+        )
+        return replace(turn, parts=tuple(parts))
+
+    return Conversation(tuple(map(named, conversation.turns)))

@@ -48,7 +48,7 @@ def tokens(
     try:
         inspected = asyncio.run(inspect(checkpoint, service, messages, names))
         if ids:
-            typer.echo(json.dumps(inspected.ids))
+            typer.echo(json.dumps(inspected.prompt.ids))
             return
         console = Console(highlight=False)
         _print_segments(inspected, Vocabulary.load(checkpoint.tokenizer_json), console)
@@ -62,8 +62,8 @@ def tokens(
 
 
 def _print_segments(inspected: Inspected, vocabulary: Vocabulary, console: Console) -> None:
-    total, text = len(inspected.ids), inspected.prompt.num_text_tokens
-    count = len(inspected.plans)
+    total, text = len(inspected.prompt.ids), inspected.num_text_tokens
+    count = len(inspected.prompt.images)
     console.print(
         f"{total} tokens: {text} of text, {total - text} of {count} image{'s' if count != 1 else ''}"
     )
@@ -100,21 +100,25 @@ def _print_costs(names: Sequence[str], inspected: Inspected, console: Console) -
     for heading in ("size", "resized", "crops", "tokens", *(detail.value for detail in Detail)):
         table.add_column(heading, no_wrap=True)
     choices = [inspected.under(detail.value) for detail in Detail]
-    for number, (name, image, plan) in enumerate(zip(names, inspected.images, inspected.plans, strict=True)):
+    for number, (name, image) in enumerate(zip(names, inspected.prompt.images, strict=True)):
         table.add_row(
             f"{number + 1} {_plain(Path(name).name)}",
-            _size(image.size),
-            _size(plan.resized),
-            f"{plan.columns} x {plan.rows}",
-            str(plan.num_tokens),
+            _size(image.encoded.size),
+            _size(image.plan.resized),
+            f"{image.plan.columns} x {image.plan.rows}",
+            str(image.plan.num_tokens),
             *(str(plans[number].num_tokens) for plans in choices),
         )
     console.print(table)
 
 
 async def _drawing(service: ImageService, inspected: Inspected) -> bytes:
-    pairs = zip(inspected.images, inspected.plans, strict=True)
-    return to_png([draw_crops(await service.crops(image, plan), plan) for image, plan in pairs])
+    return to_png(
+        [
+            draw_crops(await service.crops(image.encoded, image.plan), image.plan)
+            for image in inspected.prompt.images
+        ]
+    )
 
 
 def _save(drawing: bytes, file: Path) -> None:

@@ -8,14 +8,14 @@ Kind = Literal["json_object", "json", "regex", "choice", "grammar"]
 """By vLLM's names; `json` is a JSON schema."""
 
 
+ConstraintValue = Mapping[str, Any] | str | tuple[str, ...] | None
+"""A schema (`json`), a text (`regex`, `grammar`), the texts to choose from (`choice`) or nothing (`json_object`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What an answer must look like, written for the grammar library.
-
-    `value` is a schema (`json`), a text (`regex`, `grammar`), the texts to choose from (`choice`) or None
-    (`json_object`). `param` is the path in the request that asks for it.
-    """
+    """What an answer must look like, written for the grammar library; `param` is the path that asks for it."""
 
     kind: Kind
-    value: Mapping[str, Any] | str | tuple[str, ...] | None
+    value: ConstraintValue
     param: str

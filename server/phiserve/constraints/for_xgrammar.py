@@ -26,9 +26,9 @@ _COUNTS = ("minItems", "maxItems", "minProperties", "maxProperties")
 _SINGLE = ("items", "additionalProperties", "propertyNames")
 
 
-def engine_regex(regex: str) -> str:
-    """A checked regular expression, for the grammar library."""
-    return _write(parse_regex(regex), ())
+def engine_regex(node: Node) -> str:
+    """A parsed and checked regular expression, for the grammar library."""
+    return _write(node, ())
 
 
 def engine_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The body of `POST /v1/chat/completions` (and of `/tokenize`, which takes the same)."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from phiserve.constraints.constraint import Constraint
 from phiserve.errors import shortened
 from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
@@ -28,6 +30,7 @@ MAX_MESSAGES = 10_000
 MAX_COUNT = 2**31 - 1
 """Integers beyond this do not reach the engine's process whole."""
 
+_TOKEN_ID = re.compile(r"[0-9]{1,10}")
 
 _StopString = Annotated[str, Field(min_length=1)]
 _StopStrings = Annotated[tuple[_StopString, ...], Field(max_length=MAX_STOP_STRINGS, strict=False)]
@@ -39,7 +42,7 @@ def _stop_strings(stop: Any) -> Any:
 
 
 def _asks_for_nothing(value: Any, info: ValidationInfo) -> None:
-    """Raises unless the value is one that asks for nothing; what passed is gone."""
+    """Accepts only values that ask for nothing, as None. Raises PydanticCustomError for any other."""
     field = OPENAI_FIELDS[info.field_name or ""]
     if value is not None and value not in field.allowed:
         raise PydanticCustomError(
@@ -135,7 +138,7 @@ class ChatCompletionRequest(WireModel):
     @field_validator("logit_bias")
     @classmethod
     def _logit_bias_keys_are_ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
-        wrong = [key for key in bias or () if not (key.isascii() and key.isdigit())]
+        wrong = [key for key in bias or () if not _TOKEN_ID.fullmatch(key)]
         if wrong:
             keys = shortened(", ".join(repr(shortened(key)) for key in wrong[:5]))
             raise PydanticCustomError("token_id", "keys must be token ids, got {keys}", {"keys": keys})
@@ -164,6 +167,13 @@ class ChatCompletionRequest(WireModel):
     def output_limit(self) -> int | None:
         """Most tokens of the answer, under either name; None when the request leaves it open."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What the answer must look like, under either name."""
+        if self.structured_outputs is not None:
+            return self.structured_outputs.constraint
+        return None if self.response_format is None else self.response_format.constraint
 
     @property
     def num_choices(self) -> int:

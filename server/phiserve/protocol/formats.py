@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.ambiguity import check_ambiguity
+from phiserve.constraints.constraint import Constraint, ConstraintValue, Kind
+from phiserve.constraints.for_xgrammar import engine_regex, engine_schema
 from phiserve.constraints.gbnf import check_grammar
 from phiserve.constraints.json_schema import check_schema, write_place
 from phiserve.constraints.regex import parse_regex
@@ -31,15 +33,16 @@ def _enforced_schema(schema: dict[str, Any]) -> dict[str, Any]:
         kind = "unsupported_schema" if isinstance(error, UnsupportedSchema) else "schema"
         context = {"text": error.message, "place": write_place(error.place)}
         raise PydanticCustomError(kind, "{text}", context) from None
-    return schema
+    return engine_schema(schema)
 
 
 def _enforced_regex(regex: str) -> str:
     try:
-        check_ambiguity({"": parse_regex(regex)})
+        node = parse_regex(regex)
+        check_ambiguity({"": node})
     except UnsupportedExpression as error:
         raise _unsupported(f"the expression {error}") from None
-    return regex
+    return engine_regex(node)
 
 
 def _enforced_grammar(grammar: str) -> str:
@@ -77,11 +80,21 @@ class TextFormat(WireModel):
 
     type: Literal["text"]
 
+    @property
+    def constraint(self) -> Constraint | None:
+        """Nothing is asked of the answer's form."""
+        return None
+
 
 class JsonObjectFormat(WireModel):
     """Any JSON object."""
 
     type: Literal["json_object"]
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """Any object."""
+        return Constraint("json_object", None, "response_format")
 
 
 class JsonSchema(WireModel):
@@ -98,6 +111,11 @@ class JsonSchemaFormat(WireModel):
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """The schema, as it passed every check."""
+        return Constraint("json", self.json_schema.schema_, "response_format.json_schema.schema")
 
 
 ResponseFormat = Annotated[
@@ -124,3 +142,15 @@ class StructuredOutputs(WireModel):
                 "structured_outputs", "exactly one of json, regex, choice and grammar must be given"
             )
         return self
+
+    @property
+    def constraint(self) -> Constraint:
+        """The one that is given, as it passed every check."""
+        given: tuple[tuple[Kind, ConstraintValue], ...] = (
+            ("json", self.json_),
+            ("regex", self.regex),
+            ("choice", self.choice),
+            ("grammar", self.grammar),
+        )
+        kind, value = next((kind, value) for kind, value in given if value is not None)
+        return Constraint(kind, value, f"structured_outputs.{kind}")

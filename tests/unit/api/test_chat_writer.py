@@ -1,26 +1,37 @@
-"""Events of a stream, one writer for each answer."""
+"""One answer, whole or as events."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 from msgspec.structs import replace
-from phiserve.api.chunks import DONE, ChunkWriter, error_response, event
-from phiserve.protocol.responses import ChatCompletionChunk, ChunkChoice, ChunkDelta
 
 from phiserve.answer import Answer
+from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.chat.vocabulary import Vocabulary
-from phiserve.errors import InvalidRequest
-from phiserve.pipeline import PreparedChat
+from phiserve.engine.interface import Delta
+from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.chat_completion import ChatCompletionChunk, ChunkChoice, ChunkDelta
+from phiserve.protocol.events import DONE, event
 from scripted import delta
 
 
+def head(**fields: object) -> AnswerHead:
+    """What the answer to a request with these fields begins with."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    return AnswerHead.of("id", "m", ChatCompletionRequest.model_validate(body | fields))
+
+
+def answer(vocabulary: Vocabulary) -> Answer:
+    return Answer(PreparedPrompt([1, 2], (), 9), vocabulary)
+
+
 def writer(vocabulary: Vocabulary, **fields: object) -> ChunkWriter:
-    """A writer for a request with these fields."""
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
-    request = ChatCompletionRequest.model_validate(body | fields)
-    return ChunkWriter(Answer(PreparedChat("id", request, [1], (), 9), vocabulary), "m")
+    """A writer for a streamed request with these fields."""
+    return ChunkWriter(answer(vocabulary), head(stream=True, **fields))
 
 
 def parsed(events: bytes) -> list[dict[str, object]]:
@@ -65,8 +76,21 @@ def test_a_delta_of_nothing_is_no_event(vocabulary: Vocabulary) -> None:
     assert events.feed(delta("")) == b""
 
 
-def test_error_event() -> None:
-    """An error in mid-stream has the envelope that an error response has."""
-    assert parsed(event(error_response(InvalidRequest("m", param="p")))) == [
-        {"error": {"message": "m", "type": "invalid_request_error", "param": "p", "code": "invalid_value"}}
+def test_choices_in_order(vocabulary: Vocabulary) -> None:
+    """Whatever order deltas come in, choices are numbered and whole."""
+
+    async def deltas() -> AsyncIterator[Delta]:
+        for item in (
+            delta(" b", index=1),
+            delta(" a"),
+            delta("!", index=1, finish="length"),
+            delta("?", finish="stop"),
+        ):
+            yield item
+
+    completion = asyncio.run(collect(answer(vocabulary), deltas(), head(n=2)))
+    assert [(c.index, c.message.content, c.finish_reason) for c in completion.choices] == [
+        (0, "a?", "stop"),
+        (1, "b!", "length"),
     ]
+    assert (completion.id, completion.model, completion.usage.prompt_tokens) == ("id", "m", 2)

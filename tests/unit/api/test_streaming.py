@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from phiserve.api.chunks import KEEPALIVE
 from starlette.types import Message, Receive, Scope, Send
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
 from phiserve.api.streaming import PLAIN_SEND, ClientGone, EventStream, unless_hung_up
 from phiserve.errors import EngineFailure
+from phiserve.protocol.events import KEEPALIVE
 from scripted import ScriptedEngine, delta
 from wire import ANSWER, BODY, events, post
 

@@ -6,20 +6,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from phiserve.chat.conversation import Conversation, ImageSlot, Turn, build_conversation
 from tokenizers import Tokenizer
 
 from golden.vectors import conversation_of, read_translation
 from phiserve.chat.encoder import RUST_WHITESPACE, PromptEncoder, load_plain_tokenizer
-from phiserve.chat.special_tokens import ADDED_TOKENS, PIECES, Control
+from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, Control
+from phiserve.core import Conversation, ImagePlaceholder, Part, Turn
 from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.translation import build_conversation
 from phiserve.vision.sizes import plan_crops
 
-SLOT = ImageSlot("", "high", "")
+IMAGE = ImagePlaceholder("", "high", "")
 
 
-def user(*pieces: str | ImageSlot) -> Conversation:
-    return Conversation((Turn("user", pieces),))
+def user(*parts: Part) -> Conversation:
+    return Conversation((Turn("user", parts),))
 
 
 def test_golden_translation(golden: Path, reference: Path) -> None:
@@ -45,15 +46,18 @@ def test_structure(encoder: PromptEncoder, tokenizer_json: Path) -> None:
             Turn("user", ("Bye",)),
         )
     )
-    prompt = "<|system|>\nBe terse.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n  Hello<|end|>\n<|user|>\nBye<|end|>\n<|assistant|>\n"
+    prompt = (
+        "<|system|>\nBe terse.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n  Hello<|end|>\n"
+        "<|user|>\nBye<|end|>\n<|assistant|>\n"
+    )
     expected = Tokenizer.from_file(str(tokenizer_json)).encode(prompt).ids
     assert encoder.encode(conversation).ids([]) == expected
 
 
-def test_each_stretch_around_an_image_has_its_own_bos(encoder: PromptEncoder) -> None:
+def test_each_segment_around_an_image_has_its_own_bos(encoder: PromptEncoder) -> None:
     """`<s>` opens the prompt and follows every image, as in the reference."""
-    prompt = encoder.encode(user(SLOT, "\n", SLOT, "\nCompare."))
-    assert [stretch[0] for stretch in prompt.stretches] == [Control.BOS] * 3
+    prompt = encoder.encode(user(IMAGE, "\n", IMAGE, "\nCompare."))
+    assert [segment[0] for segment in prompt.segments] == [Control.BOS] * 3
     assert prompt.ids([3, 2]).count(Control.IMAGE) == 5
     first, second = prompt.image_offsets([3, 2])
     ids = prompt.ids([3, 2])
@@ -68,7 +72,7 @@ def test_each_stretch_around_an_image_has_its_own_bos(encoder: PromptEncoder) ->
 def test_typed_control_tokens_stay_text(encoder: PromptEncoder, typed: str) -> None:
     """What a person types comes back as what they typed."""
     ids = encoder.encode_text(f"a{typed}b")
-    assert all(2 < token < PIECES for token in ids)
+    assert all(2 < token < ORDINARY_TOKENS for token in ids)
     assert Tokenizer.decode(encoder._plain, ids, skip_special_tokens=False) == f"a{typed}b"
 
 
@@ -94,9 +98,9 @@ def plain(text: str) -> str:
 
 @given(mischief)
 def test_text_round_trips_without_control_ids(any_encoder: PromptEncoder, text: str) -> None:
-    """Any text encodes to pieces only, and decodes to itself."""
+    """Any text encodes to ordinary tokens only, and decodes to itself."""
     ids = any_encoder.encode_text(text)
-    assert all(2 < token < PIECES for token in ids)
+    assert all(2 < token < ORDINARY_TOKENS for token in ids)
     assert any_encoder._plain.decode(ids, skip_special_tokens=False) == plain(text)
 
 
@@ -149,7 +153,10 @@ def test_no_field_can_smuggle_control_ids(any_encoder: PromptEncoder, messages: 
     structure = [Control.BOS]
     for number, role in enumerate(roles):
         structure += [role, *([Control.IMAGE, Control.BOS] if number == 1 else []), Control.END]
-    assert [token for token in ids if token >= PIECES or token <= 2] == [*structure, Control.ASSISTANT]
+    assert [token for token in ids if token >= ORDINARY_TOKENS or token <= 2] == [
+        *structure,
+        Control.ASSISTANT,
+    ]
     assert [decoded(any_encoder, ids)] == [plain("".join(shown(turn) for turn in conversation.turns))]
 
 
@@ -157,7 +164,7 @@ def shown(turn: Turn) -> str:
     """A turn's text with its newlines; what follows `<|assistant|>` loses its leading white space, as in the
     reference.
     """
-    text = "\n" + "".join(piece for piece in turn.pieces if isinstance(piece, str))
+    text = "\n" + "".join(part for part in turn.parts if isinstance(part, str))
     return (text.lstrip(RUST_WHITESPACE) if turn.role == "assistant" else text) + "\n"
 
 
@@ -166,7 +173,7 @@ def decoded(encoder: PromptEncoder, ids: list[int]) -> str:
     text = ""
     run: list[int] = []
     for token in ids:
-        if token >= PIECES or token <= 2:
+        if token >= ORDINARY_TOKENS or token <= 2:
             text += encoder._plain.decode(run, skip_special_tokens=False)
             run = []
         else:

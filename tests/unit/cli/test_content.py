@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from phiserve.protocol.responses import encode_json
+from phiserve.protocol.events import encode_json
 
 from phiserve.cli import content
 from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message

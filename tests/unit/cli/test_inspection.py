@@ -22,9 +22,9 @@ def test_segments_make_up_the_prompt(
     message = user_message(urls, "Which?", Detail.LOW)
     inspected = asyncio.run(inspect(open_checkpoint(str(checkpoint)), image_service, [message], ["a", "b"]))
     segments = inspected.segments(vocabulary)
-    assert [token_id for segment in segments for token_id in segment.token_ids] == inspected.ids
+    assert [token_id for segment in segments for token_id in segment.token_ids] == inspected.prompt.ids
     assert [len(segment.token_ids) for segment in segments if segment.kind == "image"] == [313, 313]
-    assert [plan.num_tokens for plan in inspected.under("low")] == inspected.image_tokens
+    assert [plan.num_tokens for plan in inspected.under("low")] == [313, 313]
 
 
 def test_errors_name_the_image(checkpoint: Path, image_service: ImageService) -> None:

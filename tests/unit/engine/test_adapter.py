@@ -13,6 +13,8 @@ from vllm import SamplingParams
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+from phiserve.constraints.constraint import Constraint
+from phiserve.core import Conversation, GenerationRequest, SamplingOptions
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.interface import Delta, Generation, PromptImage
 from phiserve.errors import (
@@ -23,7 +25,6 @@ from phiserve.errors import (
     Overloaded,
     RequestError,
 )
-from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.vision.crops import Crops
 from phiserve.vision.sizes import plan_crops
 
@@ -76,18 +77,22 @@ class ScriptedLLM:
         return False
 
 
-def request(**fields: Any) -> ChatCompletionRequest:
-    return ChatCompletionRequest.model_validate(
-        {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
-    )
+GREEDY = SamplingOptions(temperature=0)
+
+
+def request(**options: Any) -> GenerationRequest:
+    """A request with these options, whose prompt is somebody else's affair."""
+    return GenerationRequest("r", Conversation(()), **options)
 
 
 def run(llm: ScriptedLLM, images: tuple[PromptImage, ...] = (), **fields: Any) -> list[Delta]:
     """All deltas of one request."""
 
     async def collect() -> list[Delta]:
-        generation = Generation("r", [1, 2, 3], images, request(**fields), 5)
-        async with aclosing(Engine(llm).generate(generation)) as deltas:
+        engine = Engine(llm)
+        admission = await engine.admit(request(**fields))
+        generation = Generation("r", [1, 2, 3], images, admission, 5)
+        async with aclosing(engine.generate(generation)) as deltas:
             return [delta async for delta in deltas]
 
     return asyncio.run(collect())
@@ -119,7 +124,7 @@ def test_failures_are_ours_and_leave_nothing(error: Exception, expected: type[Re
         run(llm)
     assert llm.aborted == llm.started == ["r-first"]
     if isinstance(error, VLLMValidationError):
-        assert (caught.value.message, caught.value.param) == ("bad", "stop")
+        assert (caught.value.reason, caught.value.param) == ("bad", "stop")
 
 
 def test_a_long_reason_is_cut() -> None:
@@ -127,8 +132,8 @@ def test_a_long_reason_is_cut() -> None:
     error = VLLMValidationError(f"not an id: {'7' * 100_000}", parameter="p" * 100_000)
     with pytest.raises(InvalidRequest) as caught:
         run(ScriptedLLM(failing(error)))
-    assert caught.value.message.startswith("not an id: 777")
-    assert (len(caught.value.message), len(caught.value.param or "")) == (
+    assert caught.value.reason.startswith("not an id: 777")
+    assert (len(caught.value.reason), len(caught.value.param or "")) == (
         MAX_REASON_CHARACTERS,
         MAX_ECHO_CHARACTERS,
     )
@@ -141,7 +146,7 @@ def test_greedy_choices_are_copied() -> None:
         yield output("a", ids=(7,))
         yield output("b", finish="stop")
 
-    deltas = run(ScriptedLLM(script), n=3, temperature=0)
+    deltas = run(ScriptedLLM(script), num_choices=3, sampling=GREEDY)
     assert [(delta.index, delta.text) for delta in deltas] == [
         (0, "a"),
         (1, "a"),
@@ -211,9 +216,9 @@ def test_admission() -> None:
     llm = ScriptedLLM(failing(AssertionError()))
     engine = Engine(llm)
     with pytest.raises(InvalidRequest) as caught:
-        asyncio.run(engine.admit(request(n=5)))
+        asyncio.run(engine.admit(request(num_choices=5)))
     assert caught.value.param == "n"
-    asyncio.run(engine.admit(request(n=5, temperature=0)))
+    asyncio.run(engine.admit(request(num_choices=5, sampling=GREEDY)))
     llm.full = True
     with pytest.raises(Overloaded):
         asyncio.run(engine.admit(request()))
@@ -222,9 +227,9 @@ def test_admission() -> None:
         asyncio.run(engine.admit(request()))
 
 
-def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While vLLM verifies a constraint, the event loop goes on; once it is verified, sending it does not do
-    so again.
+def test_constraints_are_compiled_once_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While vLLM verifies a constraint, the event loop goes on; what admission verified is not verified again
+    when the request is sent, not even by vLLM itself.
     """
     loop_went_on = threading.Event()
     waited: list[bool] = []
@@ -241,19 +246,17 @@ def test_constraints_are_compiled_off_the_loop(monkeypatch: pytest.MonkeyPatch) 
             async for item in super().generate(engine_input, params, request_id):
                 yield item
 
-    async def admit(engine: Engine, constrained: ChatCompletionRequest) -> None:
-        admission = asyncio.create_task(engine.admit(constrained))
+    async def admit_and_generate(engine: Engine) -> None:
+        constraint = Constraint("regex", "a", "structured_outputs.regex")
+        admitting = asyncio.create_task(engine.admit(request(constraint=constraint)))
         await asyncio.sleep(0)
         loop_went_on.set()
-        await admission
-        loop_went_on.clear()
-        generation = asyncio.create_task(anext(engine.generate(Generation("r", [1], (), constrained, 5))))
-        await asyncio.sleep(0)
-        loop_went_on.set()
-        await generation
+        generation = Generation("r", [1], (), await admitting, 5)
+        async with aclosing(engine.generate(generation)) as deltas:
+            await anext(deltas)
 
-    asyncio.run(admit(Engine(Verifying(script)), request(structured_outputs={"regex": "a"})))
-    assert waited == [True, True]
+    asyncio.run(admit_and_generate(Engine(Verifying(script))))
+    assert waited == [True]
 
 
 def test_ping_is_timed_and_shared() -> None:

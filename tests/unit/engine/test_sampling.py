@@ -6,17 +6,19 @@ import pytest
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
+from phiserve.core import GenerationRequest
 from phiserve.engine.sampling import engine_choices, sampling_params
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.compatibility import OPENAI_FIELDS
+from phiserve.protocol.translation import to_generation_request
 
 STOPS = [2, 32000, 32001, 32007]
 
 
-def request(**fields: Any) -> ChatCompletionRequest:
-    return ChatCompletionRequest.model_validate(
-        {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
-    )
+def request(**fields: Any) -> GenerationRequest:
+    """The inner request of a chat request with these fields."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
+    return to_generation_request(ChatCompletionRequest.model_validate(body))
 
 
 def params(**fields: Any) -> SamplingParams:
@@ -47,9 +49,9 @@ def test_low_temperatures() -> None:
 def test_everything_arrives() -> None:
     """Each served parameter reaches the engine."""
     result = params(
-        temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, n=3, seed=11, frequency_penalty=0.1, presence_penalty=0.2,
-        repetition_penalty=1.1, stop=["a", "b"], stop_token_ids=[5], min_tokens=2, logit_bias={"7": -100}, logprobs=True,
-        top_logprobs=4,
+        temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, n=3, seed=11, frequency_penalty=0.1,
+        presence_penalty=0.2, repetition_penalty=1.1, stop=["a", "b"], stop_token_ids=[5], min_tokens=2,
+        logit_bias={"7": -100}, logprobs=True, top_logprobs=4,
     )  # fmt: skip
     assert (result.temperature, result.top_p, result.top_k, result.min_p, result.n) == (0.5, 0.9, 7, 0.1, 3)
     assert (result.seed, result.frequency_penalty, result.presence_penalty) == (11, 0.1, 0.2)

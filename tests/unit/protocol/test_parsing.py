@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import ROLES
-from phiserve.protocol.parsing import decodes_quickly, parse_aside, parse_chat_request
+from phiserve.protocol.parsing import decodes_quickly, parse_chat_request, parse_off_loop
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -282,7 +282,7 @@ def test_where_a_body_is_validated(
 
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
     body = json.dumps({"model": "m", "messages": [USER]} | fields).encode()
-    assert asyncio.run(parse_aside(body)) == parse_chat_request(body)
+    assert asyncio.run(parse_off_loop(body)) == parse_chat_request(body)
     assert bool(threads) is not on_the_loop
 
 
@@ -290,7 +290,7 @@ def test_where_a_body_is_validated(
 def test_what_is_no_object_is_refused_aside_too(body: bytes) -> None:
     """The checks before validation expect nothing of a body."""
     with pytest.raises(InvalidRequest):
-        asyncio.run(parse_aside(body))
+        asyncio.run(parse_off_loop(body))
 
 
 def test_errors_speak_of_json() -> None:

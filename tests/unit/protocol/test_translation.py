@@ -1,13 +1,14 @@
-"""Messages become turns with the newlines and slots that the prompt form prescribes."""
+"""Messages become turns with the newlines and placeholders that the prompt form prescribes."""
 
 from typing import Any
 
 import pytest
-from phiserve.chat.conversation import ImageSlot, Turn, build_conversation
 
+from phiserve.core import GenerationRequest, ImagePlaceholder, SamplingOptions, StopConditions, Turn
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import TextPart, UserMessage
+from phiserve.protocol.translation import build_conversation, to_generation_request
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:x"}}
 
@@ -23,7 +24,7 @@ def turns(*messages: dict[str, Any]) -> tuple[Turn, ...]:
 
 def shown(turn: Turn) -> str:
     """A turn's content as the prompt string the reference would tokenize."""
-    return "".join("<image>" if isinstance(piece, ImageSlot) else piece for piece in turn.pieces)
+    return "".join("<image>" if isinstance(part, ImagePlaceholder) else part for part in turn.parts)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_roles() -> None:
     ]
 
 
-def test_slots_know_their_place() -> None:
-    """A slot names where in the request its image stands, and `original` means `high`."""
+def test_placeholders_name_their_path() -> None:
+    """A placeholder names where in the request its image stands, and `original` means `high`."""
     part = {"type": "image_url", "image_url": {"url": "data:x", "detail": "original"}}
     conversation = build_conversation(
         ChatCompletionRequest.model_validate(
@@ -86,7 +87,7 @@ def test_slots_know_their_place() -> None:
             }
         ).messages
     )
-    assert conversation.slots == (ImageSlot("data:x", "high", "messages[1].content[1].image_url"),)
+    assert conversation.images == (ImagePlaceholder("data:x", "high", "messages[1].content[1].image_url"),)
 
 
 def test_lone_surrogates_are_refused() -> None:
@@ -97,3 +98,78 @@ def test_lone_surrogates_are_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         build_conversation([message])
     assert caught.value.param == "messages[0].content[0].text"
+
+
+def translated(**fields: Any) -> GenerationRequest:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
+    return to_generation_request(ChatCompletionRequest.model_validate(body))
+
+
+def test_absent_and_null_are_the_defaults() -> None:
+    """OpenAI's defaults, and a chat completion's kind of id."""
+    names = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "top_k")
+    for fields in ({}, dict.fromkeys(names)):
+        request = translated(**fields)
+        assert request.sampling == SamplingOptions()
+        assert request.stops == StopConditions()
+        assert (request.constraint, request.top_logprobs, request.num_choices, request.stream) == (
+            None, None, 1, False,
+        )  # fmt: skip
+        assert request.id.startswith("chatcmpl-")
+
+
+def test_every_option_is_carried() -> None:
+    """Under the inner request's one name for it."""
+    request = translated(
+        temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, n=3, seed=11, frequency_penalty=0.1,
+        presence_penalty=0.2, repetition_penalty=1.1, stop=["a", "b"], stop_token_ids=[5], min_tokens=2,
+        logit_bias={"7": -100}, logprobs=True, top_logprobs=4, max_completion_tokens=9, ignore_eos=True,
+        stream=True,
+    )  # fmt: skip
+    assert request.sampling == SamplingOptions(0.5, 0.9, 7, 0.1, 11, 0.1, 0.2, 1.1, {7: -100})
+    assert request.stops == StopConditions(9, 2, ("a", "b"), (5,), ignore_eos=True)
+    assert (request.top_logprobs, request.num_choices, request.stream) == (4, 3, True)
+
+
+def test_logprobs_without_candidates() -> None:
+    """The chosen token's log-probability alone."""
+    assert translated(logprobs=True).top_logprobs == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "value", "param"),
+    [
+        ({"response_format": {"type": "json_object"}}, "json_object", None, "response_format"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": {"type": "null"}},
+                }
+            },
+            "json",
+            {"type": "null"},
+            "response_format.json_schema.schema",
+        ),
+        (
+            {"structured_outputs": {"json": {"type": "null"}}},
+            "json",
+            {"type": "null"},
+            "structured_outputs.json",
+        ),
+        ({"structured_outputs": {"choice": ["a", "b"]}}, "choice", ("a", "b"), "structured_outputs.choice"),
+        (
+            {"structured_outputs": {"grammar": 'root ::= "a"'}},
+            "grammar",
+            'root ::= "a"',
+            "structured_outputs.grammar",
+        ),
+    ],
+)
+def test_constraints_know_what_asks_for_them(
+    fields: dict[str, Any], kind: str, value: Any, param: str
+) -> None:
+    """Each kind under its path in the request."""
+    constraint = translated(**fields).constraint
+    assert constraint is not None
+    assert (constraint.kind, constraint.value, constraint.param) == (kind, value, param)

@@ -2,14 +2,9 @@
 
 import json
 
-from phiserve.protocol.responses import (
-    ChunkChoice,
-    ChunkDelta,
-    ErrorBody,
-    ErrorResponse,
-    ResponseMessage,
-    encode_json,
-)
+from phiserve.core import TokenCounts
+from phiserve.protocol.chat_completion import ChunkChoice, ChunkDelta, ResponseMessage, Usage
+from phiserve.protocol.events import ErrorBody, ErrorResponse, encode_json
 
 
 def test_absent_keys_are_left_out_and_null_ones_are_not() -> None:
@@ -27,4 +22,15 @@ def test_absent_keys_are_left_out_and_null_ones_are_not() -> None:
     error = ErrorResponse(ErrorBody("m", "t", None, None))
     assert json.loads(encode_json(error)) == {
         "error": {"message": "m", "type": "t", "param": None, "code": None}
+    }
+
+
+def test_usage_tells_text_images_and_cached_tokens_apart() -> None:
+    """Text and image tokens make up the prompt, prompt and completion the total."""
+    usage = Usage.of(TokenCounts(prompt=330, completion=5, cached=128, image=313))
+    assert json.loads(encode_json(usage)) == {
+        "prompt_tokens": 330,
+        "completion_tokens": 5,
+        "total_tokens": 335,
+        "prompt_tokens_details": {"cached_tokens": 128, "text_tokens": 17, "image_tokens": 313},
     }

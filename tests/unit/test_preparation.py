@@ -1,0 +1,154 @@
+"""What is checked when, before anything is decoded, and what a prompt turns out to be."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from phiserve.prompt.special_tokens import Control
+
+from images import image_part, noise, text_part
+from phiserve.core import Conversation
+from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
+from phiserve.preparation import PreparedPrompt, PromptPreparer
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.translation import build_conversation
+from phiserve.vision.images import DECODED
+
+MakePreparer = Callable[..., PromptPreparer]
+
+
+def conversation(*parts: Any) -> Conversation:
+    body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
+    return build_conversation(ChatCompletionRequest.model_validate(body).messages)
+
+
+def prepare(preparer: PromptPreparer, *parts: Any, max_tokens: int | None = None) -> PreparedPrompt:
+    return asyncio.run(preparer.prepare(conversation(*parts), max_tokens))
+
+
+def num_decoded() -> float:
+    """Images decoded in this process so far."""
+    return DECODED._value.get()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_decoded() -> Iterator[None]:
+    """Preparing reads headers alone."""
+    before = num_decoded()
+    yield
+    assert num_decoded() == before
+
+
+def test_prompt_and_offsets(make_preparer: MakePreparer) -> None:
+    """Two images and text: ids, offsets and counts fit together, nothing decoded yet."""
+    prompt = prepare(
+        make_preparer(),
+        image_part(noise(40, 30), "low"),
+        image_part(noise(9, 9), "low"),
+        text_part("?"),
+    )
+    for image in prompt.images:
+        run = prompt.ids[image.offset : image.offset + image.plan.num_tokens]
+        assert set(run) == {Control.IMAGE}
+        assert prompt.ids[image.offset + len(run)] == Control.BOS
+    assert prompt.num_image_tokens == prompt.ids.count(Control.IMAGE) == 2 * 313
+    assert prompt.max_tokens == 4096 - len(prompt.ids)
+
+
+def test_too_long_is_told_before_decoding(make_preparer: MakePreparer) -> None:
+    """The error states the limit, the text, the images and the answer."""
+    with pytest.raises(
+        ContextLengthExceeded,
+        match=r"3000.*2509 in image 1.*500 for the answer.*\"auto\" its images would fit",
+    ):
+        prepare(make_preparer(3000), image_part(noise(30, 30), "high"), text_part("?"), max_tokens=500)
+
+
+@pytest.mark.parametrize(
+    ("details", "answer", "hint"),
+    [
+        (["high", "high"], 10, 'With detail "auto"'),
+        (["auto", "high"], 2000, 'With detail "auto"'),
+        (["auto", "auto"], 2400, None),
+        (["low", "low"], 2900, None),
+    ],
+)
+def test_a_lower_detail_is_offered_where_it_would_fit(
+    make_preparer: MakePreparer, details: list[str], answer: int, hint: str | None
+) -> None:
+    """And only there."""
+    images = [image_part(noise(30, 30), detail) for detail in details]
+    with pytest.raises(ContextLengthExceeded) as caught:
+        prepare(make_preparer(3000), *images, max_tokens=answer)
+    assert ("would fit" in caught.value.message) == (hint is not None)
+    assert hint is None or hint in caught.value.message
+
+
+def test_a_text_that_cannot_fit_is_not_encoded(
+    make_preparer: MakePreparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its length alone tells; encoding megabytes first would take seconds and gigabytes. Its images are told
+    all the same.
+    """
+    monkeypatch.setattr("phiserve.prompt.encoder.PromptEncoder.encode", None)
+    parts = [text_part("x" * 3_000_000), image_part(noise(30, 30), "high"), image_part(noise(9, 9), "auto")]
+    with pytest.raises(ContextLengthExceeded) as caught:
+        prepare(make_preparer(), *parts, max_tokens=7)
+    assert re.search(
+        r"4096 tokens \(max_total_tokens\)\. The request needs at least \d+: at least \d+ in the text, "
+        r"2509 in image 1, 313 in image 2, 7 for the answer\.$",
+        caught.value.message,
+    )
+
+
+def test_a_text_that_proves_too_long_names_the_images_too(make_preparer: MakePreparer) -> None:
+    """Also one that only counting shows to be too long."""
+    with pytest.raises(ContextLengthExceeded) as caught:
+        prepare(make_preparer(), text_part("a b " * 3000), image_part(noise(9, 9), "low"))
+    assert re.search(
+        r"needs at least \d+: \d+ in the text, 313 in image 1, at least 1 for the answer",
+        caught.value.message,
+    )
+
+
+def test_auto_gives_way_to_the_answer(make_preparer: MakePreparer) -> None:
+    """`auto` leaves room for what was asked, or for the reserve where the request leaves it open."""
+    preparer = make_preparer(2600, reserve=64)
+    image = image_part(noise(30, 30))
+    assert prepare(preparer, image).images[0].plan.num_crops == 16
+    assert prepare(preparer, image, max_tokens=200).images[0].plan.num_crops == 9
+    assert prepare(preparer, image, max_tokens=1500).images[0].plan.num_crops == 4
+    assert prepare(make_preparer(2560, reserve=64), image).images[0].plan.num_crops == 9
+
+
+def test_too_many_images(make_preparer: MakePreparer) -> None:
+    """The first image over the limit is named; nothing is read."""
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(make_preparer(max_images=1), image_part(b"x"), text_part("a"), image_part(b"y"))
+    assert caught.value.param == "messages[0].content[2].image_url"
+
+
+def test_the_first_bad_image_is_named(make_preparer: MakePreparer) -> None:
+    """Images are read together; the error does not depend on which finished first."""
+    with pytest.raises(InvalidImage) as caught:
+        prepare(make_preparer(), image_part(noise(8, 8)), image_part(b"bad"), image_part(b"worse"))
+    assert caught.value.param == "messages[0].content[1].image_url"
+
+
+def test_long_texts_are_encoded_off_the_loop(make_preparer: MakePreparer) -> None:
+    """A text of a hundred thousand words does not hold up the loop: another task keeps running meanwhile."""
+    preparer = make_preparer(1_000_000)
+    ticks = 0
+
+    async def run() -> None:
+        nonlocal ticks
+        preparing = asyncio.create_task(preparer.prepare(conversation(text_part("word " * 100_000))))
+        while not preparing.done():
+            await asyncio.sleep(0.001)
+            ticks += 1
+        await preparing
+
+    asyncio.run(run())
+    assert ticks > 5
