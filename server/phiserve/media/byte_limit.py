@@ -1,4 +1,5 @@
-"""How much an image's server may send besides the image, counted where it comes off the wire.
+"""Limits on bytes: of an image's file, and of what its server sends besides the image, counted where it comes
+off the wire.
 
 An HTTP parser hands over heads and bodies only: endless interim responses (`100 Continue`), trailers or a
 body in chunks of one byte cost it much, and nobody who counts what it hands over sees them.
@@ -7,39 +8,47 @@ body in chunks of one byte cost it much, and nobody who counts what it hands ove
 import socket
 from typing import TYPE_CHECKING
 
+from phiserve.errors import InvalidImage
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 OVERHEAD_BYTES = 2**18
-"""Of heads, handshakes and framing. More than what can wait in buffers, received but not yet read as the
-image's."""
+"""Allowed for heads, handshakes and framing. More than what can wait in buffers, received but not yet read as
+the image's."""
 
 OVERHEAD_SHARE = 8
-"""One byte more for every so many of the image: TLS and chunks of a sensible size take less than a
-hundredth."""
+"""One more byte of overhead is allowed for each so many of the image: TLS and chunks of a sensible size take
+less than a hundredth."""
 
-_PIECE_BYTES = 2**15
+_READ_BYTES = 2**15
 
 
-class Allowance:
-    """Counts what is received for one image, over all redirects, against what has been read of it."""
+def too_many_bytes(max_bytes: int) -> InvalidImage:
+    """The error for an image whose file is larger than `max_bytes`."""
+    reason = f"the image's file is too large; the limit is {max_bytes} bytes (max_image_bytes)"
+    return InvalidImage(reason, code="image_too_large")
+
+
+class ByteLimit:
+    """Bounds what is received for one image, over all redirects, by what has been read of the image."""
 
     def __init__(self) -> None:
         self._received = 0
         self._read = 0
-        self.exhausted = False
+        self.exceeded = False
 
     def add_received(self, count: int) -> None:
-        """Bytes off the wire. Raises ConnectionAbortedError once they are too many; what follows is refused
-        alike.
+        """Count bytes off the wire. Raises ConnectionAbortedError once they are too many, and at every call
+        from then on.
         """
         self._received += count
         if self._received > self._read + self._read // OVERHEAD_SHARE + OVERHEAD_BYTES:
-            self.exhausted = True
+            self.exceeded = True
             raise ConnectionAbortedError("more besides the image than allowed")
 
     def add_read(self, count: int) -> None:
-        """Bytes of the image."""
+        """Count bytes of the image."""
         self._read += count
 
 
@@ -48,18 +57,18 @@ class MeteredSocket(socket.socket):
     included.
     """
 
-    def __init__(self, family: int, allowance: Allowance) -> None:
+    def __init__(self, family: int, limit: ByteLimit) -> None:
         super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._allowance = allowance
+        self._limit = limit
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """As socket's, in pieces of bounded size. Raises ConnectionAbortedError beyond the allowance."""
-        piece = super().recv(min(bufsize, _PIECE_BYTES), flags)
-        self._allowance.add_received(len(piece))
-        return piece
+        """Like socket's, at most 32 KiB at a time. Raises ConnectionAbortedError beyond the limit."""
+        received = super().recv(min(bufsize, _READ_BYTES), flags)
+        self._limit.add_received(len(received))
+        return received
 
     def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
-        """As socket's, in pieces of bounded size. Raises ConnectionAbortedError beyond the allowance."""
-        count = super().recv_into(buffer, min(nbytes or memoryview(buffer).nbytes, _PIECE_BYTES), flags)
-        self._allowance.add_received(count)
+        """Like socket's, at most 32 KiB at a time. Raises ConnectionAbortedError beyond the limit."""
+        count = super().recv_into(buffer, min(nbytes or memoryview(buffer).nbytes, _READ_BYTES), flags)
+        self._limit.add_received(count)
         return count

@@ -5,9 +5,10 @@ it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from phiserve.media.folder import ImageFolder
-from phiserve.media.url_gate import MAX_URL_CHARACTERS, ForbiddenUrl
-from phiserve.media.web import ImageFetcher
+from phiserve.errors import ForbiddenUrl
+from phiserve.media.folder import MediaFolder
+from phiserve.media.url_gate import check_length
+from phiserve.media.web import WebFetcher
 
 
 def scheme_of(url: str) -> str:
@@ -16,33 +17,33 @@ def scheme_of(url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSources:
-    """Where images may come from besides `data:` URLs. None: not from there."""
+class MediaConnector:
+    """Fetches images by http, https and file URLs. Without `web` or `folder`, nothing comes from there."""
 
-    web: ImageFetcher | None = None
-    folder: ImageFolder | None = None
+    web: WebFetcher | None = None
+    folder: MediaFolder | None = None
 
     async def close(self) -> None:
         """End all connections."""
         if self.web is not None:
             await self.web.close()
 
-    async def fetch(self, url: str, param: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
-        """The content of an http, https or file URL; `arrived` is told of every piece's size and may raise.
+    async def fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
+        """The content of an http, https or file URL. `arrived` is called with the size of each part that has
+        come, and may raise.
 
-        Raises ForbiddenUrl, DownloadFailed or InvalidImage.
+        Raises ForbiddenUrl, DownloadFailed, or InvalidImage beyond `max_bytes`.
         """
-        if len(url) > MAX_URL_CHARACTERS:  # before anything parses it
-            raise ForbiddenUrl(f"the URL is longer than {MAX_URL_CHARACTERS} characters", param=param)
+        check_length(url)  # before anything parses it
         match scheme_of(url):
             case "http" | "https" if self.web is not None:
-                return await self.web.fetch(url, param, max_bytes, arrived)
+                return await self.web.fetch(url, max_bytes, arrived)
             case "file" if self.folder is not None:
-                content = await self.folder.fetch(url, param, max_bytes)
+                content = await self.folder.fetch(url, max_bytes)
                 arrived(len(content))
                 return content
             case "http" | "https" | "file" as scheme:
                 reason = f"{scheme} URLs are not fetched by this server; send the image as a data URL"
             case _:
                 reason = "the image must be a data URL (data:image/…;base64,…)"
-        raise ForbiddenUrl(f"{reason}", param=param)
+        raise ForbiddenUrl(reason)

@@ -10,31 +10,45 @@ from typing import TypeVar
 _Result = TypeVar("_Result")
 
 
-class DetachedThreads:
-    """Runs blocking calls, `most` at a time, each on a daemon thread.
+class DaemonThreads:
+    """Runs blocking calls, `limit` at a time, each on a daemon thread.
 
-    A call that hangs can't be interrupted: it keeps its place until it ends, and holds up neither the loop's
-    default pool nor the end of the process, which waits for every pool.
+    A call that hangs can't be interrupted: it counts until it ends, and holds up neither the loop's default
+    pool nor the end of the process, which waits for every pool.
     """
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, limit: int) -> None:
         self._name = name
-        self._places = asyncio.Semaphore(most)
+        self._free = asyncio.Semaphore(limit)
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
-        """The result of `work`, or what it raises, after a wait for a place. Raises OSError if there is no
-        thread to be had.
+        """The result of `work`, or what it raises, once a thread is free for it. Raises OSError if none can
+        be started.
         """
-        await self._places.acquire()
+        await self.reserve()
+        return await self.start(work)
+
+    async def reserve(self) -> None:
+        """Wait until a thread is free; `start` or `release` must follow."""
+        await self._free.acquire()
+
+    def release(self) -> None:
+        """Give back a reserved thread that has not been started."""
+        self._free.release()
+
+    def start(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        """Start `work` on a reserved thread; the future holds its result. Raises OSError, and gives the
+        reservation back, if the system has no thread left.
+        """
         result: Future[_Result] = Future()
-        result.set_running_or_notify_cancel()  # from here on it can't be cancelled: its place is taken until it ends
+        result.set_running_or_notify_cancel()  # cannot be cancelled from here on: it counts until it ends
         arguments = (asyncio.get_running_loop(), work, result)
         try:
             Thread(target=self._work, args=arguments, name=self._name, daemon=True).start()
         except RuntimeError as error:
-            self._places.release()
-            raise OSError("no thread is to be had") from error
-        return await asyncio.wrap_future(result)
+            self.release()
+            raise OSError("no thread can be started") from error
+        return asyncio.wrap_future(result)
 
     def _work(
         self, loop: asyncio.AbstractEventLoop, work: Callable[[], _Result], result: Future[_Result]
@@ -44,4 +58,4 @@ class DetachedThreads:
         except Exception as error:
             result.set_exception(error)
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(self._places.release)
+            loop.call_soon_threadsafe(self._free.release)

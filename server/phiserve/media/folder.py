@@ -6,17 +6,16 @@ import stat
 from functools import partial
 from pathlib import Path
 
-from phiserve.errors import InvalidImage
-from phiserve.media.daemon_threads import DetachedThreads
-from phiserve.media.url_gate import ForbiddenUrl, parse_url
-from phiserve.media.web import DownloadFailed
-from phiserve.vision.limits import too_many_bytes
+from phiserve.errors import DownloadFailed, ForbiddenUrl, InvalidImage
+from phiserve.media.byte_limit import too_many_bytes
+from phiserve.media.daemon_threads import DaemonThreads
+from phiserve.media.url_gate import parse_url
 
 MAX_READS = 16
 """At a time; a read that nobody waits for any more counts until it ends."""
 
 
-class ImageFolder:
+class MediaFolder:
     """Reads regular files below `folder`, wherever symbolic links lead; everything else is answered alike, as
     absent.
 
@@ -27,35 +26,35 @@ class ImageFolder:
     def __init__(self, folder: Path, timeout_s: float) -> None:
         self._folder = folder.resolve()
         self._timeout_s = timeout_s
-        self._threads = DetachedThreads("phiserve-read", MAX_READS)
+        self._threads = DaemonThreads("phiserve-read", MAX_READS)
 
-    async def fetch(self, url: str, param: str, max_bytes: int) -> bytes:
-        """As `read`, off the event loop. Also raises DownloadFailed, after `timeout_s` seconds or when the
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        """Like `read`, off the event loop. Also raises DownloadFailed, after `timeout_s` seconds or when the
         file can't be read.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._threads.run(partial(self.read, url, param, max_bytes))
+                return await self._threads.run(partial(self.read, url, max_bytes))
         except TimeoutError:
-            raise DownloadFailed(
-                f"the image was not read within {self._timeout_s:g} s", param=param
-            ) from None
+            raise DownloadFailed(f"the image was not read within {self._timeout_s:g} s") from None
         except OSError:
-            raise DownloadFailed("the image could not be read", param=param) from None
+            raise DownloadFailed("the image could not be read") from None
 
-    def read(self, url: str, param: str, max_bytes: int) -> bytes:
-        """The content of a `file:///…` URL. Raises ForbiddenUrl, or InvalidImage beyond `max_bytes`."""
+    def read(self, url: str, max_bytes: int) -> bytes:
+        """The content of a `file:///…` URL. Raises ForbiddenUrl, or InvalidImage beyond `max_bytes` or if
+        the file is empty.
+        """
         try:
             descriptor = self._open(_path_of(url))
         except (OSError, ValueError, RuntimeError):
-            message = "there is no such file in the folder that this server reads images from"
-            raise ForbiddenUrl(message, param=param) from None
+            reason = "there is no such file in the folder that this server reads images from"
+            raise ForbiddenUrl(reason) from None
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
-            raise too_many_bytes(param, max_bytes)
+            raise too_many_bytes(max_bytes)
         if not content:
-            raise InvalidImage("the image is empty", param=param)
+            raise InvalidImage("the image is empty")
         return content
 
     def _open(self, path: Path) -> int:
@@ -78,10 +77,7 @@ class ImageFolder:
 
 def _path_of(url: str) -> Path:
     parsed = parse_url(url)
-    if (
-        parsed.raw_host not in (None, "", "localhost")
-        or parsed.query_string
-        or not parsed.path.startswith("/")
-    ):
+    is_local = parsed.raw_host in (None, "", "localhost")
+    if not is_local or parsed.query_string or not parsed.path.startswith("/"):
         raise ValueError
     return Path(parsed.path)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -22,7 +22,7 @@ class LoopThread:
         self._thread: Thread | None = None
         self._closed = False
 
-    async def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+    async def run(self, work: Coroutine[object, None, _Result]) -> _Result:
         """The result of `work`, run there. If the caller is cancelled, so is the work. Raises RuntimeError
         once closed.
         """
@@ -31,9 +31,9 @@ class LoopThread:
             raise RuntimeError("this thread has ended")
         return await asyncio.wrap_future(self._submit(work))
 
-    async def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Cancel what still runs, run `last`, end the thread. Nothing of it where nothing has ever been run,
-        or a second time.
+    async def close(self, last: Callable[[], Coroutine[object, None, None]]) -> None:
+        """Cancel what still runs, run `last`, end the thread. Does nothing if nothing has ever been run, or
+        the second time.
         """
         thread, self._thread, self._closed = self._thread, None, True
         if thread is None:
@@ -43,7 +43,7 @@ class LoopThread:
         loop.call_soon_threadsafe(loop.stop)
         await asyncio.to_thread(thread.join)
 
-    def _submit(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
+    def _submit(self, work: Coroutine[object, None, _Result]) -> Future[_Result]:
         loop = self._runner.get_loop()
         if self._thread is None:
             self._thread = Thread(target=self._serve, args=(loop,), name=self._name, daemon=True)
@@ -55,7 +55,7 @@ class LoopThread:
             loop.run_forever()
 
 
-async def _end_others(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _end_others(last: Callable[[], Coroutine[object, None, None]]) -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

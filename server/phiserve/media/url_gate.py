@@ -1,5 +1,5 @@
-"""Which web addresses are fetched at all: a URL is judged here before anything is resolved, and so is every
-redirect.
+"""Which URLs are fetched from the web at all: each is judged here before its host is looked up, and so is
+every redirect.
 """
 
 import re
@@ -11,21 +11,21 @@ from unicodedata import normalize
 
 from yarl import URL
 
-from phiserve.errors import InvalidRequest, StartupError
+from phiserve.errors import ForbiddenUrl, StartupError
 from phiserve.media.addresses import is_public
 
 MAX_URL_CHARACTERS = 8192
 MAX_AUTHORITY_CHARACTERS = 260
-"""Host and port, as they are and in Unicode's compatible form (NFKC, 18 characters for one). Longer ones
-can't be right, and half a second of IDNA's arithmetic goes into some of them."""
+"""Of host and port, as they are and in Unicode's compatible form (NFKC, up to 18 characters for one). Longer
+ones can't be right, and IDNA needs half a second for some of them."""
 
 _AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f]")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
-"""Each label in one way only: a nested quantifier would try them all, on the event loop."""
+"""Each label matches in one way only: a nested quantifier would try them all, on the event loop."""
 _ENTRY = re.compile(r"(\*\.)?([^\s/?#@:*%\\\[\]]+)")
-"""Of the settings' list of hosts, beside `*`."""
+"""An entry of the setting `image_hosts`, other than `*`."""
 
 _LOCAL_NAMES = ("localhost", "localhost.localdomain")
 """These and all below them lead to this host itself, by standard (RFC 6761) and by custom; no resolver is
@@ -34,14 +34,17 @@ asked."""
 _NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.ASCII)
 
 
-class ForbiddenUrl(InvalidRequest):
-    """The URL leads where this server does not go."""
+_HOST_FAULT = "this server does not fetch images from that host; send the image as a data URL"
 
-    default_code = "invalid_image_url"
+
+def check_length(text: str) -> None:
+    """Raises ForbiddenUrl for a URL that is too long to be parsed."""
+    if len(text) > MAX_URL_CHARACTERS:
+        raise ForbiddenUrl(f"the URL is longer than {MAX_URL_CHARACTERS} characters")
 
 
 def parse_url(text: str) -> URL:
-    """yarl's reading of a URL, at a bounded price. Raises ValueError."""
+    """Parse a URL with yarl, in bounded time. Raises ValueError for what is none, or is too long to try."""
     authority = _AUTHORITY.match(text)
     if len(text) > MAX_URL_CHARACTERS or (authority and _is_long(authority[1])):
         raise ValueError
@@ -64,27 +67,17 @@ class UrlGate:
     def __post_init__(self) -> None:
         object.__setattr__(self, "hosts", tuple(map(self._rule, self.hosts)))
 
-    def check(self, text: str, param: str) -> URL:
+    def check(self, text: str) -> URL:
         """The URL to connect to. Raises ForbiddenUrl; its message repeats nothing of the URL."""
-        return self._checked(self._parsed(text, param), param)
+        return self._checked(_parsed(text))
 
-    def check_redirect(self, origin: URL, location: str, param: str) -> URL:
+    def check_redirect(self, origin: URL, location: str) -> URL:
         """Where `origin` redirects to, judged like any URL. Raises ForbiddenUrl."""
-        return self._checked(origin.join(self._parsed(location, param)), param)
+        return self._checked(origin.join(_parsed(location)))
 
-    def _parsed(self, text: str, param: str) -> URL:
-        if len(text) > MAX_URL_CHARACTERS:
-            raise ForbiddenUrl(f"the URL is longer than {MAX_URL_CHARACTERS} characters", param=param)
-        if _FORBIDDEN.search(text):
-            raise ForbiddenUrl("the URL has backslashes or control characters in it", param=param)
-        try:
-            return parse_url(text)
-        except ValueError:
-            raise ForbiddenUrl("this is not a valid URL", param=param) from None
-
-    def _checked(self, url: URL, param: str) -> URL:
+    def _checked(self, url: URL) -> URL:
         if fault := self._fault(url):
-            raise ForbiddenUrl(f"{fault}", param=param)
+            raise ForbiddenUrl(fault)
         return url.with_fragment(None)
 
     def _fault(self, url: URL) -> str | None:
@@ -124,11 +117,20 @@ class UrlGate:
                 if self._host_fault(host) is None:
                     return (parts[1] or "") + host.removeprefix(below).rstrip(".")
         raise StartupError(
-            f"Setting image_hosts: nothing is ever fetched from {entry!r}; it takes names of public hosts, *.names or *"
+            f"Setting image_hosts: nothing is ever fetched from {entry!r}; "
+            "it takes names of public hosts, *.names or *"
         )
 
 
-_HOST_FAULT = "this server does not fetch images from that host; send the image as a data URL"
+def _parsed(text: str) -> URL:
+    """The URL of a request or a redirect, still to be judged. Raises ForbiddenUrl."""
+    check_length(text)
+    if _FORBIDDEN.search(text):
+        raise ForbiddenUrl("the URL has backslashes or control characters in it")
+    try:
+        return parse_url(text)
+    except ValueError:
+        raise ForbiddenUrl("this is not a valid URL") from None
 
 
 def _is_long(authority: str) -> bool:

@@ -1,5 +1,5 @@
-"""Downloads images from the web: every hop judged, resolved once and pinned, within one deadline and one
-size.
+"""Downloads images from the web, each within one deadline and one size. Every hop is judged, looked up once
+and pinned to the addresses found.
 """
 
 import asyncio
@@ -13,12 +13,11 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from phiserve import __version__
-from phiserve.errors import InvalidImage
-from phiserve.media.byte_limit import Allowance, MeteredSocket
+from phiserve.errors import DownloadFailed, ForbiddenUrl
+from phiserve.media.byte_limit import ByteLimit, MeteredSocket, too_many_bytes
 from phiserve.media.loop_thread import LoopThread
 from phiserve.media.resolver import PrivateAddress, PublicResolver, SystemResolver
-from phiserve.media.url_gate import ForbiddenUrl, UrlGate
-from phiserve.vision.limits import too_many_bytes
+from phiserve.media.url_gate import UrlGate
 
 MAX_REDIRECTS = 3
 MAX_CONNECTIONS = 64
@@ -29,18 +28,13 @@ MAX_CONNECTIONS_PER_HOST = 16
 
 _BUFFER_BYTES = 2**15
 _FAILED = "the image could not be downloaded"
+_TOO_MUCH = "the image's server sent too much besides the image"
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HEADERS = {"User-Agent": f"phiserve/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"}
 
 
-class DownloadFailed(InvalidImage):
-    """The image's server, or the folder of images, did not hand it over."""
-
-    default_code = "image_download_failed"
-
-
-class ImageFetcher:
+class WebFetcher:
     """Fetches what `gate` lets through, each image within `timeout_s` seconds.
 
     All of it happens on an event loop of its own: a server that makes aiohttp's parser work hard holds up
@@ -52,50 +46,45 @@ class ImageFetcher:
         self._timeout_s = timeout_s
         self._resolver = PublicResolver(resolver or SystemResolver(), gate.is_public)
         self._thread = LoopThread("phiserve-fetch")
-        self._allowance: ContextVar[Allowance] = ContextVar("allowance")
+        self._byte_limit: ContextVar[ByteLimit] = ContextVar("byte_limit")
         self._open_session: aiohttp.ClientSession | None = None
 
-    async def fetch(self, url: str, param: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
-        """The body of an image's URL. `arrived` is told of every piece's size, on a thread of ours, and may
-        raise.
+    async def fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
+        """The body that an image's URL leads to. `arrived` is called with the size of each part that has
+        come, on a thread of ours, and may raise.
 
         Raises ForbiddenUrl, DownloadFailed, or InvalidImage beyond `max_bytes`.
         """
-        return await self._thread.run(self._fetch(url, param, max_bytes, arrived))
+        return await self._thread.run(self._fetch(url, max_bytes, arrived))
 
     async def close(self) -> None:
         """End all downloads, connections and the thread."""
         await self._thread.close(self._close_session)
 
-    async def _fetch(self, url: str, param: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
-        allowance = Allowance()
-        self._allowance.set(allowance)  # of this task and the sockets it opens
+    async def _fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
+        limit = ByteLimit()
+        self._byte_limit.set(limit)  # of this task and the sockets it opens
         try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._followed(self._gate.check(url, param), param) as response,
-            ):
-                _check_head(response, param, max_bytes)
-                return await _read_body(response, param, max_bytes, allowance, arrived)
+            async with asyncio.timeout(self._timeout_s), self._followed(self._gate.check(url)) as response:
+                _check_head(response, max_bytes)
+                return await _read_body(response, max_bytes, limit, arrived)
         except TimeoutError:
-            message = f"the image was not downloaded within {self._timeout_s:g} s"
-            raise DownloadFailed(message, param=param) from None
+            raise DownloadFailed(f"the image was not downloaded within {self._timeout_s:g} s") from None
         except PrivateAddress:
-            raise ForbiddenUrl("that host has no public address", param=param) from None
+            raise ForbiddenUrl("that host has no public address") from None
         except (aiohttp.ClientError, OSError, ValueError):
-            fault = "the image's server sent too much besides the image" if allowance.exhausted else _FAILED
-            raise DownloadFailed(f"{fault}", param=param) from None
+            raise DownloadFailed(_TOO_MUCH if limit.exceeded else _FAILED) from None
 
     @asynccontextmanager
-    async def _followed(self, url: URL, param: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _followed(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response at the end of all redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             async with self._session().get(url, allow_redirects=False) as response:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
-                url = self._gate.check_redirect(url, response.headers.get("Location", ""), param)
-        raise DownloadFailed(f"the URL redirects more than {MAX_REDIRECTS} times", param=param)
+                url = self._gate.check_redirect(url, response.headers.get("Location", ""))
+        raise DownloadFailed(f"the URL redirects more than {MAX_REDIRECTS} times")
 
     def _session(self) -> aiohttp.ClientSession:
         """The session of all downloads, opened on its loop."""
@@ -120,38 +109,32 @@ class ImageFetcher:
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         """Called by aiohttp in the task of the download that needs it."""
-        allowance = self._allowance.get()
-        allowance.add_received(
-            0
-        )  # aiohttp tries again where a connection broke off: not if that was for too much
-        return MeteredSocket(address[0], allowance)
+        limit = self._byte_limit.get()
+        limit.add_received(0)  # aiohttp tries again where a connection broke off: not beyond the limit
+        return MeteredSocket(address[0], limit)
 
     async def _close_session(self) -> None:
         if self._open_session is not None:
             await self._open_session.close()
 
 
-def _check_head(response: aiohttp.ClientResponse, param: str, max_bytes: int) -> None:
+def _check_head(response: aiohttp.ClientResponse, max_bytes: int) -> None:
     if response.status != 200:
-        raise DownloadFailed(f"the image's server answered with status {response.status}", param=param)
+        raise DownloadFailed(f"the image's server answered with status {response.status}")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise DownloadFailed("the image's server sent it compressed, unasked", param=param)
+        raise DownloadFailed("the image's server sent it compressed, unasked")
     if (response.content_length or 0) > max_bytes:
-        raise too_many_bytes(param, max_bytes)
+        raise too_many_bytes(max_bytes)
 
 
 async def _read_body(
-    response: aiohttp.ClientResponse,
-    param: str,
-    max_bytes: int,
-    allowance: Allowance,
-    arrived: Callable[[int], None],
+    response: aiohttp.ClientResponse, max_bytes: int, limit: ByteLimit, arrived: Callable[[int], None]
 ) -> bytes:
     content = bytearray()
-    async for piece in response.content.iter_any():
-        allowance.add_read(len(piece))
-        content += piece
+    async for part in response.content.iter_any():
+        limit.add_read(len(part))
+        content += part
         if len(content) > max_bytes:
-            raise too_many_bytes(param, max_bytes)
-        arrived(len(piece))
+            raise too_many_bytes(max_bytes)
+        arrived(len(part))
     return bytes(content)

@@ -6,30 +6,42 @@ from collections.abc import Iterator
 
 import pytest
 
-from phiserve.media.byte_limit import OVERHEAD_BYTES, OVERHEAD_SHARE, Allowance, MeteredSocket
+from phiserve.media.byte_limit import (
+    OVERHEAD_BYTES,
+    OVERHEAD_SHARE,
+    ByteLimit,
+    MeteredSocket,
+    too_many_bytes,
+)
+
+
+def test_a_file_that_is_too_large() -> None:
+    """The limit is named as in the settings."""
+    error = too_many_bytes(10)
+    assert (error.code, "10 bytes (max_image_bytes)" in error.message) == ("image_too_large", True)
 
 
 def test_overhead_is_bounded() -> None:
     """So much is fine without an image, one byte more is not, and then nothing is."""
-    allowance = Allowance()
-    allowance.add_received(OVERHEAD_BYTES)
-    assert not allowance.exhausted
+    limit = ByteLimit()
+    limit.add_received(OVERHEAD_BYTES)
+    assert not limit.exceeded
     with pytest.raises(ConnectionAbortedError):
-        allowance.add_received(1)
-    assert allowance.exhausted
+        limit.add_received(1)
+    assert limit.exceeded
     with pytest.raises(ConnectionAbortedError):
-        allowance.add_received(0)
+        limit.add_received(0)
 
 
 def test_images_are_no_overhead() -> None:
     """Their own bytes do not count, and bring some overhead with them."""
-    allowance = Allowance()
+    limit = ByteLimit()
     for _ in range(100):
-        allowance.add_received(OVERHEAD_BYTES)
-        allowance.add_read(OVERHEAD_BYTES)
-    allowance.add_received(OVERHEAD_BYTES + 100 * OVERHEAD_BYTES // OVERHEAD_SHARE)
+        limit.add_received(OVERHEAD_BYTES)
+        limit.add_read(OVERHEAD_BYTES)
+    limit.add_received(OVERHEAD_BYTES + 100 * OVERHEAD_BYTES // OVERHEAD_SHARE)
     with pytest.raises(ConnectionAbortedError):
-        allowance.add_received(1)
+        limit.add_received(1)
 
 
 @pytest.fixture
@@ -75,11 +87,11 @@ class _Buffered(asyncio.BufferedProtocol):
 def test_asyncio_reads_through_it(
     listener: socket.socket, protocol: type[_Stream | _Buffered], sent: int
 ) -> None:
-    """Both ways in which its transports read are counted; beyond the allowance the connection breaks off."""
+    """Both ways in which its transports read are counted; beyond the limit the connection breaks off."""
 
     async def run() -> None:
-        allowance = Allowance()
-        metered = MeteredSocket(socket.AF_INET, allowance)
+        limit = ByteLimit()
+        metered = MeteredSocket(socket.AF_INET, limit)
         metered.connect(listener.getsockname())
         metered.setblocking(False)
         peer, _ = listener.accept()
@@ -97,7 +109,7 @@ def test_asyncio_reads_through_it(
         if sent <= OVERHEAD_BYTES:
             assert await ended is None
             assert reading.received == sent
-        assert allowance.exhausted == (sent > OVERHEAD_BYTES)
+        assert limit.exceeded == (sent > OVERHEAD_BYTES)
         transport.close()
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.errors import InvalidImage
-from phiserve.media.connector import ImageSources, scheme_of
-from phiserve.media.folder import ImageFolder
-from phiserve.media.url_gate import ForbiddenUrl
+from phiserve.errors import ForbiddenUrl, InvalidImage
+from phiserve.media.connector import MediaConnector, scheme_of
+from phiserve.media.folder import MediaFolder
 
 
-def fetch(sources: ImageSources, url: str) -> tuple[bytes, list[int]]:
+def fetch(connector: MediaConnector, url: str) -> tuple[bytes, list[int]]:
     """The content of a URL, and the sizes told on the way."""
     arrived: list[int] = []
-    return asyncio.run(sources.fetch(url, "p", 100, arrived.append)), arrived
+    return asyncio.run(connector.fetch(url, 100, arrived.append)), arrived
 
 
 @pytest.mark.parametrize(
@@ -39,14 +38,14 @@ def test_scheme(url: str, scheme: str) -> None:
 def test_what_is_not_allowed(url: str, words: str) -> None:
     """Each refusal says what to send instead."""
     with pytest.raises(ForbiddenUrl, match=words):
-        fetch(ImageSources(), url)
+        fetch(MediaConnector(), url)
 
 
 def test_a_folder(tmp_path: Path) -> None:
     """Files are read, and counted."""
     (tmp_path / "a").write_bytes(b"content")
-    sources = ImageSources(folder=ImageFolder(tmp_path, 60))
-    assert fetch(sources, f"file://{tmp_path}/a") == (b"content", [7])
+    connector = MediaConnector(folder=MediaFolder(tmp_path, 60))
+    assert fetch(connector, f"file://{tmp_path}/a") == (b"content", [7])
     (tmp_path / "large").write_bytes(b"x" * 101)
     with pytest.raises(InvalidImage, match="max_image_bytes"):
-        fetch(sources, f"file://{tmp_path}/large")
+        fetch(connector, f"file://{tmp_path}/large")

@@ -8,18 +8,18 @@ from functools import partial
 
 import pytest
 
-from phiserve.media.daemon_threads import DetachedThreads
+from phiserve.media.daemon_threads import DaemonThreads
 from web import until
 
 
 def test_results_and_exceptions_come_back() -> None:
-    """And places are free again: more calls than places all have their turn."""
+    """And threads are free again: more calls than threads all have their turn."""
 
     def fail() -> int:
         raise ValueError("no")
 
     async def run() -> None:
-        threads = DetachedThreads("t", 2)
+        threads = DaemonThreads("t", 2)
         assert await asyncio.gather(*(threads.run(partial(int, number)) for number in range(20))) == [
             *range(20)
         ]
@@ -30,8 +30,8 @@ def test_results_and_exceptions_come_back() -> None:
     asyncio.run(run())
 
 
-def test_a_call_that_nobody_waits_for_keeps_its_place() -> None:
-    """Until it ends; then the next begins."""
+def test_a_call_that_nobody_waits_for_counts_until_it_ends() -> None:
+    """Only then does the next begin."""
     ends = threading.Event()
     begun: list[int] = []
 
@@ -40,7 +40,7 @@ def test_a_call_that_nobody_waits_for_keeps_its_place() -> None:
         assert ends.wait(60)
 
     async def run() -> None:
-        threads = DetachedThreads("t", 1)
+        threads = DaemonThreads("t", 1)
         first, second = (asyncio.create_task(threads.run(partial(work, number))) for number in (1, 2))
         await until(lambda: begun == [1])
         first.cancel()
@@ -56,14 +56,14 @@ def test_a_call_that_nobody_waits_for_keeps_its_place() -> None:
         ends.set()
 
 
-def test_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the system, and the place is free again."""
+def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the system, and the next call may try again."""
 
     def fail(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     async def run() -> None:
-        threads = DetachedThreads("t", 1)
+        threads = DaemonThreads("t", 1)
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", fail)
             with pytest.raises(OSError, match="no thread"):
@@ -77,11 +77,11 @@ def test_the_process_ends_all_the_same() -> None:
     """A call that hangs holds up neither the loop's end nor the process's."""
     script = """
 import asyncio, threading
-from phiserve.media.daemon_threads import DetachedThreads
+from phiserve.media.daemon_threads import DaemonThreads
 
 async def run():
     try:
-        await asyncio.wait_for(DetachedThreads("t", 1).run(threading.Event().wait), 0.1)
+        await asyncio.wait_for(DaemonThreads("t", 1).run(threading.Event().wait), 0.1)
     except TimeoutError:
         print("left")
 

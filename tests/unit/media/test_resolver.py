@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import Any
 
 import pytest
 
 from phiserve.media.addresses import is_public
 from phiserve.media.resolver import PrivateAddress, PublicResolver, SystemResolver
 from web import Names, until
+
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]
+"""As `socket.getaddrinfo` tells them."""
 
 
 class SlowSystem:
@@ -23,7 +25,7 @@ class SlowSystem:
         self.answers = threading.Event()
         monkeypatch.setattr(socket, "getaddrinfo", self.look_up)
 
-    def look_up(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+    def look_up(self, host: str, port: int, *_: object, **__: object) -> list[Address]:
         """As the library's, for names that end in .example."""
         assert host.endswith(".example")
         self.asked += 1
@@ -68,7 +70,7 @@ def test_slow_names_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> Non
     system = SlowSystem(monkeypatch, "8.8.8.8")
 
     async def run() -> None:
-        resolver = SystemResolver(most=3)
+        resolver = SystemResolver(limit=3)
         looking = [asyncio.create_task(resolver.resolve(f"{number}.example")) for number in range(50)]
         await until(lambda: system.asked == 3)
         assert await asyncio.to_thread(lambda: "done") == "done"
@@ -80,12 +82,12 @@ def test_slow_names_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(run())
 
 
-def test_a_slow_name_takes_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_name_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many ask for it, also those who give up: its own images wait, other names do not."""
     system = SlowSystem(monkeypatch, "8.8.8.8")
 
     async def run() -> None:
-        resolver = SystemResolver(most=2)
+        resolver = SystemResolver(limit=2)
         looking = [asyncio.create_task(resolver.resolve("slow.example")) for _ in range(9)]
         await until(lambda: system.asked == 1)
         looking.pop().cancel()
@@ -99,12 +101,12 @@ def test_a_slow_name_takes_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(run())
 
 
-def test_look_ups_given_up_take_their_place_until_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_ups_given_up_count_until_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """They can't be interrupted, so that counting them as ended would mean threads without number."""
     system = SlowSystem(monkeypatch, "8.8.8.8")
 
     async def run() -> None:
-        resolver = SystemResolver(most=2)
+        resolver = SystemResolver(limit=2)
         looking = [asyncio.create_task(resolver.resolve(f"{number}.example")) for number in range(2)]
         await until(lambda: system.asked == 2)
         for task in looking:
@@ -120,12 +122,12 @@ def test_look_ups_given_up_take_their_place_until_they_end(monkeypatch: pytest.M
 
 
 def test_threads_that_can_not_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are an error of this look-up only; its place is free again."""
+    """Are an error of this look-up only; the next one may try again."""
     system = SlowSystem(monkeypatch, "8.8.8.8")
     system.answers.set()
 
     async def run() -> None:
-        resolver = SystemResolver(most=1)
+        resolver = SystemResolver(limit=1)
         with monkeypatch.context() as without_threads:
             without_threads.setattr(threading.Thread, "start", _no_thread)
             with pytest.raises(OSError, match="no thread"):
@@ -141,15 +143,16 @@ def _no_thread(thread: threading.Thread) -> None:
 
 _PROGRAM = """
 import asyncio, socket, threading
-from phiserve.media.web import DownloadFailed, ImageFetcher
+from phiserve.errors import DownloadFailed
 from phiserve.media.url_gate import UrlGate
+from phiserve.media.web import WebFetcher
 
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 
 async def run():
-    fetcher = ImageFetcher(UrlGate(("*",)), 0.01)
+    fetcher = WebFetcher(UrlGate(("*",)), 0.01)
     try:
-        await fetcher.fetch("http://a.example/", "p", 1, lambda _: None)
+        await fetcher.fetch("http://a.example/", 1, lambda _: None)
     except DownloadFailed as error:
         print(error)
     await fetcher.close()
@@ -162,7 +165,7 @@ def test_the_process_ends_without_an_answer() -> None:
     """A name server that never answers does not keep a server from ending."""
     command = [sys.executable, "-c", _PROGRAM]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
-    assert (ended.stdout, ended.stderr) == ("p: the image was not downloaded within 0.01 s\n", "")
+    assert (ended.stdout, ended.stderr) == ("the image was not downloaded within 0.01 s\n", "")
 
 
 @pytest.mark.parametrize(

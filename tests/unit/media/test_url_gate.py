@@ -3,9 +3,9 @@
 import pytest
 from yarl import URL
 
-from phiserve.errors import StartupError
-from phiserve.media.url_gate import ForbiddenUrl, UrlGate
-from phiserve.vision import url_gate as module
+from phiserve.errors import ForbiddenUrl, StartupError
+from phiserve.media import url_gate as module
+from phiserve.media.url_gate import UrlGate
 
 GATE = UrlGate(("images.example.com", "*.cdn.example.org", "8.8.8.8"))
 ANY = UrlGate(("*",))
@@ -27,7 +27,7 @@ ANY = UrlGate(("*",))
 )
 def test_allowed(text: str, connects_to: str) -> None:
     """Hosts of the list, in any case, with a final dot, on the ports of http and https."""
-    assert str(GATE.check(text, "p").with_path(URL(connects_to).path, keep_query=True)) == connects_to
+    assert str(GATE.check(text).with_path(URL(connects_to).path, keep_query=True)) == connects_to
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_allowed(text: str, connects_to: str) -> None:
 )
 def test_other_hosts(text: str) -> None:
     """Hosts beside the list are refused, however like they look."""
-    with pytest.raises(ForbiddenUrl, match=r"^p: this server does not fetch"):
-        GATE.check(text, "p")
+    with pytest.raises(ForbiddenUrl, match=r"^this server does not fetch"):
+        GATE.check(text)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,8 @@ def test_refused_even_where_any_host_is_allowed(text: str) -> None:
     """User names, backslashes, control characters, other ports and schemes, what is no URL."""
     for gate in (GATE, ANY):
         with pytest.raises(ForbiddenUrl) as caught:
-            gate.check(text, "messages[1]")
-        assert (caught.value.status, caught.value.param, caught.value.code) == (
-            400,
-            "messages[1]",
-            "invalid_image_url",
-        )
+            gate.check(text)
+        assert (caught.value.status, caught.value.code) == (400, "invalid_image_url")
         assert "example" not in caught.value.message
         assert "secret" not in caught.value.message
 
@@ -97,41 +93,35 @@ def test_refused_even_where_any_host_is_allowed(text: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        *(
-            "127.0.0.1",
-            "10.0.0.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "127.1",
-            "0177.0.0.1",
-            "0x7f.0.0.1",
-            "0x7f000001",
-        ),
-        *(
-            "2130706433",
-            "017700000001",
-            "127.0.0.1.",
-            "127。0。0。1",
-            "1.2.3",
-            "foo.0x1",
-            "foo.1",
-            "256.256.256.256",
-        ),
-        *(
-            "[::1]",
-            "[::]",
-            "[::ffff:127.0.0.1]",
-            "[::ffff:7f00:1]",
-            "[64:ff9b::7f00:1]",
-            "[fd00::1]",
-            "[fe80::1%25eth0]",
-        ),
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "0.0.0.0",  # noqa: S104 - an address to refuse, not to listen on
+        "127.1",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "2130706433",
+        "017700000001",
+        "127.0.0.1.",
+        "127。0。0。1",
+        "1.2.3",
+        "foo.0x1",
+        "foo.1",
+        "256.256.256.256",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[fd00::1]",
+        "[fe80::1%25eth0]",
     ],
 )
 def test_inside_addresses_in_any_spelling(host: str) -> None:
     """Octal, decimal, hexadecimal, short, mapped, full-width: none passes where any host is allowed."""
     with pytest.raises(ForbiddenUrl):
-        ANY.check(f"http://{host}/latest/meta-data", "p")
+        ANY.check(f"http://{host}/latest/meta-data")
 
 
 @pytest.mark.parametrize(
@@ -153,55 +143,52 @@ def test_entries_are_read_like_urls(entry: str, host: str) -> None:
     """Capitals, letters beyond ASCII, other full stops, a final dot: what is equal in a URL is equal in the
     settings.
     """
-    UrlGate((entry,)).check(f"https://{host}/", "p")
+    UrlGate((entry,)).check(f"https://{host}/")
     with pytest.raises(ForbiddenUrl):
-        UrlGate((entry,)).check("https://elsewhere.test/", "p")
+        UrlGate((entry,)).check("https://elsewhere.test/")
 
 
 @pytest.mark.parametrize(
     "entry",
     [
-        *(
-            "",
-            " ",
-            ".",
-            "*.",
-            "**",
-            "*.*",
-            "*example",
-            "a.*.example",
-            "images..example",
-            "a b.example",
-            "-a.example",
-        ),
-        *(
-            "https://images.example",
-            "images.example/",
-            "images.example:443",
-            "user@images.example",
-            "images.example?",
-            "#",
-        ),
-        *(
-            "images%2eexample",
-            "images\\example",
-            "images.example\n",
-            "[8.8.8.8]",
-            "a" * 64 + ".example",
-            "a." * 127 + "a",
-        ),
-        *(
-            "127.0.0.1",
-            "10.0.0.1",
-            "169.254.169.254",
-            "::1",
-            "[::1]",
-            "2130706433",
-            "0x7f.1",
-            "*.8.8.8.8",
-            "8.8.8.8.",
-        ),
-        *("localhost", "LOCALHOST.", "*.localhost", "a.localhost", "localhost.localdomain", "\ufdfa" * 200),
+        "",
+        " ",
+        ".",
+        "*.",
+        "**",
+        "*.*",
+        "*example",
+        "a.*.example",
+        "images..example",
+        "a b.example",
+        "-a.example",
+        "https://images.example",
+        "images.example/",
+        "images.example:443",
+        "user@images.example",
+        "images.example?",
+        "#",
+        "images%2eexample",
+        "images\\example",
+        "images.example\n",
+        "[8.8.8.8]",
+        "a" * 64 + ".example",
+        "a." * 127 + "a",
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "::1",
+        "[::1]",
+        "2130706433",
+        "0x7f.1",
+        "*.8.8.8.8",
+        "8.8.8.8.",
+        "localhost",
+        "LOCALHOST.",
+        "*.localhost",
+        "a.localhost",
+        "localhost.localdomain",
+        "\ufdfa" * 200,
     ],
 )
 def test_entries_that_never_match(entry: str) -> None:
@@ -228,9 +215,9 @@ def test_entries_that_never_match(entry: str) -> None:
 def test_local_names(host: str) -> None:
     """Names of this host itself are refused as names: no resolver has a say, and no machine's /etc/hosts."""
     with pytest.raises(ForbiddenUrl, match="does not fetch images from that host"):
-        ANY.check(f"http://{host}/", "p")
-    ANY.check("http://notlocalhost/", "p")
-    ANY.check("http://localhost.example/", "p")
+        ANY.check(f"http://{host}/")
+    ANY.check("http://notlocalhost/")
+    ANY.check("http://localhost.example/")
 
 
 @pytest.mark.parametrize(
@@ -241,16 +228,16 @@ def test_long_hosts_are_not_read(authority: str, beginning: str, monkeypatch: py
     """Some take half a second to turn into ASCII, so they are refused before anyone tries; long paths are
     fine.
     """
-    ANY.check("http://a.example/" + "\ufdfa//" * 1000, "p")
+    ANY.check("http://a.example/" + "\ufdfa//" * 1000)
     monkeypatch.setattr(module, "URL", None)
     with pytest.raises(ForbiddenUrl, match="not a valid URL"):
-        ANY.check(beginning + authority + "/a", "p")
+        ANY.check(beginning + authority + "/a")
 
 
 def test_any_host() -> None:
     """`*` allows every name and every public address."""
     for host in ("example.com", "8.8.8.8", "[2606:4700::1111]", "xn--bcher-kva.example"):
-        ANY.check(f"https://{host}/", "p")
+        ANY.check(f"https://{host}/")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +251,7 @@ def test_any_host() -> None:
 )
 def test_redirects(location: str, leads_to: str) -> None:
     """Relative or absolute, a redirect is a URL like any."""
-    assert str(GATE.check_redirect(URL("https://images.example.com/a/"), location, "p")) == leads_to
+    assert str(GATE.check_redirect(URL("https://images.example.com/a/"), location)) == leads_to
 
 
 @pytest.mark.parametrize(
@@ -280,4 +267,4 @@ def test_redirects(location: str, leads_to: str) -> None:
 def test_redirects_elsewhere(location: str) -> None:
     """A redirect does not lead where a URL may not."""
     with pytest.raises(ForbiddenUrl):
-        GATE.check_redirect(URL("https://images.example.com/a/"), location, "p")
+        GATE.check_redirect(URL("https://images.example.com/a/"), location)

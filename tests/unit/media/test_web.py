@@ -1,4 +1,4 @@
-"""The fetcher against real servers on this host; what hostile ones try is `test_fetch_hostile`'s."""
+"""The fetcher against real servers on this host; what hostile ones try is `test_web_hostile`'s."""
 
 import asyncio
 import ssl
@@ -10,19 +10,19 @@ import aiohttp
 import pytest
 
 from images import encode, noise
-from phiserve.errors import InvalidImage, InvalidRequest
-from phiserve.media.connector import ImageSources
-from phiserve.media.web import DownloadFailed
-from phiserve.vision import fetch as module
+from phiserve.core import ImagePlaceholder
+from phiserve.errors import DownloadFailed, InvalidImage, InvalidRequest
+from phiserve.media import web as module
+from phiserve.media.connector import MediaConnector
 from phiserve.vision.images import ImageService
-from phiserve.vision.limits import ImageLimits
-from web import INSIDE, PARAM, PUBLIC, Answer, Web, assert_error, fetch, http, redirect, until, world
+from phiserve.vision.limits import ImageLimits, RequestMeter
+from web import INSIDE, PUBLIC, Answer, Web, assert_error, fetch, http, ignore, redirect, until, world
 
 IMAGE = encode(noise(20, 10))
 SELF_SIGNED = Path(__file__).parents[2] / "self_signed.pem"
 
 
-def test_a_image() -> None:
+def test_an_image() -> None:
     """Its bytes, whatever type the server claims; cookies are neither kept nor sent."""
     answers = {
         "/a?b=c": http(status="302 Found", Location="/d", Set_Cookie="k=v"),
@@ -71,7 +71,8 @@ def test_limit_is_exact() -> None:
 
 def test_the_request_as_a_whole_has_a_limit() -> None:
     """What all images of a request add up to is counted while it comes."""
-    result, _, _ = fetch({"/a": http(b"x" * 10_000)}, limits=ImageLimits(max_request_bytes=5000))
+    meter = RequestMeter(ImageLimits(max_request_bytes=5000))
+    result, _, _ = fetch({"/a": http(b"x" * 10_000)}, arrived=meter.add_bytes)
     assert_error(result, InvalidImage, "5000 bytes (max_request_image_bytes)")
 
 
@@ -108,9 +109,7 @@ def fetch_by_tls(tls: ssl.SSLContext | None) -> tuple[bytes | InvalidRequest, We
         async with world({"a.example": [[PUBLIC]]}, tls=tls) as (web, _, fetcher):
             web.answers = {"/a": http(IMAGE)}
             try:
-                return await fetcher.fetch(
-                    f"https://a.example:{web.port}/a", PARAM, 10_000, lambda _: None
-                ), web
+                return await fetcher.fetch(f"https://a.example:{web.port}/a", 10_000, ignore), web
             except InvalidRequest as error:
                 return error, web
 
@@ -152,13 +151,16 @@ def test_images_of_a_request_are_fetched_at_once() -> None:
                     await writer.drain()
 
             web.answers = {"/1": meet, "/2": meet}
-            service = ImageService(ImageLimits(), 1, ImageSources(web=fetcher))
-            urls = [(f"http://a.example:{web.port}/{number}", str(number)) for number in (1, 2)]
-            read = await service.read(urls)
-            assert [(image.size, image.param) for image in read] == [((20, 10), "1"), ((20, 10), "2")]
+            service = ImageService(ImageLimits(), 1, MediaConnector(web=fetcher))
+            images = [
+                ImagePlaceholder(f"http://a.example:{web.port}/{number}", "low", f"image {number}")
+                for number in (1, 2)
+            ]
+            read = await service.read(images)
+            assert [image.size for image in read] == [(20, 10), (20, 10)]
             web.answers = {"/1": http(b"<html>not an image</html>", Content_Type="image/png")}
-            with pytest.raises(InvalidImage, match="not in a supported format"):
-                await service.read(urls[:1])
+            with pytest.raises(InvalidImage, match=r"^image 1: .*not in a supported format"):
+                await service.read(images[:1])
             service.close()
 
     asyncio.run(run())
@@ -190,8 +192,9 @@ def test_a_request_that_is_given_up() -> None:
     async def run() -> None:
         async with world({"a.example": [[PUBLIC]]}) as (web, _, fetcher):
             web.answers = {"/a": _never}
-            service = ImageService(ImageLimits(), 1, ImageSources(web=fetcher))
-            reading = asyncio.create_task(service.read([(f"http://a.example:{web.port}/a", PARAM)]))
+            service = ImageService(ImageLimits(), 1, MediaConnector(web=fetcher))
+            image = ImagePlaceholder(f"http://a.example:{web.port}/a", "low", "image 1")
+            reading = asyncio.create_task(service.read([image]))
             await until(lambda: web.open_connections == 1)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -222,16 +225,11 @@ def test_a_slow_host_holds_up_its_own_images_only() -> None:
 
             web.answers = {"/slow": wait, "/fast": http(IMAGE)}
             slow = [
-                asyncio.create_task(
-                    fetcher.fetch(f"http://a.example:{web.port}/slow", PARAM, 10_000, lambda _: None)
-                )
+                asyncio.create_task(fetcher.fetch(f"http://a.example:{web.port}/slow", 10_000, ignore))
                 for _ in range(module.MAX_CONNECTIONS + 1)
             ]
             await until(lambda: len(web.hits) == module.MAX_CONNECTIONS_PER_HOST)
-            assert (
-                await fetcher.fetch(f"http://b.example:{web.port}/fast", PARAM, 10_000, lambda _: None)
-                == IMAGE
-            )
+            assert await fetcher.fetch(f"http://b.example:{web.port}/fast", 10_000, ignore) == IMAGE
             released.set()
             assert await asyncio.gather(*slow) == [IMAGE] * len(slow)
             assert most == module.MAX_CONNECTIONS_PER_HOST
@@ -246,9 +244,7 @@ def test_the_end() -> None:
         async with world({"a.example": [[PUBLIC]]}) as (web, _, fetcher):
             assert not _fetching_threads()
             web.answers = {"/a": _never}
-            fetching = asyncio.create_task(
-                fetcher.fetch(f"http://a.example:{web.port}/a", PARAM, 10_000, lambda _: None)
-            )
+            fetching = asyncio.create_task(fetcher.fetch(f"http://a.example:{web.port}/a", 10_000, ignore))
             await until(lambda: web.open_connections == 1)
             assert len(_fetching_threads()) == 1
             await fetcher.close()

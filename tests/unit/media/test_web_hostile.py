@@ -10,11 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from images import encode, noise
-from phiserve.errors import InvalidImage
-from phiserve.media.url_gate import ForbiddenUrl
-from phiserve.media.web import DownloadFailed
-from phiserve.vision import fetch as module
-from web import INSIDE, PARAM, PUBLIC, Answer, assert_error, fetch, http, redirect, world
+from phiserve.errors import DownloadFailed, ForbiddenUrl, InvalidImage
+from phiserve.media import web as module
+from web import INSIDE, PUBLIC, Answer, assert_error, fetch, http, redirect, world
 
 IMAGE = encode(noise(20, 10))
 
@@ -152,11 +150,11 @@ def test_endless_headers() -> None:
     assert_error(result, DownloadFailed, "could not be downloaded")
 
 
-def _flood(beginning: bytes, piece: bytes) -> Answer:
+def _flood(beginning: bytes, repeated: bytes) -> Answer:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(beginning)
         while True:
-            writer.write(piece * 200)
+            writer.write(repeated * 200)
             await writer.drain()
 
     return answer
@@ -190,7 +188,7 @@ def test_floods_of_trailers(trailer: bytes) -> None:
     assert_error(result, DownloadFailed, "the image")
 
 
-def test_floods_share_one_allowance_over_all_redirects() -> None:
+def test_floods_share_one_limit_over_all_redirects() -> None:
     """A little less than too much, three times, is too much."""
     flood = b"HTTP/1.1 100 Continue\r\n\r\n" * 4000
     answers = {"/a": flood + redirect("/b"), "/b": flood + redirect("/c"), "/c": flood + http(IMAGE)}
@@ -209,7 +207,6 @@ def test_answers_are_parsed_on_another_thread() -> None:
             web.answers = {"/a": http(IMAGE)}
             await fetcher.fetch(
                 f"http://a.example:{web.port}/a",
-                PARAM,
                 10_000,
                 lambda _: threads.append(threading.current_thread().name),
             )
