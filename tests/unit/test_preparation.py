@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from phiserve.prompt.special_tokens import Control
+from phiserve.chat.special_tokens import Control
 
 from images import image_part, noise, text_part
 from phiserve.core import Conversation
@@ -92,7 +92,7 @@ def test_a_text_that_cannot_fit_is_not_encoded(
     """Its length alone tells; encoding megabytes first would take seconds and gigabytes. Its images are told
     all the same.
     """
-    monkeypatch.setattr("phiserve.prompt.encoder.PromptEncoder.encode", None)
+    monkeypatch.setattr("phiserve.chat.encoder.PromptEncoder.encode", None)
     parts = [text_part("x" * 3_000_000), image_part(noise(30, 30), "high"), image_part(noise(9, 9), "auto")]
     with pytest.raises(ContextLengthExceeded) as caught:
         prepare(make_preparer(), *parts, max_tokens=7)

@@ -66,7 +66,7 @@ async def tokenize(request: Request) -> Response:
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
     body = await read_body(request, services.settings.max_body_bytes)
-    chat = await parse_off_loop(body)
+    chat = await parse_off_loop(body, ChatCompletionRequest)
     services.check_model(chat.model)
     return chat
 

@@ -31,7 +31,7 @@ def _enforced_schema(schema: dict[str, Any]) -> dict[str, Any]:
         check_schema(schema)
     except InvalidSchema as error:
         kind = "unsupported_schema" if isinstance(error, UnsupportedSchema) else "schema"
-        context = {"text": error.message, "place": write_place(error.place)}
+        context = {"text": error.message, "path": write_place(error.place)}
         raise PydanticCustomError(kind, "{text}", context) from None
     return engine_schema(schema)
 

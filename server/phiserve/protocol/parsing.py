@@ -1,16 +1,16 @@
-"""Bytes -> request, with errors that name the place as a client would write it:
-`messages[2].content[1].image_url`.
-"""
+"""Bytes -> request, with errors that name the path as a client would write it: `messages[2].content[1].text`."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from phiserve.errors import InvalidRequest, shortened
-from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.messages import WireModel
+
+_Wire = TypeVar("_Wire", bound=WireModel)
 
 CODES = {
     "missing": "missing_required_parameter",
@@ -31,19 +31,19 @@ _CONSTRAINTS = ("response_format", "structured_outputs")
 """On the answer's form: they may take a tenth of a second to check."""
 
 
-def parse_chat_request(body: bytes) -> ChatCompletionRequest:
-    """Parse and validate a chat request. Raises InvalidRequest with the path of the first offending value."""
-    return _validate(_decode(body), body)
+def parse_request(body: bytes, wire: type[_Wire]) -> _Wire:
+    """Parse and validate a request of this class. Raises InvalidRequest with the path of the first wrong value."""
+    return _validate(_decode(body), body, wire)
 
 
-async def parse_off_loop(body: bytes) -> ChatCompletionRequest:
-    """As `parse_chat_request`; on a thread where that takes longer than a thread takes to wake up."""
+async def parse_off_loop(body: bytes, wire: type[_Wire]) -> _Wire:
+    """As `parse_request`; on a thread where that takes longer than a thread takes to wake up."""
     if not decodes_quickly(body):
-        return await asyncio.to_thread(parse_chat_request, body)
+        return await asyncio.to_thread(parse_request, body, wire)
     document = _decode(body)
     if isinstance(document, dict) and any(document.get(name) for name in _CONSTRAINTS):
-        return await asyncio.to_thread(_validate, document, body)
-    return _validate(document, body)
+        return await asyncio.to_thread(_validate, document, body, wire)
+    return _validate(document, body, wire)
 
 
 def decodes_quickly(body: bytes) -> bool:
@@ -55,33 +55,34 @@ def decodes_quickly(body: bytes) -> bool:
 
 def _has_few(body: bytes, character: bytes) -> bool:
     """Faster than to count, which looks at each character; to find skips to the next."""
-    place = -1
+    offset = -1
     for _ in range(_FEW):
-        place = body.find(character, place + 1)
-        if place < 0:
+        offset = body.find(character, offset + 1)
+        if offset < 0:
             return True
     return False
 
 
-def _decode(body: bytes) -> Any:
+def _decode(body: bytes) -> object:
     try:
-        return from_json(body)
+        document: object = from_json(body)
     except ValueError:  # what is wrong is said by `_validate`
         return None
+    return document
 
 
-def _validate(document: Any, body: bytes) -> ChatCompletionRequest:
+def _validate(document: object, body: bytes, wire: type[_Wire]) -> _Wire:
     """Validate decoded JSON, since pydantic copies a long string for each union it looks through while it
     reads JSON itself.
 
     On failure, revalidate from JSON: errors are then worded for JSON, not for Python's lists and dicts.
     """
     try:
-        return ChatCompletionRequest.model_validate(document)
+        return wire.model_validate(document)
     except ValidationError:
         pass
     try:
-        return ChatCompletionRequest.model_validate_json(body)
+        return wire.model_validate_json(body)
     except ValidationError as error:
         raise _invalid_request(error.errors(include_url=False, include_input=False)[0]) from None
 
@@ -91,19 +92,19 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     message = _MESSAGES.get(kind, detail["msg"])
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=CODES[kind])
-    context: dict[str, Any] = detail.get("ctx", {})
+    context: dict[str, str] = detail.get("ctx", {})
     field, location = context.get("field"), detail["loc"]
     if not (field or location):
         return InvalidRequest("The body must be a JSON object", code=INVALID_TYPE)
-    place = path_of(location, ends_in_name=kind == "extra_forbidden") + context.get("place", "")
-    param = shortened(field or place)
+    path = path_of(location, ends_in_name=kind == "extra_forbidden") + context.get("path", "")
+    param = shortened(field or path)
     is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
     code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
     return InvalidRequest(message, param=param, code=code)
 
 
 def _reason(detail: ErrorDetails) -> str:
-    context: dict[str, Any] = detail.get("ctx", {})
+    context: dict[str, str] = detail.get("ctx", {})
     return str(context.get("error", detail["msg"]))
 
 
@@ -113,11 +114,11 @@ def path_of(location: Sequence[int | str], *, ends_in_name: bool = False) -> str
     `ends_in_name`: the last step is a name that the client chose, whatever it looks like.
     """
     path = ""
-    for place, step in enumerate(location):
-        is_name = ends_in_name and place == len(location) - 1
+    for index, step in enumerate(location):
+        is_name = ends_in_name and index == len(location) - 1
         if isinstance(step, int):
             path += f"[{step}]"
-        elif is_name or not _is_union_label(step, location[place - 1] if place else None):
+        elif is_name or not _is_union_label(step, location[index - 1] if index else None):
             path += f".{step}" if path else step
     return path
 

@@ -10,7 +10,7 @@ import pytest
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, compatibility
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.parsing import parse_request
 
 BASE = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -50,7 +50,7 @@ def test_null_is_allowed_where_openai_allows_it(reference: Path) -> None:
     schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
     names = {name for name, schema in fields_of(schemas).items() if nullable(schemas, schema)}
     assert {"stop", "tools"} & names == {"stop"}
-    parse_chat_request(json.dumps(BASE | dict.fromkeys(names)).encode())
+    parse_request(json.dumps(BASE | dict.fromkeys(names)).encode(), ChatCompletionRequest)
 
 
 def test_the_request_class_agrees() -> None:
@@ -87,7 +87,7 @@ def test_the_request_class_agrees() -> None:
 def test_refused_fields_say_why(name: str, value: object) -> None:
     """By name, with the reason that the table gives."""
     with pytest.raises(InvalidRequest) as caught:
-        parse_chat_request(json.dumps(BASE | {name: value}).encode())
+        parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest)
     assert (caught.value.param, caught.value.code) == (name, "unsupported_parameter")
     assert caught.value.message == f"{name}: this parameter is not supported: {OPENAI_FIELDS[name].note}"
 
@@ -103,7 +103,9 @@ def test_refused_fields_say_why(name: str, value: object) -> None:
 )
 def test_a_refused_field_may_ask_for_nothing(name: str, value: object) -> None:
     """Null and the values that the table allows pass, and leave no trace."""
-    assert getattr(parse_chat_request(json.dumps(BASE | {name: value}).encode()), name) is None
+    assert (
+        getattr(parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest), name) is None
+    )
 
 
 def test_allowed_values_are_openais(reference: Path) -> None:
@@ -138,7 +140,7 @@ def test_the_document_says_what_passes() -> None:
 )
 def test_accepted_fields_are_allowed(name: str, value: object) -> None:
     """And listed as having no effect."""
-    parse_chat_request(json.dumps(BASE | {name: value}).encode())
+    parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest)
     assert OPENAI_FIELDS[name].support == "accepted"
     assert OPENAI_FIELDS[name].note
 

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import ROLES
-from phiserve.protocol.parsing import decodes_quickly, parse_chat_request, parse_off_loop
+from phiserve.protocol.parsing import decodes_quickly, parse_off_loop, parse_request
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -30,7 +30,8 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def parse(**fields: Any) -> Any:
-    return parse_chat_request(json.dumps({"model": "m", "messages": [USER]} | fields).encode())
+    body = json.dumps({"model": "m", "messages": [USER]} | fields).encode()
+    return parse_request(body, ChatCompletionRequest)
 
 
 def refusal(**fields: Any) -> InvalidRequest:
@@ -222,13 +223,13 @@ def test_what_is_echoed_is_cut(fields: dict[str, Any]) -> None:
 def test_what_is_no_object(body: bytes) -> None:
     """Anything but a JSON object of valid UTF-8 is a 400, too."""
     with pytest.raises(InvalidRequest):
-        parse_chat_request(body)
+        parse_request(body, ChatCompletionRequest)
 
 
 def test_deep_nesting_is_refused() -> None:
     """A body that would overflow a recursive parser is an error like any other."""
     with pytest.raises(InvalidRequest):
-        parse_chat_request(b'{"model":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+        parse_request(b'{"model":' + b"[" * 100_000 + b"]" * 100_000 + b"}", ChatCompletionRequest)
 
 
 def test_an_answer_comes_back_as_the_openai_client_writes_it_out() -> None:
@@ -282,7 +283,9 @@ def test_where_a_body_is_validated(
 
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
     body = json.dumps({"model": "m", "messages": [USER]} | fields).encode()
-    assert asyncio.run(parse_off_loop(body)) == parse_chat_request(body)
+    assert asyncio.run(parse_off_loop(body, ChatCompletionRequest)) == parse_request(
+        body, ChatCompletionRequest
+    )
     assert bool(threads) is not on_the_loop
 
 
@@ -290,7 +293,7 @@ def test_where_a_body_is_validated(
 def test_what_is_no_object_is_refused_aside_too(body: bytes) -> None:
     """The checks before validation expect nothing of a body."""
     with pytest.raises(InvalidRequest):
-        asyncio.run(parse_off_loop(body))
+        asyncio.run(parse_off_loop(body, ChatCompletionRequest))
 
 
 def test_errors_speak_of_json() -> None:
