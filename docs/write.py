@@ -1,9 +1,9 @@
-"""Writes the parts of these pages that come from the code, between `<!-- begin NAME -->` and `<!-- end NAME
--->`.
+"""Writes the parts of the pages that come from the code: between `<!-- begin NAME -->` and `<!-- end NAME -->`.
 
 `make docs` runs it; a test fails while a page says something else than the code.
 """
 
+import ast
 import json
 import re
 import types
@@ -47,7 +47,9 @@ from phiserve.protocol.formats import (
 from phiserve.vision.fitting import LOW_MAX_CROPS
 from phiserve.vision.sizes import plan_crops
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "server" / "phiserve"
+PAGES = (ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md")))
 _BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
@@ -133,9 +135,13 @@ def schema_bounds() -> str:
         "`format`": _code(FORMATS),
         "without effect": f"{_code(ANNOTATIONS)}, and names that begin with `x-`",
         "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
-        "`properties`": f"{MAX_PROPERTIES} of an object; {MAX_COUNTED_PROPERTIES} of all objects that count them",
+        "`properties`": (
+            f"{MAX_PROPERTIES} of an object; {MAX_COUNTED_PROPERTIES} of all objects that count them"
+        ),
         "`minItems`, `maxItems`, `minProperties`, `maxProperties`": str(MAX_ITEMS),
-        "`minLength`, `maxLength`, patterns, formats": f"{MAX_LENGTH} characters together; a format counts for {FORMAT_LENGTH}",
+        "`minLength`, `maxLength`, patterns, formats": (
+            f"{MAX_LENGTH} characters together; a format counts for {FORMAT_LENGTH}"
+        ),
         "bounds of numbers": f"±{MAX_NUMBER}, {MAX_DECIMALS} decimals",
         "branches of `oneOf`": str(MAX_EXCLUSIVE),
         "`regex`": f"{MAX_REGEX_CHARACTERS} characters; counts to {MAX_COUNT}",
@@ -159,8 +165,18 @@ def errors() -> str:
     return table(["status", "type", "code", "when"], rows)
 
 
+def modules() -> str:
+    """Every module by package, each as its own docstring begins."""
+    packages = sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
+    rows = [_module_row(path) for path in _modules_in(PACKAGE)]
+    for package in packages:
+        rows.append([f"**`{package.name}/`**", _first_sentence(package / "__init__.py")])
+        rows += [_module_row(path) for path in _modules_in(package)]
+    return table(["module", ""], iter(rows))
+
+
 def costs() -> str:
-    """Tokens of images of common shapes under every `detail`, with the model's max_crops of 16 crops."""
+    """Tokens of images of common shapes under every `detail`; the model's own limit is 16 crops."""
     shapes = {
         "square": (1024, 1024),
         "4:3": (1024, 768),
@@ -185,6 +201,7 @@ _WRITERS = (
     schema_keywords,
     schema_bounds,
     errors,
+    modules,
     costs,
 )
 BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS}
@@ -195,6 +212,20 @@ def page_as_it_should_be(page: Path) -> str:
     return _BLOCK.sub(
         lambda match: f"{match[1]}{BLOCKS[match[2]]()}\n{match[3]}", page.read_text(encoding="utf-8")
     )
+
+
+def _modules_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+
+
+def _module_row(path: Path) -> list[str]:
+    return [f"`{path.relative_to(PACKAGE)}`", _first_sentence(path)]
+
+
+def _first_sentence(path: Path) -> str:
+    """The first sentence of a module's docstring, on one line."""
+    docstring = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    return re.split(r"(?<=[.:]) (?=[A-Z])|\.$", docstring, maxsplit=1)[0].rstrip(".")
 
 
 def _code(names: Sequence[str]) -> str:
@@ -254,5 +285,5 @@ def _with_bounds(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    for path in FOLDER.glob("*.md"):
+    for path in PAGES:
         path.write_text(page_as_it_should_be(path), encoding="utf-8")
