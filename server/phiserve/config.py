@@ -1,15 +1,19 @@
 """Settings: a YAML file, then environment variables (PHISERVE_PORT, …), then flags; read once and frozen."""
 
+import logging
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, JsonValue, SecretStr, ValidationError
 
 from phiserve.errors import StartupError
+
+_LOG = logging.getLogger(__name__)
 
 MIB = 2**20
 ENV_PREFIX = "PHISERVE_"
@@ -17,6 +21,9 @@ ENV_ENGINE_PREFIX = "PHISERVE_ENGINE__"
 _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_TCP(_|$)")
 """Variables that Kubernetes sets by itself where a service is called phiserve; the rest of them begin with
 tcp://."""
+
+RENAMED_SETTINGS = {"crop_budget": "max_crops", "picture_workers": "image_workers"}
+"""Old name -> new name. Old names are read for one more release, each with a warning."""
 
 
 class Settings(BaseModel):
@@ -28,95 +35,131 @@ class Settings(BaseModel):
 
     model: Annotated[
         str | None,
-        Field(
-            description="Folder, hub repository, phiserve-demo or phiserve-blank; none serves phiserve-demo."
-        ),
+        Field(description="Folder, hub repository, phiserve-demo or phiserve-blank; default: phiserve-demo."),
     ] = None
     served_model_name: Annotated[
-        str | None, Field(description="Name clients send; defaults to the model's own.")
+        str | None, Field(description="Model name that clients send; default: the model's own.")
     ] = None
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     api_key: Annotated[
-        SecretStr | None, Field(min_length=1, description="Key that clients must send; none: no key.")
+        SecretStr | None, Field(min_length=1, description="Key that clients must send; default: no key.")
     ] = None
     cors_origins: Annotated[
         tuple[str, ...],
-        Field(description="Web pages' origins that browsers may call from, or *; none: no CORS headers."),
+        Field(
+            description="Origins of web pages that browsers may call from, or *; default: no CORS headers."
+        ),
     ] = ()
-    max_body_bytes: Annotated[int, Field(ge=1024, description="Largest request body read.")] = 132 * MIB
-    max_images: Annotated[int, Field(ge=0, description="Most images in a request.")] = 16
-    max_image_bytes: Annotated[int, Field(ge=1, description="Largest file of one image.")] = 20 * MIB
-    max_image_pixels: Annotated[int, Field(ge=1, description="Most pixels of one image.")] = 64_000_000
+    max_body_bytes: Annotated[int, Field(ge=1024, description="Maximum size of a request body.")] = 132 * MIB
+    max_images: Annotated[int, Field(ge=0, description="Maximum number of images in a request.")] = 16
+    max_image_bytes: Annotated[int, Field(ge=1, description="Maximum file size of an image.")] = 20 * MIB
+    max_image_pixels: Annotated[int, Field(ge=1, description="Maximum number of pixels of an image.")] = (
+        64_000_000
+    )
     max_request_image_bytes: Annotated[
-        int, Field(ge=1, description="Most bytes of all image files of a request.")
+        int, Field(ge=1, description="Maximum file size of all images of a request together.")
     ] = 96 * MIB
     max_request_image_pixels: Annotated[
-        int, Field(ge=1, description="Most pixels of all images of a request.")
+        int, Field(ge=1, description="Maximum number of pixels of all images of a request together.")
     ] = 256_000_000
     max_image_aspect_ratio: Annotated[
-        float, Field(ge=1, le=336, description="Most of long side to short side.")
+        float, Field(ge=1, le=336, description="Maximum aspect ratio of an image (long / short side).")
     ] = 336
     image_hosts: Annotated[
         tuple[str, ...],
-        Field(
-            description="Hosts that images are fetched from: names, *.names or *; none: nothing is fetched."
-        ),
+        Field(description="Hosts that images are fetched from: names, *.names or *; default: no host."),
     ] = ()
     image_fetch_timeout_s: Annotated[
-        float, Field(gt=0, description="Seconds within which an image must have come.")
+        float, Field(gt=0, description="Seconds within which an image must be fetched.")
     ] = 10.0
     image_folder: Annotated[
-        DirectoryPath | None, Field(description="Folder below which file:// URLs are read; none: no files.")
+        DirectoryPath | None,
+        Field(description="Folder below which file:// URLs are read; default: no folder."),
     ] = None
     extra_image_formats: Annotated[
         tuple[Literal["AVIF", "HEIC"], ...],
-        Field(description="Formats served beside JPEG, PNG, WEBP, GIF, BMP: AVIF, HEIC (needs pillow-heif)."),
+        Field(description="Formats besides JPEG, PNG, WEBP, GIF, BMP: AVIF, HEIC (needs pillow-heif)."),
     ] = ()
     max_crops: Annotated[
-        int | None, Field(ge=1, le=64, description="Crops of an image at most; none: the model's.")
+        int | None,
+        Field(ge=1, le=64, description="Maximum number of crops of an image; default: the model's own."),
     ] = None
     answer_reserve_tokens: Annotated[
         int,
-        Field(
-            ge=1, description="What `detail: auto` leaves for an answer whose length the request leaves open."
-        ),
+        Field(ge=1, description="Tokens that `detail: auto` leaves for an answer without a length limit."),
     ] = 64
-    image_workers: Annotated[int | None, Field(ge=1, description="Threads for images; none: one a core.")] = (
-        None
-    )
+    image_workers: Annotated[
+        int | None, Field(ge=1, description="Image worker threads; default: one per core.")
+    ] = None
     sse_keepalive_s: Annotated[
         float | None,
-        Field(gt=0, description="Seconds of silence after which a stream sends a comment; none: never."),
+        Field(gt=0, description="Seconds of silence after which a stream sends a comment; default: never."),
     ] = None
     ready_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds within which the engine must answer /ready.")
     ] = 5.0
-    shutdown_grace_s: Annotated[int, Field(ge=0, description="Seconds running requests get on SIGTERM.")] = 10
-    engine: Annotated[dict[str, Any], Field(description="vLLM's engine arguments by their own names.")] = {}
+    shutdown_grace_s: Annotated[
+        int, Field(ge=0, description="Seconds that running requests get on SIGTERM.")
+    ] = 10
+    engine: Annotated[
+        dict[str, JsonValue], Field(description="vLLM's engine arguments, by their own names.")
+    ] = {}
 
 
-_TEXT_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key", "image_folder"})
-"""Settings whose variables are taken as they are: read as YAML, a key of `null` would be no key, and `0123`
-another one."""
+_STRING_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key", "image_folder"})
+"""Settings whose variables are never parsed as YAML: a key of `null` would be no key, and `0123` another
+one."""
 
 
-def load_settings(file: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Merge file, environment and flags, later ones winning key by key (`engine` too). Raises StartupError
-    naming the key.
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What one source says: settings by name, and arguments of the engine."""
+
+    settings: dict[str, object] = field(default_factory=dict)
+    engine: dict[str, object] = field(default_factory=dict)
+
+
+def load_settings(
+    file: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    engine_flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """Merge file, environment and flags; later ones win key by key, the engine's arguments too. Raises
+    StartupError naming the key.
     """
-    merged: dict[str, Any] = {}
-    for layer in (_read_file(file) if file else {}, _read_environment(), flags or {}):
-        engine = {**merged.get("engine", {}), **layer.get("engine", {})}
-        merged.update(layer)
-        merged["engine"] = engine
+    layers = [_read_environment(), _Layer(_with_new_names(flags or {}), dict(engine_flags or {}))]
+    if file is not None:
+        layers.insert(0, _read_file(file))
+    settings: dict[str, object] = {}
+    engine: dict[str, object] = {}
+    for layer in layers:
+        settings.update(layer.settings)
+        engine.update(layer.engine)
     try:
-        return Settings(**merged)
+        return Settings.model_validate({**settings, "engine": engine})
     except ValidationError as error:
         raise _startup_error(error) from None
 
 
-def _read_file(file: Path) -> dict[str, Any]:
+def _with_new_names(given: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """The settings of one source, renamed ones under their new names; `prefix` makes them variables in
+    messages. Raises StartupError where old and new name are given with different values.
+    """
+    settings = {name: value for name, value in given.items() if name not in RENAMED_SETTINGS}
+    for old, new in RENAMED_SETTINGS.items():
+        if old not in given:
+            continue
+        old_name, new_name = (f"{prefix}{name.upper()}" if prefix else name for name in (old, new))
+        if settings.setdefault(new, given[old]) != given[old]:
+            raise StartupError(
+                f"Setting {new_name} and its old name {old_name} have different values: remove {old_name}"
+            )
+        _LOG.warning("Setting %s is now called %s; the next release refuses the old name", old_name, new_name)
+    return settings
+
+
+def _read_file(file: Path) -> _Layer:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -128,34 +171,36 @@ def _read_file(file: Path) -> dict[str, Any]:
     content = {} if content is None else content
     if not isinstance(content, dict) or not isinstance(content.get("engine") or {}, dict):
         raise StartupError(f"The settings file {file} must hold a mapping, and so must its key engine")
-    return {**{str(key): value for key, value in content.items()}, "engine": content.get("engine") or {}}
+    engine = content.pop("engine", None) or {}
+    return _Layer(_with_new_names({str(name): value for name, value in content.items()}), engine)
 
 
-def _read_environment() -> dict[str, Any]:
+def _read_environment() -> _Layer:
     """`PHISERVE_PORT=9000`, `PHISERVE_ENGINE__MAX_NUM_SEQS=8`; an unknown name is an error like an unknown
     key of the file.
     """
-    settings: dict[str, Any] = {}
-    engine: dict[str, Any] = {}
-    for name, value in os.environ.items():
-        if value.startswith("tcp://") or _KUBERNETES.search(name):
+    settings: dict[str, object] = {}
+    engine: dict[str, object] = {}
+    for variable, text in os.environ.items():
+        if text.startswith("tcp://") or _KUBERNETES.search(variable):
             continue
-        if name.startswith(ENV_ENGINE_PREFIX):
-            engine[name.removeprefix(ENV_ENGINE_PREFIX).lower()] = parse_value(value)
-        elif name.startswith(ENV_PREFIX):
-            key = name.removeprefix(ENV_PREFIX).lower()
-            settings[key] = value if key in _TEXT_SETTINGS else parse_value(value)
-    return {**settings, "engine": engine}
+        if variable.startswith(ENV_ENGINE_PREFIX):
+            engine[variable.removeprefix(ENV_ENGINE_PREFIX).lower()] = parse_value(text)
+        elif variable.startswith(ENV_PREFIX):
+            name = variable.removeprefix(ENV_PREFIX).lower()
+            settings[name] = text if name in _STRING_SETTINGS else parse_value(text)
+    return _Layer(_with_new_names(settings, ENV_PREFIX), engine)
 
 
-def parse_value(text: str) -> Any:
-    """A value from the environment or a flag, read as YAML reads it: `8` is a number, `[1, 2]` a list. Raises
+def parse_value(text: str) -> object:
+    """A value from the environment or a flag, parsed as YAML: `8` is a number, `[1, 2]` a list. Raises
     StartupError.
     """
     try:
-        return yaml.safe_load(text)
+        value: object = yaml.safe_load(text)
     except yaml.YAMLError:
         raise StartupError(f"The value {text!r} is not valid YAML") from None
+    return value
 
 
 def _startup_error(error: ValidationError) -> StartupError:

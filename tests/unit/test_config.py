@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phiserve.config import _TEXT_SETTINGS, Settings, load_settings, parse_value
+from phiserve.config import _STRING_SETTINGS, RENAMED_SETTINGS, Settings, load_settings, parse_value
 from phiserve.errors import StartupError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -20,7 +20,7 @@ def test_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHISERVE_PORT", "2")
     monkeypatch.setenv("PHISERVE_HOST", "b")
     monkeypatch.setenv("PHISERVE_ENGINE__MAX_NUM_SEQS", "3")
-    settings = load_settings(file, {"port": 4, "engine": {"seed": 5}})
+    settings = load_settings(file, {"port": 4}, {"seed": 5})
     assert (settings.port, settings.host, settings.max_images) == (4, "b", 3)
     assert settings.engine == {"seed": 5, "max_num_seqs": 3, "dtype": "float32"}
 
@@ -57,6 +57,81 @@ def test_missing_file(tmp_path: Path) -> None:
         load_settings(tmp_path / "nothing.yaml")
 
 
+def _file(folder: Path, **settings: object) -> Path:
+    """A settings file."""
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def _load_from(layer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **given: object) -> Settings:
+    """Load settings that one layer gives."""
+    if layer == "file":
+        return load_settings(_file(folder, **given))
+    if layer == "flags":
+        return load_settings(None, given)
+    for name, value in given.items():
+        monkeypatch.setenv(f"PHISERVE_{name.upper()}", str(value))
+    return load_settings()
+
+
+def _as_written(layer: str, name: str) -> str:
+    """A setting's name as a layer spells it."""
+    return f"PHISERVE_{name.upper()}" if layer == "environment" else name
+
+
+@pytest.mark.parametrize("layer", ["file", "environment", "flags"])
+@pytest.mark.parametrize(("old", "new"), RENAMED_SETTINGS.items())
+def test_renamed_settings(
+    layer: str,
+    old: str,
+    new: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The old name still works, with one warning that names the new one, which alone is a setting."""
+    assert getattr(_load_from(layer, tmp_path, monkeypatch, **{old: 3}), new) == 3
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"{_as_written(layer, old)} is now called {_as_written(layer, new)}" in record.getMessage()
+    assert old not in Settings.model_fields
+
+
+@pytest.mark.parametrize("layer", ["file", "environment", "flags"])
+@pytest.mark.parametrize(("old", "new"), RENAMED_SETTINGS.items())
+def test_both_names_at_once(
+    layer: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal values are fine; of different ones none is preferred, and both names are told."""
+    assert getattr(_load_from(layer, tmp_path, monkeypatch, **{old: 3, new: 3}), new) == 3
+    with pytest.raises(StartupError, match="different values") as raised:
+        _load_from(layer, tmp_path, monkeypatch, **{old: 3, new: 4})
+    assert _as_written(layer, old) in str(raised.value)
+    assert _as_written(layer, new) in str(raised.value)
+
+
+def test_old_names_keep_their_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable wins over the file, whichever of them has the old name."""
+    monkeypatch.setenv("PHISERVE_CROP_BUDGET", "4")
+    monkeypatch.setenv("PHISERVE_IMAGE_WORKERS", "5")
+    settings = load_settings(_file(tmp_path, max_crops=9, picture_workers=9))
+    assert (settings.max_crops, settings.image_workers) == (4, 5)
+
+
+def test_values_of_renamed_settings_are_judged() -> None:
+    """As those of the new name, which the error tells."""
+    with pytest.raises(StartupError, match="Setting max_crops: "):
+        load_settings(None, {"crop_budget": 0})
+
+
+def test_engine_arguments_are_plain_values(tmp_path: Path) -> None:
+    """What YAML takes for a date is nothing that an engine argument could be."""
+    (tmp_path / "settings.yaml").write_text("engine: {seed: 2024-01-01}")
+    with pytest.raises(StartupError, match=r"Setting engine\.seed"):
+        load_settings(tmp_path / "settings.yaml")
+
+
 def test_frozen() -> None:
     """Settings do not change after start-up."""
     with pytest.raises(ValueError, match="frozen"):
@@ -89,7 +164,7 @@ def test_variables_of_kubernetes_are_not_settings(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("text", ["123", "0123", "null", "~", "yes", "1e5", "[1]"])
-def test_text_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_strings_are_never_parsed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """A model may be called 123, and a key of `null` is a key, not the absence of one."""
     monkeypatch.setenv("PHISERVE_SERVED_MODEL_NAME", text)
     monkeypatch.setenv("PHISERVE_API_KEY", text)
@@ -106,25 +181,28 @@ def test_an_empty_key_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
-def test_text_settings_are_all_the_settings_that_are_text() -> None:
+def test_string_settings_are_all_the_settings_that_are_strings() -> None:
     """A new one must be listed."""
     types = {name: str(field.annotation) for name, field in Settings.model_fields.items()}
     text = {name for name, kind in types.items() if re.search(r"\bstr\b|SecretStr|Path", kind)}
-    assert text - {name for name, kind in types.items() if re.match(r"dict|tuple", kind)} == _TEXT_SETTINGS
+    assert text - {name for name, kind in types.items() if re.match(r"dict|tuple", kind)} == _STRING_SETTINGS
 
 
 @pytest.mark.parametrize("name", ["embedded", "cpu", "l4", "a100", "h100"])
 def test_shipped_configs(name: str) -> None:
-    """Every file in configs/ is valid, names every setting, shows true defaults, and only vLLM's own engine
-    arguments.
+    """Every file in configs/ is valid, names and describes every setting, shows true defaults, and only
+    vLLM's own engine arguments.
     """
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     file = CONFIGS / f"{name}.yaml"
     settings = load_settings(file)
-    lines = [line for line in file.read_text().splitlines() if re.match(r"(# )?\w+:", line)]
+    text = file.read_text()
+    lines = [line for line in text.splitlines() if re.match(r"(# )?\w+:", line)]
     shown = {line.removeprefix("# ").split(":")[0]: yaml.safe_load(line.removeprefix("# ")) for line in lines}
     assert set(Settings.model_fields) <= set(shown)
+    for key, field in Settings.model_fields.items():
+        assert key == "engine" or re.search(rf"# {re.escape(field.description or '-')}\n(# )?{key}:", text)
     for key in Settings.model_fields:
         if f"# {key}: {shown[key][key]}" in lines:
             assert getattr(Settings.model_validate(shown[key]), key) == getattr(Settings(), key)

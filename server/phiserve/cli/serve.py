@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -50,9 +50,8 @@ def serve(
         "served_model_name": served_model_name,
         "api_key": api_key,
     }
-    flags: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    flags["engine"] = dict(_key_value(item) for item in engine or ())
-    settings = load_settings(config, flags)
+    flags = {key: value for key, value in given.items() if value is not None}
+    settings = load_settings(config, flags, dict(map(_key_value, engine or ())))
     from phiserve.launcher import serve as run
 
     if attached:
@@ -66,7 +65,7 @@ def _end_with_stdin() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _key_value(item: str) -> tuple[str, Any]:
+def _key_value(item: str) -> tuple[str, object]:
     key, separator, value = item.partition("=")
     if not separator or not key:
         raise StartupError(f"--engine takes KEY=VALUE, got {item!r}")
