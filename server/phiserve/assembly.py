@@ -49,19 +49,18 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     """Start the engine and build everything around it; also the lines that say what was decided."""
     check_settings(settings)
     # vLLM takes seconds to import: not before the cheap checks have passed.
-    from phiserve.engine.plan import detect_host, plan_engine
+    from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
     from phiserve.engine.start import start_engine, versions
 
     host = detect_host()
-    plan = plan_engine(
-        checkpoint,
-        host,
+    options = EngineOptions(
         name=model_name(settings),
         max_crops=settings.max_crops,
         max_images=settings.max_images,
         shutdown_grace_s=settings.shutdown_grace_s,
         overrides=settings.engine,
     )
+    plan = plan_engine(checkpoint, host, options)
     sources = _image_sources(settings)
     images = ImageService(_image_limits(settings), settings.image_workers or host.cores, sources)
     try:

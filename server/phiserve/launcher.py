@@ -22,8 +22,8 @@ from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
 from phiserve.core import Conversation, GenerationRequest, ImagePlaceholder, StopConditions, Turn
+from phiserve.engine.environment import prepare_environment
 from phiserve.errors import RequestError, StartupError
-from phiserve.plugin.register import prepare_environment
 from phiserve.protocol.models import ModelCard
 
 KEEP_ALIVE_S = 65

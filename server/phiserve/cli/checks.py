@@ -67,7 +67,7 @@ def settings(patient: Patient) -> Finding:
 
 def plugin(patient: Patient) -> Finding:
     """vLLM's processes find the model through an entry point of the installed package."""
-    from phiserve.plugin.register import prepare_environment
+    from phiserve.engine.environment import prepare_environment
 
     prepare_environment()
     if not entry_points(group="vllm.general_plugins", name="phiserve"):
@@ -116,20 +116,19 @@ def tokenizer(patient: Patient) -> Finding:
 
 def memory(patient: Patient) -> Finding:
     """Whether weights and a cache fit."""
-    from phiserve.engine.plan import detect_host, plan_engine
+    from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
 
     if patient.checkpoint is None or patient.settings is None:
         return Finding("note", "not looked at: there is no checkpoint", "see above")
     given = patient.settings
-    plan = plan_engine(
-        patient.checkpoint,
-        detect_host(),
+    options = EngineOptions(
         name="doctor",
         max_crops=given.max_crops,
         max_images=given.max_images,
         shutdown_grace_s=given.shutdown_grace_s,
         overrides=given.engine,
     )
+    plan = plan_engine(patient.checkpoint, detect_host(), options)
     kv = plan.args.get("kv_cache_memory_bytes")
     cache = f", {kv / GIB:.1f} GiB of KV cache" if kv else ""
     return Finding("fine", f"{patient.checkpoint.weight_bytes('auto') / GIB:.1f} GiB of weights fit{cache}")

@@ -1,37 +1,44 @@
-"""vLLM's Prometheus metrics; what it observes token by token is observed once a step."""
+"""vLLM's Prometheus metrics, with one bulk observation a step instead of one for each token."""
 
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from prometheus_client import Histogram
 from vllm.v1.metrics.loggers import PrometheusStatLogger
-from vllm.v1.metrics.stats import IterationStats
+from vllm.v1.metrics.stats import IterationStats, MultiModalCacheStats, SchedulerStats
 
 
 class StepStatLogger(PrometheusStatLogger):
-    """Takes the place of vLLM's own when it is passed as a stat logger."""
+    """Takes the place of vLLM's own logger when it is passed as a stat logger."""
 
     def record(
-        self, scheduler_stats: Any, iteration_stats: IterationStats | None, *arguments: Any, **options: Any
+        self,
+        scheduler_stats: SchedulerStats | None,
+        iteration_stats: IterationStats | None,
+        mm_cache_stats: MultiModalCacheStats | None = None,
+        engine_idx: int = 0,
     ) -> None:
-        """As vLLM's, but for the time between tokens, of which a step has one value for each stream."""
+        """Record a step as vLLM does, except for the time between tokens, of which a step has one value for
+        each stream: these are observed in bulk.
+        """
         latencies = [] if iteration_stats is None else iteration_stats.inter_token_latencies_iter
         if iteration_stats is None or not latencies:
-            super().record(scheduler_stats, iteration_stats, *arguments, **options)
+            super().record(scheduler_stats, iteration_stats, mm_cache_stats, engine_idx)
             return
-        observe_all(self.histogram_inter_token_latency[options.get("engine_idx", 0)], latencies)
+        observe_all(self.histogram_inter_token_latency[engine_idx], latencies)
         iteration_stats.inter_token_latencies_iter = []
         try:
-            super().record(scheduler_stats, iteration_stats, *arguments, **options)
-        finally:
+            super().record(scheduler_stats, iteration_stats, mm_cache_stats, engine_idx)
+        finally:  # other loggers get the same object
             iteration_stats.inter_token_latencies_iter = latencies
 
 
 def observe_all(histogram: Histogram, amounts: Sequence[float]) -> None:
-    """As `observe` of each, which takes two locks and looks through the buckets for every one."""
+    """Do what `histogram.observe` does for each amount, which takes two locks and searches the buckets every
+    time.
+    """
     bounds = histogram._upper_bounds
     histogram._sum.inc(sum(amounts))
-    for place, count in Counter(bisect_left(bounds, amount) for amount in amounts).items():
-        histogram._buckets[place].inc(count)
+    for bucket, count in Counter(bisect_left(bounds, amount) for amount in amounts).items():
+        histogram._buckets[bucket].inc(count)

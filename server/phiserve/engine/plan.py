@@ -1,6 +1,4 @@
-"""Decides the engine's arguments: computed defaults for this host and checkpoint, overridden by the user's
-own.
-"""
+"""Decides vLLM's engine arguments: defaults for this host and checkpoint, overridden by the user's own."""
 
 import dataclasses
 import os
@@ -48,14 +46,19 @@ OWNED_ARGUMENTS = {
 }
 """Arguments that are decided elsewhere, and where."""
 
+PREFILL_CHUNK_TOKENS = 512
+"""Prefill chunk size beside running decodes, on CPU: running answers wait for one chunk at most."""
+
+EngineArguments = dict[str, Any]
+"""vLLM's engine arguments by name. Their types are known to vLLM alone, which checks them."""
 
 _COUNTS = {"max_model_len", "max_num_seqs", "max_num_batched_tokens"}
 """Arguments that others are computed from."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Host:
-    """What the engine runs on.
+    """What the engine runs on: "cpu", or a GPU by its name.
 
     `ram_bytes` is the host memory free now; `device_bytes` all of a GPU's memory, on CPU what vLLM would
     grant a KV cache. `emulates_bf16`: bf16 products are computed one by one, dozens of times slower than
@@ -68,12 +71,30 @@ class Host:
     cores: int
     emulates_bf16: bool = False
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the model runs on the CPU."""
+        return self.device == "cpu"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What the user decides about the engine. `max_crops` None means the checkpoint's own; `overrides` are
+    vLLM's arguments by their own names.
+    """
+
+    name: str
+    max_crops: int | None
+    max_images: int
+    shutdown_grace_s: int
+    overrides: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EnginePlan:
-    """Everything the engine is started with."""
+    """Everything the engine is started with: vLLM's arguments, and what it has no argument for."""
 
-    args: dict[str, Any]
+    args: EngineArguments
     encoder_cache_tokens: int
     max_crops: int
 
@@ -87,54 +108,69 @@ def detect_host() -> Host:
     return Host(current_platform.device_name, ram, current_platform.get_device_total_memory(), cores)
 
 
-def plan_engine(
-    checkpoint: Checkpoint,
-    host: Host,
-    *,
-    name: str,
-    max_crops: int | None,
-    max_images: int,
-    shutdown_grace_s: int,
-    overrides: Mapping[str, Any],
-) -> EnginePlan:
+def plan_engine(checkpoint: Checkpoint, host: Host, options: EngineOptions) -> EnginePlan:
     """Compute the plan. Raises StartupError for unknown or owned arguments and for too little memory."""
-    _check_overrides(overrides)
-    max_crops = max_crops or checkpoint.max_crops
-    args: dict[str, Any] = {
+    _check_overrides(options.overrides)
+    max_crops = checkpoint.max_crops if options.max_crops is None else options.max_crops
+    args: EngineArguments = {
+        **_own_arguments(checkpoint, options, max_crops),
+        "mm_processor_cache_gb": round(min(4.0, max(0.25, host.ram_bytes * 0.05 / GIB)), 2),
+        **(_cpu_defaults() if host.is_cpu else _gpu_defaults(host)),
+        **options.overrides,
+    }
+    _set_dependent_defaults(args, checkpoint, host)
+    _check_context(checkpoint, args)
+    _fit_memory(args, checkpoint, host)
+    return EnginePlan(args, _encoder_cache_tokens(args, host, max_crops), max_crops)
+
+
+def _own_arguments(checkpoint: Checkpoint, options: EngineOptions, max_crops: int) -> EngineArguments:
+    """What does not depend on the host."""
+    return {
         "model": checkpoint.model,
-        "served_model_name": name,
+        "served_model_name": options.name,
         "tokenizer_mode": TOKENIZER_MODE,
         "generation_config": "vllm",
         "max_model_len": checkpoint.short_context,
-        "limit_mm_per_prompt": {"image": max_images},
+        "limit_mm_per_prompt": {"image": options.max_images},
         "mm_processor_kwargs": {MAX_CROPS_KEY: max_crops},
         "mm_processor_cache_type": "lru",
         "use_tqdm_on_load": False,
         # Weak models fill JSON with white space for ever where they may; only a named backend can forbid it.
         "structured_outputs_config": StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
         # A terminal's Ctrl-C reaches the engine's process too: without this it would drop what is running.
-        "shutdown_timeout": shutdown_grace_s,
-        "mm_processor_cache_gb": round(min(4.0, max(0.25, host.ram_bytes * 0.05 / GIB)), 2),
-        **(_cpu_defaults() if host.device == "cpu" else _gpu_defaults(host)),
-        **overrides,
+        "shutdown_timeout": options.shutdown_grace_s,
     }
+
+
+def _set_dependent_defaults(args: EngineArguments, checkpoint: Checkpoint, host: Host) -> None:
+    """Add defaults that are computed from other arguments, where the user has set none."""
     args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
-    if host.device == "cpu":
-        args.setdefault("long_prefill_token_threshold", min(PIECE_TOKENS, args["max_model_len"]))
+    if host.is_cpu:
+        args.setdefault("long_prefill_token_threshold", min(PREFILL_CHUNK_TOKENS, args["max_model_len"]))
     if host.emulates_bf16 and "dtype" not in args and _float32_fits(checkpoint, host, args):
         args["dtype"] = "float32"
+
+
+def _check_context(checkpoint: Checkpoint, args: EngineArguments) -> None:
     if args["max_model_len"] > checkpoint.longest_context:
         raise StartupError(
             f"max_model_len {args['max_model_len']} is beyond the model's {checkpoint.longest_context} tokens"
         )
-    if host.device != "cpu":
+
+
+def _fit_memory(args: EngineArguments, checkpoint: Checkpoint, host: Host) -> None:
+    """Size the KV cache on CPU; on a GPU vLLM does, and only what cannot work is refused."""
+    if not host.is_cpu:
         _check_gpu_memory(checkpoint, host, args)
     elif "kv_cache_memory_bytes" not in args:
         args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
-    images = 8 if host.device == "cpu" else 16
-    return EnginePlan(
-        args, max(args["max_num_batched_tokens"], images * most_image_tokens(max_crops)), max_crops
-    )
+
+
+def _encoder_cache_tokens(args: EngineArguments, host: Host, max_crops: int) -> int:
+    """Room for several of the largest images, and for all that a step may encode."""
+    images = 8 if host.is_cpu else 16
+    return max(args["max_num_batched_tokens"], images * most_image_tokens(max_crops))
 
 
 def _check_overrides(overrides: Mapping[str, Any]) -> None:
@@ -149,12 +185,7 @@ def _check_overrides(overrides: Mapping[str, Any]) -> None:
             raise StartupError(f"engine.{key} must be a whole number from 1 on, got {overrides[key]!r}")
 
 
-PIECE_TOKENS = 512
-"""Of a long prompt on CPU, read in one step while others are being answered: their tokens wait no longer than
-for so much."""
-
-
-def _cpu_defaults() -> dict[str, Any]:
+def _cpu_defaults() -> EngineArguments:
     from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
     return {
@@ -163,14 +194,14 @@ def _cpu_defaults() -> dict[str, Any]:
         "max_num_batched_tokens": 2048,
         # On CPU this is a fraction of host memory and only checked when the KV cache has no size of its own.
         "gpu_memory_utilization": 0.1,
-        # The class itself: by name, vLLM's CPU platform turns to one more process.
+        # The class itself: given its name, vLLM's CPU platform starts one more process.
         "distributed_executor_backend": UniProcExecutor,
         "worker_cls": "phiserve.plugin.worker.PhiserveCPUWorker",
-        "scheduler_cls": "phiserve.plugin.scheduler.ImageScheduler",
+        "scheduler_cls": "phiserve.plugin.scheduler.PartialEncodingScheduler",
     }
 
 
-def _gpu_defaults(host: Host) -> dict[str, Any]:
+def _gpu_defaults(host: Host) -> EngineArguments:
     large = host.device_bytes >= 60 * GIB
     return {
         "gpu_memory_utilization": 0.9,
@@ -179,8 +210,10 @@ def _gpu_defaults(host: Host) -> dict[str, Any]:
     }
 
 
-def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> int:
-    """Room for every sequence at full length, but at most half of what the weights and the runtime leave."""
+def _kv_bytes(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> int:
+    """Bytes of KV cache on CPU: every sequence at full length, but at most half of what weights and runtime
+    leave. Raises StartupError when that holds no whole context.
+    """
     dtype = str(args.get("dtype", "auto"))
     per_token = checkpoint.kv_bytes_per_token(dtype)
     context = -(-args["max_model_len"] // BLOCK_TOKENS) * BLOCK_TOKENS
@@ -196,9 +229,10 @@ def _kv_bytes(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> in
     return min(wanted, half)
 
 
-def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> None:
-    """vLLM sizes the KV cache of a GPU itself; what cannot hold one context is refused before the weights are
-    loaded.
+def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> None:
+    """Refuse a GPU that cannot hold the weights and one context, before the weights are loaded.
+
+    vLLM sizes the KV cache of a GPU itself. Raises StartupError.
     """
     dtype = str(args.get("dtype", "auto"))
     ranks = int(args.get("tensor_parallel_size", 1))
@@ -206,8 +240,9 @@ def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any
     have = host.device_bytes * ranks * float(args["gpu_memory_utilization"])
     if need > have:
         raise StartupError(
-            f"Too little memory: weights and a context of {args['max_model_len']} tokens need {need / GIB:.1f} GiB, and "
-            f"{have / GIB:.1f} GiB of {host.device} may be used; a smaller engine.max_model_len needs less"
+            f"Too little memory: weights and a context of {args['max_model_len']} tokens need "
+            f"{need / GIB:.1f} GiB, and {have / GIB:.1f} GiB of {host.device} may be used; "
+            f"a smaller engine.max_model_len needs less"
         )
 
 
@@ -216,13 +251,11 @@ def _emulates_bf16() -> bool:
     return platform.machine() == "x86_64" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
-def _float32_fits(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -> bool:
+def _float32_fits(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> bool:
     """Whether weights and KV cache fit, with twice the bytes that bf16 takes."""
     if "kv_cache_memory_bytes" in args:
-        return (
-            checkpoint.weight_bytes("float32") + RUNTIME_BYTES + int(args["kv_cache_memory_bytes"])
-            <= host.ram_bytes
-        )
+        taken = checkpoint.weight_bytes("float32") + RUNTIME_BYTES
+        return taken + int(args["kv_cache_memory_bytes"]) <= host.ram_bytes
     try:
         _kv_bytes(checkpoint, host, {**args, "dtype": "float32"})
     except StartupError:
@@ -231,7 +264,9 @@ def _float32_fits(checkpoint: Checkpoint, host: Host, args: Mapping[str, Any]) -
 
 
 def _cgroup_free() -> int:
-    """Bytes left under the container's memory limit; file cache counts as free, since it gives way."""
+    """Bytes left under the container's memory limit, or 2**62 without one. File cache counts as free, because
+    it gives way.
+    """
     folder = Path("/sys/fs/cgroup")
     try:
         limit = int((folder / "memory.max").read_text())

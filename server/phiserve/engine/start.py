@@ -1,4 +1,4 @@
-"""Starting the engine by a plan, and saying what was decided."""
+"""Starts vLLM's engine by a plan, and reports what was decided."""
 
 from dataclasses import dataclass
 
@@ -21,10 +21,10 @@ from phiserve.plugin.lifeline import tied_processes
 from phiserve.vision.sizes import most_image_tokens
 
 REQUEST_TEXT_TOKENS = 512
-"""Text and answer counted to an image when capacity is stated."""
+"""Tokens of text and answer that are assumed beside an image when capacity is stated."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EngineReport:
     """What the running engine turned out to be."""
 
@@ -37,7 +37,7 @@ class EngineReport:
     max_crops: int
 
     def lines(self) -> list[str]:
-        """For the banner."""
+        """Lines for the banner."""
         return [
             f"device {self.device}, dtype {self.dtype}",
             f"context {self.context_tokens} tokens, {self.rope_regime} RoPE factors",
@@ -51,15 +51,31 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
 
     Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
     """
+    args, config = _configured(plan)
+    llm = _started(args, config)
+    # vLLM does so in the engine's process; without it, ours reads the environment for every token.
+    envs.enable_envs_cache()
+    engine = Engine(llm)
+    await engine.warm_up()
+    return engine, _report(config, plan, checkpoint)
+
+
+def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
+    """vLLM's own form of the plan's arguments. Raises StartupError for those it refuses."""
     try:
         args = AsyncEngineArgs(**plan.args)
         config = args.create_engine_config()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise StartupError(f"vLLM refuses the engine's arguments: {reason_of(error)}") from error
-    config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens
+    config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens  # there is no argument for it
+    return args, config
+
+
+def _started(args: AsyncEngineArgs, config: VllmConfig) -> AsyncLLM:
+    """The engine, its processes tied to ours. Raises StartupError."""
     try:
         with tied_processes():
-            llm = AsyncLLM.from_vllm_config(
+            return AsyncLLM.from_vllm_config(
                 config,
                 enable_log_requests=args.enable_log_requests,
                 disable_log_stats=args.disable_log_stats,
@@ -67,10 +83,6 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error
-    envs.enable_envs_cache()  # vLLM does so in the engine's process; here it reads the environment for every token
-    engine = Engine(llm)
-    await engine.warm_up()
-    return engine, _report(config, plan, checkpoint)
 
 
 def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> EngineReport:
@@ -90,8 +102,8 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong, on one line: an argument's name and pydantic's reason, or the beginning of another
-    exception's text.
+    """What is wrong, on one line of at most `MAX_REASON_CHARACTERS`: an argument's name and pydantic's
+    reason, or the first line of another exception's text.
     """
     if isinstance(error, ValidationError):
         detail = error.errors(include_url=False, include_context=False)[0]
@@ -103,7 +115,7 @@ def reason_of(error: Exception) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the engine is made of. From the modules: the CPU build of vLLM has no metadata under
-    its name.
+    """Versions of vLLM, torch and transformers, from the modules: vLLM's CPU build has no package metadata
+    under its name.
     """
     return {"vllm": vllm.__version__, "torch": torch.__version__, "transformers": transformers.__version__}

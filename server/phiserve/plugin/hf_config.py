@@ -1,10 +1,11 @@
 """The checkpoint's config.json as a transformers config class, in place of the repository's own Python."""
 
-from typing import Any
-
+from pydantic import JsonValue
 from transformers import PretrainedConfig
 
 from phiserve.plugin.lifeline import end_with_server
+
+JsonObject = dict[str, JsonValue]
 
 
 class Phi3VConfig(PretrainedConfig):
@@ -29,11 +30,11 @@ class Phi3VConfig(PretrainedConfig):
         original_max_position_embeddings: int = 4096,
         rms_norm_eps: float = 1e-5,
         rope_theta: float = 10000.0,
-        rope_scaling: dict[str, Any] | None = None,
-        rope_parameters: dict[str, Any] | None = None,
-        embd_layer: dict[str, Any] | None = None,
-        img_processor: dict[str, Any] | None = None,
-        **kwargs: Any,
+        rope_scaling: JsonObject | None = None,
+        rope_parameters: JsonObject | None = None,
+        embd_layer: JsonObject | None = None,
+        img_processor: JsonObject | None = None,
+        **kwargs: JsonValue,
     ) -> None:
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
@@ -52,19 +53,20 @@ class Phi3VConfig(PretrainedConfig):
         )
         super().__init__(**kwargs)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Arriving with vLLM's configuration is the first that a new process of vLLM's sees of phiserve.
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Restore from a pickle, which ends this process when its server has ended.
 
-        Plugins are loaded later: until then such a process would wait for a server that has gone, for
-        minutes.
+        vLLM's configuration is unpickled in a new process before plugins load: this is our earliest hook
+        there. Until it is called, such a process would wait for minutes for a server that has gone.
         """
         end_with_server()
         self.__dict__.update(state)
 
 
-def _rope_parameters(
-    theta: float, scaling: dict[str, Any] | None, original: int, longest: int
-) -> dict[str, Any]:
+def _rope_parameters(theta: float, scaling: JsonObject | None, original: int, longest: int) -> JsonObject:
+    """transformers' `rope_parameters` from a legacy `rope_scaling`; `original` and `longest` are contexts in
+    tokens.
+    """
     if not scaling:
         return {"rope_type": "default", "rope_theta": theta}
     return {

@@ -1,5 +1,7 @@
-"""vLLM's processes end with the server that started them, however that ended: SIGKILL leaves it no time to
-end them itself.
+"""vLLM's processes end with the server that started them, even after SIGKILL, which leaves it no time to end
+them itself.
+
+The server calls `tied_processes`, its children `end_with_server`.
 """
 
 import os
@@ -18,7 +20,9 @@ _SERVER = "_PHISERVE_SERVER"
 
 @contextmanager
 def tied_processes() -> Iterator[None]:
-    """Tie the processes that are started within to this one, wherever they call `end_with_server`."""
+    """Tie the processes started within this context to this one: those that call `end_with_server` end with
+    it.
+    """
     os.environ[_SERVER] = str(os.getpid())
     try:
         yield
@@ -27,8 +31,9 @@ def tied_processes() -> Iterator[None]:
 
 
 def end_with_server() -> None:
-    """From now on this process ends at once when its server has ended, or has already. Nothing happens in any
-    other process.
+    """Kill this process as soon as its server has ended, or now if it has already.
+
+    Does nothing in processes that were not started within `tied_processes`, the server's own among them.
     """
     server = os.environ.get(_SERVER)
     if server is not None and int(server) != os.getpid():
@@ -37,7 +42,7 @@ def end_with_server() -> None:
 
 @cache
 def _watch(server: int, me: int) -> None:
-    """Once in a process, forked ones included.
+    """Watch the server from a thread of process `me`, started once in each process, forked ones included.
 
     Not by PR_SET_PDEATHSIG: that fires when the *thread* that started this process ends, and is silent if it
     ended before.
@@ -47,13 +52,11 @@ def _watch(server: int, me: int) -> None:
 
 def _end_after(server: int, me: int) -> None:
     _wait_for(server)
-    os.kill(
-        me, signal.SIGKILL
-    )  # as the server ended: what should have been tidied up, it can no longer ask for
+    os.kill(me, signal.SIGKILL)  # not SIGTERM: nobody is left for whom to finish anything
 
 
 def _wait_for(pid: int) -> None:
-    """Until a process has ended; its parent need not have noticed, as psutil's way of waiting wants it."""
+    """Wait until a process has ended, even if its parent has not collected it yet, unlike psutil's `wait`."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

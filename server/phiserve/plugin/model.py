@@ -12,13 +12,13 @@ from torch.nn import functional
 from vllm.model_executor.models import phi3v
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
-from phiserve.plugin.partial_encoding import SLICES, SeenCrops
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER, PartialEncoding
 from phiserve.plugin.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import CROP_SIDE
 
 CLIP_MICRO_BATCH = 32
-"""Most crops in one pass through CLIP: bounds its memory however many images a step holds."""
+"""Largest number of crops in one pass through CLIP: bounds its memory however many images a step holds."""
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:
@@ -31,8 +31,9 @@ def normalise(crops: torch.Tensor) -> torch.Tensor:
 
 
 def global_view(normalised: torch.Tensor, columns: int, rows: int) -> torch.Tensor:
-    """The whole padded image at 336 x 336: (n, 3, 336, 336) crops, row-major -> (1, 3, 336, 336), bicubic, no
-    antialias.
+    """The whole padded image at 336 x 336: (n, 3, 336, 336) crops, row-major -> (1, 3, 336, 336).
+
+    Bicubic and without antialiasing, as the reference's image processor scales it.
     """
     image = normalised.view(rows, columns, 3, CROP_SIDE, CROP_SIDE).permute(2, 0, 3, 1, 4)
     image = image.reshape(1, 3, rows * CROP_SIDE, columns * CROP_SIDE)
@@ -40,9 +41,10 @@ def global_view(normalised: torch.Tensor, columns: int, rows: int) -> torch.Tens
 
 
 def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
-    """What CLIP sees of one image: the global view, then the crops; float32 (1 + n, 3, 336, 336).
+    """The input for CLIP of one image: the global view, then the crops; float32 (1 + n, 3, 336, 336).
 
-    An image of one crop is its own global view, bit for bit, and is seen once: (1, 3, 336, 336).
+    `crops` is uint8 (n, 336, 336, 3), row-major; `padded_hw` the padded image's height and width. An image of
+    one crop is its own global view, bit for bit, and is encoded once: (1, 3, 336, 336).
     """
     height, width = padded_hw
     normalised = normalise(crops)
@@ -52,7 +54,7 @@ def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
 
 
 def _all_views(features: torch.Tensor) -> torch.Tensor:
-    """Features of the global view and the crops, (1 + n, 576, 1024), of what `tower_input` gave."""
+    """Features of the global view and of the crops, (1 + n, 576, 1024), from those of a `tower_input`."""
     return features if len(features) > 1 else features.expand(2, -1, -1)
 
 
@@ -60,10 +62,10 @@ def _all_views(features: torch.Tensor) -> torch.Tensor:
     Phi3VProcessor, info=Phi3VProcessingInfo, dummy_inputs=Phi3VDummyInputsBuilder
 )
 class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
-    """vLLM's own Phi-3-vision with another way in for images; weights load unchanged."""
+    """vLLM's own Phi-3-vision, which takes images as uint8 crops; weights load unchanged."""
 
     def embed_multimodal(self, **kwargs: object) -> list[torch.Tensor]:
-        """Embed images of one or several requests.
+        """Embed images of one or several requests, encoding only the crops that have no features yet.
 
         `crops`: uint8, a list of (n_i, 336, 336, 3) or one stacked (b, n, 336, 336, 3). `image_sizes`: (b,
         2), height and width of the padded images. `image_ids`: (b, 2), see `processor.image_item`. Returns
@@ -74,21 +76,24 @@ class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
         crops = cast("Sequence[torch.Tensor]", kwargs["crops"])  # a stacked tensor iterates over images too
         sizes = torch.as_tensor(kwargs["image_sizes"]).tolist()
         ids = torch.as_tensor(kwargs["image_ids"]).tolist()
-        seen = [
-            SLICES.take(tuple(image_id)) or SeenCrops(tower_input(image, size))
+        encodings = [
+            PARTIAL_ENCODER.take(tuple(image_id)) or PartialEncoding(tower_input(image, size))
             for image_id, image, size in zip(ids, crops, sizes, strict=True)
         ]
-        left = [image.inputs[image.num_seen :] for image in seen]
-        for image, features in zip(
-            seen, self.clip_features(torch.cat(left)).split(list(map(len, left))), strict=True
-        ):
-            image.features.append(features)
+        self._complete(encodings)
         return [
             self.vision_embed_tokens.hd_feature_transform(
-                _all_views(torch.cat(image.features)).unsqueeze(0), torch.tensor([size])
+                _all_views(torch.cat(encoding.features)).unsqueeze(0), torch.tensor([size])
             )[0]
-            for image, size in zip(seen, sizes, strict=True)
+            for encoding, size in zip(encodings, sizes, strict=True)
         ]
+
+    def _complete(self, encodings: Sequence[PartialEncoding]) -> None:
+        """Encode the crops of all images that are still to be encoded, in common batches."""
+        remaining = [encoding.remaining_inputs for encoding in encodings]
+        features = self.clip_features(torch.cat(remaining)).split(list(map(len, remaining)))
+        for encoding, its_features in zip(encodings, features, strict=True):
+            encoding.features.append(its_features)
 
     def clip_features(self, crops: torch.Tensor) -> torch.Tensor:
         """CLIP's patch features of crops: (n, 3, 336, 336) -> (n, 576, 1024); n may be 0."""

@@ -1,9 +1,9 @@
-"""An image seen by CLIP a few crops at a time, between the steps of answers that are being written.
+"""Encodes images incrementally: a few crops before each step, one image active, the others paused or done.
 
 vLLM encodes an image whole, in the step that reads its first token: on a CPU every running answer stands
-still for seconds. Here the scheduler holds such a step back (`plugin.scheduler`) while the worker encodes a
-few crops before each step of the others (`plugin.worker`), and the model takes what has been encoded
-(`plugin.model`). All three live in one process on CPU.
+still for seconds. Here the scheduler postpones such a step (`plugin.scheduler`), the worker encodes a few
+crops before each step of the running answers (`plugin.worker`), and the model takes the features that are
+there (`plugin.model`). On CPU all three live in one process and meet in `PARTIAL_ENCODER`.
 """
 
 import time
@@ -15,103 +15,117 @@ import torch
 ImageId = tuple[int, ...]
 """An image's cache key, as numbers that travel with its pixels (`plugin.processor.image_item`)."""
 
-Encode = Callable[[torch.Tensor], torch.Tensor]
-"""Crops (n, 3, 336, 336) -> features (n, 576, 1024)."""
+EncodeCrops = Callable[[torch.Tensor], torch.Tensor]
+"""Crops (n, 3, 336, 336) -> CLIP's features (n, 576, 1024)."""
 
-SLICE_S = 0.01
-"""Seconds after which no further crop is begun: a crop is the least, small towers see many."""
+ENCODING_TIME_S = 0.01
+"""Seconds before a step after which no further crop is begun. One crop is always encoded; a small vision
+tower encodes many."""
 
-
-MOST_BEGUN = 3
-"""Images kept at once, some 50 MB each with their features; those of requests that have gone are pushed out
-by others."""
+MAX_IMAGES_KEPT = 3
+"""Images kept at once, some 50 MB each with their features. Nobody reports requests that have gone: their
+images stay until others take their room."""
 
 
 @dataclass(slots=True)
-class SeenCrops:
-    """What CLIP is to see of an image, float32 (n, 3, 336, 336), and its features of the first of them, each
-    (k, 576, 1024).
+class PartialEncoding:
+    """An image's input for CLIP, float32 (n, 3, 336, 336), and the features of its first crops.
+
+    `features` holds tensors (k, 576, 1024) in the order of the crops; the k add up to `num_encoded`.
     """
 
     inputs: torch.Tensor
     features: list[torch.Tensor] = field(default_factory=list)
 
     @property
-    def num_seen(self) -> int:
-        """Crops with features."""
+    def num_encoded(self) -> int:
+        """Crops whose features are there."""
         return sum(map(len, self.features))
 
     @property
-    def is_whole(self) -> bool:
-        """Whether nothing is left to be seen."""
-        return self.num_seen == len(self.inputs)
+    def remaining_inputs(self) -> torch.Tensor:
+        """The crops that are still to be encoded, (n - num_encoded, 3, 336, 336)."""
+        return self.inputs[self.num_encoded :]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all crops have been encoded."""
+        return self.num_encoded == len(self.inputs)
 
 
-class ImageSlices:
-    """Images that are being encoded: one is worked at, others wait, seen in part, or whole until there is
-    room for them.
+class PartialEncoder:
+    """The images of one process that are encoded incrementally: one active, the others paused or done.
+
+    For each step, the scheduler calls `begin_step` and then `request` for images that are not `is_complete`;
+    the worker calls `advance`; the model calls `take` for the images that the step reads.
     """
 
     def __init__(self) -> None:
-        self._encode: Encode | None = None
-        self._begun: dict[ImageId, SeenCrops] = {}  # what was not asked for longest comes first
-        self._wanted: tuple[ImageId, Callable[[], torch.Tensor]] | None = None
+        self._encode: EncodeCrops | None = None
+        self._kept: dict[ImageId, PartialEncoding] = {}  # least recently asked for first
+        self._active: tuple[ImageId, Callable[[], torch.Tensor]] | None = None
 
     @property
-    def are_served(self) -> bool:
-        """Whether there is a worker in this process that advances them."""
+    def has_worker(self) -> bool:
+        """Whether a worker in this process calls `advance`. Without one, vLLM must encode images whole."""
         return self._encode is not None
 
-    def serve(self, encode: Encode) -> None:
-        """`encode` sees crops from now on. Whoever calls this calls `advance` before each step, once it is
-        scheduled.
+    def start(self, encode: EncodeCrops) -> None:
+        """Encode with `encode` from now on. The caller is the worker, which calls `advance` before each
+        step.
         """
         self._encode = encode
 
     def begin_step(self) -> None:
-        """Forget who wanted what in the step before."""
-        self._wanted = None
+        """Forget which image was requested for the step before."""
+        self._active = None
 
-    def is_whole(self, image: ImageId) -> bool:
-        """Whether the image can be taken whole."""
-        seen = self._touched(image)
-        return seen is not None and seen.is_whole
+    def is_complete(self, image: ImageId) -> bool:
+        """Whether all features of the image are there."""
+        encoding = self._recently_used(image)
+        return encoding is not None and encoding.is_complete
 
-    def want(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> None:
-        """Encode more of this image before the step, unless another one was wanted first.
+    def request(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> None:
+        """Encode more of this image before the step, unless another one was requested first.
 
-        vLLM asks for running requests first: what they want may be what those that wait for room are waiting
-        for.
+        `inputs` makes the image's input for CLIP, (n, 3, 336, 336), when it is begun. vLLM asks for running
+        requests first: waiting requests may be waiting for the memory that these will free.
         """
-        if self._wanted is None:
-            self._wanted = image, inputs
+        if self._active is None:
+            self._active = image, inputs
 
     def advance(self) -> None:
-        """Encode a few crops of what is wanted."""
-        if self._wanted is None or self._encode is None:
+        """Encode crops of the active image until it is complete or `ENCODING_TIME_S` have passed."""
+        if self._active is None or self._encode is None:
             return
-        image, inputs = self._wanted
-        seen = self._touched(image)
-        if seen is None:
-            if len(self._begun) == MOST_BEGUN:
-                del self._begun[next(iter(self._begun))]
-            seen = self._begun[image] = SeenCrops(inputs())
+        encoding = self._begun(*self._active)
         began = time.monotonic()
-        while not seen.is_whole:
-            seen.features.append(self._encode(seen.inputs[seen.num_seen :][:1]))
-            if time.monotonic() - began > SLICE_S:
+        while not encoding.is_complete:
+            encoding.features.append(self._encode(encoding.remaining_inputs[:1]))
+            if time.monotonic() - began > ENCODING_TIME_S:
                 return
 
-    def take(self, image: ImageId) -> SeenCrops | None:
-        """What has been encoded of an image, whole or not; it is forgotten here."""
-        return self._begun.pop(image, None)
+    def take(self, image: ImageId) -> PartialEncoding | None:
+        """Hand over what has been encoded of an image, complete or not, and keep it no longer."""
+        return self._kept.pop(image, None)
 
-    def _touched(self, image: ImageId) -> SeenCrops | None:
-        if (seen := self._begun.pop(image, None)) is not None:
-            self._begun[image] = seen
-        return seen
+    def _begun(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> PartialEncoding:
+        """The encoding of this image, a new one if there is none. The oldest one makes room for it."""
+        encoding = self._recently_used(image)
+        if encoding is None:
+            if len(self._kept) == MAX_IMAGES_KEPT:
+                del self._kept[next(iter(self._kept))]
+            encoding = self._kept[image] = PartialEncoding(inputs())
+        return encoding
+
+    def _recently_used(self, image: ImageId) -> PartialEncoding | None:
+        """The encoding of this image, which becomes the last to make room for others."""
+        encoding = self._kept.pop(image, None)
+        if encoding is not None:
+            self._kept[image] = encoding
+        return encoding
 
 
-SLICES = ImageSlices()
-"""Of this process: vLLM makes scheduler, worker and model each by itself, and hands none of them to
-another."""
+PARTIAL_ENCODER = PartialEncoder()
+"""One for each process: vLLM makes scheduler, worker and model independently and passes none of them to
+another, so that they can meet only in a global."""

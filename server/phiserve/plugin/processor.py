@@ -1,16 +1,21 @@
 """What vLLM asks about images before any arrives: how many tokens one can take, and a largest one to profile
 with.
 
-Requests never come this way: they are rendered by phiserve (see `adapter`), so no transformers processor is
-loaded.
+Requests never come this way: phiserve renders them itself (see `engine.sender`), so that no transformers
+processor is loaded.
 """
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from blake3 import blake3
+from transformers import BatchFeature
+from vllm.config import SchedulerConfig
+from vllm.config.multimodal import MultiModalDummyOptions
+from vllm.inputs import MultiModalDataDict
 from vllm.inputs.engine import MultiModalInput, mm_input
+from vllm.multimodal.cache.base import BaseMultiModalProcessorCache
 from vllm.multimodal.inputs import (
     MultiModalBatchedField,
     MultiModalFieldElem,
@@ -18,7 +23,10 @@ from vllm.multimodal.inputs import (
     MultiModalKwargsItems,
     PlaceholderRange,
 )
+from vllm.multimodal.parse import MultiModalDataItems
 from vllm.multimodal.processing import BaseDummyInputsBuilder, BaseMultiModalProcessor, BaseProcessingInfo
+from vllm.multimodal.processing.context import TimingContext
+from vllm.multimodal.processing.inputs import ProcessorInputs
 
 from phiserve.chat.special_tokens import Control
 from phiserve.checkpoint.opened import DEFAULT_MAX_CROPS
@@ -26,8 +34,8 @@ from phiserve.plugin.partial_encoding import ImageId
 from phiserve.vision.sizes import CROP_SIDE, most_image_tokens
 
 MAX_CROPS_KEY = "num_crops"
-"""Key of the max_crops in vLLM's `mm_processor_kwargs`: engine processes are spawned and know nothing else of
-us."""
+"""Key of max_crops in vLLM's `mm_processor_kwargs`: engine processes are spawned and know only what travels
+in the engine's configuration."""
 
 _PROFILE = "phiserve-profile"
 _BATCHED = MultiModalBatchedField()
@@ -35,10 +43,10 @@ _BATCHED_ON_HOST = MultiModalBatchedField(keep_on_cpu=True)
 
 
 def image_item(crops: torch.Tensor, padded: tuple[int, int], key: str) -> MultiModalKwargsItem:
-    """One image as vLLM carries it.
+    """One image as vLLM carries it, made in our process and read by `Phi3VForCausalLM.embed_multimodal`.
 
     `crops` is uint8 of shape (n, 336, 336, 3), row-major; `padded` is the padded image's (width, height);
-    `key` its cache key.
+    `key` its cache key, of which `image_ids` holds a 128-bit digest.
     """
     width, height = padded
     image_id = torch.frombuffer(bytearray(blake3(key.encode()).digest(16)), dtype=torch.int64)
@@ -51,13 +59,13 @@ def image_item(crops: torch.Tensor, padded: tuple[int, int], key: str) -> MultiM
     )
 
 
-def image_id_of(item: Mapping[str, Any]) -> ImageId:
-    """The id of what `image_item` made."""
+def image_id_of(item: MultiModalKwargsItem) -> ImageId:
+    """The id of an item that `image_item` made."""
     return tuple(item["image_ids"].data.tolist())
 
 
 class Phi3VProcessingInfo(BaseProcessingInfo):
-    """Limits of one image, from the max_crops in the engine's configuration."""
+    """Limits of one image, from max_crops in the engine's configuration."""
 
     @property
     def max_crops(self) -> int:
@@ -82,8 +90,8 @@ class Phi3VDummyInputsBuilder(BaseDummyInputsBuilder[Phi3VProcessingInfo]):
         return ""
 
     def get_dummy_mm_data(
-        self, seq_len: int, mm_counts: Mapping[str, int], mm_options: Any
-    ) -> dict[str, Any]:
+        self, seq_len: int, mm_counts: Mapping[str, int], mm_options: MultiModalDummyOptions
+    ) -> MultiModalDataDict:
         """No raw data."""
         return {}
 
@@ -92,7 +100,11 @@ class Phi3VProcessor(BaseMultiModalProcessor[Phi3VProcessingInfo]):
     """Makes the largest image for profiling; refuses to render requests."""
 
     def get_dummy_mm_inputs(
-        self, mm_counts: Mapping[str, int], *, cache: Any = None, scheduler_config: Any = None
+        self,
+        mm_counts: Mapping[str, int],
+        *,
+        cache: BaseMultiModalProcessorCache | None = None,
+        scheduler_config: SchedulerConfig | None = None,
     ) -> MultiModalInput:
         """The image with the most tokens, one column of `max_crops` crops: with its global view it also has
         the most crops.
@@ -108,14 +120,21 @@ class Phi3VProcessor(BaseMultiModalProcessor[Phi3VProcessingInfo]):
             mm_placeholders={"image": [PlaceholderRange(offset=0, length=length)]},
         )
 
-    def apply(self, inputs: Any, timing_ctx: Any) -> NoReturn:
+    def apply(self, inputs: ProcessorInputs, timing_ctx: TimingContext) -> NoReturn:
         """Refuse: requests must come rendered. Raises NotImplementedError."""
         raise NotImplementedError(
             "phiserve renders its requests itself; raw multimodal prompts are not supported"
         )
 
-    def _get_mm_fields_config(self, hf_inputs: Any, hf_processor_mm_kwargs: Any) -> NoReturn:
+    def _get_mm_fields_config(
+        self, hf_inputs: BatchFeature, hf_processor_mm_kwargs: Mapping[str, object]
+    ) -> NoReturn:
         raise NotImplementedError
 
-    def _get_prompt_updates(self, mm_items: Any, hf_processor_mm_kwargs: Any, out_mm_kwargs: Any) -> NoReturn:
+    def _get_prompt_updates(
+        self,
+        mm_items: MultiModalDataItems,
+        hf_processor_mm_kwargs: Mapping[str, object],
+        out_mm_kwargs: MultiModalKwargsItems,
+    ) -> NoReturn:
         raise NotImplementedError

@@ -1,60 +1,77 @@
 """vLLM's scheduler, which lets running answers go on while an image is encoded."""
 
 from functools import partial
-from typing import Any
 
 import torch
-from vllm.multimodal.inputs import MultiModalFeatureSpec
+from vllm.multimodal.inputs import MultiModalFeatureSpec, MultiModalKwargsItem
 from vllm.multimodal.utils import get_mm_features_in_window
+from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request
 
 from phiserve.plugin.model import tower_input
-from phiserve.plugin.partial_encoding import SLICES
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 from phiserve.plugin.processor import image_id_of
 
 
-class ImageScheduler(Scheduler):
-    """Schedules an image's tokens only once it has been encoded slice by slice, if others are being answered
-    meanwhile.
+class PartialEncodingScheduler(Scheduler):
+    """Schedules an image's tokens only once the image has been encoded incrementally, while others are being
+    answered.
     """
 
-    def schedule(self, *arguments: Any, **options: Any) -> Any:
-        """As vLLM's."""
-        SLICES.begin_step()
-        return super().schedule(*arguments, **options)
+    def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
+        """Schedule a step as vLLM does."""
+        PARTIAL_ENCODER.begin_step()
+        return super().schedule(throttle_prefills)
 
     def _try_schedule_encoder_inputs(
-        self, request: Request, num_computed_tokens: int, num_new_tokens: int, *arguments: Any, **options: Any
-    ) -> Any:
-        """As vLLM's, for the tokens before the first image that is not ready: as if there were no budget to
-        encode it.
+        self,
+        request: Request,
+        num_computed_tokens: int,
+        num_new_tokens: int,
+        encoder_compute_budget: int,
+        shift_computed_tokens: int = 0,
+    ) -> tuple[list[int], int, int, list[int], list[int]]:
+        """Decide as vLLM does which images of the next `num_new_tokens` tokens are encoded in this step.
+
+        The tokens end before the first image that is not ready, as vLLM itself lets them end where the
+        encoder's budget is used up. Nothing changes where no answer would have to wait.
         """
-        if SLICES.are_served and any(other is not request and _is_answered(other) for other in self.running):
-            low, high = get_mm_features_in_window(
-                request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens
-            )
-            for feature in request.mm_features[low:high]:
-                if not self._is_ready(feature):
-                    SLICES.want(image_id_of(feature.data), partial(_inputs, feature.data))
-                    num_new_tokens = max(0, feature.mm_position.offset - num_computed_tokens)
-                    break
+        if PARTIAL_ENCODER.has_worker and self._others_are_answered(request):
+            num_new_tokens = self._tokens_before_encoding(request, num_computed_tokens, num_new_tokens)
         return super()._try_schedule_encoder_inputs(
-            request, num_computed_tokens, num_new_tokens, *arguments, **options
+            request, num_computed_tokens, num_new_tokens, encoder_compute_budget, shift_computed_tokens
         )
 
+    def _others_are_answered(self, request: Request) -> bool:
+        return any(other is not request and _is_answered(other) for other in self.running)
+
+    def _tokens_before_encoding(self, request: Request, num_computed_tokens: int, num_new_tokens: int) -> int:
+        """How many of the next tokens come before the first image that is not ready, which is requested."""
+        low, high = get_mm_features_in_window(
+            request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens
+        )
+        for feature in request.mm_features[low:high]:
+            if not self._is_ready(feature):
+                PARTIAL_ENCODER.request(image_id_of(feature.data), partial(_inputs, feature.data))
+                return max(0, feature.mm_position.offset - num_computed_tokens)
+        return num_new_tokens
+
     def _is_ready(self, feature: MultiModalFeatureSpec) -> bool:
+        """Whether the step need not encode the image: vLLM has its embedding, or all its features are
+        there.
+        """
         if feature.data is None or feature.identifier in self.encoder_cache_manager.cached:
             return True
-        return SLICES.is_whole(image_id_of(feature.data))
+        return PARTIAL_ENCODER.is_complete(image_id_of(feature.data))
 
 
 def _is_answered(request: Request) -> bool:
-    """Whether somebody reads its tokens already: one whose prompt is still being read can wait for a whole
+    """Whether a client is reading its tokens already. While its prompt is being read, it can wait for a whole
     image.
     """
     return request.num_computed_tokens >= request.num_prompt_tokens
 
 
-def _inputs(data: Any) -> torch.Tensor:
-    return tower_input(data["crops"].data, data["image_sizes"].data.tolist())
+def _inputs(item: MultiModalKwargsItem) -> torch.Tensor:
+    return tower_input(item["crops"].data, item["image_sizes"].data.tolist())

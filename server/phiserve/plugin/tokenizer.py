@@ -1,7 +1,6 @@
 """The tokenizer vLLM decodes with: tokenizer.json as it is, never rebuilt from tokenizer_config.json."""
 
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import hf_hub_download
 from transformers import PreTrainedTokenizerFast
@@ -9,18 +8,20 @@ from vllm.tokenizers.hf import get_cached_tokenizer
 
 
 class Phi3VTokenizer(PreTrainedTokenizerFast):
-    """`tokenizer.json` behind transformers' interface. Source: design facts; transformers 5 re-derives other
-    classes.
+    """`tokenizer.json` behind transformers' interface.
+
+    transformers 5 derives its other tokenizer classes anew from tokenizer_config.json, which loses the rules
+    for white space after control tokens.
     """
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # vLLM's own signature
         cls,
         name_or_path: str,
-        *args: Any,
+        *args: object,
         revision: str | None = None,
         download_dir: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> "Phi3VTokenizer":
         """Load from a folder or a hub repository. Raises OSError when there is no tokenizer.json."""
         path = Path(name_or_path) / "tokenizer.json"

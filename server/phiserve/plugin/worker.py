@@ -1,40 +1,47 @@
-"""vLLM's CPU worker: encodes images in slices, and survives a seeded request whose prompt takes several
+"""vLLM's CPU worker: encodes images incrementally, and survives a seeded request whose prompt takes several
 steps.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
+from vllm.v1.core.sched.output import GrammarOutput, SchedulerOutput
+from vllm.v1.outputs import AsyncModelRunnerOutput, ModelRunnerOutput
 from vllm.v1.worker.cpu_worker import CPUWorker
 
-from phiserve.plugin.partial_encoding import SLICES
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 
 
 class PhiserveCPUWorker(CPUWorker):
-    """Encodes images in slices between steps, and keeps the random generators of half-read prompts out of
+    """Encodes images incrementally between steps, and keeps the random generators of half-read prompts out of
     sampling.
 
     What is sampled for a prompt before its last step is thrown away. vLLM 0.32 then winds the request's
-    generator back, which torch's CPU generators can't, and the engine dies. A generator that was not drawn
-    from needs no winding back.
+    generator back, which torch's CPU generators cannot do, and the engine dies. A generator that was not
+    drawn from needs no winding back.
     """
 
-    def load_model(self, *arguments: Any, **options: Any) -> None:
-        """As vLLM's; the model sees slices from now on."""
-        super().load_model(*arguments, **options)
-        SLICES.serve(self.model_runner.get_model().clip_features)
+    def load_model(self, *, load_dummy_weights: bool = False) -> None:
+        """Load the model as vLLM does; the partial encoder uses it from now on."""
+        super().load_model(load_dummy_weights=load_dummy_weights)
+        PARTIAL_ENCODER.start(self.model_runner.get_model().clip_features)
 
     @torch.inference_mode()
-    def execute_model(self, scheduler_output: Any) -> Any:
-        """A slice of the image that waits, while the last step's tokens are on their way; then as vLLM's."""
-        SLICES.advance()
+    def execute_model(
+        self, scheduler_output: SchedulerOutput
+    ) -> ModelRunnerOutput | AsyncModelRunnerOutput | None:
+        """Encode a few crops of the active image, while the last step's tokens are on their way to the
+        clients; then run the step as vLLM does.
+        """
+        PARTIAL_ENCODER.advance()
         return super().execute_model(scheduler_output)
 
-    def sample_tokens(self, grammar_output: Any) -> Any:
-        """As vLLM's, for requests whose prompts are complete."""
+    def sample_tokens(
+        self, grammar_output: GrammarOutput | None
+    ) -> ModelRunnerOutput | AsyncModelRunnerOutput:
+        """Sample as vLLM does, drawing from generators only for requests whose prompts are complete."""
         runner = self.model_runner
         half_read = np.nonzero(runner.discard_request_mask.np[: runner.input_batch.num_reqs])[0]
         with set_aside(runner.input_batch.generators, half_read.tolist()):
@@ -42,8 +49,8 @@ class PhiserveCPUWorker(CPUWorker):
 
 
 @contextmanager
-def set_aside(generators: dict[int, Any], rows: Iterable[int]) -> Iterator[None]:
-    """Take the generators of these rows of the batch out, for a while."""
+def set_aside(generators: dict[int, torch.Generator], rows: Iterable[int]) -> Iterator[None]:
+    """Take the generators of these rows of the batch out, and put them back at the end, after errors too."""
     taken = {row: generators.pop(row) for row in rows if row in generators}
     try:
         yield

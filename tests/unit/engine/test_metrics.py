@@ -1,11 +1,9 @@
 """Metrics that are written in bulk are those that vLLM would have written."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from vllm.v1.metrics.loggers import PrometheusStatLogger
+from vllm.v1.metrics.stats import IterationStats
 
 from phiserve.engine.metrics import StepStatLogger, observe_all
 
@@ -35,27 +33,28 @@ def test_all_at_once_is_one_by_one() -> None:
 @pytest.mark.parametrize("latencies", [[], [0.5, 0.02]])
 def test_vllm_records_the_rest(monkeypatch: pytest.MonkeyPatch, latencies: list[float]) -> None:
     """With no latency left to it, and for loggers after it they are all there."""
-    recorded: list[tuple[Any, ...]] = []
+    recorded: list[tuple[object, ...]] = []
 
-    def record(self: Any, scheduler_stats: Any, iteration_stats: Any, **options: Any) -> None:
-        recorded.append((scheduler_stats, list(iteration_stats.inter_token_latencies_iter), options))
+    def record(self: object, scheduler_stats: object, iteration_stats: IterationStats, *rest: object) -> None:
+        recorded.append((scheduler_stats, list(iteration_stats.inter_token_latencies_iter), rest))
 
     monkeypatch.setattr(PrometheusStatLogger, "record", record)
     logger = StepStatLogger.__new__(StepStatLogger)
     metric, registry = histogram()
     logger.histogram_inter_token_latency = {0: metric}
-    stats: Any = SimpleNamespace(inter_token_latencies_iter=latencies)
+    stats = IterationStats()
+    stats.inter_token_latencies_iter = latencies
     logger.record("scheduler", stats, mm_cache_stats=None, engine_idx=0)
-    assert recorded == [("scheduler", [], {"mm_cache_stats": None, "engine_idx": 0})]
+    assert recorded == [("scheduler", [], (None, 0))]
     assert stats.inter_token_latencies_iter is latencies
     assert f"gap_count {len(latencies):.1f}".encode() in exposed(registry)
 
 
 def test_without_statistics_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """vLLM passes none where a step answered nobody."""
-    recorded: list[Any] = []
+    recorded: list[tuple[object, ...]] = []
     monkeypatch.setattr(
         PrometheusStatLogger, "record", lambda self, *arguments, **options: recorded.append(arguments)
     )
     StepStatLogger.__new__(StepStatLogger).record("scheduler", None, engine_idx=0)
-    assert recorded == [("scheduler", None)]
+    assert recorded == [("scheduler", None, None, 0)]

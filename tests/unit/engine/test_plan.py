@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vllm.utils.import_utils import resolve_obj_by_qualname
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
-from phiserve.engine.plan import GIB, EnginePlan, Host, detect_host, plan_engine
+from phiserve.engine.plan import GIB, EngineOptions, EnginePlan, Host, detect_host, plan_engine
 from phiserve.errors import StartupError
+from phiserve.plugin.scheduler import PartialEncodingScheduler
+from phiserve.plugin.worker import PhiserveCPUWorker
 
 SMALL = Host("cpu", int(6.5 * GIB), 6 * GIB, 2)  # what an 8 GB host has left
 L4 = Host("NVIDIA L4", 24 * GIB, 24 * GIB, 8)
@@ -37,9 +40,8 @@ REAL = Checkpoint(
 def plan(
     checkpoint: Checkpoint = EMBEDDED, host: Host = SMALL, max_crops: int | None = None, **overrides: Any
 ) -> EnginePlan:
-    return plan_engine(
-        checkpoint, host, name="m", max_crops=max_crops, max_images=4, shutdown_grace_s=7, overrides=overrides
-    )
+    options = EngineOptions("m", max_crops, max_images=4, shutdown_grace_s=7, overrides=overrides)
+    return plan_engine(checkpoint, host, options)
 
 
 def test_embedded_on_a_small_host() -> None:
@@ -50,6 +52,21 @@ def test_embedded_on_a_small_host() -> None:
     assert args["distributed_executor_backend"] is UniProcExecutor
     assert args["max_num_queued_reqs"] == 4 * args["max_num_seqs"]
     assert args["shutdown_timeout"] == 7
+
+
+def test_the_classes_named_exist() -> None:
+    """vLLM imports worker and scheduler by these names, in its own process, on CPU only."""
+    args = plan().args
+    assert resolve_obj_by_qualname(args["worker_cls"]) is PhiserveCPUWorker
+    assert resolve_obj_by_qualname(args["scheduler_cls"]) is PartialEncodingScheduler
+    assert not {"worker_cls", "scheduler_cls"} & plan(REAL, L4).args.keys()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 16), (4, 4)])
+def test_the_checkpoints_own_max_crops(given: int | None, expected: int) -> None:
+    """Where the user has set none; the engine, the encoder cache and the pipeline get the same number."""
+    result = plan(max_crops=given)
+    assert (result.max_crops, result.args["mm_processor_kwargs"]) == (expected, {"num_crops": expected})
 
 
 def test_real_model_on_a_large_cpu_host() -> None:
@@ -86,7 +103,7 @@ def test_gpu_sizes_the_kv_cache_itself() -> None:
 
 @pytest.mark.parametrize("max_crops", [1, 4, 16])
 def test_largest_image_fits_the_encoder_cache(max_crops: int) -> None:
-    """The max_crops travels in the engine's configuration, and the cache holds several of its largest
+    """`max_crops` travels in the engine's configuration, and the cache holds several of its largest
     images.
     """
     result = plan(max_crops=max_crops)
@@ -101,7 +118,7 @@ def test_overrides_win() -> None:
     assert args["kv_cache_memory_bytes"] == 3 * 2048 * 2 * 2 * 192 * 4
 
 
-def test_prompts_are_read_in_pieces_on_cpu() -> None:
+def test_prompts_are_read_in_chunks_on_cpu() -> None:
     """No larger than a context, which vLLM would refuse, unless the user says otherwise."""
     assert plan().args["long_prefill_token_threshold"] == 512
     assert plan(max_model_len=256).args["long_prefill_token_threshold"] == 256

@@ -1,5 +1,5 @@
-"""Images are sent once: our shadow of the engine's cache and the cache itself, both vLLM's own, stay in
-step.
+"""Images are sent once: the sender cache in our process and the receiver cache in the engine's, both vLLM's
+own, hold the same keys.
 """
 
 from types import SimpleNamespace
@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 from vllm.multimodal.cache.lru import LruKeyReplicatedReceiverCache, LruKeyReplicatedSenderCache
 
-from phiserve.engine.interface import Generation, PromptImage
+from phiserve.engine.interface import Admission, Generation, PromptImage
 from phiserve.engine.sender import ImageSender
-from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.vision.crops import Crops
 from phiserve.vision.sizes import plan_crops
 
 PLAN = plan_crops(10, 10, 1)  # one crop, 0.34 MB
-REQUEST = ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": ""}]})
 ONE_CROP_GIB = 336 * 336 * 3 / 2**30
 
 
@@ -41,10 +39,10 @@ class Pair:
     def __init__(self, room: float) -> None:
         mm_config = SimpleNamespace(mm_processor_cache_gb=ONE_CROP_GIB * room)
         model_config: Any = SimpleNamespace(get_multimodal_config=lambda: mm_config)
-        self.shadow = LruKeyReplicatedSenderCache(model_config)
+        self.held = LruKeyReplicatedSenderCache(model_config)
         self.engine = LruKeyReplicatedReceiverCache(model_config)
         renderer: Any = SimpleNamespace(
-            mm_processor_cache=self.shadow, model_config=model_config, update_mm_cache_stats=lambda: None
+            mm_processor_cache=self.held, model_config=model_config, update_mm_cache_stats=lambda: None
         )
         self.sender = ImageSender(renderer)
 
@@ -52,7 +50,7 @@ class Pair:
         """Send one request, loading what is missing; which images' pixels went along."""
         images = tuple(map(image, keys))
         crops = pixels(*self.sender.missing(images, {}))
-        rendered = self.sender.assemble(Generation("r", [], images, REQUEST, 1), crops)
+        rendered = self.sender.assemble(Generation("r", [], images, Admission(), 1), crops)
         items = rendered["mm_kwargs"]["image"]
         for key, item in zip(keys, items, strict=True):
             self.engine.touch_receiver_cache_item(key, item)
@@ -69,14 +67,14 @@ def test_sent_once() -> None:
 
 
 def test_eviction_keeps_both_sides_in_step() -> None:
-    """What is pushed out is sent again; the engine never lacks what is not sent."""
+    """What is evicted is sent again; the engine never lacks what is not sent."""
     pair = Pair(room=3.5)
     rng = np.random.default_rng(0)
     for _ in range(300):
         pair.send(*(f"k{number}" for number in rng.integers(0, 6, rng.integers(1, 4))))
 
 
-def test_images_that_push_each_other_out() -> None:
+def test_images_that_evict_each_other() -> None:
     """A request larger than the cache is loaded whole, held images included: none may vanish while it is
     assembled.
     """
@@ -109,7 +107,7 @@ def test_without_a_cache_everything_is_sent() -> None:
     sender = ImageSender(renderer)
     images = (image("a"), image("a"))
     assert set(sender.missing(images, {})) == {"a"}
-    rendered = sender.assemble(Generation("r", [], images, REQUEST, 1), pixels("a"))
+    rendered = sender.assemble(Generation("r", [], images, Admission(), 1), pixels("a"))
     assert [item is not None for item in rendered["mm_kwargs"]["image"]] == [True, True]
     sender.forget(images)
 
@@ -118,4 +116,4 @@ def test_without_a_cache_everything_is_sent() -> None:
 def test_assembling_without_pixels_is_a_mistake(loaded: dict[str, Crops]) -> None:
     """`missing` must have been satisfied."""
     with pytest.raises(KeyError):
-        Pair(room=10).sender.assemble(Generation("r", [], (image("a"),), REQUEST, 1), loaded)
+        Pair(room=10).sender.assemble(Generation("r", [], (image("a"),), Admission(), 1), loaded)

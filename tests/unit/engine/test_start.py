@@ -1,9 +1,7 @@
 """What start-up states, and why the engine is refused."""
 
-from typing import Any
-
 import pytest
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, JsonValue, ValidationError, model_validator
 from vllm.config import CacheConfig
 
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS
@@ -53,7 +51,7 @@ def test_versions() -> None:
     ],
 )
 def test_a_wrong_argument_is_named_with_the_reason(
-    config: Any, arguments: dict[str, Any], reason: str
+    config: type[BaseModel], arguments: dict[str, JsonValue], reason: str
 ) -> None:
     """On one line, and of the first that is wrong; pydantic's own text begins with how many are."""
     with pytest.raises(ValidationError) as caught:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from phiserve.engine import lifeline
+from phiserve.plugin import lifeline
 from phiserve.plugin.hf_config import Phi3VConfig
 from phiserve.plugin.lifeline import end_with_server, tied_processes
 

@@ -1,4 +1,4 @@
-"""The in-model path: normalisation and the global view."""
+"""The in-model path: normalisation, the global view, and images that are encoded already or in part."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from phiserve.codecs.decode import decode_pixels, read_header
+from torch import nn
 from torch.nn import functional
+from vllm.model_executor.models import phi3v
 
 from images import noise
-from phiserve.codecs.decode import decode_pixels, read_header
-from phiserve.plugin.model import global_view, normalise, tower_input
+from phiserve.plugin import model as module
+from phiserve.plugin.model import Phi3VForCausalLM, global_view, normalise, tower_input
+from phiserve.plugin.partial_encoding import PartialEncoder
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import plan_crops
@@ -53,3 +57,70 @@ def test_one_crop_is_its_own_global_view() -> None:
     normalised = normalise(crops)
     assert torch.equal(global_view(normalised, 1, 1), normalised)
     assert torch.equal(tower_input(crops, (336, 336)), normalised)
+
+
+class SmallTower(phi3v.Phi3HDImageEmbedding):
+    """vLLM's vision tower and projection, with the mean colours of patches in place of CLIP; counts crops."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.hd_transform_order = "sub_glb"
+        self.glb_GN = nn.Parameter(torch.ones(1, 1, 4096))
+        self.sub_GN = nn.Parameter(torch.ones(1, 1, 1, 4096))
+        self.img_projection = nn.Sequential(nn.Linear(4096, 8))
+        self.num_crops = 0
+
+    def get_img_features(self, img_embeds: torch.Tensor) -> torch.Tensor:
+        """(n, 3, 336, 336) -> (n, 576, 1024)"""
+        self.num_crops += len(img_embeds)
+        colours = functional.avg_pool2d(img_embeds, 14).flatten(2).transpose(1, 2)
+        return colours.repeat(1, 1, 342)[..., :1024]
+
+
+@pytest.fixture
+def model() -> Phi3VForCausalLM:
+    """The model without its decoder."""
+    model = Phi3VForCausalLM.__new__(Phi3VForCausalLM)
+    nn.Module.__init__(model)
+    model.vision_embed_tokens = SmallTower()
+    return model
+
+
+@torch.inference_mode()
+def test_only_what_is_missing_is_encoded(model: Phi3VForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image complete, one paused after a crop, one unknown, one of a single crop: the same embeddings as
+    when all are encoded at once.
+    """
+    encoder = PartialEncoder()
+    monkeypatch.setattr(module, "PARTIAL_ENCODER", encoder)
+    most = {(640, 480): 4, (480, 640): 4, (900, 100): 4, (300, 300): 1}
+    plans = [plan_crops(*size, max_crops) for size, max_crops in most.items()]
+    crops = [
+        torch.from_numpy(cut_crops(np.array(noise(*size)), plan))
+        for size, plan in zip(most, plans, strict=True)
+    ]
+    sizes = torch.tensor([plan.padded[::-1] for plan in plans])
+    ids = torch.tensor([[number, number] for number in range(4)])
+    whole = model.embed_multimodal(crops=crops, image_sizes=sizes, image_ids=ids)
+    tower = model.vision_embed_tokens
+    assert tower.num_crops == sum(map(len, crops)) + 3  # global views of those of several crops
+    assert [len(embedding) for embedding in whole] == [plan.num_tokens for plan in plans]
+
+    encoder.start(model.clip_features)
+    for number, seconds in ((0, 60.0), (1, -1.0)):
+        monkeypatch.setattr("phiserve.plugin.partial_encoding.ENCODING_TIME_S", seconds)
+        encoder.begin_step()
+        inputs = tower_input(crops[number], plans[number].padded[::-1])
+        encoder.request((number, number), lambda inputs=inputs: inputs)
+        encoder.advance()
+    encoded, tower.num_crops = len(crops[0]) + 2, 0
+    again = model.embed_multimodal(crops=crops, image_sizes=sizes, image_ids=ids)
+    assert tower.num_crops == sum(map(len, crops)) + 3 - encoded
+    for one, other in zip(whole, again, strict=True):
+        assert torch.allclose(one, other)
+    assert encoder.take((1, 1)) is None
+
+
+def test_no_images(model: Phi3VForCausalLM) -> None:
+    """vLLM asks for the embeddings of a prompt without images too."""
+    assert model.embed_multimodal() == []

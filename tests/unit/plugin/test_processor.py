@@ -1,7 +1,6 @@
 """What vLLM is told of images before any arrives."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -9,7 +8,7 @@ from phiserve.plugin.processor import Phi3VDummyInputsBuilder, Phi3VProcessingIn
 from phiserve.vision.sizes import most_image_tokens, plan_crops
 
 
-def processor(kwargs: dict[str, Any] | None) -> Phi3VProcessor:
+def processor(kwargs: dict[str, int] | None) -> Phi3VProcessor:
     """A processor in an engine configured with these processor arguments."""
     mm_config = SimpleNamespace(
         mm_processor_kwargs=kwargs, enable_mm_embeds=False, allow_missing_mm_embeddings=False
@@ -23,16 +22,16 @@ def processor(kwargs: dict[str, Any] | None) -> Phi3VProcessor:
 @pytest.mark.parametrize(
     ("kwargs", "max_crops"), [({"num_crops": 4}, 4), ({"num_crops": 16}, 16), (None, 16), ({}, 16)]
 )
-def test_largest_image(kwargs: dict[str, Any] | None, max_crops: int) -> None:
-    """The max_crops comes from the engine's configuration; the profiled image reaches the most tokens and the
+def test_largest_image(kwargs: dict[str, int] | None, max_crops: int) -> None:
+    """`max_crops` comes from the engine's configuration; the profiled image reaches the most tokens and the
     most crops.
     """
     subject = processor(kwargs)
     most = subject.info.get_mm_max_tokens_per_item(4096, {"image": 1})["image"]
     inputs = subject.get_dummy_mm_inputs({"image": 1})
     item = inputs["mm_kwargs"]["image"][0].get_data()
-    (place,) = inputs["mm_placeholders"]["image"]
-    assert most == most_image_tokens(max_crops) == place.length == len(inputs["prompt_token_ids"])
+    (placeholder,) = inputs["mm_placeholders"]["image"]
+    assert most == most_image_tokens(max_crops) == placeholder.length == len(inputs["prompt_token_ids"])
     assert item["crops"].shape == (max_crops, 336, 336, 3)
     assert item["image_sizes"].tolist() == [max_crops * 336, 336]
     assert plan_crops(50, 8000, max_crops).num_tokens == most

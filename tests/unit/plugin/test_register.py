@@ -1,53 +1,42 @@
-"""The plugin can be switched off only by mistake, and that is told."""
+"""Every name under which vLLM looks for something of ours is that of something."""
 
-import os
+import tomllib
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
-import pytest
+from transformers import AutoConfig
+from vllm import ModelRegistry
+from vllm.renderers.hf import HfRenderer
+from vllm.renderers.registry import RENDERER_REGISTRY
+from vllm.tokenizers.registry import TokenizerRegistry
 
-from phiserve.errors import StartupError
-from phiserve.plugin.register import prepare_environment
+from phiserve.plugin.hf_config import Phi3VConfig
+from phiserve.plugin.model import Phi3VForCausalLM
+from phiserve.plugin.register import MODEL_CLASS, TOKENIZER_MODE, register
+from phiserve.plugin.tokenizer import Phi3VTokenizer
 
-
-@pytest.mark.parametrize("value", ["", "other", "other,another"])
-def test_switched_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """vLLM_PLUGINS without us means vLLM's processes would not know the model."""
-    monkeypatch.setenv("VLLM_PLUGINS", value)
-    with pytest.raises(StartupError, match="VLLM_PLUGINS"):
-        prepare_environment()
-
-
-@pytest.mark.parametrize("value", [None, "phiserve", "other, phiserve"])
-def test_on(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
-    """Unset, or naming us among others."""
-    if value is None:
-        monkeypatch.delenv("VLLM_PLUGINS", raising=False)
-    else:
-        monkeypatch.setenv("VLLM_PLUGINS", value)
-    prepare_environment()
+GROUP = "vllm.general_plugins"
+PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, "2000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, None)],
-    ids=["unset", "the user's count", "the user's policy"],
-)
-def test_idle_threads_do_not_spin_for_long(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
-) -> None:
-    """Unless the user has decided."""
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    prepare_environment()
-    assert os.environ.get("GOMP_SPINCOUNT") == expected
+def test_the_entry_point() -> None:
+    """As declared in pyproject.toml and as installed: a stale installation would hide the model from vLLM."""
+    declared = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"][GROUP]["phiserve"]
+    assert EntryPoint("phiserve", declared, GROUP).load() is register
+    (installed,) = entry_points(group=GROUP, name="phiserve")
+    assert installed.load() is register
 
 
-def test_no_usage_reports_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """vLLM's usage reports are off by default, and the user's own word is kept."""
-    monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
-    prepare_environment()
-    assert os.environ["VLLM_NO_USAGE_STATS"] == "1"
-    monkeypatch.setenv("VLLM_NO_USAGE_STATS", "0")
-    prepare_environment()
-    assert os.environ["VLLM_NO_USAGE_STATS"] == "0"
+def test_what_is_registered() -> None:
+    """Found again through vLLM's and transformers' own registries; twice, as vLLM may call it."""
+    register()
+    register()
+    assert AutoConfig.for_model("phi3_v").__class__ is Phi3VConfig
+    assert TokenizerRegistry.load_tokenizer_cls(TOKENIZER_MODE) is Phi3VTokenizer
+    assert RENDERER_REGISTRY.load_renderer_cls(TOKENIZER_MODE) is HfRenderer
+    assert ModelRegistry.models["Phi3VForCausalLM"].load_model_cls() is Phi3VForCausalLM
+
+
+def test_the_models_name() -> None:
+    """In the form of an entry point, which is vLLM's own."""
+    assert EntryPoint("model", MODEL_CLASS, GROUP).load() is Phi3VForCausalLM

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from phiserve.core import Conversation, Turn
 from vllm import SamplingParams
 from vllm.v1.engine.detokenizer import FastIncrementalDetokenizer, IncrementalDetokenizer
 
 from phiserve.chat.encoder import PromptEncoder
+from phiserve.core import Conversation, Turn
 from phiserve.plugin.tokenizer import Phi3VTokenizer
 
 
