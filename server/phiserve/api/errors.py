@@ -1,7 +1,7 @@
 """Errors on the wire: every failure becomes OpenAI's envelope, here and nowhere else."""
 
 import logging
-from typing import Any
+from typing import cast
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -24,25 +24,26 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_middleware(_CatchAllMiddleware)
 
 
-async def _answer_request_error(request: Request, error: Any) -> Response:
-    return error_to_response(error)
+async def _answer_request_error(request: Request, error: Exception) -> Response:
+    return error_to_response(cast("RequestError", error))
 
 
-async def _answer_http_exception(request: Request, error: Any) -> Response:
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405 (and whatever else the framework raises)."""
+    raised = cast("HTTPException", error)
     where = shortened(f"{request.method} {request.url.path}")
-    if error.status_code == 404:
+    if raised.status_code == 404:
         response = error_to_response(NotFound(f"There is no route {where}"))
-    elif error.status_code == 405:
+    elif raised.status_code == 405:
         response = error_to_response(MethodNotAllowed(f"The route does not allow {where}"))
     else:
-        response = error_to_response(InvalidRequest(str(error.detail)))
-        response.status_code = error.status_code
-    response.headers.update(error.headers or {})
+        response = error_to_response(InvalidRequest(str(raised.detail)))
+        response.status_code = raised.status_code
+    response.headers.update(raised.headers or {})
     return response
 
 
-async def _answer_nobody(request: Request, error: Any) -> Response:
+async def _answer_nobody(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

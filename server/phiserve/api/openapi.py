@@ -17,12 +17,15 @@ from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChun
 from phiserve.protocol.events import ErrorResponse
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
 
+JsonObject = dict[str, Any]
+"""A part of the document, as FastAPI types it."""
+
 _REF = "#/components/schemas/"
 _ANSWERS = (ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized)
 _DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAAAAACwAAAAAAQABAAACAkQBADs="
 """A red image of one pixel, short enough to be read in a document."""
 
-_EXAMPLES: dict[str, dict[str, Any]] = {
+_EXAMPLES: dict[str, JsonObject] = {
     "image": {
         "messages": [
             {
@@ -60,11 +63,11 @@ CHAT_BODY = {
 
 def responses(
     payload: type | None, *errors: type[RequestError], stream: type | None = None
-) -> dict[int | str, dict[str, Any]]:
+) -> dict[int | str, JsonObject]:
     """`responses` of a route: what it answers with 200 (as JSON, and as events if it can), and the errors it
     can end in.
     """
-    documented: dict[int | str, dict[str, Any]] = {
+    documented: dict[int | str, JsonObject] = {
         200: {"description": "Successful Response", "headers": _REQUEST_ID}
     }
     if payload is not None:
@@ -74,7 +77,7 @@ def responses(
     return documented | {error.status: _failure(error) for error in errors}
 
 
-def document(app: FastAPI, services: Services) -> dict[str, Any]:
+def document(app: FastAPI, services: Services) -> JsonObject:
     """The document of a running server: it names the model that is served, and the key where one is
     needed.
     """
@@ -92,17 +95,17 @@ def document(app: FastAPI, services: Services) -> dict[str, Any]:
     return described
 
 
-def _operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(described: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     for path, operations in described["paths"].items():
         for operation in operations.values():
             yield path, operation
 
 
-def _schema(struct: type) -> dict[str, Any]:
+def _schema(struct: type) -> JsonObject:
     return {"schema": {"$ref": f"{_REF}{struct.__name__}"}}
 
 
-def _event(struct: type) -> dict[str, Any]:
+def _event(struct: type) -> JsonObject:
     """One server-sent event, as OpenAPI 3.2 describes them: a chunk, an error, or the end."""
     payloads = {"anyOf": [_schema(payload)["schema"] for payload in (struct, ErrorResponse)]}
     data = {
@@ -114,7 +117,7 @@ def _event(struct: type) -> dict[str, Any]:
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
-def _failure(error: type[RequestError]) -> dict[str, Any]:
+def _failure(error: type[RequestError]) -> JsonObject:
     headers = _REQUEST_ID | (
         _RETRY_AFTER if error is Overloaded else _CHALLENGE if error is Unauthorized else {}
     )
@@ -126,14 +129,14 @@ def _failure(error: type[RequestError]) -> dict[str, Any]:
     }
 
 
-def _request_schemas(model: str) -> dict[str, Any]:
+def _request_schemas(model: str) -> JsonObject:
     schema = ChatCompletionRequest.model_json_schema(ref_template=_REF + "{model}")
     definitions = schema.pop("$defs", {})
     schema["properties"]["model"] = {"type": "string", "enum": [model]}
     return {**definitions, "ChatCompletionRequest": schema}
 
 
-def _answer_schemas() -> dict[str, Any]:
+def _answer_schemas() -> JsonObject:
     """msgspec marks defaulted fields optional; ours are always sent."""
     _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=_REF + "{name}")
     for schema in schemas.values():
@@ -144,5 +147,5 @@ def _answer_schemas() -> dict[str, Any]:
     return schemas
 
 
-def _examples(model: str) -> dict[str, Any]:
+def _examples(model: str) -> JsonObject:
     return {name: {"value": {"model": model, "max_tokens": 50, **body}} for name, body in _EXAMPLES.items()}

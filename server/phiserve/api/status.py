@@ -1,7 +1,6 @@
 """What the server serves and how it is: models, health, readiness, versions."""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -43,7 +42,7 @@ async def retrieve_model(request: Request, model_id: str) -> Response:
 
 
 @router.get("/v1/compatibility", tags=["models"], summary="What becomes of every request field")
-async def show_compatibility() -> dict[str, Any]:
+async def show_compatibility() -> dict[str, dict[str, dict[str, object]]]:
     """Of every field of OpenAI's chat request: served, accepted without effect, or refused, and why."""
     return compatibility()
 

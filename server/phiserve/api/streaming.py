@@ -6,8 +6,8 @@ once.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable
+from typing import TypeVar
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -22,8 +22,7 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 PLAIN_SEND = "phiserve.plain_send"
-"""Key of a scope: `send` as it came to our middleware, which looks at the head of a response alone: each
-event may go past it."""
+"""Scope key of the unwrapped `send`: events bypass middleware, which looks at a response's head alone."""
 
 _Result = TypeVar("_Result")
 Frames = AsyncGenerator[bytes, None]
@@ -33,11 +32,11 @@ class ClientGone(Exception):
     """The client hung up before it was answered; nobody is left to tell."""
 
 
-async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result:
+async def unless_hung_up(receive: Receive, work: Awaitable[_Result]) -> _Result:
     """Run `work`; cancel it and raise ClientGone when the client hangs up first. The body must have been
     read.
     """
-    working = asyncio.create_task(work)
+    working = asyncio.ensure_future(work)
     watching = asyncio.create_task(_hung_up(receive))
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)

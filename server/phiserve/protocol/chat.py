@@ -1,7 +1,7 @@
 """The body of `POST /v1/chat/completions` (and of `/tokenize`, which takes the same)."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint
@@ -36,12 +37,12 @@ _StopString = Annotated[str, Field(min_length=1)]
 _StopStrings = Annotated[tuple[_StopString, ...], Field(max_length=MAX_STOP_STRINGS, strict=False)]
 
 
-def _stop_strings(stop: Any) -> Any:
+def _stop_strings(stop: object) -> object:
     """One string stands for a list of one, null for none."""
     return [stop] if isinstance(stop, str) else () if stop is None else stop
 
 
-def _asks_for_nothing(value: Any, info: ValidationInfo) -> None:
+def _asks_for_nothing(value: object, info: ValidationInfo) -> None:
     """Accepts only values that ask for nothing, as None. Raises PydanticCustomError for any other."""
     field = OPENAI_FIELDS[info.field_name or ""]
     if value is not None and value not in field.allowed:
@@ -50,15 +51,16 @@ def _asks_for_nothing(value: Any, info: ValidationInfo) -> None:
         )
 
 
-Refused = Annotated[Any, AfterValidator(_asks_for_nothing)]
+Refused = Annotated[object, AfterValidator(_asks_for_nothing)]
 """A field that the compatibility table refuses."""
 
 
-def _describe_refused(schema: dict[str, Any]) -> None:
+def _describe_refused(schema: JsonDict) -> None:
     """Says in the JSON schema which values of a refused field pass."""
+    properties = cast("JsonDict", schema["properties"])
     for name, field in OPENAI_FIELDS.items():
         if field.support == "refused":
-            schema["properties"][name] = {
+            properties[name] = {
                 "enum": [None, *field.allowed],
                 "description": f"Not supported: {field.note}",
             }

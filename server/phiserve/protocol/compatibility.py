@@ -4,6 +4,8 @@ from this table.
 
 from typing import Literal, NamedTuple
 
+from pydantic.config import JsonValue
+
 Support = Literal["served", "accepted", "refused"]
 
 
@@ -17,7 +19,7 @@ class Field(NamedTuple):
 
     support: Support
     note: str
-    allowed: tuple[object, ...] = ()
+    allowed: tuple[JsonValue, ...] = ()
 
 
 _TOOLS = "tools are not supported"

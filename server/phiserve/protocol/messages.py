@@ -1,6 +1,6 @@
 """The messages of a chat request, one small class for each role and content part."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -52,14 +52,14 @@ def choose_by(field: str, names: tuple[str, ...], error_type: str, message: str)
     `protocol.parsing`).
     """
 
-    def tag(value: Any) -> str | None:
+    def tag(value: object) -> str | None:
         name = value.get(field) if isinstance(value, dict) else getattr(value, field, None)
         return f":{name}" if name in names else None
 
     return Discriminator(tag, custom_error_type=error_type, custom_error_message=message)
 
 
-def _content_tag(content: Any) -> str:
+def _content_tag(content: object) -> str:
     return ":parts" if isinstance(content, list | tuple) else ":string"
 
 

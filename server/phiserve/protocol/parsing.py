@@ -1,4 +1,4 @@
-"""Bytes -> request, with errors that name the path as a client would write it: `messages[2].content[1].text`."""
+"""Bytes -> request, with errors that name the path as a client would write it: `messages[2].content[1]`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _CONSTRAINTS = ("response_format", "structured_outputs")
 
 
 def parse_request(body: bytes, wire: type[_Wire]) -> _Wire:
-    """Parse and validate a request of this class. Raises InvalidRequest with the path of the first wrong value."""
+    """Parse and validate a request. Raises InvalidRequest with the path of the first wrong value."""
     return _validate(_decode(body), body, wire)
 
 

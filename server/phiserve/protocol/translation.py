@@ -4,7 +4,7 @@ get one name each.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import TypeVar
 
 from phiserve.chat.joining import checked_text, join_parts
 from phiserve.core import (
@@ -27,6 +27,8 @@ from phiserve.protocol.messages import (
     ToolMessage,
     UserMessage,
 )
+
+_Value = TypeVar("_Value")
 
 
 def to_generation_request(chat: ChatCompletionRequest) -> GenerationRequest:
@@ -54,18 +56,21 @@ def build_conversation(messages: Sequence[Message]) -> Conversation:
 
 def _sampling(chat: ChatCompletionRequest) -> SamplingOptions:
     """The sampling fields that the request states; null, like an absent field, leaves the default."""
-    stated = {
-        "temperature": chat.temperature,
-        "top_p": chat.top_p,
-        "top_k": chat.top_k,
-        "min_p": chat.min_p,
-        "frequency_penalty": chat.frequency_penalty,
-        "presence_penalty": chat.presence_penalty,
-        "repetition_penalty": chat.repetition_penalty,
-    }
-    bias = {int(token_id): value for token_id, value in (chat.logit_bias or {}).items()}
-    options = SamplingOptions(seed=chat.seed, logit_bias=bias)
-    return replace(options, **{name: value for name, value in stated.items() if value is not None})
+    return SamplingOptions(
+        temperature=_or_default(chat.temperature, 1.0),
+        top_p=_or_default(chat.top_p, 1.0),
+        top_k=_or_default(chat.top_k, 0),
+        min_p=_or_default(chat.min_p, 0.0),
+        seed=chat.seed,
+        frequency_penalty=_or_default(chat.frequency_penalty, 0.0),
+        presence_penalty=_or_default(chat.presence_penalty, 0.0),
+        repetition_penalty=_or_default(chat.repetition_penalty, 1.0),
+        logit_bias={int(token_id): value for token_id, value in (chat.logit_bias or {}).items()},
+    )
+
+
+def _or_default(stated: _Value | None, default: _Value) -> _Value:
+    return default if stated is None else stated
 
 
 def _turn(message: Message, param: str) -> Turn:
