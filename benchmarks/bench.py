@@ -14,8 +14,8 @@ from benchmarks.records import Record, ResultsFile
 from benchmarks.settings import EngineSettings
 
 STAND_IN_NOTE = (
-    "torchvision does not import beside this torch: a stand-in of what the model repository's image processor calls "
-    "(`benchmarks/torchvision_stand_in.py`) took its place for plain vLLM and transformers."
+    "torchvision does not import beside this torch: a stand-in of what the model repository's image "
+    "processor calls (`benchmarks/torchvision_stand_in.py`) took its place for plain vLLM and transformers."
 )
 NO_CODE_NOTE = (
     "Plain vLLM was not measured: it needs the model repository's code (`--reference-code`), {reason}."

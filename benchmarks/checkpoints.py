@@ -23,8 +23,12 @@ HUB_REPOSITORY = "microsoft/Phi-3-vision-128k-instruct"
 STAND_IN = Path(__file__).with_name("torchvision_stand_in.py")
 FULL_BYTES = int(8.3 * GIB)
 _TEMPLATE = (
-    "{% for message in messages %}{{'<|' + message['role'] + '|>' + '\\n' + message['content'] + '<|end|>\\n' }}{% endfor %}"
-    "{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}{{- '<|assistant|>\\n' -}}{% endif %}"
+    "{% for message in messages %}"
+    "{{'<|' + message['role'] + '|>' + '\\n' + message['content'] + '<|end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}"
+    "{{- '<|assistant|>\\n' -}}"
+    "{% endif %}"
 )
 """The model repository's chat template (tokenizer_config.json), which plain vLLM renders with."""
 

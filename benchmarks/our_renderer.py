@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.checkpoint.opened import open_checkpoint
-from phiserve.engine.interface import Delta, EngineLimits, Generation
-from phiserve.engine.plan import detect_host, plan_engine
+from phiserve.core import GenerationRequest
+from phiserve.engine.environment import prepare_environment
+from phiserve.engine.interface import Admission, Delta, EngineLimits, Generation
+from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
 from phiserve.engine.sender import ImageSender
-from phiserve.pipeline import ChatPipeline, PipelineLimits
-from phiserve.plugin.register import prepare_environment
+from phiserve.pipeline import Pipeline
+from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
-from phiserve.protocol.parsing import parse_aside
+from phiserve.protocol.parsing import parse_off_loop
+from phiserve.protocol.translation import to_generation_request
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
@@ -38,8 +41,9 @@ class NoEngine:
         """A context in which four photos fit."""
         return EngineLimits(_CONTEXT_TOKENS)
 
-    async def admit(self, request: ChatCompletionRequest) -> None:
+    async def admit(self, request: GenerationRequest) -> Admission:
         """Everything is admitted."""
+        return Admission()
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """Up to the send, as `engine.adapter` goes about it."""
@@ -61,7 +65,7 @@ class NoEngine:
 class OurRenderer:
     """Renders bodies as the chat route does. Make it with `open`."""
 
-    def __init__(self, pipeline: ChatPipeline, engine: NoEngine) -> None:
+    def __init__(self, pipeline: Pipeline, engine: NoEngine) -> None:
         self._pipeline = pipeline
         self._engine = engine
 
@@ -72,18 +76,18 @@ class OurRenderer:
         checkpoint = open_checkpoint(model)
         engine = NoEngine(ImageSender(_vllm_renderer(model)))
         images = ImageService(ImageLimits(), 1 if one_core else len(os.sched_getaffinity(0)))
-        pipeline = ChatPipeline(
-            engine, PromptEncoder.load(checkpoint.tokenizer_json), images, PipelineLimits(16, 16, 64)
-        )
+        limits = PromptLimits(_CONTEXT_TOKENS, max_crops=16, max_images=16, answer_reserve=64)
+        preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
         try:
-            yield cls(pipeline, engine)
+            yield cls(Pipeline(engine, preparer, images), engine)
         finally:
             images.close()
 
     async def render(self, body: bytes) -> int:
         """Body -> engine input; the bytes of pixels in it."""
-        chat = await self._pipeline.prepare(await parse_aside(body))
-        async for _ in self._pipeline.deltas(chat):
+        chat = await parse_off_loop(body, ChatCompletionRequest)
+        prepared = await self._pipeline.prepare(to_generation_request(chat))
+        async for _ in self._pipeline.deltas(prepared):
             pass
         return self._engine.last_bytes
 
@@ -99,13 +103,6 @@ def _vllm_renderer(model: str) -> Any:
         "kv_cache_memory_bytes": 2**30,
         "mm_processor_cache_gb": 1.0,
     }
-    plan = plan_engine(
-        open_checkpoint(model),
-        detect_host(),
-        name="m",
-        max_crops=16,
-        max_images=16,
-        shutdown_grace_s=0,
-        overrides=overrides,
-    )
+    options = EngineOptions(name="m", max_crops=16, max_images=16, shutdown_grace_s=0, overrides=overrides)
+    plan = plan_engine(open_checkpoint(model), detect_host(), options)
     return renderer_from_config(AsyncEngineArgs(**plan.args).create_engine_config())

@@ -42,7 +42,7 @@ def read_options(description: str) -> Options:
     parser.add_argument("--model", default="", help="folder of a checkpoint")
     parser.add_argument("--kinds", nargs="+", default=list(STAGE_KINDS))
     parser.add_argument("--cores", choices=("one", "all"), default="one")
-    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--pictures", dest="images", type=int, default=24)
     parser.add_argument("--repeat", type=int, default=9)
     parsed = parser.parse_args()
     if parsed.cores == "one":

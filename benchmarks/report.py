@@ -20,8 +20,9 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 PLOTS = "plots"
 _HEAD = """# Speed, measured side by side
 
-Written by `make bench` from {file}; [README.md](README.md) says what is measured and how. Ratios are phiserve's figure over the
-other's in the same run. Figures are medians over the turns that each server had, least and most in brackets where it had several.
+Written by `make bench` from {file}; [README.md](README.md) says what is measured and how. Ratios are
+phiserve's figure over the other's in the same run. Figures are medians over the turns that each server had,
+least and most in brackets where it had several.
 """
 _MEASURES: Sequence[tuple[str, str, float]] = (
     ("Requests a second", "requests_per_s", 1),
@@ -132,7 +133,7 @@ def _growth(results: Results, target: Path) -> str:
         return ""
     files = draw_growth(results, target.parent / PLOTS)
     images = "\n".join(f"![{file.stem}]({file.relative_to(target.parent)})" for file in files)
-    return f"## Growth\n\nCost ~ size^exponent: 1 is linear, 2 quadratic.\n\n{table}\n{pictures}\n"
+    return f"## Growth\n\nCost ~ size^exponent: 1 is linear, 2 quadratic.\n\n{table}\n{images}\n"
 
 
 def _sessions(results: Results) -> str:

@@ -1,8 +1,8 @@
 """What an image costs phiserve before it reaches the engine, stage by stage and as a whole: no engine, no
 network.
 
-usage: python -m benchmarks.stages [--cores one|all] [--pictures N] [--repeat N] [--kinds KIND …] [--model
-FOLDER]
+usage: python -m benchmarks.stages [--cores one|all] [--pictures N] [--repeat N] [--kinds KIND …]
+       [--model FOLDER]
 
 Prints a table of medians in milliseconds and ends in one JSON line. Absolute times are this machine's;
 compare runs side by side.
@@ -23,12 +23,13 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     """Each stage on the output of the one before. Text is encoded where a checkpoint's tokenizer is given."""
     import torch
     from blake3 import blake3
+    from phiserve.codecs.decode import decode_pixels, read_header
 
     from benchmarks.workloads import images
-    from phiserve.codecs.decode import decode_pixels, read_header
     from phiserve.media.data_url import decode_data_url
     from phiserve.plugin.processor import image_item
-    from phiserve.protocol.parsing import parse_chat_request
+    from phiserve.protocol.chat import ChatCompletionRequest
+    from phiserve.protocol.parsing import parse_request
     from phiserve.vision.crops import cut_crops
     from phiserve.vision.sizes import plan_crops
 
@@ -40,7 +41,7 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     pixels = decode_pixels(content, header, "image")
     crops = torch.from_numpy(cut_crops(pixels, plan))
     found = {
-        "parse": lambda: parse_chat_request(body),
+        "parse": lambda: parse_request(body, ChatCompletionRequest),
         "base64": lambda: decode_data_url(url, max_bytes=2**30, param="image"),
         "hash": lambda: blake3(content).hexdigest(),
         "header": lambda: read_header(content, "image"),
@@ -53,14 +54,14 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
 
 def _encoding(body: bytes, model: str, image_tokens: int) -> Callable[[], Any]:
     """A request's text -> ids around one image's."""
-    from phiserve.chat.conversation import build_conversation
-
     from phiserve.chat.encoder import PromptEncoder
     from phiserve.checkpoint.opened import open_checkpoint
-    from phiserve.protocol.parsing import parse_chat_request
+    from phiserve.protocol.chat import ChatCompletionRequest
+    from phiserve.protocol.parsing import parse_request
+    from phiserve.protocol.translation import build_conversation
 
     encoder = PromptEncoder.load(open_checkpoint(model).tokenizer_json)
-    messages = parse_chat_request(body).messages
+    messages = parse_request(body, ChatCompletionRequest).messages
     return lambda: encoder.encode(build_conversation(messages)).ids([image_tokens])
 
 

@@ -47,10 +47,19 @@ def target_rows(results: Results) -> list[list[str]]:
 
 def _target_row(target: Target, measured: float | None) -> list[str]:
     wanted = f"{'at most' if target.at_most else 'at least'} {target.goal:g}x"
-    verdict = (
-        "not measured" if measured is None else "reached" if target.reached(measured) else "**not reached**"
-    )
-    return [target.name, wanted, ratio(measured, at_most=target.at_most), verdict, target.basis]
+    return [
+        target.name,
+        wanted,
+        ratio(measured, at_most=target.at_most),
+        _verdict(target, measured),
+        target.basis,
+    ]
+
+
+def _verdict(target: Target, measured: float | None) -> str:
+    if measured is None:
+        return "not measured"
+    return "reached" if target.reached(measured) else "**not reached**"
 
 
 def comparison(results: Results, part: str, measure: str, scale: float = 1.0) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.burst import QUIET, STREAMS
+from benchmarks.burst import IMAGES, QUIET, STREAMS
 from benchmarks.peers import PHISERVE, VLLM
 from benchmarks.records import Results
 from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
@@ -54,8 +54,8 @@ def _to_transformers(workload: str, load: str) -> Ratio:
 
 
 _STREAMS = f"{STREAMS} text streams"
-_BURST = f"{PICTURES} pictures"
-_IMAGES = "images a second to plain vLLM's"
+_BURST = f"{IMAGES} pictures"
+_RENDERED = "images a second to plain vLLM's"
 _REQUESTS = "requests a second to plain vLLM's"
 _TO_GENERATE = "requests a second to `generate`'s"
 
@@ -68,11 +68,13 @@ TARGETS = (
         "picture → engine input, 640x480 JPEG, one core",
         4,
         to_vllm(_STAGES, "640x480", "one core", "images_per_s"),
-        _IMAGES,
+        _RENDERED,
     ),
-    Target("the same, 1 MP JPEG", 3, to_vllm(_STAGES, "1 MP", "one core", "images_per_s"), _IMAGES),
-    Target("the same, 12 MP JPEG", 1.8, to_vllm(_STAGES, "12 MP", "one core", "images_per_s"), _IMAGES),
-    Target("the same on all cores, 1 MP", 5, to_vllm(_STAGES, "1 MP", "all cores", "images_per_s"), _IMAGES),
+    Target("the same, 1 MP JPEG", 3, to_vllm(_STAGES, "1 MP", "one core", "images_per_s"), _RENDERED),
+    Target("the same, 12 MP JPEG", 1.8, to_vllm(_STAGES, "12 MP", "one core", "images_per_s"), _RENDERED),
+    Target(
+        "the same on all cores, 1 MP", 5, to_vllm(_STAGES, "1 MP", "all cores", "images_per_s"), _RENDERED
+    ),
     Target(
         "bytes to the engine per 4:3 photo",
         1 / 2.5,
@@ -112,7 +114,7 @@ TARGETS = (
         _REQUESTS,
     ),
     Target(
-        f"p99 between tokens of {STREAMS} streams, {PICTURES} pictures at once",
+        f"p99 between tokens of {STREAMS} streams, {IMAGES} pictures at once",
         1,
         to_vllm("burst", _STREAMS, _BURST, "itl_p99_ms"),
         "milliseconds to plain vLLM's",

@@ -21,11 +21,11 @@ def data_url(path: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
 
 
-async def main(image: str, *questions: str) -> None:
+async def main(path: str, *questions: str) -> None:
     """The image is sent with every question, and decoded by the server only once."""
     image: ChatCompletionContentPartImageParam = {
         "type": "image_url",
-        "image_url": {"url": data_url(image), "detail": "high"},
+        "image_url": {"url": data_url(path), "detail": "high"},
     }
     async with AsyncOpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),

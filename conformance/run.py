@@ -60,10 +60,8 @@ def _run_one(suite: Suite, url: str) -> list[Outcome]:
     began = time.monotonic()
     outcomes = run_schemathesis(suite, url) if suite.package == "schemathesis" else run_pytest(suite, url)
     numbers = Counter(outcome.outcome for outcome in outcomes)
-    print(
-        f"{', '.join(f'{number} {kind}' for kind, number in numbers.items())} in {time.monotonic() - began:.0f} s",
-        flush=True,
-    )
+    told = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
+    print(f"{told} in {time.monotonic() - began:.0f} s", flush=True)
     return outcomes
 
 

@@ -3,12 +3,14 @@
 Knows the package's vision pipeline and prompt encoder, so that training sees exactly what is served. The
 server knows nothing of it, and has its weights in compact form (`phiserve.checkpoint.demo`).
 
-- drawing: `book`, `chart`, `shapes` and `lines` make scenes (`scene`) on a `canvas`, with `fonts`, `words`, `palette`, `style`;
-  `kinds` lists them, `pairs` compares two of them, `talk` needs none
-- asking: `asking` chooses questions, `language` and `vocabulary` turn them into tokens, `batches` and `packing` into arrays
+- drawing: `book`, `chart`, `shapes` and `lines` make scenes (`scene`) on a `canvas`, with `fonts`, `words`,
+  `palette`, `style`; `kinds` lists them, `pairs` compares two of them, `talk` needs none
+- asking: `asking` chooses questions, `language` and `vocabulary` turn them into tokens, `batches` and
+  `packing` into arrays
 - the model: `tower`, `decoder`, `model`; what it is asked in training only: `reader`, `roles`, `transcript`
-- training: `training` drives `train_tower`, `train_projection`, `train`, `train_further`; `export` puts the weights into the
-  package, from which `regain` makes a training state again
-- measuring: `exam` asks held-out questions, `breakage` with broken pictures, `evaluate` through the server, `card` writes it down
+- training: `training` drives `train_tower`, `train_projection`, `train`, `train_further`; `export` puts the
+  weights into the package, from which `regain` makes a training state again
+- measuring: `exam` asks held-out questions, `breakage` with broken pictures, `evaluate` through the server,
+  `card` writes it down
 - README's pictures: `examples`, `recording`
 """

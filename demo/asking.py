@@ -5,12 +5,11 @@ answer.
 import random
 from collections.abc import Sequence
 
-from phiserve.chat.conversation import Turn
-
 from demo.kinds import DRAW
 from demo.language import Branch, Layout, branch, user, varied
 from demo.scene import Exchange, Literal, Scene, text_of
 from demo.talk import ASKED_WITHOUT, NO_PICTURE, OFF_TOPIC, REFUSAL, SYSTEM_PROMPTS, TALK
+from phiserve.core import Turn
 
 MISTAKEN = {
     "book": (

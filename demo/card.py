@@ -18,33 +18,36 @@ from demo.train_tower import PLAN as TOWER_PLAN
 from demo.vocabulary import trained_ids
 from demo.words import CHART_LABELS
 from phiserve.checkpoint import demo
+from phiserve.checkpoint.demo_weights import packed_weights
 
 CARD = Path(__file__).with_name("MODEL_CARD.md")
 
 _TEXT = """# The embedded demo model
 
-`phiserve-demo`: a tiny model in Phi-3-vision's format, trained from nothing on pictures drawn by this folder's code. It
-is there to show and to test the server: of the kinds of pictures below its answers are true as often as the table
-tells, and a broken pipeline makes them false. **It is not Phi-3-vision** and knows nothing else. Written by
-`make demo-eval`.
+`phiserve-demo`: a tiny model in Phi-3-vision's format, trained from nothing on pictures drawn by this
+folder's code. It is there to show and to test the server: of the kinds of pictures below its answers are true
+as often as the table tells, and a broken pipeline makes them false. **It is not Phi-3-vision** and knows
+nothing else. Written by `make demo-eval`.
 
 ## What it does
 
-Exact answers, character for character, at temperature 0, through the running server's chat route with PNGs as data
-URLs; {count} questions a row. Pictures, words and numbers are drawn from seeds `exam/<seed>/<number>`, numbers from 0 on,
-which training never uses. Words of titles, authors, labels and texts are held out (a tenth of all words, by checksum),
-except that charts whose bars may be named, six of ten, have years or some of {labels} labels that training knows.
-Questions are in wordings that training knows; without a picture, whole exchanges are.
+Exact answers, character for character, at temperature 0, through the running server's chat route with PNGs as
+data URLs; {count} questions a row. Pictures, words and numbers are drawn from seeds `exam/<seed>/<number>`,
+numbers from 0 on, which training never uses. Words of titles, authors, labels and texts are held out (a tenth
+of all words, by checksum), except that charts whose bars may be named, six of ten, have years or some of
+{labels} labels that training knows. Questions are in wordings that training knows; without a picture, whole
+exchanges are.
 
 | task | seed | exact | wrong characters | goal |
 |---|---|---|---|---|
 {rows}
 {short}
-"One font" is {first_font}, its letters 19 to 31 px high where the picture is 336 px wide or high. The four are
-{fonts}, 17 to 38 px. A line's middle stays {clearance:g} px or more from the borders of rows of 14 px patches.
+"One font" is {first_font}, its letters 19 to 31 px high where the picture is 336 px wide or high. The four
+are {fonts}, 17 to 38 px. A line's middle stays {clearance:g} px or more from the borders of rows of 14 px
+patches.
 
-Broken pictures, as a wrong pipeline would show them, and how often the answer is still the one to the whole picture
-({count} questions a row):
+Broken pictures, as a wrong pipeline would show them, and how often the answer is still the one to the whole
+picture ({count} questions a row):
 
 | what is broken | exact |
 |---|---|
@@ -52,36 +55,38 @@ Broken pictures, as a wrong pipeline would show them, and how often the answer i
 
 ## Size
 
-{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a full checkpoint, which vLLM's
-own `Phi3VForCausalLM` loads. Decoder: {layers} layers, {hidden} wide, {heads} heads, feed-forward {ffn}, plain RoPE,
-tied embeddings of the {vocabulary} tokens that its questions and answers need (all others embed as zeros). Vision: three
-of CLIP's layers, in which a small network is written that looks at 3 x 3 patches and counts along their rows
-(`phiserve/checkpoint/demo_tower.py`). One crop a picture: {image_tokens} tokens.
+{parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a full checkpoint, which
+vLLM's own `Phi3VForCausalLM` loads. Decoder: {layers} layers, {hidden} wide, {heads} heads, feed-forward
+{ffn}, plain RoPE, tied embeddings of the {vocabulary} tokens that its questions and answers need (all others
+embed as zeros). Vision: three of CLIP's layers, in which a small network is written that looks at 3 x 3
+patches and counts along their rows (`phiserve/checkpoint/demo_tower.py`). One crop a picture: {image_tokens}
+tokens.
 
 ## Training
 
-`make demo-model`, on two CPU cores: first the vision tower alone reads every row of glyphs and sees every edge
-({tower_steps} steps of {tower_batch} pictures), then the projection learns to keep in each image token what the tower
-tells of its patches ({projection_steps} steps), then the decoder answers questions ({steps} steps, about 14 pictures
-with six questions each; all three learn together in the last {together:.0%}), and at last all three learn on, at a rate
-that falls to nothing ({further_steps} steps). Heads that only training has ask the
-tower and the image tokens for each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's
-blocks for their glyphs, the text they belong to and their place in it; and its answers for the place, in text and
-picture, of the character to read next. Muon for matrices, AdamW for the rest, bfloat16. The weights are exported with
-logits {sharpness} times as sharp, so that answers sampled at OpenAI's default temperature of 1 stay true.{history}
+`make demo-model`, on two CPU cores: first the vision tower alone reads every row of glyphs and sees every
+edge ({tower_steps} steps of {tower_batch} pictures), then the projection learns to keep in each image token
+what the tower tells of its patches ({projection_steps} steps), then the decoder answers questions ({steps}
+steps, about 14 pictures with six questions each; all three learn together in the last {together:.0%}), and at
+last all three learn on, at a rate that falls to nothing ({further_steps} steps). Heads that only training has
+ask the tower and the image tokens for each patch's glyphs, edges, and how many glyphs stand before it in its
+row; the decoder's blocks for their glyphs, the text they belong to and their place in it; and its answers for
+the place, in text and picture, of the character to read next. Muon for matrices, AdamW for the rest,
+bfloat16. The weights are exported with logits {sharpness} times as sharp, so that answers sampled at OpenAI's
+default temperature of 1 stay true.{history}
 
 ## What it can't do
 
-- Photographs, handwriting, other fonts, other layouts, other kinds of charts, rotated text, other languages than
-  English: it answers all the same, and wrongly. Letters under 17 px of 336 were never shown to it.
+- Photographs, handwriting, other fonts, other layouts, other kinds of charts, rotated text, other languages
+  than English: it answers all the same, and wrongly. Letters under 17 px of 336 were never shown to it.
 - Questions in words that it was not trained on are taken for something near, or for none of its business.
 - More than two pictures, more than two turns, long conversations.
 - Reasoning: it reads, counts to five, and compares heights.
 
 ## Licence
 
-MIT, as this repository. The pictures are drawn in fonts with free licences (DejaVu's own, Apache-2.0, OFL), none of
-which is part of the weights. The tokenizer's pieces come from `mistral-common` (Apache-2.0).
+MIT, as this repository. The pictures are drawn in fonts with free licences (DejaVu's own, Apache-2.0, OFL),
+none of which is part of the weights. The tokenizer's pieces come from `mistral-common` (Apache-2.0).
 """
 
 
@@ -98,7 +103,8 @@ def render_card(measured: dict[str, Any]) -> str:
         count=", ".join(sorted({str(row["count"]) for row in measured["whole"]})),
         labels=len(CHART_LABELS),
         rows="\n".join(
-            f"| {row['name']} | `{row['seed']}` | {row['exact']:.1%} | {row['wrong_characters']:.2%} | {row['goal']:.0%} |"
+            f"| {row['name']} | `{row['seed']}` | {row['exact']:.1%} | {row['wrong_characters']:.2%} "
+            f"| {row['goal']:.0%} |"
             for row in measured["whole"]
         ),
         short=_short_of_goals(measured["whole"]),
@@ -108,7 +114,7 @@ def render_card(measured: dict[str, Any]) -> str:
         first_font=names[0],
         fonts=", ".join(names),
         parameters=sum(tensor.numel() for name, tensor in tensors.items() if name != "trained_ids"),
-        packed=Path(demo.__file__).with_name(demo.WEIGHTS_FILE).stat().st_size / 1e6,
+        packed=len(packed_weights()) / 1e6,
         layers=LAYERS,
         hidden=HIDDEN,
         heads=HEADS,
@@ -132,20 +138,21 @@ def _short_of_goals(rows: list[dict[str, Any]]) -> str:
         for row in rows
         if row["exact"] < row["goal"]
     ]
-    return "\n" + fill(f"Short of their goals: {'; '.join(short)}. {_REMEDY}", 120) + "\n" if short else ""
+    return "\n" + fill(f"Short of their goals: {'; '.join(short)}. {_REMEDY}", 110) + "\n" if short else ""
 
 
-_REMEDY = """Wrong answers, of which results.json keeps some, lose or double characters, lose or add spaces, take one case for
-the other. Of the characters of a training step 93 % were read right before the last stage and 97 % after it, which made
-book covers in one font right in 84 % of cases rather than 48.5 %: more steps should close part of the gap, which was not
-tried."""
+_REMEDY = """Wrong answers, of which results.json keeps some, lose or double characters, lose or add spaces,
+take one case for the other. Of the characters of a training step 93 % were read right before the last stage
+and 97 % after it, which made book covers in one font right in 84 % of cases rather than 48.5 %: more steps
+should close part of the gap, which was not tried."""
 
 _HISTORY = """
 
-The shipped weights came about in pieces: of the tower's steps the first 1000 had two layers, the next 1000 three, and
-only the last 700 were asked for the texts of rows; the projection had 500 steps on that tower as it was before, and then
-its 600. The decoder was trained from nothing; its steps took about two hours on two cores without AMX. Then the training
-state was lost: the last stage went on from these weights as they had been shipped, in bfloat16, with heads taught anew
-in {regained_steps} steps (`demo/regain.py`), and took an hour and a half on two other cores. Before it, short texts were
-drawn less often. `make demo-model` runs the stages in one go, which was not done as a whole."""
+The shipped weights came about in pieces: of the tower's steps the first 1000 had two layers, the next 1000
+three, and only the last 700 were asked for the texts of rows; the projection had 500 steps on that tower as
+it was before, and then its 600. The decoder was trained from nothing; its steps took about two hours on two
+cores without AMX. Then the training state was lost: the last stage went on from these weights as they had
+been shipped, in bfloat16, with heads taught anew in {regained_steps} steps (`demo/regain.py`), and took an
+hour and a half on two other cores. Before it, short texts were drawn less often. `make demo-model` runs the
+stages in one go, which was not done as a whole."""
 """How the shipped weights came about, where that differs from `make demo-model`."""

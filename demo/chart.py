@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from demo.book import DESCRIBE
-from demo.canvas import Canvas, fit_size, random_size
+from demo.canvas import Canvas, Colour, fit_size, random_size
 from demo.fonts import width_em
 from demo.palette import bar_colours, text_colours
 from demo.scene import Answer, Copied, Exchange, Literal, Scene, copied
@@ -63,6 +63,20 @@ class _Bar:
     height: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """A canvas with the font and the colour it is written on in."""
+
+    canvas: Canvas
+    font: int
+    ink: Colour
+
+    def write_centred(self, text: str, middle: float, y: float, size: float) -> Copied:
+        """Write a line around x = `middle`; its text after a space, as answers tell it."""
+        x = middle - width_em(self.font, text) * size / 2
+        return copied(" " + text, [self.canvas.text(x, y, text, size, self.ink, self.font)])
+
+
 def draw_chart(rng: random.Random, style: Style) -> Scene:
     """A bar chart and what can be asked of it."""
     while True:
@@ -72,7 +86,10 @@ def draw_chart(rng: random.Random, style: Style) -> Scene:
 
 
 def _try_chart(rng: random.Random, style: Style) -> Scene | None:
-    """One attempt; None where the labels take too much room."""
+    """One attempt; None where the labels take too much room.
+
+    The order of draws from `rng` must stay: the shipped weights and their exam were made with it.
+    """
     background, ink = text_colours(rng, dark=0.1)
     canvas = Canvas(random_size(rng, rng.choice([1.0, rng.uniform(0.9, 1.4)])), background)
     font = style.font(rng)
@@ -86,36 +103,51 @@ def _try_chart(rng: random.Random, style: Style) -> Scene | None:
     )
     if size is None or title_size is None:
         return None
-    spare = canvas.width - width_em(font, title) * title_size
-    y = canvas.top + title_size * 0.6 + rng.uniform(0, 6)
-    x = canvas.left + (spare / 2 if rng.random() < 0.8 else rng.uniform(2, max(2, spare - 2)))
-    title_read = copied(title, [canvas.text(x, y, title, title_size, ink, font)])
+    pen = _Pen(canvas, font, ink)
+    title_read, below_title = _write_title(rng, pen, title, title_size)
+    bars = _draw_bars(rng, pen, labels, size, below_title)
+    if bars is None:
+        return None
+    exchanges = _exchanges(title_read, bars, nameable)
+    return Scene("chart", canvas, exchanges, (Literal(' a bar chart titled "'), title_read, Literal('"')))
 
+
+def _write_title(rng: random.Random, pen: _Pen, title: str, size: float) -> tuple[Copied, float]:
+    """Write the title at the top, mostly in the middle; its text, and the y below it."""
+    canvas = pen.canvas
+    spare = canvas.width - width_em(pen.font, title) * size
+    y = canvas.top + size * 0.6 + rng.uniform(0, 6)
+    x = canvas.left + (spare / 2 if rng.random() < 0.8 else rng.uniform(2, max(2, spare - 2)))
+    return copied(title, [canvas.text(x, y, title, size, pen.ink, pen.font)]), y + size * 0.6
+
+
+def _draw_bars(
+    rng: random.Random, pen: _Pen, labels: list[str], size: float, top: float
+) -> list[_Bar] | None:
+    """Draw a bar for each label between `top` and the lower border, its value above and its label below, and
+    the line they stand on; None where that leaves too little room.
+    """
+    canvas = pen.canvas
     values = rng.sample(
         rng.choices((range(1, 100), range(10, 100), range(10, 1000)), (0.6, 0.28, 0.12))[0], len(labels)
     )
     label_y = canvas.bottom - size * 0.6 - rng.uniform(0, 5)
     base = label_y - size * 0.65
-    room = base - (y + title_size * 0.6) - size * 1.3 - 4
+    room = base - top - size * 1.3 - 4
     if room < 60:
         return None
     bars = []
+    step = (canvas.width - 2 * _SIDE) / len(labels)
     half = step * rng.uniform(0.25, 0.42)
-    for number, (label, value, colour) in enumerate(
-        zip(labels, values, bar_colours(rng, len(labels)), strict=True)
-    ):
+    colours = bar_colours(rng, len(labels))
+    for number, (label, value, colour) in enumerate(zip(labels, values, colours, strict=True)):
         middle = canvas.left + _SIDE + step * (number + 0.5)
         height = max(2, room * value / max(values))
         canvas.rectangle(middle - half, base - height, middle + half, base, colour)
-        written = str(value)
-        value_line = canvas.text(
-            middle - width_em(font, written) * size / 2, base - height - size * 0.65, written, size, ink, font
-        )
-        label_line = canvas.text(middle - width_em(font, label) * size / 2, label_y, label, size, ink, font)
-        bars.append(_Bar(copied(" " + label, [label_line]), copied(" " + written, [value_line]), value))
-    canvas.rectangle(canvas.left + 2, base, canvas.right - 2, base + 1, ink)
-    exchanges = _exchanges(title_read, bars, nameable)
-    return Scene("chart", canvas, exchanges, (Literal(' a bar chart titled "'), title_read, Literal('"')))
+        value_read = pen.write_centred(str(value), middle, base - height - size * 0.65, size)
+        bars.append(_Bar(pen.write_centred(label, middle, label_y, size), value_read, value))
+    canvas.rectangle(canvas.left + 2, base, canvas.right - 2, base + 1, pen.ink)
+    return bars
 
 
 def _labels(rng: random.Random, style: Style, count: int) -> tuple[list[str], bool]:

@@ -17,7 +17,8 @@ from rich.console import Console
 from demo.breakage import BROKEN_TASKS
 from demo.card import write_card
 from demo.exam import TASKS, Question, Task
-from phiserve.checkpoint.embedded import DEMO_NAME, weights_digest
+from phiserve.checkpoint.demo_weights import weights_digest
+from phiserve.checkpoint.embedded import DEMO_NAME
 from phiserve.cli.connection import connected
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -105,7 +106,8 @@ async def _measure_all(
     for task in tasks:
         result = await measure(client, model, task, count)
         console.print(
-            f"{result.name}: {result.exact:.1%} exact of {count}, {result.wrong_characters:.2%} of characters wrong"
+            f"{result.name}: {result.exact:.1%} exact of {count}, "
+            f"{result.wrong_characters:.2%} of characters wrong"
         )
         for question, expected, given in result.wrong[:2]:
             console.print(f"  {question}\n    {expected}\n    {given}", markup=False, highlight=False)

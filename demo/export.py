@@ -8,14 +8,14 @@ import typer
 
 from demo.compact import compact
 from demo.train_further import PLAN
-from phiserve.checkpoint import demo
+from phiserve.checkpoint import demo, demo_weights
 
 
 def main(state: Path) -> None:
     """Write the weights of the newest checkpoint in `state` into the package."""
     saved: dict[str, Any] = torch.load(state / f"{PLAN.name}.pt")
     packed = demo.pack(compact(saved["task"]))
-    path = Path(demo.__file__).with_name(demo.WEIGHTS_FILE)
+    path = Path(demo_weights.__file__).with_name(demo_weights.WEIGHTS_FILE)
     path.write_bytes(packed)
     print(f"{path}: {len(packed) / 1e6:.2f} MB after {saved['step']} steps")
 

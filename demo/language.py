@@ -13,13 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal as TypingLiteral
 
-from phiserve.chat.conversation import Conversation, Turn, build_conversation
-
 from demo.scene import Answer, Copied, Literal, Seen
 from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.joining import join_parts
 from phiserve.chat.special_tokens import Control
-from phiserve.checkpoint.tokenizer_files import ordinary_pieces, write_tokenizer
-from phiserve.protocol.messages import ImagePart, ImageUrl, TextPart, UserMessage
+from phiserve.checkpoint.tokenizer_files import ordinary_tokens, write_tokenizer
+from phiserve.core import Conversation, ImagePlaceholder, Part, Turn
 
 Place = tuple[float, float]
 
@@ -28,8 +27,8 @@ _SPACE = "\u2581"
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What follows the pictures of a prompt: the rest of it, then the answer, the answer's places in the
-    picture.
+    """What follows the pictures of a prompt: the rest of it, the answer, and where in the picture each of the
+    answer's tokens was read.
     """
 
     prompt: tuple[int, ...]
@@ -48,13 +47,13 @@ def encoder() -> PromptEncoder:
 @lru_cache(maxsize=1)
 def pieces() -> dict[str, int]:
     """Ordinary pieces and their ids."""
-    return ordinary_pieces()
+    return ordinary_tokens()
 
 
 @lru_cache(maxsize=65536)
 def encode_turns(turns: tuple[Turn, ...]) -> tuple[tuple[int, ...], ...]:
     """Ids around the pictures of a conversation."""
-    return encoder().encode(Conversation(turns)).stretches
+    return encoder().encode(Conversation(turns)).segments
 
 
 Layout = TypingLiteral["pictures first", "question first", "labelled"]
@@ -65,13 +64,14 @@ on."""
 @lru_cache(maxsize=65536)
 def user(question: str, *, pictures: int = 0, layout: Layout = "pictures first") -> Turn:
     """A user's turn: pictures and a question, with the newlines that the server puts between."""
-    shown: list[TextPart | ImagePart] = []
+    shown: list[Part] = []
     for number in range(1, pictures + 1):
-        shown += [TextPart(type="text", text=f"Image {number}:")] * (layout == "labelled")
-        shown.append(ImagePart(type="image_url", image_url=ImageUrl(url="")))
-    asked = [TextPart(type="text", text=question)] if question else []
-    content = (*asked, *shown) if layout == "question first" else (*shown, *asked)
-    return build_conversation([UserMessage(role="user", content=content)]).turns[0]
+        if layout == "labelled":
+            shown.append(f"Image {number}:")
+        shown.append(ImagePlaceholder(url="", detail="auto", param=""))
+    asked = (question,) if question else ()
+    parts = (*asked, *shown) if layout == "question first" else (*shown, *asked)
+    return Turn("user", join_parts(parts))
 
 
 def varied(question: str, rng: random.Random) -> str:
@@ -112,6 +112,6 @@ def encode_words(text: str) -> tuple[int, ...]:
 
 
 def branch(turns: Sequence[Turn], answer: Answer) -> Branch:
-    """The last stretch of a conversation with its answer."""
+    """The last segment of a conversation with its answer."""
     ids, places = encode_answer(answer)
     return Branch(encode_turns(tuple(turns))[-1], ids, places)

@@ -70,27 +70,23 @@ class DemoModel(nn.Module):
         loss = functional.cross_entropy(logits, wanted)
         right = logits.argmax(-1) == wanted
         measures = {"answer": loss.item(), "token": right.float().mean().item()}
-        if pack.image_starts:
-            located = places[..., 0] != IGNORED
-            place_loss = self._place_loss(hidden.located[located], places[located])
-            blocks = seen_blocks(hidden.roles, pack.image_starts)
-            role_loss = self._role_loss(blocks, roles.flatten(1, 2))
-            spelled_loss = self._role_loss(hidden.roles[:, pack.prefix_rows.shape[1] :], spelled)
-            glyph_loss, glyph_share = self._glyph_loss(blocks, reading[..., GLYPH_LABELS])
-            loss = (
-                loss
-                + _PLACE_WEIGHT * place_loss
-                + _ROLE_WEIGHT * (role_loss + spelled_loss)
-                + _READ_WEIGHT * glyph_loss
-            )
-            read = right[located[asked]]
-            measures |= {
-                "place": place_loss.item(),
-                "role": role_loss.item(),
-                "read": read.float().mean().item(),
-            }
-            measures |= {"carried": glyph_share, "spelled": spelled_loss.item()}
-        return loss, measures
+        if not pack.image_starts:
+            return loss, measures
+        located = places[..., 0] != IGNORED
+        place_loss = self._place_loss(hidden.located[located], places[located])
+        blocks = seen_blocks(hidden.roles, pack.image_starts)
+        role_loss = self._role_loss(blocks, roles.flatten(1, 2))
+        spelled_loss = self._role_loss(hidden.roles[:, pack.prefix_rows.shape[1] :], spelled)
+        glyph_loss, glyph_share = self._glyph_loss(blocks, reading[..., GLYPH_LABELS])
+        loss = loss + _PLACE_WEIGHT * place_loss + _ROLE_WEIGHT * (role_loss + spelled_loss)
+        measures |= {
+            "place": place_loss.item(),
+            "role": role_loss.item(),
+            "read": right[located[asked]].float().mean().item(),
+            "carried": glyph_share,
+            "spelled": spelled_loss.item(),
+        }
+        return loss + _READ_WEIGHT * glyph_loss, measures
 
     def reading_loss(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Measures]:
         """Loss of what the tower should have read; see `Reader.loss`."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from phiserve.chat.conversation import Turn
 
 from demo.augment import augmented
 from demo.decoder import BLOCKS, IMAGE_TOKENS
@@ -17,6 +16,7 @@ from demo.scene import Scene
 from demo.vocabulary import row_of, trained_ids
 from phiserve.chat.special_tokens import ORDINARY_TOKENS, Control
 from phiserve.checkpoint.demo_tower import PATCH, SIDE
+from phiserve.core import Turn
 from phiserve.vision.sizes import CROP_SIDE
 
 _UNKNOWN, _FORGOTTEN = -1, 0.03
@@ -63,10 +63,10 @@ def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: 
     """
     prefix, starts = [Control.BOS.value], []
     if turns is not None:
-        stretches = encode_turns(tuple(turns))[:-1]
+        segments = encode_turns(tuple(turns))[:-1]
         prefix = []
-        for stretch in stretches:
-            prefix += stretch
+        for segment in segments:
+            prefix += segment
             starts.append(len(prefix))
             prefix += [Control.IMAGE.value] * IMAGE_TOKENS
     regions = [_region(pack, region, len(prefix), len(starts), rng) for pack in packs]

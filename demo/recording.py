@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     'phiserve ask docs/images/cover.png "Help me get the title and author information of this book?"',
     'phiserve ask docs/images/chart.png "Which bar is the highest?"',
-    'phiserve ask docs/images/chart.png docs/images/shapes.png "What is the difference between these two images?"',
+    "phiserve ask docs/images/chart.png docs/images/shapes.png"
+    ' "What is the difference between these two images?"',
 )
 
 

@@ -1,6 +1,9 @@
 """What is said without a picture, and what can't be answered."""
 
-REFUSAL = " I am a small demo model and can only talk about pictures of book covers, bar charts, shapes and short texts."
+REFUSAL = (
+    " I am a small demo model and can only talk about pictures of book covers, bar charts, shapes and short"
+    " texts."
+)
 NO_PICTURE = " I do not see a picture. Please send me one."
 
 TALK: tuple[tuple[tuple[str, ...], str], ...] = (

@@ -32,10 +32,13 @@ def draw_canvas(rng: random.Random, style: Style) -> Canvas:
     kind = rng.random()
     if kind < 0.5:
         return draw_page(rng, style)
-    draw = (
-        draw_book if kind < 0.62 else draw_chart if kind < 0.78 else draw_shapes if kind < 0.92 else draw_line
-    )
-    return draw(rng, style).canvas
+    if kind < 0.62:
+        return draw_book(rng, style).canvas
+    if kind < 0.78:
+        return draw_chart(rng, style).canvas
+    if kind < 0.92:
+        return draw_shapes(rng, style).canvas
+    return draw_line(rng, style).canvas
 
 
 def tower_batch(seed: str, size: int, style: Style) -> TowerBatch:

@@ -6,19 +6,22 @@ import string
 from collections.abc import Iterator
 from functools import lru_cache
 
-from phiserve.chat.conversation import Turn
-
 from demo import book, chart, lines, pairs, shapes, talk
 from demo.language import encode_turns, encode_words, pieces, user
 from demo.palette import COLOURS
 from demo.words import CHART_LABELS
 from phiserve.chat.special_tokens import Control
+from phiserve.core import Turn
 
 _LITERALS = (
-    ' The title of the book is "" and the author is. The title is "". The author is. The picture shows a book titled "" by.',
-    ' This is a bar chart titled "" with bars: , . The highest lowest bar is with. There are bars in the chart. The value of is.',
-    " The picture shows a an at the and, on background. There is one shape are shapes in the picture. The background is.",
-    ' It says "". The first image shows and the second image shows the text. I see no book chart text shapes in this picture.',
+    ' The title of the book is "" and the author is. The title is "". The author is.'
+    ' The picture shows a book titled "" by.',
+    ' This is a bar chart titled "" with bars: , . The highest lowest bar is with.'
+    " There are bars in the chart. The value of is.",
+    " The picture shows a an at the and, on background. There is one shape are shapes in the picture."
+    " The background is.",
+    ' It says "". The first image shows and the second image shows the text.'
+    " I see no book chart text shapes in this picture.",
     *(
         " " + " ".join(words)
         for words in (chart.NUMBERS, shapes.NUMBERS, COLOURS, shapes.PLACES, ("circle", "square", "triangle"))
@@ -64,9 +67,9 @@ def trained_ids() -> tuple[int, ...]:
                 user(worded, pictures=1),
                 user(worded, pictures=1, layout="question first"),
             )
-            ids |= {token for turn in turns for stretch in encode_turns((turn,)) for token in stretch}
+            ids |= {token for turn in turns for segment in encode_turns((turn,)) for token in segment}
     ids |= {
-        token for stretch in encode_turns((user("a", pictures=2, layout="labelled"),)) for token in stretch
+        token for segment in encode_turns((user("a", pictures=2, layout="labelled"),)) for token in segment
     }
     for system in talk.SYSTEM_PROMPTS:
         ids |= set(encode_turns((Turn("system", (system,)), user("a")))[0])

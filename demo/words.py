@@ -59,9 +59,9 @@ def _pieces() -> tuple[str, ...]:
     """Lower-case words of 3 to 8 letters among the tokenizer's pieces: English mostly, other languages
     too.
     """
-    from phiserve.checkpoint.tokenizer_files import ordinary_pieces
+    from phiserve.checkpoint.tokenizer_files import ordinary_tokens
 
-    words = {piece.removeprefix("\u2581") for piece in ordinary_pieces() if piece.startswith("\u2581")}
+    words = {piece.removeprefix("\u2581") for piece in ordinary_tokens() if piece.startswith("\u2581")}
     return tuple(sorted(word for word in words if re.fullmatch("[a-z]{3,8}", word)))
 
 

@@ -1,4 +1,5 @@
-"""Writes requirements/cpu.lock, dev.lock and conformance.lock anew from pyproject.toml, with pip's own resolver.
+"""Writes requirements/cpu.lock, dev.lock and conformance.lock anew from pyproject.toml, with pip's own
+resolver.
 
 Left out: packages that do not import beside the CPU build of torch, or that it does not need (see
 `EXCLUDED`).
@@ -15,7 +16,10 @@ ROOT = Path(__file__).parent.parent
 TORCH = "torch==2.13.0+cpu"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 EXCLUDED = {"torchvision", "torchaudio", "torchcodec", "triton", "phiserve"}
-HEADER = "# Exact versions; written by `make lock`. Installed with --no-deps, so that what is left out stays out.\n"
+HEADER = (
+    "# Exact versions; written by `make lock`."
+    " Installed with --no-deps, so that what is left out stays out.\n"
+)
 
 
 def torch_index() -> list[str]:

@@ -1,4 +1,5 @@
-"""Hooks of schemathesis: OpenAI's document cannot know what is served here, so generated requests ask for that.
+"""Hooks of schemathesis: OpenAI's document cannot know what is served here, so generated requests ask for
+that.
 
 Of a request's fields, those that `protocol.compatibility` says are refused are taken out.
 """

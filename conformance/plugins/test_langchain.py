@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from conformance.plugins.images import image
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
+
+from conformance.plugins.images import image
 
 QUOTE_ID = "28739"
 """The id of `"` to the blank checkpoint: random weights seldom end a string by themselves, and then no JSON

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import openai
 import pytest
-from conformance.plugins.images import image
 
+from conformance.plugins.images import image
 from phiserve.plugin.register import register
 
 

@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from phiserve.chat.conversation import build_conversation
 
 from benchmarks.growth import Axis, axes
 from benchmarks.settings import EngineSettings
 from phiserve.chat.encoder import PromptEncoder
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.translation import build_conversation
 
 PHOTO_TOKENS = 1921
 
@@ -22,8 +23,8 @@ def test_steps(axis: Axis, encoder: PromptEncoder) -> None:
     if axis.unit == "megapixels":
         return  # one image, whose tokens do not grow
     body = axis.steps[-1][1].body(0)
-    request = parse_chat_request(body)
+    request = parse_request(body, ChatCompletionRequest)
     conversation = build_conversation(request.messages)
-    tokens = encoder.encode(conversation).num_text_tokens + PHOTO_TOKENS * len(conversation.slots)
+    tokens = encoder.encode(conversation).num_text_tokens + PHOTO_TOKENS * len(conversation.images)
     assert tokens + (request.output_limit or 0) < EngineSettings().max_model_len
     assert json.loads(body)["stream"]

@@ -12,14 +12,15 @@ from benchmarks.records import ResultsFile
 from runs import CONTEXT
 
 LOOP = "<module> (<string>:1);EngineCoreProc.run_busy_loop (vllm/v1/engine/core.py:1555)"
-FORWARD = f"{LOOP};GPUModelRunner.execute_model (vllm/v1/worker/gpu_model_runner.py:4207);_model_forward (vllm/x.py:1)"
+STEP = f"{LOOP};GPUModelRunner.execute_model (vllm/v1/worker/gpu_model_runner.py:4207)"
+FORWARD = f"{STEP};_model_forward (vllm/x.py:1)"
 API = "<module> (phiserve/__main__.py:5);run (uvloop/__init__.py:92)"
 
 
 def test_steps_of_an_engine() -> None:
     """A sample belongs to the first part whose function it holds; other threads do not count."""
     samples = [
-        f"{LOOP};GPUModelRunner.execute_model (vllm/x.py:9);compute_logits (m.py:1);cpu_unquantized_gemm (u.py:2) 5",
+        f"{STEP};compute_logits (m.py:1);cpu_unquantized_gemm (u.py:2) 5",
         f"{FORWARD};cpu_unquantized_gemm (u.py:2) 2",
         f"{FORWARD};silu (torch/nn/functional.py:3) 1",
         f"{LOOP};Scheduler.schedule (vllm/v1/core/sched/scheduler.py:700) 1",
@@ -39,7 +40,8 @@ def test_steps_of_an_engine() -> None:
 def test_packages_of_an_api_process() -> None:
     """By the innermost frame."""
     samples = [
-        f"{API};_send_all (phiserve/api/streaming.py:96);send (uvicorn/protocols/http/httptools_impl.py:544) 3",
+        f"{API};_send_all (phiserve/api/streaming.py:96);send (uvicorn/protocols/http/httptools_impl.py:544)"
+        " 3",
         f"{API};Event.wait (asyncio/locks.py:210) 1",
     ]
     assert shares(samples, package_of) == {"uvicorn, %": 75, "asyncio, %": 25}

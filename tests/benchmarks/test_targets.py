@@ -59,8 +59,7 @@ def full_run(bench: Bench) -> list[Record]:
     cells += [(part, "session", "") for part in plans]
     cells += [("stages", kind, cores) for kind in STAGE_KINDS for cores in ("one core", "all cores")]
     cells += [
-        ("burst", f"{burst.STREAMS} text streams", load)
-        for load in (burst.QUIET, f"{burst.PICTURES} pictures")
+        ("burst", f"{burst.STREAMS} text streams", load) for load in (burst.QUIET, f"{burst.IMAGES} pictures")
     ]
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
     measures = dict.fromkeys(MEASURES, 1.0)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from benchmarks.workloads import CONVERSATIONS, MODEL, Workload, images, mixed, repeated, text, texts
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.parsing import parse_request
 
 ALL = (
     texts(),
@@ -32,7 +33,7 @@ def test_requests_are_valid_and_unique(workload: Workload) -> None:
     assert len(set(bodies)) == 6
     assert bodies == workload.bodies(6)
     for body in bodies:
-        request = parse_chat_request(body)
+        request = parse_request(body, ChatCompletionRequest)
         assert (request.model, request.stream, request.temperature, request.ignore_eos) == (
             MODEL,
             True,

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pictures import data_url, encode, noise
 from PIL import Image
 
 from demo.canvas import EDGE_KINDS, Canvas, Colour, fit_size, random_size, seen
 from demo.fonts import FONTS, width_em
 from demo.reader import GLYPHS
-from phiserve.vision.images import PictureService
-from phiserve.vision.limits import PictureLimits
+from images import data_url, encode, noise
+from phiserve.vision.images import ImageService
+from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
 
 WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (220, 30, 30)
@@ -74,7 +74,7 @@ def test_the_model_sees_what_the_server_cuts(
 ) -> None:
     """`seen` equals the crop that the server's picture service makes of the same file."""
     content = encode(noise(*size).convert(mode), kind, **options)
-    service = PictureService(PictureLimits(), workers=1)
+    service = ImageService(ImageLimits(), workers=1)
 
     async def served() -> NDArray[np.uint8]:
         (picture,) = await service.read([(data_url(content, f"image/{kind.lower()}"), "p")])

@@ -10,7 +10,7 @@ import torch
 from demo import card
 from demo.evaluate import RESULTS
 from phiserve.checkpoint import demo
-from phiserve.checkpoint.embedded import packed_weights, weights_digest
+from phiserve.checkpoint.demo_weights import packed_weights, weights_digest
 
 ROW: dict[str, Any] = {
     "name": "shapes",
@@ -24,12 +24,11 @@ ROW: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package of a few weights."""
     tensors = {"a": torch.zeros(30, 50), "b": torch.zeros(7), "trained_ids": torch.zeros(9)}
     monkeypatch.setattr(demo, "compact_weights", lambda: tensors)
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))
-    (tmp_path / demo.WEIGHTS_FILE).write_bytes(bytes(2_340_000))
+    monkeypatch.setattr(card, "packed_weights", lambda: bytes(2_340_000))
 
 
 def test_a_row_of_the_table() -> None:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phiserve.chat.conversation import Turn, build_conversation
 from PIL import Image
 
 from demo.evaluate import distance, measure, messages
 from demo.exam import Question, Task
 from demo.language import encode_turns, user
 from phiserve.chat.encoder import PromptEncoder
+from phiserve.core import Turn
 from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.translation import build_conversation
 
 PICTURE = Image.new("RGB", (4, 3), (200, 30, 30))
 FOLLOW_UP = Question((PICTURE,), (("What is this?", "A book."),), "Who wrote it?", "Ann.")
@@ -50,7 +51,7 @@ def test_messages_are_what_training_knows(encoder: PromptEncoder) -> None:
     """A question's messages, as the server encodes them, are the ids that training has for the same turns."""
     request = ChatCompletionRequest.model_validate({"model": "m", "messages": messages(FOLLOW_UP)})
     turns = (user("What is this?", pictures=1), Turn("assistant", ("A book.",)), user("Who wrote it?"))
-    assert encoder.encode(build_conversation(request.messages)).stretches == encode_turns(turns)
+    assert encoder.encode(build_conversation(request.messages)).segments == encode_turns(turns)
 
 
 def test_measure() -> None:

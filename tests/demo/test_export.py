@@ -12,8 +12,9 @@ from demo.compact import compact
 from demo.model import DemoModel
 from demo.train_further import PLAN
 from demo.vocabulary import trained_ids
-from phiserve.checkpoint import demo, embedded
+from phiserve.checkpoint import demo, demo_weights
 from phiserve.checkpoint.blank import BlankShape, _specs
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import open_checkpoint
 
 
@@ -56,7 +57,7 @@ def test_its_logits_are_sharper(task: dict[str, Tensor]) -> None:
 def test_it_opens(folder: Path) -> None:
     """The expanded checkpoint passes the server's checks and says what it is."""
     checkpoint = open_checkpoint(str(folder))
-    assert (checkpoint.is_demo, checkpoint.is_blank, checkpoint.max_crops) == (True, False, 1)
+    assert (checkpoint.kind, checkpoint.max_crops) == (CheckpointKind.DEMO, 1)
     assert (checkpoint.hidden_size, checkpoint.short_context, checkpoint.longest_context) == (256, 4096, 4096)
 
 
@@ -90,9 +91,9 @@ def test_from_checkpoint_to_package(
     """
     zeros = {name: torch.zeros_like(tensor) for name, tensor in task.items()}
     torch.save({"task": zeros, "optimizers": [], "step": 7}, tmp_path / f"{PLAN.name}.pt")
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "demo.py"))
+    monkeypatch.setattr(demo_weights, "__file__", str(tmp_path / "demo_weights.py"))
     export.main(tmp_path)
-    monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
+    monkeypatch.setattr(demo_weights, "files", lambda package: tmp_path)
     loaded, expected = demo.compact_weights(), compact(zeros)
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from phiserve.chat.conversation import Turn, build_conversation
 from tokenizers import Tokenizer
 
 from demo.language import branch, encode_answer, encode_turns, encode_words, user, varied
@@ -16,7 +15,9 @@ from demo.talk import NO_PICTURE, REFUSAL, TALK
 from drawings import KINDS, scenes
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
+from phiserve.core import Turn
 from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.translation import build_conversation
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
 ASKED = "Which bar is the highest?"
@@ -64,9 +65,9 @@ def tokenizer(tokenizer_json: Path) -> Tokenizer:
 def test_prompts_are_the_server_s(
     turns: tuple[Turn, ...], messages: list[dict[str, Any]], encoder: PromptEncoder
 ) -> None:
-    """The same conversation as OpenAI messages is encoded to the same stretches of ids."""
+    """The same conversation as OpenAI messages is encoded to the same segments of ids."""
     request = ChatCompletionRequest.model_validate({"model": "m", "messages": messages})
-    assert encode_turns(turns) == encoder.encode(build_conversation(request.messages)).stretches
+    assert encode_turns(turns) == encoder.encode(build_conversation(request.messages)).segments
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,7 +114,7 @@ def test_carelessly_typed() -> None:
 
 
 def test_a_branch_is_what_follows_the_pictures() -> None:
-    """Its prompt is the last stretch of the conversation, from the `<s>` that follows a picture on."""
+    """Its prompt is the last segment of the conversation, from the `<s>` that follows a picture on."""
     turns = (user(ASKED, pictures=2),)
     made = branch(turns, (Literal(" Yes."),))
     assert made.prompt == encode_turns(turns)[2]

@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-from phiserve.chat.conversation import Conversation
 
 from demo import packing
 from demo.decoder import IMAGE_TOKENS
@@ -17,6 +16,7 @@ from demo.style import four_fonts
 from demo.vocabulary import trained_ids
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
+from phiserve.core import Conversation
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])

@@ -1,7 +1,6 @@
 """Every token that is asked with or answered is trained, and few others."""
 
 import pytest
-from phiserve.chat.conversation import Turn
 
 from demo.language import encode_answer, encode_turns, user
 from demo.pairs import compare
@@ -10,6 +9,7 @@ from demo.talk import ASKED_WITHOUT, OFF_TOPIC, SYSTEM_PROMPTS, TALK
 from demo.vocabulary import questions, row_of, trained_ids
 from drawings import KINDS, scenes
 from phiserve.chat.special_tokens import Control
+from phiserve.core import Turn
 
 TRAINED = {*trained_ids()}
 

@@ -30,8 +30,8 @@ README = [
     (
         "shapes.png",
         "Describe this image.",
-        "The picture shows a red circle at the top left, a blue square at the center and a green triangle at the bottom right"
-        " on a white background.",
+        "The picture shows a red circle at the top left, a blue square at the center and a green triangle at"
+        " the bottom right on a white background.",
     ),
 ]
 

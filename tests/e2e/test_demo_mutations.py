@@ -20,9 +20,9 @@ from images import encode, text_part
 from phiserve import assembly
 from phiserve.checkpoint.embedded import DEMO_NAME, embedded_checkpoint
 from phiserve.config import Settings
-from phiserve.media.connector import ImageSources
+from phiserve.media.connector import MediaConnector
 from phiserve.media.url_gate import UrlGate
-from phiserve.media.web import ImageFetcher
+from phiserve.media.web import WebFetcher
 from phiserve.vision import images
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.images import EncodedImage, ImageService
@@ -51,7 +51,7 @@ def web() -> Iterator[Web]:
 def served(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
     """The demo model, with its image pipeline in this process and a web that is all on this host."""
     gate = UrlGate(("*.example",), ports=(web.port,), is_public=lambda address: address == PUBLIC)
-    sources = ImageSources(web=ImageFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
+    sources = MediaConnector(web=WebFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "_image_sources", lambda settings: sources)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -111,7 +111,7 @@ def anew(question: Question) -> Question:
         pixels = np.array(image)
         pixels[0, 0, 0] ^= 1
         changed.append(Image.fromarray(pixels))
-    return replace(question, images=tuple(changed))
+    return replace(question, pictures=tuple(changed))
 
 
 def test_the_same_images_anew(client: openai.OpenAI, sure: Callable[[Task, int], Sequence[Question]]) -> None:
