@@ -23,9 +23,9 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     """Each stage on the output of the one before. Text is encoded where a checkpoint's tokenizer is given."""
     import torch
     from blake3 import blake3
-    from phiserve.codecs.decode import decode_pixels, read_header
 
     from benchmarks.workloads import images
+    from phiserve import codecs
     from phiserve.media.data_url import decode_data_url
     from phiserve.plugin.processor import image_item
     from phiserve.protocol.chat import ChatCompletionRequest
@@ -36,16 +36,16 @@ def stages(kind: str, model: str) -> dict[str, Callable[[], Any]]:
     content = draw(kind, 0)
     url = "data:image/jpeg;base64," + base64.b64encode(content).decode()
     body = images(kind).body(0)
-    header = read_header(content, "image")
-    plan = plan_crops(*header.size, 16)
-    pixels = decode_pixels(content, header, "image")
+    parsed = codecs.parse(content)
+    plan = plan_crops(*parsed.size, 16)
+    pixels = parsed.decode()
     crops = torch.from_numpy(cut_crops(pixels, plan))
     found = {
         "parse": lambda: parse_request(body, ChatCompletionRequest),
-        "base64": lambda: decode_data_url(url, max_bytes=2**30, param="image"),
+        "base64": lambda: decode_data_url(url, max_bytes=2**30),
         "hash": lambda: blake3(content).hexdigest(),
-        "header": lambda: read_header(content, "image"),
-        "decode": lambda: decode_pixels(content, header, "image"),
+        "header": lambda: codecs.parse(content),
+        "decode": parsed.decode,
         "resize and tile": lambda: cut_crops(pixels, plan),
         "item": lambda: image_item(crops, plan.padded, "key"),
     }

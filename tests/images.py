@@ -2,11 +2,14 @@
 
 import base64
 import io
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from phiserve.codecs import FORMATS, parse
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -20,6 +23,11 @@ def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:  #
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
+
+
+def shown(content: bytes, formats: Collection[str] = FORMATS) -> Image.Image:
+    """The image that the server sees in a file."""
+    return Image.fromarray(parse(content, formats).decode())
 
 
 def data_url(content: bytes, media_type: str = "image/png") -> str:

@@ -1,11 +1,13 @@
-"""JPEGs for tests, and two ways to see them."""
+"""JPEGs for tests, and ways to see them."""
 
 import io
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from images import encode, photo
-from phiserve.codecs.decode import decode_rgb, read_header
+from phiserve.codecs.jpeg import decode_components, take_apart
 
 PHOTO = encode(photo("china"), "JPEG")
 PROGRESSIVE = encode(photo("china"), "JPEG", progressive=True)
@@ -18,6 +20,7 @@ def by_pillow(content: bytes) -> Image.Image:
     return image
 
 
-def shown(content: bytes) -> Image.Image:
-    """The image as it is answered."""
-    return decode_rgb(content, read_header(content, "image"), "image")
+def components(content: bytes) -> NDArray[np.uint8]:
+    """Grey, colours or amounts of ink as they are decoded, in the shape of Pillow's array."""
+    decoded = decode_components(take_apart(content))
+    return decoded[..., 0] if decoded.shape[2] == 1 else decoded

@@ -18,7 +18,8 @@ from e2e.conftest import MODEL
 from e2e.running import ServerProcess
 from images import encode, photo
 from outcomes import Outcome, ask_about
-from phiserve.codecs.decode import read_header
+from phiserve.codecs import FORMATS, parse
+from phiserve.codecs.formats import recognise
 from phiserve.errors import InvalidImage
 from pillow_collection import collection_folder, files_of
 from tally import hold_against_page
@@ -38,7 +39,8 @@ def pillows_files(pytestconfig: pytest.Config) -> list[tuple[str, bytes]]:
     chosen = []
     for name, content in files:
         try:
-            what = read_header(content, "").format
+            parse(content)
+            what = recognise(content, FORMATS).name
         except InvalidImage as error:
             what = error.message
         kind = (name.rpartition(".")[2].lower(), what)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from e2e.conftest import MODEL
 from images import encode, image_part, noise, text_part
-from phiserve.codecs.decode import decode_pixels, read_header
+from phiserve.codecs import parse
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.sizes import plan_crops
 
@@ -146,8 +146,8 @@ def huge_image(number: int) -> bytes:
 def work_in_seconds(content: bytes) -> float:
     """How long an image takes to decode and cut, at this moment on this machine."""
     began = time.perf_counter()
-    header = read_header(content, "image")
-    cut_crops(decode_pixels(content, header, "image"), plan_crops(*header.size, 1))
+    parsed = parse(content)
+    cut_crops(parsed.decode(), plan_crops(*parsed.size, 1))
     return time.perf_counter() - began
 
 

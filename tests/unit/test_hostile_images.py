@@ -14,8 +14,9 @@ from outcomes import Outcome, ask_about
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
-from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS
-from phiserve.pipeline import ChatPipeline, PipelineLimits
+from phiserve.codecs import EXTRA_FORMATS, FORMATS
+from phiserve.pipeline import Pipeline
+from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 from pillow_collection import collection_folder, equals_pillows, files_of
@@ -51,8 +52,8 @@ def services(
     """A server that answers one word, having loaded the crops."""
     engine = ScriptedEngine(ANSWER)
     images = ImageService(ImageLimits(formats=formats), workers=2)
-    services = make_services(engine)
-    yield replace(services, pipeline=ChatPipeline(engine, encoder, images, PipelineLimits(16, 4, 64)))
+    preparer = PromptPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
+    yield replace(make_services(engine), pipeline=Pipeline(engine, preparer, images), preparer=preparer)
     images.close()
 
 
@@ -67,6 +68,13 @@ def answers(services: Services, files: list[Path]) -> list[Outcome]:
     return asyncio.run(run())
 
 
+def kind_of(outcome: Outcome, equals_pillow: bool | None) -> str:
+    """The row of the tally that an answer belongs to."""
+    if outcome.status != 200:
+        return outcome.kind
+    return OWN_WAY if equals_pillow is None else EQUAL
+
+
 def test_every_file_is_answered_right(services: Services, formats: tuple[str, ...], collection: Path) -> None:
     """With the image that Pillow makes of it in its plain way, where that way is right, or with 400; each in
     its time.
@@ -74,7 +82,7 @@ def test_every_file_is_answered_right(services: Services, formats: tuple[str, ..
     kinds, wrong = [], []
     for outcome in answers(services, files_of(collection)):
         equal = equals_pillows(outcome.content) if outcome.status == 200 else None
-        kinds.append(outcome.kind if outcome.status != 200 else OWN_WAY if equal is None else EQUAL)
+        kinds.append(kind_of(outcome, equal))
         if equal is False or not outcome.is_proper or outcome.seconds > LONGEST_S:
             wrong.append((outcome.name, outcome.status, outcome.message, outcome.seconds))
     assert wrong == []

@@ -3,7 +3,11 @@
 Source: Microsoft, BITMAPINFOHEADER.
 """
 
-from phiserve.codecs.unreadable import Unreadable
+from functools import partial
+
+from phiserve.codecs.parsed import ParsedImage
+from phiserve.codecs.pillow import open_image, parse_by_pillow
+from phiserve.errors import InvalidImage
 
 MAX_RLE_BYTES = 2**20
 MAX_RLE_PIXELS = 4_000_000
@@ -11,14 +15,19 @@ MAX_RLE_PIXELS = 4_000_000
 _RLE8, _RLE4 = 1, 2
 
 
-def checked_bmp(content: bytes) -> bytes:
-    """The file itself. Raises Unreadable where decoding would take seconds."""
-    header_length, width, height = (
-        int.from_bytes(content[place : place + 4], "little") for place in (14, 18, 22)
+def recognises(content: bytes) -> bool:
+    """Whether a file begins as a BMP."""
+    return content.startswith(b"BM")
+
+
+def parse(content: bytes) -> ParsedImage:
+    """Take a BMP apart. Raises InvalidImage, also where decoding would take seconds."""
+    header_length, width, height, compression = (
+        int.from_bytes(content[offset : offset + 4], "little") for offset in (14, 18, 22, 30)
     )
-    if header_length >= 40 and int.from_bytes(content[30:34], "little") in (_RLE8, _RLE4):
+    if header_length >= 40 and compression in (_RLE8, _RLE4):
         pixels = width * min(height, 2**32 - height)  # negative where the first row is the top one
         if len(content) > MAX_RLE_BYTES or pixels > MAX_RLE_PIXELS:
             limits = f"{MAX_RLE_BYTES} bytes and {MAX_RLE_PIXELS} pixels"
-            raise Unreadable(f"is a run-length encoded BMP beyond {limits}")
-    return content
+            raise InvalidImage(f"the image is a run-length encoded BMP beyond {limits}")
+    return parse_by_pillow(partial(open_image, content, "BMP"))

@@ -1,4 +1,4 @@
-"""A decoded image of any mode -> RGB, transparent parts on white."""
+"""A Pillow image of any mode -> RGB, transparent parts on white."""
 
 import io
 from functools import lru_cache
@@ -6,17 +6,29 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
+from phiserve.codecs.damage import library_failures
+from phiserve.codecs.parsed import Pixels
+
 _PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+_LEVELS = 2**16
+"""Levels of 16-bit grey."""
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The RGB image of a loaded one; the same object where it is one already.
+def to_pixels(image: Image.Image) -> Pixels:
+    """The RGB pixels of an image, in an array of their own. Raises InvalidImage where Pillow fails.
 
     The profile of an RGB or grey image is left alone: pixels must equal the reference implementation's, which
     ignores it.
     """
+    with library_failures():
+        image.load()
     if image.mode.startswith("I;16"):
         return _from_16_bit(image)
+    with library_failures():
+        return np.array(_to_rgb(image))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return _on_white(image)
     if image.mode == "CMYK":
@@ -31,13 +43,15 @@ def _on_white(image: Image.Image) -> Image.Image:
     return canvas
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
+def _from_16_bit(image: Image.Image) -> Pixels:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion clips at 255."""
-    table = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)
+    table = ((np.arange(_LEVELS) * 255 + 32767) // 65535).astype(np.uint8)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
+    if isinstance(transparent, int) and 0 <= transparent < _LEVELS:
         table[transparent] = 255
-    return Image.fromarray(table[np.asarray(image)]).convert("RGB")
+    with library_failures():
+        levels = np.asarray(image)
+    return np.repeat(table[levels][..., None], 3, axis=2)
 
 
 def _from_inks(image: Image.Image) -> Image.Image:
@@ -58,7 +72,7 @@ def _from_inks(image: Image.Image) -> Image.Image:
 def _through(source: ImageCms.ImageCmsProfile, image: Image.Image) -> Image.Image:
     shown = ImageCms.profileToProfile(image, source, _srgb(), ImageCms.Intent.PERCEPTUAL, "RGB")
     if shown is None:
-        raise ValueError("no image comes of a transformation that is not in place")
+        raise ValueError("a transformation into a new image returned none")
     return shown
 
 

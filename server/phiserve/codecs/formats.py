@@ -1,68 +1,73 @@
-"""Which file formats are served, and which one a file is of, told by its first bytes: names and media types
-are not believed.
+"""Which file formats there are, and which one a file is of: its first bytes tell, names and media types are
+not believed.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from importlib.util import find_spec
 
-from phiserve.codecs.unreadable import Unreadable
-from phiserve.errors import StartupError
+from phiserve.codecs import avif, bmp, gif, heic, jpeg, png, webp
+from phiserve.codecs.parsed import ParsedImage
+from phiserve.errors import InvalidImage, StartupError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format.
+
+    `name`: as settings and errors have it. `recognises`: whether a file begins as this format does. `parse`:
+    takes a file apart or raises InvalidImage. `is_extra`: served only where the settings ask for it.
+    `package`: what has to be installed for it besides our own requirements.
+    """
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    parse: Callable[[bytes], ParsedImage]
+    is_extra: bool = False
+    package: str | None = None
+
+
+_KNOWN = (
+    Format("JPEG", jpeg.recognises, jpeg.parse),
+    Format("PNG", png.recognises, png.parse),
+    Format("WEBP", webp.recognises, webp.parse),
+    Format("GIF", gif.recognises, gif.parse),
+    Format("BMP", bmp.recognises, bmp.parse),
+    Format("AVIF", avif.recognises, avif.parse, is_extra=True),
+    Format("HEIC", heic.recognises, heic.parse, is_extra=True, package="pillow-heif"),
+)
+
+FORMATS = tuple(known.name for known in _KNOWN if not known.is_extra)
 """Always served."""
 
-EXTRA_FORMATS = ("AVIF", "HEIC")
+EXTRA_FORMATS = tuple(known.name for known in _KNOWN if known.is_extra)
 """Served where the settings ask for them: their decoders are large, and young."""
 
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-)
-_BRANDS = (
-    (frozenset({b"avif", b"avis"}), "AVIF"),
-    (frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}), "HEIC"),
-)
-_MOST_BRANDS = 64
+
+def parse(content: bytes, formats: Collection[str] = FORMATS) -> ParsedImage:
+    """Take a file apart, as far as its size needs it. Raises InvalidImage unless it is one of `formats`."""
+    parsed = recognise(content, formats).parse(content)
+    if min(parsed.stored_size) < 1:
+        raise InvalidImage("the image has no pixels")
+    return parsed
+
+
+def recognise(content: bytes, formats: Collection[str]) -> Format:
+    """The format of a file, one of `formats`. Raises InvalidImage, naming what would be served."""
+    found = next((known for known in _KNOWN if known.recognises(content)), None)
+    served = ", ".join(formats)
+    if found is None:
+        raise InvalidImage(f"the image is not in a supported format ({served})")
+    if found.name not in formats:
+        reason = f"the image is in {found.name}, which is switched off on this server; it serves {served}"
+        raise InvalidImage(reason)
+    return found
 
 
 def require_decoders(formats: Collection[str]) -> None:
     """Raises StartupError where a format is asked for whose decoder is not installed."""
-    if "HEIC" in formats and find_spec("pillow_heif") is None:
-        raise StartupError(
-            "HEIC images need the package pillow-heif: pip install 'phiserve[heic]', or leave HEIC out"
-        )
-
-
-def recognise(content: bytes, formats: Collection[str]) -> str:
-    """The format of a file, one of `formats`. Raises Unreadable, naming what would be served."""
-    name = _format_of(content)
-    if name in formats:
-        return name
-    if name in EXTRA_FORMATS:
-        raise Unreadable(
-            f"is in {name}, which is switched off on this server; it serves {', '.join(formats)}"
-        )
-    raise Unreadable(f"is not in a supported format ({', '.join(formats)})")
-
-
-def _format_of(content: bytes) -> str:
-    for signature, name in _SIGNATURES:
-        if content.startswith(signature):
-            return name
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "WEBP"
-    if content[4:8] == b"ftyp":
-        return _format_of_brands(content)
-    return ""
-
-
-def _format_of_brands(content: bytes) -> str:
-    """ISO media files list their brands at the start (ISO/IEC 14496-12, 4.3): the major one, its version,
-    then the others.
-    """
-    length = min(int.from_bytes(content[:4]), 16 + 4 * _MOST_BRANDS)
-    brands = {content[8:12], *(content[place : place + 4] for place in range(16, length, 4))}
-    return next((name for known, name in _BRANDS if brands & known), "")
+    for known in _KNOWN:
+        package = known.package
+        if package and known.name in formats and find_spec(package.replace("-", "_")) is None:
+            extra = f"pip install 'phiserve[{known.name.lower()}]', or leave {known.name} out"
+            raise StartupError(f"{known.name} images need the package {package}: {extra}")

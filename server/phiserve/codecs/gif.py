@@ -1,27 +1,46 @@
 """GIF: a file reduced to its first image.
 
-Pillow works through any number of comments in Python, and makes room for what replaces an image before its
-size can be checked. Source: CompuServe, Graphics Interchange Format, version 89a.
+Pillow works through any number of comments in Python, and allocates memory for what replaces an image before
+its size can be checked. Source: CompuServe, Graphics Interchange Format, version 89a.
 """
 
-from phiserve.codecs.unreadable import DAMAGED, Unreadable
+from functools import partial
+
+from phiserve.codecs.damage import DAMAGED
+from phiserve.codecs.parsed import ParsedImage
+from phiserve.codecs.pillow import open_image, parse_by_pillow
+from phiserve.errors import InvalidImage
 
 MAX_BLOCKS = 100_000
 """Blocks of up to 255 bytes before the first image: 25 MB of comments."""
 
+_SIGNATURES = (b"GIF87a", b"GIF89a")
+_SCREEN_BYTES = 13
+"""Length of the signature and the screen's description, whose flags tell the palette's length."""
+_FLAGS = 10
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
+_CONTROL_BYTES = 8
 _TRANSPARENT = 0x01
 
 
-def reduced_gif(content: bytes) -> bytes:
+def recognises(content: bytes) -> bool:
+    """Whether a file begins as a GIF."""
+    return content.startswith(_SIGNATURES)
+
+
+def parse(content: bytes) -> ParsedImage:
+    """Take a GIF apart. Raises InvalidImage."""
+    return parse_by_pillow(partial(open_image, reduced(content), "GIF"))
+
+
+def reduced(content: bytes) -> bytes:
     """Screen, palette, the first image's transparent colour, and everything from that image on. Raises
-    Unreadable.
+    InvalidImage.
     """
-    try:
-        start = 13 + _palette_length(content[10])
-        image, control = _find_image(content, start)
-    except IndexError:
-        raise Unreadable(DAMAGED) from None
+    if len(content) < _SCREEN_BYTES:
+        raise InvalidImage(DAMAGED)
+    start = _SCREEN_BYTES + _palette_length(content[_FLAGS])
+    image, control = _find_image(content, start)
     return b"".join((content[:start], control, memoryview(content)[image:]))
 
 
@@ -29,30 +48,34 @@ def _palette_length(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _find_image(content: bytes, place: int) -> tuple[int, bytes]:
-    """Where the first image begins, and the last graphic control before it, without what is to be done after
+def _find_image(content: bytes, offset: int) -> tuple[int, bytes]:
+    """Offset of the first image, and the last graphic control before it, without what is to be done after
     showing it.
     """
     control = b""
-    inside_extension = False
+    is_inside_extension = False
     for _ in range(MAX_BLOCKS):
-        value = content[place]
-        if inside_extension:  # a block and its length; an empty one is the last
-            inside_extension = value != 0
-            place += 1 + value
+        if offset >= len(content):
+            raise InvalidImage(DAMAGED)
+        value = content[offset]
+        if is_inside_extension:  # a block and its length; an empty one is the last
+            is_inside_extension = value != 0
+            offset += 1 + value
         elif value == _IMAGE:
-            return place, control
+            return offset, control
         elif value == _EXTENSION:
-            if content[place + 1 : place + 3] == bytes((_CONTROL, 4)):
-                control = _shown_only(content[place : place + 8])
-            inside_extension = True
-            place += 2
+            if content[offset + 1 : offset + 3] == bytes((_CONTROL, 4)):
+                control = _transparency_only(content[offset : offset + _CONTROL_BYTES])
+            is_inside_extension = True
+            offset += 2
         elif value == 0:  # stray zeros between blocks are common
-            place += 1
+            offset += 1
         else:
-            raise Unreadable(DAMAGED)
-    raise Unreadable(f"has more than {MAX_BLOCKS} GIF blocks before it begins")
+            raise InvalidImage(DAMAGED)
+    raise InvalidImage(f"the image has more than {MAX_BLOCKS} GIF blocks before it begins")
 
 
-def _shown_only(control: bytes) -> bytes:
+def _transparency_only(control: bytes) -> bytes:
+    if len(control) < _CONTROL_BYTES:
+        raise InvalidImage(DAMAGED)
     return control[:3] + bytes((control[3] & _TRANSPARENT,)) + control[4:]

@@ -1,54 +1,246 @@
-"""JPEG: decoded by libjpeg-turbo with its warnings taken as errors, from a file reduced to what its first
-image depends on.
+"""JPEG: a file reduced to what its first image depends on, decoded by libjpeg-turbo with warnings as errors.
 
-Pillow uses the same library, and pixels are equal; but it passes over the warnings (a code that is none, a
-scan that ends early, data left over) and shows grey or shifted blocks. Warnings about anything else than
-pixels never come: see `codecs.jpeg_parts`.
+Pillow uses the same library, and pixels are equal; but it passes over the warnings (an invalid code, a scan
+that ends early, data left over) and shows grey or shifted blocks. Every part is rewritten canonically, so
+that the remaining warnings concern pixels.
+
+Source: ITU-T T.81, annex B; JFIF 1.02; Adobe, Technical Note 5116, 18.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from phiserve.codecs.jpeg_parts import JpegParts, take_apart
+from phiserve.codecs.colour import to_pixels
+from phiserve.codecs.damage import DAMAGED, library_failures
+from phiserve.codecs.jpeg_segments import (
+    ARITHMETIC,
+    END,
+    PROGRESSIVE,
+    START,
+    START_OF_SCAN,
+    segments,
+    whole_scans,
+)
+from phiserve.codecs.orientation import orientation
+from phiserve.codecs.parsed import ParsedImage, Pixels
+from phiserve.errors import InvalidImage
+
+_COLOUR_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
+"""simplejpeg's word for what an image of so many components is decoded to."""
+
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
+"""Lossless and hierarchical ones."""
+_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
+"""Huffman, arithmetic conditioning, quantisation, restart interval."""
+_APP0, _EXIF_AND_XMP, _PROFILE, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+_FRAME_HEAD = 10
+"""Bytes of marker, length, bits, height, width and number of components."""
+
+_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+_ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
+
+_SAMPLINGS = frozenset({(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)})
+_RARE = (
+    "the image is of a rare kind of JPEG (lossless, hierarchical, not of 8 bits or unusually sampled) "
+    "that is not supported"
+)
 
 
-def decode_jpeg(content: bytes) -> Image.Image:
-    """The image, L, RGB or CMYK, its profile in `info`. Raises Unreadable, or ValueError where libjpeg warns
-    or fails.
+@dataclass(frozen=True, slots=True)
+class JpegParts:
+    """What the first image of a file depends on.
+
+    `frame`: the segment that holds size and components. `tables`: it and all tables before the first scan.
+    `scans`: from there to the end of the image. `profile`: the ICC profile, where it is complete.
     """
+
+    frame: bytes
+    tables: bytes
+    scans: Sequence[bytes | memoryview]
+    orientation: int
+    profile: bytes | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as stored."""
+        return int.from_bytes(self.frame[7:9]), int.from_bytes(self.frame[5:7])
+
+    @property
+    def num_components(self) -> int:
+        """1 for grey, 3 for colours, 4 for inks."""
+        return self.frame[9]
+
+    @property
+    def file(self) -> bytes:
+        """A file of nothing but these parts."""
+        return b"".join((START, self.tables, *self.scans))
+
+    @property
+    def file_without_padding(self) -> bytes | None:
+        """The same without the zeros that video cameras fill up the end of a scan with; None where there are
+        none.
+        """
+        scan = b"".join(self.scans).removesuffix(END)
+        if self.frame[1] in (*PROGRESSIVE, *ARITHMETIC) or not scan.endswith(b"\0"):
+            return None
+        scan = scan.rstrip(b"\0")
+        escape = b"\0" if scan.endswith(b"\xff") else b""
+        return b"".join((START, self.tables, scan, escape, END))
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What has been found before the first scan."""
+
+    tables: list[bytes] = field(default_factory=list)
+    frame: bytes = b""
+    exif: bytes = b""
+    xmp: bytes = b""
+    profile: list[bytes] = field(default_factory=list)
+    is_jfif: bool = False
+    adobe: int | None = None
+
+    def add(self, kind: int, segment: bytes) -> None:
+        """Keep what a segment, marker and length included, says of the image. Raises InvalidImage."""
+        body = segment[4:]
+        if kind in _OTHER_FRAMES or (kind in _FRAMES and body[:1] != b"\x08"):
+            raise InvalidImage(_RARE)
+        if kind in _FRAMES:
+            self.frame = _checked_frame(segment, self.frame)
+        if kind in _FRAMES or kind in _TABLES:
+            self.tables.append(segment)
+        elif kind == _APP0:
+            self.is_jfif |= body.startswith(b"JFIF\0") and len(body) >= 14
+        elif kind == _APP14 and body.startswith(b"Adobe") and len(body) >= 12:
+            self.adobe = body[11]
+        elif kind == _EXIF_AND_XMP:
+            self._add_metadata(body)
+        elif kind == _PROFILE and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
+            self.profile.append(body[12:])
+
+    def _add_metadata(self, body: bytes) -> None:
+        """The first of each kind, which is the one that viewers read."""
+        if body.startswith(b"Exif\0\0"):
+            self.exif = self.exif or body
+        elif body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+            self.xmp = self.xmp or body
+
+    def with_scans(self, scans: Sequence[bytes | memoryview]) -> JpegParts:
+        """All parts of a file."""
+        tables = b"".join((*self._colour_space(), *self.tables))
+        return JpegParts(self.frame, tables, scans, orientation(self.exif, self.xmp), _joined(self.profile))
+
+    def _colour_space(self) -> list[bytes]:
+        """JFIF's mark and Adobe's: whether they are there says how colours are coded; other versions and
+        codes change nothing.
+        """
+        marks = [_JFIF] if self.is_jfif else []
+        if self.adobe == 0:
+            marks.append(_ADOBE + b"\0")
+        elif self.adobe is not None:
+            marks.append(_ADOBE + (b"\2" if self.frame[9] == 4 else b"\1"))
+        return marks
+
+
+def recognises(content: bytes) -> bool:
+    """Whether a file begins as a JPEG."""
+    return content.startswith(b"\xff\xd8\xff")
+
+
+def parse(content: bytes) -> ParsedImage:
+    """Take a JPEG apart. Raises InvalidImage."""
     parts = take_apart(content)
-    image = _image(_decode(parts), parts.mode)
-    image.info["icc_profile"] = parts.profile
-    return image
+    return ParsedImage(parts.size, parts.orientation, partial(_decode, parts))
 
 
-def rgb_pixels(content: bytes) -> NDArray[np.uint8] | None:
-    """(height, width, 3) of an image in colours, with no copy in Pillow's memory; None for grey and inks.
-    Raises the same.
+def take_apart(content: bytes) -> JpegParts:
+    """The parts of a file, whose scans are views of it. Raises InvalidImage."""
+    found = _Collected()
+    for kind, start, end in segments(content):
+        if kind == START_OF_SCAN and found.frame:
+            return found.with_scans(whole_scans(content, start, found.frame[1], found.frame[9]))
+        found.add(kind, content[start:end])
+    raise InvalidImage(DAMAGED)
+
+
+def decode_components(parts: JpegParts) -> NDArray[np.uint8]:
+    """The components of an image as stored, (height, width, 1, 3 or 4): grey, RGB or amounts of ink. Raises
+    InvalidImage where libjpeg warns or fails.
     """
-    parts = take_apart(content)
-    return _decode(parts) if parts.mode == "RGB" else None
-
-
-def _decode(parts: JpegParts) -> NDArray[np.uint8]:
+    colour_space = _COLOUR_SPACES[parts.num_components]
     try:
-        return _decode_strictly(parts.file, parts.mode)
-    except ValueError:  # damage, or just padding: without it the scan must end where the image does
+        components = _decode_strictly(parts.file, colour_space)
+    except InvalidImage:  # damage, or just padding: without it the scan must end where the image does
         file = parts.file_without_padding
         if file is None:
             raise
-        return _decode_strictly(file, parts.mode)
+        components = _decode_strictly(file, colour_space)
+    if parts.num_components == 4:
+        # Adobe writes ink as what is left of white, and so does everyone since, marked or not
+        np.subtract(255, components, out=components)
+    return components
 
 
-def _decode_strictly(file: bytes, mode: str) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, "GRAY" if mode == "L" else mode, strict=True)
-    return pixels
+def _decode(parts: JpegParts) -> Pixels:
+    """RGB pixels; those of an image in colours are libjpeg's own array, with no copy in Pillow's memory."""
+    components = decode_components(parts)
+    if parts.num_components == 3:
+        return components
+    if parts.num_components == 1:
+        return np.repeat(components, 3, axis=2)
+    inks = Image.fromarray(components, "CMYK")
+    inks.info["icc_profile"] = parts.profile
+    return to_pixels(inks)
 
 
-def _image(pixels: NDArray[np.uint8], mode: str) -> Image.Image:
-    if mode != "CMYK":
-        return Image.fromarray(pixels.squeeze(2) if mode == "L" else pixels)
-    # Adobe writes ink as what is left of white, and so does everyone since, marked or not
-    return Image.fromarray(np.subtract(255, pixels, out=pixels), mode)
+def _decode_strictly(file: bytes, colour_space: str) -> NDArray[np.uint8]:
+    with library_failures():
+        components: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, colour_space, strict=True)
+    return components
+
+
+def _checked_frame(segment: bytes, earlier: bytes) -> bytes:
+    """The only frame of a file, of components as many as it says, sampled in a way that is decoded strictly.
+    Raises InvalidImage.
+    """
+    factors = [(byte >> 4, byte & 15) for byte in segment[_FRAME_HEAD + 1 :: 3]]
+    is_whole = len(segment) > _FRAME_HEAD and len(segment) == _FRAME_HEAD + 3 * segment[9]
+    if earlier or not is_whole or segment[9] not in _COLOUR_SPACES:
+        raise InvalidImage(DAMAGED)
+    if any(not 1 <= number <= 4 for pair in factors for number in pair):
+        raise InvalidImage(DAMAGED)
+    if not _is_common(factors):
+        raise InvalidImage(_RARE)
+    return segment
+
+
+def _is_common(sampling: Sequence[tuple[int, int]]) -> bool:
+    """Whether TurboJPEG knows a sampling, by (horizontal, vertical) factors of each component; black goes
+    with the first.
+
+    Source: getSubsamp in libjpeg-turbo's turbojpeg.c.
+    """
+    first, colours, black = sampling[0], sampling[1:3], sampling[3:]
+    if len(sampling) == 1:
+        return True
+    if len(set(colours)) != 1 or any(factors != first for factors in black):
+        return False
+    colour = colours[0]
+    is_usual = first in _SAMPLINGS and colour == (1, 1)
+    is_usual_multiplied = (first == (2, 2) and colour in ((1, 2), (2, 1))) or (
+        first == colour and first[0] * first[1] <= 3
+    )
+    return is_usual or is_usual_multiplied
+
+
+def _joined(chunks: list[bytes]) -> bytes | None:
+    """An ICC profile from its numbered chunks (ICC.1:2010, B.4), or None if some are missing."""
+    chunks = sorted(chunks)
+    return b"".join(chunk[2:] for chunk in chunks) if chunks and chunks[0][1] == len(chunks) else None

@@ -5,7 +5,8 @@ annex B.
 import re
 from collections.abc import Iterator
 
-from phiserve.codecs.unreadable import DAMAGED, Unreadable
+from phiserve.codecs.damage import DAMAGED
+from phiserve.errors import InvalidImage
 
 MAX_SEGMENTS = 4096
 """20 MiB of metadata are 320 segments."""
@@ -26,7 +27,8 @@ START_OF_SCAN = 0xDA
 
 _END_OF_IMAGE = 0xD9
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
-"""A marker; not padding, an escaped byte of a scan, one of its restarts, or another one without content."""
+"""A marker that begins a segment or ends the image: neither padding, nor an escaped byte of a scan, nor a
+restart, nor one of the others without content."""
 
 _STEP = 2**19
 _WHOLE_SPECTRUM = b"\0\x3f\0"
@@ -35,64 +37,66 @@ numbers, and decoders don't look at them; libjpeg warns."""
 
 
 def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Kind, start and end of each segment, the head of the first scan being the last; what stands between
-    them is no segment's.
+    """Kind, start and end of each segment, the head of the first scan being the last; bytes between segments
+    belong to none.
 
-    Raises Unreadable.
+    Raises InvalidImage.
     """
-    place = len(START)
+    offset = len(START)
     for _ in range(MAX_SEGMENTS):
-        marker = _next_marker(content, place)
+        marker = _next_marker(content, offset)
         if marker is None or marker[1][0] == _END_OF_IMAGE:
-            raise Unreadable(DAMAGED)
+            raise InvalidImage(DAMAGED)
         length = int.from_bytes(content[marker.end() : marker.end() + 2])
-        place = marker.end() + length
-        if length < 2 or place > len(content):
-            raise Unreadable(DAMAGED)
-        yield marker[1][0], marker.start(), place
+        offset = marker.end() + length
+        if length < 2 or offset > len(content):
+            raise InvalidImage(DAMAGED)
+        yield marker[1][0], marker.start(), offset
         if marker[1][0] == START_OF_SCAN:
             return
-    raise Unreadable(f"has more than {MAX_SEGMENTS} JPEG segments")
+    raise InvalidImage(f"the image has more than {MAX_SEGMENTS} JPEG segments")
 
 
-def whole_scans(content: bytes, start: int, frame: int, components: int) -> bytes:
-    """From the first scan, whose head is at `start`, to the end of the image: other images, films and padding
-    may follow.
+def whole_scans(content: bytes, start: int, frame: int, components: int) -> list[bytes | memoryview]:
+    """From the first scan, whose head is at `start`, to the end of the image, as views of `content`: other
+    images, films and padding may follow. `frame` is the kind of frame. Raises InvalidImage.
 
-    Where only the mark at the end is missing it is added; libjpeg then tells whether the scan was complete.
-    Not where there are several scans, or may be: nothing would tell that the last ones are missing.
+    Where only the end's marker is missing it is added; libjpeg then tells whether the scan was complete. Not
+    where there are several scans, or may be: nothing would tell that the last ones are missing.
     """
-    most_scans = MAX_ARITHMETIC_SCANS if frame in ARITHMETIC else MAX_SCANS
-    pieces: list[bytes] = []
-    scans = 0
-    place = taken = start
+    view = memoryview(content)
+    max_scans = MAX_ARITHMETIC_SCANS if frame in ARITHMETIC else MAX_SCANS
+    scans: list[bytes | memoryview] = []
+    num_scans = 0
+    offset = taken = start
     for _ in range(MAX_SEGMENTS):
-        marker = _next_marker(content, place)
+        marker = _next_marker(content, offset)
         if marker is None:
-            is_whole = frame not in PROGRESSIVE and scans == 1 and content[start + 4] == components
-            return b"".join((*pieces, content[taken:], END if is_whole else b""))
-        kind, place = marker[1][0], marker.end()
+            is_only_scan = num_scans == 1 and content[start + 4 : start + 5] == bytes((components,))
+            end = END if frame not in PROGRESSIVE and is_only_scan else b""
+            return [*scans, view[taken:], end]
+        kind, offset = marker[1][0], marker.end()
         if kind == _END_OF_IMAGE:
-            return b"".join((*pieces, content[taken:place]))
-        length = int.from_bytes(content[place : place + 2])
-        place += length
+            return [*scans, view[taken:offset]]
+        length = int.from_bytes(content[offset : offset + 2])
+        offset += length
         if kind == START_OF_SCAN:
-            scans += 1
-            if frame not in PROGRESSIVE and _is_head_of_scan(content[place - length : place], length):
-                pieces += content[taken : place - len(_WHOLE_SPECTRUM)], _WHOLE_SPECTRUM
-                taken = place
-        if scans > most_scans:
-            raise Unreadable(f"has more than {most_scans} JPEG scans")
-    raise Unreadable(f"has more than {MAX_SEGMENTS} JPEG segments")
+            num_scans += 1
+            if frame not in PROGRESSIVE and _is_head_of_scan(content[offset - length : offset], length):
+                scans += view[taken : offset - len(_WHOLE_SPECTRUM)], _WHOLE_SPECTRUM
+                taken = offset
+        if num_scans > max_scans:
+            raise InvalidImage(f"the image has more than {max_scans} JPEG scans")
+    raise InvalidImage(f"the image has more than {MAX_SEGMENTS} JPEG segments")
 
 
 def _is_head_of_scan(segment: bytes, length: int) -> bool:
     return len(segment) == length >= 6 and length == 6 + 2 * segment[2]
 
 
-def _next_marker(content: bytes, place: int) -> re.Match[bytes] | None:
-    """Looked for in steps of milliseconds, between which other threads may run."""
-    for start in range(place, len(content), _STEP):
+def _next_marker(content: bytes, offset: int) -> re.Match[bytes] | None:
+    """The next marker, looked for in steps of milliseconds, between which other threads may run."""
+    for start in range(offset, len(content), _STEP):
         if marker := _MARKER.search(content, start, start + _STEP + 1):
             return marker
     return None

@@ -5,9 +5,8 @@ EXIF 2.32, 4.6.4.
 """
 
 import re
-import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 ORIENTATION = 0x0112
 """Tag of the entry."""
@@ -15,10 +14,14 @@ ORIENTATION = 0x0112
 UPRIGHT = 1
 """Of the values 1 to 8, the one that asks for nothing."""
 
+_Order = Literal["little", "big"]
+
 _HEAD = b"Exif\0\0"
-_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-_INTEGERS = {3: "H", 4: "I"}
-"""EXIF allows SHORT only; some write LONG, and Pillow reads it."""
+_ORDERS: dict[bytes, _Order] = {b"II*\0": "little", b"MM\0*": "big"}
+_INTEGER_BYTES = {3: 2, 4: 4}
+"""By type. EXIF allows SHORT only; some write LONG, and Pillow reads it."""
+_ENTRY_BYTES = 12
+"""An entry holds its tag (2 bytes), type (2), number of values (4), and the value or its offset (4)."""
 _IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
@@ -30,14 +33,20 @@ def orientation(exif: bytes, xmp: bytes) -> int:
     return value if value is not None and 1 <= value <= 8 else UPRIGHT
 
 
-def orientation_in(info: Mapping[Any, Any]) -> int:
-    """The same from what Pillow keeps of a file. ImageMagick writes EXIF into a PNG's texts, as hexadecimal
-    below three lines.
+def orientation_in(info: Mapping[str | tuple[int, int], object]) -> int:
+    """The same from what Pillow keeps of a file, its image's `info`. ImageMagick writes EXIF into a PNG's
+    texts, as hexadecimal below three lines.
     """
-    exif, xmp = info.get("exif"), info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
-    if exif is None and "Raw profile type exif" in info:
-        exif = _from_hexadecimal("".join(info["Raw profile type exif"].split("\n")[3:]))
-    return orientation(exif or b"", xmp.encode() if isinstance(xmp, str) else xmp)
+    exif, profile = info.get("exif"), info.get("Raw profile type exif")
+    if exif is None and isinstance(profile, str):
+        exif = _from_hexadecimal("".join(profile.split("\n")[3:]))
+    return orientation(_as_bytes(exif), _as_bytes(info.get("XML:com.adobe.xmp") or info.get("xmp")))
+
+
+def _as_bytes(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode(errors="replace")
+    return value if isinstance(value, bytes) else b""
 
 
 def _from_hexadecimal(text: str) -> bytes:
@@ -48,25 +57,24 @@ def _from_hexadecimal(text: str) -> bytes:
 
 
 def _in_exif(block: bytes) -> int | None:
-    """The value of the first directory's entry, whatever it is, or none."""
+    """The value of the first directory's entry, whatever it is, or None."""
     block = block.removeprefix(_HEAD).removeprefix(_HEAD)  # some write it twice
     order = _ORDERS.get(block[:4])
     if order is None:
         return None
-    try:
-        (directory,) = struct.unpack_from(order + "I", block, 4)
-        (count,) = struct.unpack_from(order + "H", block, directory)
-        for place in range(directory + 2, directory + 2 + 12 * count, 12):
-            tag, kind, values = struct.unpack_from(order + "HHI", block, place)
-            if tag == ORIENTATION:
-                return _single(order, kind, values, block, place + 8)
-    except struct.error:
-        pass
+    directory = int.from_bytes(block[4:8], order)
+    start = directory + 2
+    count = int.from_bytes(block[directory:start], order)
+    for offset in range(start, min(start + _ENTRY_BYTES * count, len(block)), _ENTRY_BYTES):
+        if int.from_bytes(block[offset : offset + 2], order) == ORIENTATION:
+            return _single(block[offset : offset + _ENTRY_BYTES], order)
     return None
 
 
-def _single(order: str, kind: int, values: int, block: bytes, place: int) -> int | None:
-    if kind not in _INTEGERS or values != 1:
+def _single(entry: bytes, order: _Order) -> int | None:
+    """The value of an entry that holds a single integer, or None."""
+    length = _INTEGER_BYTES.get(int.from_bytes(entry[2:4], order))
+    num_values = int.from_bytes(entry[4:8], order)
+    if length is None or num_values != 1 or len(entry) < 8 + length:
         return None
-    value: int = struct.unpack_from(order + _INTEGERS[kind], block, place)[0]
-    return value
+    return int.from_bytes(entry[8 : 8 + length], order)

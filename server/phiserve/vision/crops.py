@@ -6,10 +6,8 @@ Source: `image_processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (HD
 import numpy as np
 from numpy.typing import NDArray
 
+from phiserve.codecs import Pixels
 from phiserve.vision.sizes import CROP_SIDE, CropPlan, plan_crops
-
-Pixels = NDArray[np.uint8]
-"""(height, width, 3), RGB, C-contiguous and writable."""
 
 Crops = NDArray[np.uint8]
 """(n, 336, 336, 3), row-major, uint8."""

@@ -1,6 +1,4 @@
-"""An image as the model gets it, for people: its crops apart, in their order, and the global view beside
-them.
-"""
+"""Draws an image as the model sees it: its numbered crops, and the global view beside them."""
 
 import io
 from collections.abc import Sequence
@@ -26,11 +24,11 @@ def draw_crops(crops: Crops, plan: CropPlan) -> Image.Image:
     canvas = Image.new("RGB", (width, height), _BACKGROUND)
     for number, crop in enumerate(crops):
         row, column = divmod(number, plan.columns)
-        _place(canvas, Image.fromarray(crop), (_GAP + column * step, _GAP + row * step), str(number + 1))
+        _paste(canvas, Image.fromarray(crop), (_GAP + column * step, _GAP + row * step), str(number + 1))
     grid = crops.reshape(plan.rows, plan.columns, CROP_SIDE, CROP_SIDE, 3).transpose(0, 2, 1, 3, 4)
     padded = Image.fromarray(np.ascontiguousarray(grid.reshape(plan.rows * CROP_SIDE, -1, 3)))
     overview = padded.resize((CROP_SIDE, CROP_SIDE), Image.Resampling.BICUBIC)
-    _place(canvas, overview, (2 * _GAP + plan.columns * step, _GAP), "global view")
+    _paste(canvas, overview, (2 * _GAP + plan.columns * step, _GAP), "global view")
     return canvas
 
 
@@ -48,7 +46,7 @@ def to_png(drawings: Sequence[Image.Image]) -> bytes:
     return file.getvalue()
 
 
-def _place(canvas: Image.Image, part: Image.Image, corner: tuple[int, int], label: str) -> None:
+def _paste(canvas: Image.Image, part: Image.Image, corner: tuple[int, int], label: str) -> None:
     canvas.paste(part, corner)
     ImageDraw.Draw(canvas).text(
         (corner[0] + 6, corner[1] + 4),

@@ -6,18 +6,17 @@ from phiserve.vision.sizes import CropPlan, plan_crops
 
 LOW_MAX_CROPS = 1
 STEPS = (16, 9, 4, 1)
-"""Limits that `auto` steps down through: squares, where an image loses detail evenly."""
+"""Numbers of crops that `auto` steps down through: squares, so that width and height lose detail alike."""
 
 
 def fit_crops(
     sizes: Sequence[tuple[int, int]], details: Sequence[str], max_crops: int, available_tokens: int
 ) -> tuple[CropPlan, ...]:
-    """Plan every image: `low` with one crop, `high` with the whole `max_crops`, `auto` stepped down as far as
-    needed.
+    """Plan images of (width, height) by their `details`: `low` with one crop, `high` with up to `max_crops`,
+    `auto` with as many as fit into `available_tokens` with all the others.
 
     All `auto` images of a request share one step, so that images to be compared are seen alike. If even the
-    lowest step does not fit into `available_tokens`, that step is returned: the caller reports what is too
-    much.
+    lowest step does not fit, it is returned: the caller reports what is too much.
     """
     plans: tuple[CropPlan, ...] = ()
     for step in (max_crops, *(step for step in STEPS if step < max_crops)):

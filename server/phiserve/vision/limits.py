@@ -5,7 +5,7 @@ settings.
 from dataclasses import dataclass, field
 from threading import Lock
 
-from phiserve.codecs.formats import FORMATS
+from phiserve.codecs import FORMATS
 from phiserve.errors import InvalidImage
 from phiserve.vision.sizes import MAX_ASPECT_RATIO
 
@@ -23,17 +23,16 @@ class ImageLimits:
     max_request_pixels: int = 256_000_000
     formats: tuple[str, ...] = FORMATS
 
-    def check_size(self, size: tuple[int, int], param: str) -> None:
+    def check_size(self, size: tuple[int, int]) -> None:
         """Judge (width, height) of one image. Raises InvalidImage."""
         width, height = size
         if width * height > self.max_pixels:
-            raise _too_large(
-                f"the image has {width} x {height} pixels", f"{self.max_pixels} (max_image_pixels)", param
-            )
+            limit = f"{self.max_pixels} (max_image_pixels)"
+            raise _too_large(f"the image has {width} x {height} pixels", limit)
         if max(size) > self.max_aspect_ratio * min(size):
             limit = f"{self.max_aspect_ratio:g} to 1 (max_image_aspect_ratio)"
-            message = f"{width} x {height} is too thin; the limit is {limit}"
-            raise InvalidImage(message, param=param, code="image_too_thin")
+            reason = f"{width} x {height} is too thin; the limit is {limit}"
+            raise InvalidImage(reason, code="image_too_thin")
 
 
 @dataclass(slots=True)
@@ -45,29 +44,22 @@ class RequestMeter:
     pixels: int = 0
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
-    def add_bytes(self, count: int, param: str) -> None:
-        """Raises InvalidImage naming the image with which the request becomes too large."""
+    def add_bytes(self, count: int) -> None:
+        """Raises InvalidImage where the request becomes too large."""
         with self._lock:
             self.bytes += count
             total = self.bytes
         if total > self.limits.max_request_bytes:
             limit = f"{self.limits.max_request_bytes} bytes (max_request_image_bytes)"
-            raise _too_large(
-                "with this one the request's images are larger than allowed together", limit, param
-            )
+            raise _too_large("with this one the request's images are larger than allowed together", limit)
 
-    def add_pixels(self, size: tuple[int, int], param: str) -> None:
-        """Raises InvalidImage naming the image with which the request has too many pixels."""
+    def add_pixels(self, size: tuple[int, int]) -> None:
+        """Raises InvalidImage where the request has too many pixels."""
         self.pixels += size[0] * size[1]
         if self.pixels > self.limits.max_request_pixels:
             limit = f"{self.limits.max_request_pixels} (max_request_image_pixels)"
-            raise _too_large(f"with this one the request's images have {self.pixels} pixels", limit, param)
+            raise _too_large(f"with this one the request's images have {self.pixels} pixels", limit)
 
 
-def too_many_bytes(param: str, max_bytes: int) -> InvalidImage:
-    """The error for an image whose file is larger than the limit."""
-    return _too_large("the image's file is too large", f"{max_bytes} bytes (max_image_bytes)", param)
-
-
-def _too_large(fault: str, limit: str, param: str) -> InvalidImage:
-    return InvalidImage(f"{fault}; the limit is {limit}", param=param, code="image_too_large")
+def _too_large(fault: str, limit: str) -> InvalidImage:
+    return InvalidImage(f"{fault}; the limit is {limit}", code="image_too_large")

@@ -27,15 +27,15 @@ _CROP_ROW = 3 * CROP_SIDE
 """Bytes of a row of a crop."""
 
 _BLOCK = 32
-"""Rows that are resized along at once."""
+"""Rows that are resized along themselves at once."""
 
 Bytes = NDArray[np.uint8]
 Fixed = NDArray[np.int32]
 
 
 def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Compiled when it is first called, without the interpreter's lock; kept on disk where numba finds a
-    place to write.
+    """Have numba compile a function when it is first called, to run without the interpreter's lock. What it
+    compiles is kept on disk where it finds a folder that it can write to.
     """
     try:
         return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
@@ -45,8 +45,8 @@ def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters,
 
 @_compiled
 def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
-    """Of every output pixel: its first input pixel, how many there are, and their weights (num_out, most),
-    fixed point.
+    """What each output pixel is made of: its first input pixel (num_out,), the number of input pixels
+    (num_out,), and their weights (num_out, most), in fixed point.
     """
     scale = num_in / num_out
     support = max(scale, 1.0)
@@ -54,8 +54,8 @@ def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
     most = int(np.ceil(support)) * 2 + 1
     fixed, exact = np.zeros((num_out, most), np.int32), np.empty(most, np.float64)
     inverse = 1.0 / support
-    for place in range(num_out):
-        centre = (place + 0.5) * scale
+    for out in range(num_out):
+        centre = (out + 0.5) * scale
         begin = max(int(centre - support + 0.5), 0)
         end = min(int(centre + support + 0.5), num_in)
         total = 0.0
@@ -65,15 +65,16 @@ def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
             total += exact[k]
         for k in range(end - begin):
             share = exact[k] / total if total != 0.0 else exact[k]
-            fixed[place, k] = int(0.5 + share * (1 << _BITS))
-        first[place], count[place] = begin, end - begin
+            fixed[out, k] = int(0.5 + share * (1 << _BITS))
+        first[out], count[out] = begin, end - begin
     return first, count, fixed
 
 
 @_compiled
 def weighted_sum(rows: Bytes, begin: int, count: int, fixed: Fixed, totals: Fixed, out: Bytes) -> None:
-    """Of `count` rows (most, n) from `begin` on, round and round: -> `out` (n,). `totals`: room for n
-    sums.
+    """Weighted sum of `count` rows of a ring buffer (num_rows, n), from row `begin` on -> `out` (n,).
+
+    `fixed`: the rows' weights, in fixed point. `totals`: scratch memory for n sums.
     """
     length, last = len(out), len(rows)
     if count == 2:
@@ -103,10 +104,10 @@ def along_rows(
     totals: Fixed,
     out: Bytes,
 ) -> None:
-    """Resize rows (n, 3 * width) to `out` (n, 3 * num_out): laid on their side, so that one weight meets many
-    values.
+    """Resize up to _BLOCK rows (n, 3 * width) along themselves -> `out` (n, 3 * num_out).
 
-    `lying` and `resized`: room for (width, 3 * _BLOCK) and (3 * _BLOCK).
+    They are transposed first, so that one weight applies to many adjacent values. `first`, `count`, `fixed`:
+    as `weights` returns them. Scratch memory: `lying` (width, 3 * _BLOCK), `resized` (3 * _BLOCK), `totals`.
     """
     num = len(rows)
     for r in range(num):
@@ -125,8 +126,8 @@ def along_rows(
 
 @_compiled
 def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes) -> None:
-    """Rows first. `pixels` (h, w, 3) -> `size` (width, height), from row `top` on of `crops` (rows, columns,
-    336, 1008).
+    """Resize `pixels` (h, w, 3) to `size` (width, height), along rows first, and write it into `crops` (rows,
+    columns, 336, 1008) from row `top` of the padded image on.
     """
     height, width = pixels.shape[:2]
     source = pixels.reshape(height, 3 * width)
@@ -140,8 +141,8 @@ def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes)
         begin, end = first_row[y], first_row[y] + num_rows[y]
         while done < end:
             block = source[done : done + _BLOCK]
-            place = done % len(ring)
-            along_rows(block, first, count, fixed, lying, resized, totals, ring[place : place + len(block)])
+            at = done % len(ring)
+            along_rows(block, first, count, fixed, lying, resized, totals, ring[at : at + len(block)])
             done += _BLOCK
         row, inner = divmod(y + top, CROP_SIDE)
         for column in range(crops.shape[1]):
@@ -151,7 +152,9 @@ def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes)
 
 @_compiled
 def fill_portrait(pixels: Bytes, size: tuple[int, int], left: int, crops: Bytes) -> None:
-    """Columns first, which are the rows of the image lying on its side; from column `left` on, in white."""
+    """Resize `pixels` (h, w, 3) to `size` (width, height), along columns first, as if the image lay on its
+    side, and write it into `crops` (rows, columns, 336, 1008) from column `left` on, white beside it.
+    """
     height, width = pixels.shape[:2]
     source = pixels.reshape(height, 3 * width)
     first, count, fixed = weights(width, size[0])

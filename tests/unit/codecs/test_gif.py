@@ -4,10 +4,9 @@ import pytest
 from PIL import Image
 
 from hostile import gif
-from images import encode, noise, photo
-from phiserve.codecs.decode import decode_rgb, read_header
-from phiserve.codecs.gif import MAX_BLOCKS, reduced_gif
-from phiserve.codecs.unreadable import Unreadable
+from images import encode, noise, photo, shown
+from phiserve.codecs import parse
+from phiserve.codecs.gif import MAX_BLOCKS, reduced
 from phiserve.errors import InvalidImage
 
 CONTROL = b"!\xf9\x04%c\0\0\0\0"
@@ -16,50 +15,53 @@ CONTROL = b"!\xf9\x04%c\0\0\0\0"
 def test_comments_and_applications_are_left_out() -> None:
     """What stands before the image goes, and the image stays."""
     plain = gif((1, 1), (1, 1))
-    assert (
-        reduced_gif(
-            gif((1, 1), (1, 1), b"!\xfe\x03abc\x01d\0" + b"\0\0" + b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")
-        )
-        == plain
-    )
+    extensions = b"!\xfe\x03abc\x01d\0" + b"\0\0" + b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
+    assert reduced(gif((1, 1), (1, 1), extensions)) == plain
 
 
 def test_transparency_stays() -> None:
     """The transparent colour counts; what is to be done after showing the image does not."""
-    assert reduced_gif(gif((1, 1), (1, 1), CONTROL % 0x0D)) == gif((1, 1), (1, 1), CONTROL % 0x01)
+    assert reduced(gif((1, 1), (1, 1), CONTROL % 0x0D)) == gif((1, 1), (1, 1), CONTROL % 0x01)
 
 
 @pytest.mark.parametrize("control", [0x04, 0x08, 0x0C])
 def test_a_huge_frame_is_known_by_its_header(control: int) -> None:
     """No room is made for what would replace it: 4 GB, where a limit on pixels has not been asked yet."""
-    assert read_header(gif((8, 8), (65535, 65535), CONTROL % control), "image").size == (65535, 65535)
+    assert parse(gif((8, 8), (65535, 65535), CONTROL % control)).size == (65535, 65535)
 
 
 def test_a_frame_beyond_the_screen_widens_it() -> None:
     """As Pillow does; and a small frame on a large screen leaves it as large as it is."""
-    assert read_header(gif((8, 8), (9, 4)), "image").size == (9, 8)
-    assert read_header(gif((65535, 65535), (1, 1)), "image").size == (65535, 65535)
+    assert parse(gif((8, 8), (9, 4))).size == (9, 8)
+    assert parse(gif((65535, 65535), (1, 1))).size == (65535, 65535)
 
 
 def test_long_animations() -> None:
     """Ten thousand frames are one."""
     content = gif((1, 1), (1, 1), frames=10_000)
-    assert decode_rgb(content, read_header(content, "image"), "image").size == (1, 1)
+    assert shown(content).size == (1, 1)
 
 
 def test_floods_of_comments_are_refused() -> None:
     """Each would cost a step in Python."""
-    with pytest.raises(Unreadable, match=f"more than {MAX_BLOCKS} GIF blocks"):
-        reduced_gif(gif((1, 1), (1, 1), b"!\xfe\x01x\0" * MAX_BLOCKS))
+    with pytest.raises(InvalidImage, match=f"more than {MAX_BLOCKS} GIF blocks"):
+        reduced(gif((1, 1), (1, 1), b"!\xfe\x01x\0" * MAX_BLOCKS))
 
 
 @pytest.mark.parametrize(
-    "content", [b"GIF89a", b"GIF89a" + bytes(7), gif((1, 1), (1, 1), frames=0), gif((1, 1), (1, 1), b"?")]
+    "content",
+    [
+        b"GIF89a",
+        b"GIF89a" + bytes(7),
+        gif((1, 1), (1, 1), frames=0),
+        gif((1, 1), (1, 1), b"?"),
+        gif((1, 1), (1, 1), frames=0)[:-1] + b"!\xf9\x04",
+    ],
 )
 def test_no_image(content: bytes) -> None:
     """A file that ends, or goes astray, before an image."""
-    with pytest.raises(Unreadable, match="damaged or incomplete"):
-        reduced_gif(content)
+    with pytest.raises(InvalidImage, match="damaged or incomplete"):
+        reduced(content)
 
 
 def test_shortened_images_are_refused() -> None:
@@ -67,13 +69,13 @@ def test_shortened_images_are_refused() -> None:
     content = encode(photo("china").resize((64, 43)), "GIF")
     for length in range(0, len(content) - 2, 7):
         with pytest.raises(InvalidImage):
-            decode_rgb(content[:length], read_header(content[:length], "image"), "image")
+            shown(content[:length])
 
 
 def test_modes() -> None:
     """Grey and coloured palettes, transparent and not."""
     grey = encode(Image.new("L", (4, 4), 77), "GIF")
-    assert decode_rgb(grey, read_header(grey, "image"), "image").getpixel((0, 0)) == (77, 77, 77)
+    assert shown(grey).getpixel((0, 0)) == (77, 77, 77)
     palette = noise(8, 8).quantize(4)
     clear = encode(palette, "GIF", transparency=palette.getpixel((0, 0)))
-    assert decode_rgb(clear, read_header(clear, "image"), "image").getpixel((0, 0)) == (255, 255, 255)
+    assert shown(clear).getpixel((0, 0)) == (255, 255, 255)

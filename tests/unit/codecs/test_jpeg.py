@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from hostile import flat_jpeg, jpeg_segment
-from images import encode, noise, photo
-from jpegs import PHOTO, PROGRESSIVE, by_pillow, shown
-from phiserve.codecs.jpeg import decode_jpeg
-from phiserve.codecs.unreadable import Unreadable
+from images import encode, noise, photo, shown
+from jpegs import PHOTO, PROGRESSIVE, by_pillow, components
 from phiserve.errors import InvalidImage
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -33,15 +31,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def test_pixels_are_pillows(name: str, options: dict[str, Any]) -> None:
     """Both use libjpeg-turbo, and must go on agreeing to the last bit."""
     content = encode(photo(name), "JPEG", **options)
-    assert np.array_equal(np.asarray(decode_jpeg(content)), np.asarray(by_pillow(content)))
+    assert np.array_equal(components(content), np.asarray(by_pillow(content)))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 10}])
 def test_inks_are_pillows(options: dict[str, Any]) -> None:
     """CMYK as Adobe writes it, which is upside down."""
     content = encode(photo("coffee").convert("CMYK"), "JPEG", **options)
-    assert decode_jpeg(content).mode == "CMYK"
-    assert np.array_equal(np.asarray(decode_jpeg(content)), np.asarray(by_pillow(content)))
+    assert components(content).shape[2] == 4
+    assert np.array_equal(components(content), np.asarray(by_pillow(content)))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +58,7 @@ def test_samplings_are_served_as_pillow_shows_them(sampling: list[tuple[int, int
     """Colours in full, half and a quarter, also where all factors are multiplied."""
     content = flat_jpeg((50, 40), sampling)
     assert shown(content).size == (50, 40)
-    assert np.array_equal(np.asarray(decode_jpeg(content)), np.asarray(by_pillow(content)))
+    assert np.array_equal(components(content), np.asarray(by_pillow(content)))
 
 
 def test_arithmetic_coding_is_served() -> None:
@@ -84,7 +82,7 @@ def test_damaged_scans_are_refused(content: bytes, damage: str) -> None:
         "text mode": content[:half] + content[half:].replace(b"\n", b"\r\n"),
         "twice": content[:half] + content[half - 4096 :],
     }[damage]
-    with pytest.raises(InvalidImage, match=r"^image: the image is damaged or incomplete$"):
+    with pytest.raises(InvalidImage, match=r"^the image is damaged or incomplete$"):
         shown(damaged)
 
 
@@ -101,10 +99,10 @@ def test_random_damage() -> None:
             + bytes((PROGRESSIVE[place] ^ choices.randrange(1, 256),))
             + PROGRESSIVE[place + 1 :]
         )
-        for name, decode in (("here", decode_jpeg), ("by Pillow", by_pillow)):
+        for name, decode in (("here", components), ("by Pillow", by_pillow)):
             try:
                 decode(damaged)
-            except (Unreadable, ValueError, OSError):
+            except (InvalidImage, OSError):
                 refused[name] += 1
     assert refused["here"] > refused["by Pillow"] + 30
 
@@ -151,7 +149,7 @@ def test_zeros_in_place_of_pixels_are_damage() -> None:
             lost + bytes(length + 2),
             lost + bytes(length * 9) + PHOTO[-2:],
         ):
-            with pytest.raises(InvalidImage, match=r"^image: the image is damaged or incomplete$"):
+            with pytest.raises(InvalidImage, match=r"^the image is damaged or incomplete$"):
                 shown(content)
 
 

@@ -1,5 +1,8 @@
-"""PNG: what its checksums reveal is refused, what they don't protect does not matter."""
+"""PNG: what its checksums reveal is refused, what they don't protect does not matter, and missing rows are
+noticed although all checksums are right.
+"""
 
+import io
 import random
 import struct
 import zlib
@@ -9,20 +12,23 @@ import pytest
 from PIL import Image
 
 from hostile import png, png_chunk
-from images import encode, noise
-from phiserve.codecs.decode import decode_rgb, read_header
+from images import encode, noise, shown
+from phiserve.codecs import parse
 from phiserve.codecs.orientation import ORIENTATION
-from phiserve.codecs.png import MAX_CHUNKS, reduced_png
-from phiserve.codecs.unreadable import Unreadable
+from phiserve.codecs.png import MAX_CHUNKS, take_apart
 from phiserve.errors import InvalidImage
 
 RED_DOT = png((1, 1), 8, 2, b"\0\xff\0\0")
 
+DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+KINDS = [(colour_type, depth) for colour_type, depths in DEPTHS.items() for depth in depths]
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+PALETTE = png_chunk(b"PLTE", bytes(3 * 256))
+
 
 def pixels(content: bytes) -> list[tuple[int, ...]]:
     """All pixels of the decoded image, row by row."""
-    shown = decode_rgb(content, read_header(content, "image"), "image")
-    return [tuple(colour) for colour in np.asarray(shown).reshape(-1, 3).tolist()]
+    return [tuple(colour) for colour in np.asarray(shown(content)).reshape(-1, 3).tolist()]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "L", "RGBA"])
@@ -31,9 +37,9 @@ def test_no_changed_byte_is_answered(mode: str) -> None:
     content = encode(noise(40, 30).convert(mode))
     choices = random.Random(0)
     for _ in range(200):
-        place, change = choices.randrange(len(content)), choices.randrange(1, 256)
+        offset, change = choices.randrange(len(content)), choices.randrange(1, 256)
         with pytest.raises(InvalidImage):
-            pixels(content[:place] + bytes((content[place] ^ change,)) + content[place + 1 :])
+            pixels(content[:offset] + bytes((content[offset] ^ change,)) + content[offset + 1 :])
 
 
 def test_no_shortened_file_is_answered() -> None:
@@ -109,7 +115,7 @@ def test_orientation_before_and_behind_pixels(place: str, kind: str) -> None:
     }[kind]
     rows = b"\0" + bytes(9) + b"\0" + bytes(9)
     content = png((3, 2), 8, 2, rows, [chunk]) if place == "before" else png((3, 2), 8, 2, rows, after=chunk)
-    assert read_header(content, "image").size == (2, 3)
+    assert parse(content).size == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -134,30 +140,94 @@ def test_floods_of_chunks_are_refused() -> None:
         png((1, 1), 8, 2, b"\0\xff\0\0", [png_chunk(b"prIv")] * MAX_CHUNKS),
         png((1, 1), 8, 2, b"\0\xff\0\0", after=png_chunk(b"prIv") * MAX_CHUNKS),
     ):
-        with pytest.raises(Unreadable, match=f"has more than {MAX_CHUNKS} PNG chunks"):
-            reduced_png(content)
+        with pytest.raises(InvalidImage, match=f"has more than {MAX_CHUNKS} PNG chunks"):
+            take_apart(content)
 
 
 def test_unknown_critical_chunks_are_refused() -> None:
     """Their capital letter says that the image can't be shown without them."""
-    with pytest.raises(Unreadable, match="is damaged"):
-        reduced_png(png((1, 1), 8, 2, b"\0\xff\0\0", [png_chunk(b"CgBI", b"\x50\0\x20\2")]))
+    with pytest.raises(InvalidImage, match="is damaged"):
+        take_apart(png((1, 1), 8, 2, b"\0\xff\0\0", [png_chunk(b"CgBI", b"\x50\0\x20\2")]))
 
 
 @pytest.mark.parametrize("before", [[png_chunk(b"IHDR", bytes((0, 0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0)))], []])
 def test_headers_and_palettes_that_are_out_of_order(before: list[bytes]) -> None:
     """Two headers, of which one would have to be believed, and a palette that is missing."""
-    with pytest.raises(InvalidImage, match=r"^image: the image is damaged or incomplete$"):
+    with pytest.raises(InvalidImage, match=r"^the image is damaged or incomplete$"):
         pixels(png((1, 1), 8, 2 if before else 3, b"\0\1\2\3"[: 4 if before else 2], before))
 
 
 def test_what_follows_the_end_is_left_out() -> None:
     """Another file may hang on to an image."""
-    assert reduced_png(RED_DOT + noise(9, 9).tobytes()) == RED_DOT
+    assert take_apart(RED_DOT + noise(9, 9).tobytes()).file == RED_DOT
 
 
 def test_plain_files_stay_as_they_are() -> None:
-    """Nothing is taken from an image without metadata, in one data chunk or many."""
+    """Nothing is taken from an image without metadata, in one data chunk or many, and it is not copied."""
     content = encode(noise(300, 200))
     assert content.count(b"IDAT") > 1
-    assert reduced_png(content) == content
+    assert take_apart(content).file is content
+
+
+def length_of(width: int, height: int, colour_type: int, depth: int) -> int:
+    """Bytes of all rows with their filters' bytes."""
+    return height * (1 + -(-width * CHANNELS[colour_type] * depth // 8))
+
+
+@pytest.mark.parametrize(("colour_type", "depth"), KINDS)
+@pytest.mark.parametrize("value", [0, 91])
+def test_missing_rows_are_noticed(colour_type: int, depth: int, value: int) -> None:
+    """In every kind of image: whole it is shown, a row or a byte shorter it is refused."""
+    row = 1 + -(-5 * CHANNELS[colour_type] * depth // 8)
+    rows = (b"\0" + bytes((value,)) * (row - 1)) * 4
+    palette = [PALETTE] if colour_type == 3 else []
+    assert shown(png((5, 4), depth, colour_type, rows, palette)).size == (5, 4)
+    for short in (b"", rows[:-row], rows[:-1]):
+        with pytest.raises(InvalidImage, match=r"^the image is damaged or incomplete$"):
+            shown(png((5, 4), depth, colour_type, short, palette))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (3, 3), (8, 8), (5, 9), (1, 9), (9, 1)])
+def test_interlaced_rows(size: tuple[int, int]) -> None:
+    """Seven passes, some of them empty; what is missing of the last one is noticed."""
+    width, height = size
+    passes = (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    )
+    rows = b""
+    for left, top, across, down in passes:
+        columns = len(range(left, width, across))
+        rows += b"".join(b"\0" + b"\x5b\0\0" * columns for _ in range(top, height, down) if columns)
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 1))
+
+    def interlaced(data: bytes) -> bytes:
+        return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(data)) + png_chunk(b"IEND")
+
+    assert set(shown(interlaced(rows)).get_flattened_data()) == {(0x5B, 0, 0)}
+    for short in (rows[:-1], rows[: len(rows) // 2]):
+        with pytest.raises(InvalidImage, match=r"^the image is damaged or incomplete$"):
+            shown(interlaced(short))
+
+
+def test_more_rows_than_asked_for() -> None:
+    """Some encoders write a little more; the image is whole."""
+    assert shown(png((5, 4), 8, 2, bytes(length_of(5, 4, 2, 8) + 16))).size == (5, 4)
+
+
+def test_whole_images_are_left_as_they_are() -> None:
+    """No mark stays behind."""
+    image = noise(33, 21)
+    for content in (
+        encode(image),
+        encode(image.convert("RGBA")),
+        encode(image.quantize(7)),
+        encode(image.convert("1")),
+    ):
+        with Image.open(io.BytesIO(content)) as expected:
+            assert shown(content).tobytes() == expected.convert("RGB").tobytes()

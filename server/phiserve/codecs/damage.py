@@ -1,0 +1,21 @@
+"""What is said of a damaged file, in our own words: those of a library may repeat addresses or contents."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from phiserve.errors import InvalidImage
+
+DAMAGED = "the image is damaged or incomplete"
+
+
+@contextmanager
+def library_failures() -> Iterator[None]:
+    """Turn whatever an image library raises within into InvalidImage.
+
+    Only around calls of Pillow, pillow_heif and simplejpeg: they divide by numbers that stand in files, and
+    assert what files should hold, so any exception of theirs is the file's fault. Ours are not.
+    """
+    try:
+        yield
+    except Exception:
+        raise InvalidImage(DAMAGED) from None
