@@ -67,7 +67,9 @@ class RequestError(PhiserveError):
     @property
     def message(self) -> str:
         """What the client is told: where, and what is wrong there."""
-        return f"{self.param}: {self.reason}" if self.param and self.names_param else self.reason
+        if self.param is None or not self.names_param:
+            return self.reason
+        return f"{self.param}: {self.reason}"
 
     @property
     def headers(self) -> dict[str, str]:
