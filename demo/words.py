@@ -55,20 +55,20 @@ def is_held_out(word: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _pieces() -> tuple[str, ...]:
-    """Lower-case words of 3 to 8 letters among the tokenizer's pieces: English mostly, other languages
+def _token_words() -> tuple[str, ...]:
+    """Lower-case words of 3 to 8 letters among the tokenizer's tokens: English mostly, other languages
     too.
     """
     from phiserve.checkpoint.tokenizer_files import ordinary_tokens
 
-    words = {piece.removeprefix("\u2581") for piece in ordinary_tokens() if piece.startswith("\u2581")}
+    words = {token.removeprefix("\u2581") for token in ordinary_tokens() if token.startswith("\u2581")}
     return tuple(sorted(word for word in words if re.fullmatch("[a-z]{3,8}", word)))
 
 
 @lru_cache(maxsize=2)
 def vocabulary(held_out: bool) -> tuple[str, ...]:
     """The words of training, or those kept from it."""
-    return tuple(word for word in _pieces() if is_held_out(word) is held_out)
+    return tuple(word for word in _token_words() if is_held_out(word) is held_out)
 
 
 def draw_word(rng: random.Random, held_out: bool, shortest: int = 3, longest: int = 8) -> str:

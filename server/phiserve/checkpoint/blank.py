@@ -5,17 +5,23 @@ nothing.
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 from safetensors.torch import save_file
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
-from phiserve.checkpoint.folders import dump_json, phi3v_config, preprocessor_config, write_whole
-from phiserve.checkpoint.opened import BLANK_MARK, CLIP_LAYERS, CLIP_WIDTH, DEFAULT_MAX_CROPS
+from phiserve.checkpoint.folders import (
+    dump_json,
+    phi3v_config,
+    preprocessor_config,
+    rope_scaling,
+    write_whole,
+)
+from phiserve.checkpoint.kinds import CheckpointKind
+from phiserve.checkpoint.opened import CLIP_LAYERS, CLIP_WIDTH, DEFAULT_MAX_CROPS
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
 
@@ -25,9 +31,9 @@ MAX_SHARD_BYTES = 2 * 2**30
 _IMAGE_DIM = 4 * CLIP_WIDTH
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BlankShape:
-    """Size of a blank checkpoint. `clip_layers` counts the layers of CLIP that are used, at most 23."""
+    """Size of a blank checkpoint. `clip_layers`: how many layers of CLIP are used, at most 23."""
 
     hidden_size: int = 192
     num_layers: int = 2
@@ -36,7 +42,7 @@ class BlankShape:
     clip_layers: int = 1
     seed: int = 0
 
-    @cached_property
+    @property
     def head_size(self) -> int:
         """Width of an attention head."""
         return self.hidden_size // self.num_heads
@@ -77,23 +83,17 @@ def _check(shape: BlankShape, folder: Path) -> None:
         raise StartupError(f"clip layers must be 1 to {CLIP_LAYERS - 1}, got {shape.clip_layers}")
 
 
-def _config(shape: BlankShape) -> dict[str, Any]:
-    config = phi3v_config()
-    config.update(
-        {BLANK_MARK: True},
+def _config(shape: BlankShape) -> dict[str, JsonValue]:
+    return phi3v_config(
+        shape.clip_layers,
+        **{CheckpointKind.BLANK.value: True},
         hidden_size=shape.hidden_size,
         num_hidden_layers=shape.num_layers,
         num_attention_heads=shape.num_heads,
         num_key_value_heads=shape.num_heads,
         intermediate_size=shape.intermediate_size,
+        rope_scaling=rope_scaling(shape.head_size // 2),
     )
-    # Negative: the reference counts hidden states, vLLM layers, and only negative indices mean the same to
-    # both.
-    config["img_processor"]["layer_idx"] = shape.clip_layers - CLIP_LAYERS - 1
-    for factors in ("short_factor", "long_factor"):
-        known = config["rope_scaling"][factors]
-        config["rope_scaling"][factors] = (known + [known[-1]] * shape.head_size)[: shape.head_size // 2]
-    return config
 
 
 def _write_weights(folder: Path, shape: BlankShape) -> None:

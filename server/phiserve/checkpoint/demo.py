@@ -4,19 +4,19 @@ Phi-3-vision's own format.
 
 import lzma
 from pathlib import Path
-from typing import Any
 
 import torch
+from pydantic import JsonValue
 from safetensors import SafetensorError
 from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
 from phiserve.checkpoint.demo_tower import CODES, COLOUR, LAYERS, LUMA, OUT2, SEPARATOR, SIDE, clip_tensors
-from phiserve.checkpoint.embedded import WEIGHTS_FILE as WEIGHTS_FILE
-from phiserve.checkpoint.embedded import packed_weights
+from phiserve.checkpoint.demo_weights import WEIGHTS_FILE, packed_weights
 from phiserve.checkpoint.folders import dump_json, phi3v_config, preprocessor_config
-from phiserve.checkpoint.opened import CLIP_LAYERS, CLIP_WIDTH, DEMO_MARK
+from phiserve.checkpoint.kinds import CheckpointKind
+from phiserve.checkpoint.opened import CLIP_WIDTH
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
 
@@ -40,7 +40,7 @@ def compact_weights() -> dict[str, Tensor]:
 
 
 def pack(tensors: dict[str, Tensor]) -> bytes:
-    """Compress tensors; bfloat16's two bytes are modelled apart."""
+    """Compress tensors with xz, which models the two bytes of a bfloat16 apart."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 3, "lp": 1, "pb": 1}]
     return lzma.compress(save(tensors), check=lzma.CHECK_SHA256, filters=filters)
 
@@ -62,10 +62,10 @@ def write_expanded(compact: dict[str, Tensor], folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _config(compact: dict[str, Tensor], hidden: int) -> dict[str, Any]:
-    config = phi3v_config()
-    config.update(
-        {DEMO_MARK: True},
+def _config(compact: dict[str, Tensor], hidden: int) -> dict[str, JsonValue]:
+    return phi3v_config(
+        LAYERS,
+        **{CheckpointKind.DEMO.value: True},
         hidden_size=hidden,
         num_hidden_layers=sum(name.endswith(".down.weight") for name in compact),
         num_attention_heads=HEADS,
@@ -76,23 +76,31 @@ def _config(compact: dict[str, Tensor], hidden: int) -> dict[str, Any]:
         rope_scaling=None,
         tie_word_embeddings=True,
     )
-    config["img_processor"]["layer_idx"] = LAYERS - CLIP_LAYERS - 1
-    return config
 
 
 def _tensors(compact: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All tensors of a Phi-3-vision checkpoint. Tokens that were not trained embed as zeros."""
+    """All tensors of a Phi-3-vision checkpoint."""
+    vision, clip = "model.vision_embed_tokens.", "img_processor.vision_model."
+    projection = _projection(_below(_PROJECTION, compact))
+    tensors = _decoder(_below(_DECODER, compact), compact["trained_ids"])
+    tensors |= {f"{vision}{name}": tensor for name, tensor in projection.items()}
+    tower = clip_tensors(_below(_TOWER, compact))
+    return tensors | {f"{vision}{clip}{name}": tensor for name, tensor in tower.items()}
 
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {
-            name.removeprefix(prefix): tensor.float()
-            for name, tensor in compact.items()
-            if name.startswith(prefix)
-        }
 
-    decoder = part(_DECODER)
+def _below(prefix: str, compact: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one part of the model in float32, by their names within it."""
+    return {
+        name.removeprefix(prefix): tensor.float()
+        for name, tensor in compact.items()
+        if name.startswith(prefix)
+    }
+
+
+def _decoder(decoder: dict[str, Tensor], trained_ids: Tensor) -> dict[str, Tensor]:
+    """The decoder's tensors. Tokens that were not trained embed as zeros."""
     table = torch.zeros(VOCAB_SIZE, decoder["table"].shape[1])
-    table[compact["trained_ids"].long()] = decoder["table"]
+    table[trained_ids.long()] = decoder["table"]
     tensors = {"model.embed_tokens.weight": table, "model.norm.weight": decoder["last_norm"]}
     names = {
         "qkv.weight": "self_attn.qkv_proj.weight",
@@ -106,15 +114,12 @@ def _tensors(compact: dict[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith("layers."):
             layer, own = name.removeprefix("layers.").split(".", 1)
             tensors[f"model.layers.{layer}.{names[own]}"] = tensor
-    vision = "model.vision_embed_tokens."
-    tensors |= {f"{vision}{name}": tensor for name, tensor in _projection(part(_PROJECTION)).items()}
-    clip = clip_tensors(part(_TOWER))
-    return tensors | {f"{vision}img_processor.vision_model.{name}": tensor for name, tensor in clip.items()}
+    return tensors
 
 
 def _projection(compact: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The projection of four merged patches: each one's colours and last output, the first one's place, and
-    the separators.
+    """The projection of four merged patches: each one's colours and last output, the position of the
+    first, and the separators.
     """
     hidden = len(compact["inner.bias"])
     weight = torch.zeros(hidden, 4, CLIP_WIDTH)

@@ -3,17 +3,16 @@ served.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from blake3 import blake3
 
+from phiserve.checkpoint.demo_weights import weights_digest
 from phiserve.checkpoint.folders import dump_json, write_whole
 from phiserve.errors import StartupError
 
@@ -27,18 +26,14 @@ DEFAULT_NAME = DEMO_NAME
 """What is served when no model is named."""
 
 _FORMAT = 2
-"""Raised when what is written changes, so that old caches are not served."""
+"""Version of what is written; raised with each change, so that old caches are not served."""
 
 _HASHES = "hashes.json"
 
-WEIGHTS_FILE = "demo_weights.safetensors.xz"
-"""What the demo model learned, packed by `checkpoint.demo`. Named here, since that module needs torch and
-this one does not."""
-
 
 def locate(model: str | None, say: Callable[[str], None]) -> str:
-    """The folder of an embedded checkpoint, named or by default; any other model as it is. Raises
-    StartupError.
+    """What to open for the setting `model`: the folder of an embedded checkpoint, also by default, or the
+    model itself. `say` is called with what takes long. Raises StartupError.
     """
     if model not in (None, DEMO_NAME, BLANK_NAME):
         return model
@@ -77,21 +72,6 @@ def _write_anew(name: str, folder: Path) -> None:
         if left.exists():
             shutil.rmtree(left)
     write_whole(folder, lambda partial: _write(name, partial))
-
-
-def packed_weights() -> bytes:
-    """What the demo model learned, as it lies in the package. Raises StartupError if it is not there."""
-    try:
-        return files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).read_bytes()
-    except OSError as error:
-        raise StartupError(
-            f"The demo model's weights are not in the package ({WEIGHTS_FILE}): install phiserve anew"
-        ) from error
-
-
-def weights_digest() -> str:
-    """SHA-256 of what the demo model learned. Raises StartupError if it is not there."""
-    return hashlib.sha256(packed_weights()).hexdigest()
 
 
 def is_intact(folder: Path) -> bool:

@@ -5,11 +5,13 @@ common.
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
+from pydantic import JsonValue
+
+from phiserve.checkpoint.opened import CLIP_LAYERS
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 
@@ -30,19 +32,38 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
         raise
 
 
-def phi3v_config() -> dict[str, Any]:
-    """The real model's config.json."""
-    config: dict[str, Any] = json.loads(
-        files("phiserve.checkpoint").joinpath("phi3v_config.json").read_text("utf-8")
-    )
-    return config
+def phi3v_config(clip_layers: int | None = None, **changes: JsonValue) -> dict[str, JsonValue]:
+    """The real model's config.json with `changes`, and with as many of CLIP's layers used as `clip_layers`
+    says.
+    """
+    config = json.loads(_config_text())
+    if clip_layers is not None:
+        # Negative: the reference counts hidden states, vLLM layers, and only negative indices mean the same
+        # to both.
+        config["img_processor"]["layer_idx"] = clip_layers - CLIP_LAYERS - 1
+    return {**config, **changes}
 
 
-def preprocessor_config(max_crops: int) -> dict[str, Any]:
-    """A preprocessor_config.json for this max_crops."""
+def rope_scaling(num_factors: int) -> dict[str, JsonValue]:
+    """The real model's RoPE scaling for heads of another size: of each kind the first `num_factors` factors,
+    the last one repeated where there are too few.
+    """
+    scaling = json.loads(_config_text())["rope_scaling"]
+    for kind in ("short_factor", "long_factor"):
+        known = scaling[kind]
+        scaling[kind] = (known + [known[-1]] * num_factors)[:num_factors]
+    return {**scaling}
+
+
+def preprocessor_config(max_crops: int) -> dict[str, object]:
+    """A preprocessor_config.json for images of at most `max_crops` crops."""
     return {"num_crops": max_crops, "image_mean": IMAGE_MEAN, "image_std": IMAGE_STD}
 
 
-def dump_json(path: Path, content: dict[str, Any]) -> None:
+def dump_json(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON file."""
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _config_text() -> str:
+    return files("phiserve.checkpoint").joinpath("phi3v_config.json").read_text("utf-8")

@@ -2,22 +2,17 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
+from pydantic import JsonValue
 
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, STRIPS_RIGHT, VOCAB_SIZE, Control
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.errors import StartupError
-
-BLANK_MARK = "phiserve_blank"
-"""Key in config.json of checkpoints whose weights are random."""
-
-DEMO_MARK = "phiserve_demo"
-"""Key in config.json of the trained demo model."""
 
 DEFAULT_MAX_CROPS = 16
 CLIP_WIDTH = 1024
@@ -25,80 +20,73 @@ CLIP_LAYERS = 24
 """CLIP ViT-L/14-336. Its size is fixed in vLLM; only the number of layers used can be smaller."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _NEEDED = (
-    *(
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "max_position_embeddings",
-    ),
-    *("img_processor", "embd_layer"),
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+    "img_processor",
+    "embd_layer",
 )
 _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float": 4}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A verified checkpoint: a local folder, or a hub repository whose small files have been fetched.
 
-    `model` is what vLLM loads, `tokenizer_json` a local file, `max_crops` the largest number of crops of an
-    image.
+    `model` is what vLLM loads, `tokenizer_json` a local file, `config` what config.json says, `max_crops` the
+    largest number of crops of an image.
     """
 
     model: str
     tokenizer_json: Path
-    config: dict[str, Any]
+    config: Mapping[str, JsonValue]
     max_crops: int
 
     @property
-    def is_blank(self) -> bool:
-        """Whether the weights are random."""
-        return bool(self.config.get(BLANK_MARK))
-
-    @property
-    def is_demo(self) -> bool:
-        """Whether it is the tiny model trained on drawn images."""
-        return bool(self.config.get(DEMO_MARK))
+    def kind(self) -> CheckpointKind:
+        """Whether it is the real model, or which of our own."""
+        return CheckpointKind.of(self.config)
 
     @property
     def hidden_size(self) -> int:
         """Width of the decoder."""
-        return int(self.config["hidden_size"])
+        return _number(self.config, "hidden_size")
 
     @property
     def short_context(self) -> int:
         """Tokens up to which the short RoPE factors hold, vLLM's default context."""
-        return int(
-            self.config.get("original_max_position_embeddings", self.config["max_position_embeddings"])
-        )
+        return _number(self.config, "original_max_position_embeddings", self.longest_context)
 
     @property
     def longest_context(self) -> int:
-        """Tokens the model can hold at most, with the long RoPE factors."""
-        return int(self.config["max_position_embeddings"])
+        """Maximum context in tokens, with the long RoPE factors."""
+        return _number(self.config, "max_position_embeddings")
 
-    @cached_property
+    @property
     def dtype(self) -> str:
         """The dtype the weights are stored in."""
         return str(self.config.get("torch_dtype") or self.config.get("dtype") or "bfloat16")
 
     def kv_bytes_per_token(self, dtype: str) -> int:
         """Bytes of KV cache a token takes; `dtype` "auto" means the weights' own."""
-        heads = int(self.config["num_attention_heads"])
-        kv_heads = int(self.config.get("num_key_value_heads") or heads)
-        head_size = self.hidden_size // heads
-        return 2 * int(self.config["num_hidden_layers"]) * kv_heads * head_size * self._value_bytes(dtype)
+        heads = _number(self.config, "num_attention_heads")
+        kv_heads = _number(self.config, "num_key_value_heads", heads)
+        layers, head_size = _number(self.config, "num_hidden_layers"), self.hidden_size // heads
+        return 2 * layers * kv_heads * head_size * self._value_bytes(dtype)
 
     def weight_bytes(self, dtype: str) -> int:
-        """Bytes the weights take in memory, told from the configuration: large matrices only, norms and
-        biases are noise.
+        """Bytes that the weights take in memory, computed from the configuration. Counts large matrices only:
+        norms and biases hardly matter.
         """
-        hidden, ffn = self.hidden_size, int(self.config["intermediate_size"])
+        hidden, ffn = self.hidden_size, _number(self.config, "intermediate_size")
         layer = 4 * hidden * hidden + 3 * hidden * ffn
-        clip_layers = CLIP_LAYERS + 1 + int(self.config["img_processor"].get("layer_idx", -2))
+        clip_layers = CLIP_LAYERS + 1 + _number(_object(self.config["img_processor"]), "layer_idx", -2)
         clip = clip_layers * 12 * CLIP_WIDTH**2
         projection = 4 * CLIP_WIDTH * hidden + hidden * hidden
-        values = 2 * VOCAB_SIZE * hidden + int(self.config["num_hidden_layers"]) * layer + clip + projection
+        layers = _number(self.config, "num_hidden_layers")
+        values = 2 * VOCAB_SIZE * hidden + layers * layer + clip + projection
         return values * self._value_bytes(dtype)
 
     def _value_bytes(self, dtype: str) -> int:
@@ -116,7 +104,7 @@ def open_checkpoint(model: str) -> Checkpoint:
         model=files.location,
         tokenizer_json=files.find("tokenizer.json"),
         config=config,
-        max_crops=int(preprocessor.get("num_crops", DEFAULT_MAX_CROPS)),
+        max_crops=_number(preprocessor, "num_crops", DEFAULT_MAX_CROPS),
     )
 
 
@@ -148,7 +136,7 @@ class _Files:
                 f"{self._model} is not a folder here, and {name} could not be fetched from the hub ({reason})"
             ) from error
 
-    def read_json(self, name: str, *, optional: bool = False) -> dict[str, Any]:
+    def read_json(self, name: str, *, optional: bool = False) -> dict[str, JsonValue]:
         """A JSON object, or {} for an optional file that is not there. Raises StartupError."""
         try:
             path = self.find(name)
@@ -165,9 +153,24 @@ class _Files:
         return content
 
 
-def _check_config(config: dict[str, Any], model: str) -> None:
-    architectures = config.get("architectures") or []
-    if config.get("model_type") != "phi3_v" or "Phi3VForCausalLM" not in architectures:
+def _number(config: Mapping[str, JsonValue], name: str, default: int | None = None) -> int:
+    """A number of a configuration; `default` where it is not given or null. Raises StartupError."""
+    value = config.get(name)
+    value = default if value is None else value
+    if not isinstance(value, int | float):
+        raise StartupError(f"The checkpoint's configuration says {name}: {value!r}, which is not a number")
+    return int(value)
+
+
+def _object(value: JsonValue) -> Mapping[str, JsonValue]:
+    """A JSON object; what is none counts as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _check_config(config: Mapping[str, JsonValue], model: str) -> None:
+    architectures = config.get("architectures")
+    is_known = isinstance(architectures, list) and "Phi3VForCausalLM" in architectures
+    if config.get("model_type") != "phi3_v" or not is_known:
         kind = config.get("model_type", "unknown")
         raise StartupError(
             f"{model} is not a Phi-3-vision checkpoint: its config.json says model type {kind!r}"
@@ -180,18 +183,21 @@ def _check_config(config: dict[str, Any], model: str) -> None:
         )
 
 
-def _check_tokenizer(spec: dict[str, Any], model: str) -> None:
+def _check_tokenizer(spec: Mapping[str, JsonValue], model: str) -> None:
     """The control tokens must be where prompts are built to have them, with the stripping that decides
     neighbours' ids.
     """
-    added = {token["id"]: token for token in spec.get("added_tokens") or ()}
+    listed = spec.get("added_tokens")
+    added = [_object(token) for token in listed] if isinstance(listed, list) else []
     for control in Control:
-        token = added.get(control.value, {})
-        expected = (ADDED_TOKENS[control], control.value in STRIPS_RIGHT)
-        if (token.get("content"), token.get("rstrip")) != expected:
+        token = next((token for token in added if token.get("id") == control.value), _object(None))
+        name, strips = ADDED_TOKENS[control], control.value in STRIPS_RIGHT
+        if (token.get("content"), token.get("rstrip")) != (name, strips):
             raise StartupError(
-                f"The tokenizer of {model} is not Phi-3-vision's: id {control.value} should be {expected[0]!r}"
+                f"The tokenizer of {model} is not Phi-3-vision's: id {control.value} should be {name!r}"
                 f" but is {token.get('content', 'missing')!r}"
             )
-    if len(spec.get("model", {}).get("vocab", ())) != ORDINARY_TOKENS:
-        raise StartupError(f"The tokenizer of {model} is not Phi-3-vision's: it has not {ORDINARY_TOKENS} ordinary tokens")
+    if len(_object(_object(spec.get("model")).get("vocab"))) != ORDINARY_TOKENS:
+        raise StartupError(
+            f"The tokenizer of {model} is not Phi-3-vision's: it has not {ORDINARY_TOKENS} ordinary tokens"
+        )

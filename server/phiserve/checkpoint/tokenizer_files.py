@@ -1,42 +1,72 @@
 """A tokenizer for blank checkpoints, assembled without a download.
 
-The 32,000 pieces are those that `mistral_common` ships (Apache-2.0), the added tokens are Phi-3's at their
-own ids and flags.
+The 32,000 ordinary tokens are those that `mistral_common` ships (Apache-2.0); the added tokens are Phi-3's,
+with their own ids and flags.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 from phiserve.chat.special_tokens import ADDED_TOKENS, STRIPS_RIGHT, Control
+from phiserve.checkpoint.folders import dump_json
 
-_NOT_SPECIAL = frozenset({Control.EOS})  # `</s>` is an added token but not a special one
+_NOT_SPECIAL = frozenset({Control.EOS})
+"""`</s>` is an added token, but not a special one."""
+
+_SPACE = "\u2581"
+"""How SentencePiece writes a space."""
+
+_NORMALIZER = {
+    "type": "Sequence",
+    "normalizers": [
+        {"type": "Prepend", "prepend": _SPACE},
+        {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE},
+    ],
+}
+_BOS = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+_FIRST, _SECOND = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
+_POST_PROCESSOR = {
+    "type": "TemplateProcessing",
+    "single": [_BOS, _FIRST],
+    "pair": [_BOS, _FIRST, _BOS, _SECOND],
+    "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+}
+_DECODER = {
+    "type": "Sequence",
+    "decoders": [
+        {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ],
+}
 
 
 def write_tokenizer(folder: Path) -> None:
     """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder."""
     added = [_added_token(token_id) for token_id in ADDED_TOKENS]
-    _dump(folder / "tokenizer.json", _tokenizer_spec(added))
+    dump_json(folder / "tokenizer.json", _tokenizer_spec(added))
     names = {
         "bos_token": "<s>",
         "eos_token": "<|endoftext|>",
         "pad_token": "<|endoftext|>",
         "unk_token": "<unk>",
     }
-    decoder = {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in added}
-    _dump(
+    decoder = {
+        str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in added
+    }
+    dump_json(
         folder / "tokenizer_config.json",
         {**names, "tokenizer_class": "PreTrainedTokenizerFast", "added_tokens_decoder": decoder},
     )
-    _dump(folder / "special_tokens_map.json", names)
+    dump_json(folder / "special_tokens_map.json", names)
 
 
-def ordinary_pieces() -> dict[str, int]:
-    """The 32,000 ordinary pieces and their ids."""
-    return _pieces()[0]
+def ordinary_tokens() -> dict[str, int]:
+    """The 32,000 ordinary tokens, as SentencePiece writes them, and their ids."""
+    return _vocabulary()[0]
 
 
-def _added_token(token_id: int) -> dict[str, Any]:
+def _added_token(token_id: int) -> dict[str, object]:
     return {
         "id": token_id,
         "content": ADDED_TOKENS[token_id],
@@ -48,43 +78,18 @@ def _added_token(token_id: int) -> dict[str, Any]:
     }
 
 
-def _tokenizer_spec(added: list[dict[str, Any]]) -> dict[str, Any]:
-    """A tokenizer.json of the same parts as the model's own, around other pieces."""
-    vocab, scores = _pieces()
-    bos = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+def _tokenizer_spec(added: list[dict[str, object]]) -> dict[str, object]:
+    """A tokenizer.json of the same parts as the model's own, around another vocabulary."""
+    vocab, scores = _vocabulary()
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [
-                {"type": "Prepend", "prepend": "\u2581"},
-                {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
-            ],
-        },
+        "normalizer": _NORMALIZER,
         "pre_tokenizer": None,
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [
-                bos,
-                {"Sequence": {"id": "A", "type_id": 0}},
-                bos,
-                {"Sequence": {"id": "B", "type_id": 1}},
-            ],
-            "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
-        },
-        "decoder": {
-            "type": "Sequence",
-            "decoders": [
-                {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
-                {"type": "ByteFallback"},
-                {"type": "Fuse"},
-                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-            ],
-        },
+        "post_processor": _POST_PROCESSOR,
+        "decoder": _DECODER,
         "model": {
             "type": "BPE",
             "dropout": None,
@@ -100,33 +105,28 @@ def _tokenizer_spec(added: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _pieces() -> tuple[dict[str, int], dict[str, float]]:
-    """Piece -> id and piece -> score of the SentencePiece model that mistral_common ships."""
+def _vocabulary() -> tuple[dict[str, int], dict[str, float]]:
+    """Token -> id and token -> score of the SentencePiece model that mistral_common ships."""
     import mistral_common
     from sentencepiece import SentencePieceProcessor
 
     (package,) = mistral_common.__path__
     model = SentencePieceProcessor(str(Path(package) / "data" / "tokenizer.model.v1"))
     ids = range(model.get_piece_size())
-    pieces = [model.id_to_piece(i) for i in ids]
-    return dict(zip(pieces, ids, strict=True)), {piece: model.get_score(i) for i, piece in enumerate(pieces)}
+    tokens = [model.id_to_piece(token_id) for token_id in ids]
+    scores = {token: model.get_score(token_id) for token_id, token in enumerate(tokens)}
+    return dict(zip(tokens, ids, strict=True)), scores
 
 
 def _merges(vocab: dict[str, int], scores: dict[str, float]) -> list[str]:
-    """Every way to join two pieces into a third, best score first, as SentencePiece's BPE would apply
+    """Every way to join two tokens into a third, best score first, as SentencePiece's BPE would apply
     them.
     """
-    merges = []
-    for piece, score in scores.items():
-        splits = [(piece[:k], piece[k:]) for k in range(1, len(piece))]
+    merges: list[tuple[float, str, str]] = []
+    for token, score in scores.items():
+        splits = [(token[:end], token[end:]) for end in range(1, len(token))]
         known = [(left, right) for left, right in splits if left in vocab and right in vocab]
-        merges += [
-            (score, left, right)
-            for left, right in sorted(known, key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
-        ]
+        known.sort(key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
+        merges += [(score, left, right) for left, right in known]
     merges.sort(key=lambda merge: -merge[0])
     return [f"{left} {right}" for _, left, right in merges]
-
-
-def _dump(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")

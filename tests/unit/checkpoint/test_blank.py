@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from phiserve.checkpoint import blank as module
 from phiserve.checkpoint.blank import FULL, BlankShape, write_blank
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.errors import StartupError
 
@@ -41,10 +42,12 @@ def test_opens_as_blank(tmp_path: Path) -> None:
     """It passes the checks of a real checkpoint and says that it is blank."""
     write_blank(tmp_path / "x", TINY)
     checkpoint = open_checkpoint(str(tmp_path / "x"))
-    assert (checkpoint.is_blank, checkpoint.max_crops, checkpoint.hidden_size) == (True, 16, 32)
+    assert (checkpoint.kind, checkpoint.max_crops, checkpoint.hidden_size) == (CheckpointKind.BLANK, 16, 32)
     on_disk = sum(file.stat().st_size for file in (tmp_path / "x").glob("*.safetensors"))
     assert checkpoint.weight_bytes("auto") == pytest.approx(on_disk, rel=0.1)
-    assert len(checkpoint.config["rope_scaling"]["short_factor"]) == 8
+    scaling = checkpoint.config["rope_scaling"]
+    assert isinstance(scaling, dict)
+    assert [len(factors) for factors in scaling.values() if isinstance(factors, list)] == [8, 8]
     assert checkpoint.kv_bytes_per_token("auto") == 2 * 1 * 2 * 16 * 2
 
 

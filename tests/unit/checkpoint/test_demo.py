@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from phiserve.checkpoint import embedded
+from phiserve.checkpoint import demo_weights
 from phiserve.checkpoint.blank import BlankShape, _specs
-from phiserve.checkpoint.demo import WEIGHTS_FILE, compact_weights, pack, write_demo, write_expanded
+from phiserve.checkpoint.demo import compact_weights, pack, write_demo, write_expanded
 from phiserve.checkpoint.demo_tower import SEPARATOR
+from phiserve.checkpoint.demo_weights import WEIGHTS_FILE
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import CLIP_WIDTH, open_checkpoint
 from phiserve.errors import StartupError
 
@@ -29,7 +31,7 @@ def packed(compact: dict[str, Tensor]) -> bytes:
 @pytest.fixture
 def package(packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The package's folder with the tensors in it."""
-    monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
+    monkeypatch.setattr(demo_weights, "files", lambda package: tmp_path)
     (tmp_path / WEIGHTS_FILE).write_bytes(packed)
     return tmp_path
 
@@ -90,12 +92,7 @@ def test_a_package_without_weights(package: Path) -> None:
 def test_it_opens(folder: Path) -> None:
     """It passes the checks of a real checkpoint, says that it is the demo, and sees images as one crop."""
     checkpoint = open_checkpoint(str(folder))
-    assert (checkpoint.is_demo, checkpoint.is_blank, checkpoint.max_crops, checkpoint.hidden_size) == (
-        True,
-        False,
-        1,
-        32,
-    )
+    assert (checkpoint.kind, checkpoint.max_crops, checkpoint.hidden_size) == (CheckpointKind.DEMO, 1, 32)
     assert (checkpoint.short_context, checkpoint.longest_context) == (4096, 4096)
     assert checkpoint.kv_bytes_per_token("auto") == 2 * 2 * 32 * 2
 
@@ -123,7 +120,7 @@ def test_names_and_shapes_are_phi3v_s(tensors: dict[str, Tensor]) -> None:
 
 
 def test_the_decoder_s_tensors(tensors: dict[str, Tensor], compact: dict[str, Tensor]) -> None:
-    """Each goes to its own place, layer by layer; tokens that were not trained embed as zeros."""
+    """Each gets its own name, layer by layer; tokens that were not trained embed as zeros."""
     names = {
         "self_attn.qkv_proj": "qkv",
         "self_attn.o_proj": "out",

@@ -12,16 +12,17 @@ import pytest
 from safetensors.torch import save
 from torch import Tensor
 
-from phiserve.checkpoint import demo, embedded
+from phiserve.checkpoint import demo, demo_weights
+from phiserve.checkpoint.demo_weights import WEIGHTS_FILE
 from phiserve.checkpoint.embedded import (
     BLANK_NAME,
     DEFAULT_NAME,
     DEMO_NAME,
-    WEIGHTS_FILE,
     embedded_checkpoint,
     is_intact,
     locate,
 )
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.errors import StartupError
 
@@ -34,7 +35,7 @@ def silently(line: str) -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder, and a package with weights."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
+    monkeypatch.setattr(demo_weights, "files", lambda package: tmp_path)
     (tmp_path / WEIGHTS_FILE).write_bytes(b"weights")
     return tmp_path / "cache" / "phiserve"
 
@@ -60,7 +61,7 @@ def test_the_demo_model(compact: dict[str, Tensor], cache: Path) -> None:
     (cache.parents[1] / WEIGHTS_FILE).write_bytes(lzma.compress(save(compact), preset=0))
     said: list[str] = []
     folder = embedded_checkpoint(DEMO_NAME, said.append)
-    assert open_checkpoint(str(folder)).is_demo
+    assert open_checkpoint(str(folder)).kind is CheckpointKind.DEMO
     assert embedded_checkpoint(DEMO_NAME, said.append) == folder
     assert said == [f"Writing the embedded checkpoint {DEMO_NAME} into {folder}"]
 
@@ -70,7 +71,7 @@ def test_the_blank_model(cache: Path) -> None:
     (cache.parents[1] / WEIGHTS_FILE).unlink()
     folder = embedded_checkpoint(BLANK_NAME, silently)
     assert folder.parent == cache
-    assert open_checkpoint(str(folder)).is_blank
+    assert open_checkpoint(str(folder)).kind is CheckpointKind.BLANK
     assert is_intact(folder)
 
 
@@ -168,7 +169,10 @@ def test_several_processes_at_once(cache: Path) -> None:
     (folder / "config.json").write_text("{}")
     begun = cache / f".{folder.name}-abc"
     begun.mkdir()
-    code = f"from phiserve.checkpoint.embedded import embedded_checkpoint; print(embedded_checkpoint({BLANK_NAME!r}, print))"
+    code = (
+        "from phiserve.checkpoint.embedded import embedded_checkpoint;"
+        f"print(embedded_checkpoint({BLANK_NAME!r}, print))"
+    )
     processes = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own code
         for _ in range(3)
@@ -203,7 +207,8 @@ def test_what_is_cached_is_found_without_torch(cache: Path) -> None:
     """Commands that load no weights stay fast."""
     folder = embedded_checkpoint(DEMO_NAME, silently)
     code = (
-        "import sys; from phiserve.checkpoint import embedded; embedded.packed_weights = lambda: b'weights';"
+        "import sys; from phiserve.checkpoint import demo_weights, embedded;"
+        "demo_weights.packed_weights = lambda: b'weights';"
         "print(embedded.locate(embedded.DEMO_NAME, print), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - our own code

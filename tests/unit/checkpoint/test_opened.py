@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from phiserve.checkpoint.blank import BlankShape, write_blank
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.errors import StartupError
 
@@ -18,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "x"
 
 
-def edit(file: Path, change: Callable[[Any], None]) -> None:
+def edit(file: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(file.read_text())
     change(content)
     file.write_text(json.dumps(content))
@@ -31,7 +32,7 @@ def test_reference_files(reference: Path) -> None:
     assert checkpoint.kv_bytes_per_token("auto") == 393_216
     assert checkpoint.weight_bytes("auto") == pytest.approx(8.3e9, rel=0.01)
     assert checkpoint.weight_bytes("float32") == 2 * checkpoint.weight_bytes("auto")
-    assert not checkpoint.is_blank
+    assert checkpoint.kind is CheckpointKind.PHI3_VISION
 
 
 @pytest.mark.parametrize("model", ["/no/such/folder", "./nowhere", "name", "a/b/c"])
@@ -84,10 +85,13 @@ def test_other_models(folder: Path) -> None:
         open_checkpoint(str(folder))
     edit(
         folder / "config.json",
-        lambda config: config.update(model_type="phi3_v", vocab_size=32064) or config.pop("hidden_size"),
+        lambda config: (config.update(model_type="phi3_v", vocab_size=32064), config.pop("hidden_size")),
     )
     with pytest.raises(StartupError, match="lacks hidden_size"):
         open_checkpoint(str(folder))
+    edit(folder / "config.json", lambda config: config.update(hidden_size="wide"))
+    with pytest.raises(StartupError, match="hidden_size: 'wide', which is not a number"):
+        open_checkpoint(str(folder)).weight_bytes("auto")
     (folder / "config.json").write_text("{")
     with pytest.raises(StartupError, match="not valid JSON"):
         open_checkpoint(str(folder))
@@ -101,7 +105,7 @@ def test_other_models(folder: Path) -> None:
         lambda token: token.update(rstrip=True),
     ],
 )
-def test_other_tokenizers(folder: Path, change: Callable[[Any], None]) -> None:
+def test_other_tokenizers(folder: Path, change: Callable[[Any], object]) -> None:
     """A control token under another name, at another id, or with another stripping."""
     edit(
         folder / "tokenizer.json",
@@ -111,22 +115,24 @@ def test_other_tokenizers(folder: Path, change: Callable[[Any], None]) -> None:
         open_checkpoint(str(folder))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"added_tokens": null}', "\xff"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"added_tokens": null}', '{"added_tokens": [5, {"id": []}]}', "\xff"]
+)
 def test_broken_tokenizers(folder: Path, content: str) -> None:
-    """Not JSON, not an object, empty where it must not be, not UTF-8."""
+    """Not JSON, not an object, tokens that are none, not UTF-8."""
     (folder / "tokenizer.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(StartupError):
         open_checkpoint(str(folder))
 
 
-def test_missing_pieces(folder: Path) -> None:
+def test_missing_tokens(folder: Path) -> None:
     """A vocabulary of another size."""
     edit(folder / "tokenizer.json", lambda spec: spec["model"]["vocab"].popitem())
-    with pytest.raises(StartupError, match="32000 pieces"):
+    with pytest.raises(StartupError, match="32000 ordinary tokens"):
         open_checkpoint(str(folder))
 
 
-def test_default_budget(folder: Path) -> None:
-    """Without a preprocessor's configuration the max_crops is the model's published one."""
+def test_default_max_crops(folder: Path) -> None:
+    """Without a preprocessor's configuration max_crops is the model's published number."""
     (folder / "preprocessor_config.json").unlink()
     assert open_checkpoint(str(folder)).max_crops == 16

@@ -9,12 +9,12 @@ from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer
 
 MODEL = SentencePieceProcessor(str(Path(mistral_common.__path__[0]) / "data" / "tokenizer.model.v1"))
-pieces = st.integers(300, 31_999).map(MODEL.id_to_piece).map(lambda piece: piece.replace("\u2581", " "))
+texts = st.integers(300, 31_999).map(MODEL.id_to_piece).map(lambda token: token.replace("\u2581", " "))
 
 
-@given(st.lists(pieces, min_size=1, max_size=30).map("".join))
+@given(st.lists(texts, min_size=1, max_size=30).map("".join))
 def test_same_ids_as_sentencepiece(tokenizer_json: Path, text: str) -> None:
-    """Joins of arbitrary pieces encode as the library they come from encodes them."""
+    """Joins of the texts of arbitrary tokens encode as the library they come from encodes them."""
     tokenizer = Tokenizer.from_file(str(tokenizer_json))
     assert tokenizer.encode(text, add_special_tokens=False).ids == MODEL.encode(text)
 
