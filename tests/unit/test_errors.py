@@ -4,10 +4,21 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import phiserve
-from phiserve.errors import Overloaded, RequestError, StartupError, shortened
-from phiserve.media.url_gate import ForbiddenUrl
-from phiserve.media.web import DownloadFailed
+from phiserve.errors import (
+    ContextLengthExceeded,
+    DownloadFailed,
+    ForbiddenUrl,
+    InvalidImage,
+    InvalidRequest,
+    Overloaded,
+    RequestError,
+    StartupError,
+    errors_at,
+    shortened,
+)
 from phiserve.protocol import parsing
 
 
@@ -30,6 +41,32 @@ def test_overload_says_when_to_come_back() -> None:
     """In the header that clients obey."""
     assert Overloaded("full", retry_after_s=3).headers == {"Retry-After": "3"}
     assert not issubclass(StartupError, RequestError)
+
+
+def test_messages_begin_with_the_path() -> None:
+    """Written by the class, once; also that of a nameless field. What concerns no one value has no path."""
+    assert InvalidRequest("wrong", param="messages[0]").message == "messages[0]: wrong"
+    assert InvalidRequest("wrong", param="").message == ": wrong"
+    assert InvalidRequest("wrong").message == "wrong"
+    assert str(InvalidRequest("wrong", param="n")) == "n: wrong"
+    assert ContextLengthExceeded("too long", param="messages").message == "too long"
+
+
+def test_paths_are_attached_at_the_boundary() -> None:
+    """Class and code stay, a path that is known already too; the error itself, which others may share, is not
+    changed.
+    """
+    shared = InvalidImage("too large", code="image_too_large")
+    for param in ("a", "b"):
+        with pytest.raises(InvalidImage) as caught, errors_at(param):
+            raise shared
+        assert (caught.value.message, caught.value.code) == (f"{param}: too large", "image_too_large")
+    assert shared.param is None
+    with pytest.raises(ForbiddenUrl) as forbidden, errors_at("outer"), errors_at("inner"):
+        raise ForbiddenUrl("no")
+    assert forbidden.value.param == "inner"
+    with pytest.raises(Overloaded), errors_at("a"):
+        raise Overloaded("full")
 
 
 def test_shortened() -> None:
