@@ -1,4 +1,4 @@
-"""Compiled code works where nothing can be written; its arithmetic is held by `test_pixels`."""
+"""Compiled code works where nothing can be written; its arithmetic is held by `test_crops`."""
 
 import os
 import subprocess
