@@ -10,7 +10,7 @@ PERCENTS = (50, 95, 99)
 
 
 def gaps_ms(answer: Answer, since_s: float = 0.0, until_s: float = float("inf")) -> list[float]:
-    """Milliseconds between events with content, for those that ended within a stretch of time. Events that
+    """Milliseconds between events with content, for those that ended within a span of time. Events that
     came together: 0.
     """
     pairs = pairwise(answer.arrivals_s)

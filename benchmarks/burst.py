@@ -65,7 +65,7 @@ def _run(
             )
             for number in range(STREAMS)
         ]
-        await asyncio.sleep(1.0)  # until all of them stream: a stretch of time is what is measured here
+        await asyncio.sleep(1.0)  # until all of them stream: a span of time is what is measured here
         began = time.monotonic()
         answers: list[Answer] = []
         if bodies:

@@ -33,8 +33,8 @@ class Cell:
 def cells(plan: Sequence[tuple[Workload, Load, int]]) -> list[Cell]:
     """Cells whose requests share no numbers."""
     return [
-        Cell(workload, load, requests, place * STRIDE)
-        for place, (workload, load, requests) in enumerate(plan)
+        Cell(workload, load, requests, index * STRIDE)
+        for index, (workload, load, requests) in enumerate(plan)
     ]
 
 

@@ -1,7 +1,7 @@
 """A picture being drawn, and the truth about it: where each glyph and each edge lies in what the model sees.
 
-Places and sizes are in frame pixels: the 336 x 336 px to which the server reduces a picture at a budget of
-one crop.
+Places and sizes are in frame pixels: the 336 x 336 px to which the server reduces a picture when
+it cuts one crop of it.
 """
 
 import random
@@ -128,7 +128,7 @@ def clear_of_borders(y: float) -> float:
 
 
 def seen(picture: Image.Image) -> Crops:
-    """A picture as the model sees it under a budget of one crop: (336, 336, 3) uint8."""
+    """A picture as the model sees it cut into one crop: (336, 336, 3) uint8."""
     crop: Crops = cut_crops(np.array(picture.convert("RGB")), plan_crops(*picture.size, 1))[0]
     return crop
 

@@ -1,4 +1,4 @@
-"""Questions and answers as token ids: prompts exactly as the server encodes them, answers piece by piece.
+"""Questions and answers as token ids: prompts exactly as the server encodes them, answers token by token.
 
 What is read off a picture is answered character by character, so that each token of it has one place in the
 picture.
@@ -45,8 +45,8 @@ def encoder() -> PromptEncoder:
 
 
 @lru_cache(maxsize=1)
-def pieces() -> dict[str, int]:
-    """Ordinary pieces and their ids."""
+def token_ids() -> dict[str, int]:
+    """Ordinary tokens and their ids."""
     return ordinary_tokens()
 
 
@@ -88,7 +88,7 @@ def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, 
     for segment in answer:
         match segment:
             case Copied():
-                ids += [pieces()[_SPACE if character == " " else character] for character in segment.text]
+                ids += [token_ids()[_SPACE if character == " " else character] for character in segment.text]
                 places += [(glyph.x, glyph.y) if glyph else None for glyph in segment.glyphs]
             case Seen():
                 words = encode_words(segment.text)
@@ -103,11 +103,13 @@ def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, 
 
 @lru_cache(maxsize=4096)
 def encode_words(text: str) -> tuple[int, ...]:
-    """Whole words where there is a piece for them, else single characters."""
+    """Whole words where there is a token for them, else single characters."""
     ids: list[int] = []
     for word in re.findall(r" ?[A-Za-z]+|[^A-Za-z]", text):
-        piece = word.replace(" ", _SPACE)
-        ids += [pieces()[piece]] if piece in pieces() else [pieces()[character] for character in piece]
+        token = word.replace(" ", _SPACE)
+        ids += (
+            [token_ids()[token]] if token in token_ids() else [token_ids()[character] for character in token]
+        )
     return tuple(ids)
 
 

@@ -1,5 +1,5 @@
-"""The tokens that are trained: every piece of questions and answers. All others embed as zeros, as an unknown
-word does.
+"""The tokens that are trained: all that questions and answers consist of. All others embed as zeros, as an
+unknown word does.
 """
 
 import string
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from demo import book, chart, lines, pairs, shapes, talk
-from demo.language import encode_turns, encode_words, pieces, user
+from demo.language import encode_turns, encode_words, token_ids, user
 from demo.palette import COLOURS
 from demo.words import CHART_LABELS
 from phiserve.chat.special_tokens import Control
@@ -59,7 +59,9 @@ def questions() -> Iterator[str]:
 def trained_ids() -> tuple[int, ...]:
     """Ids of the trained tokens, ascending."""
     ids = {*Control} - {Control.IMAGE}
-    ids |= {pieces()[character] for character in string.ascii_letters + string.digits + ".,:;!?\"'-()\u2581"}
+    ids |= {
+        token_ids()[character] for character in string.ascii_letters + string.digits + ".,:;!?\"'-()\u2581"
+    }
     for question in questions():
         for worded in {question, question.rstrip("?.!"), question[0].lower() + question[1:]}:
             turns = (

@@ -9,7 +9,7 @@ import pytest
 from demo import batches
 from demo.decoder import IMAGE_TOKENS
 from demo.kinds import USUAL
-from demo.language import pieces
+from demo.language import token_ids
 from demo.packing import Batch
 from demo.reader import GLYPH_LABELS, GLYPHS, IGNORED, LABELS
 from demo.style import four_fonts
@@ -111,7 +111,7 @@ def test_places_hold_the_next_character(make: Callable[[int], Batch], seed: int)
     """The patch that a place names holds the glyph that comes next, or one of too many."""
     batch = make(seed)
     numbers = {character: number for number, character in enumerate(GLYPHS, 1)}
-    characters = {pieces()[character]: character for character in GLYPHS}
+    characters = {token_ids()[character]: character for character in GLYPHS}
     told = 0
     for pack, index in np.argwhere(batch.places[..., 0] != IGNORED):
         row, column = batch.places[pack, index]

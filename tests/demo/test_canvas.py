@@ -14,6 +14,7 @@ from demo.canvas import EDGE_KINDS, Canvas, Colour, fit_size, random_size, seen
 from demo.fonts import FONTS, width_em
 from demo.reader import GLYPHS
 from images import data_url, encode, noise
+from phiserve.core import ImagePlaceholder
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
@@ -72,13 +73,15 @@ def test_spaces_are_no_glyphs_of_the_picture() -> None:
 def test_the_model_sees_what_the_server_cuts(
     size: tuple[int, int], mode: str, kind: str, options: dict[str, Any]
 ) -> None:
-    """`seen` equals the crop that the server's picture service makes of the same file."""
+    """`seen` equals the crop that the server's image service makes of the same file."""
     content = encode(noise(*size).convert(mode), kind, **options)
     service = ImageService(ImageLimits(), workers=1)
 
     async def served() -> NDArray[np.uint8]:
-        (picture,) = await service.read([(data_url(content, f"image/{kind.lower()}"), "p")])
-        return await service.crops(picture, plan_crops(*size, 1))
+        (image,) = await service.read(
+            [ImagePlaceholder(data_url(content, f"image/{kind.lower()}"), "auto", "p")]
+        )
+        return await service.crops(image, plan_crops(*size, 1))
 
     crops = asyncio.run(served())
     service.close()

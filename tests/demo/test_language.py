@@ -99,7 +99,7 @@ def test_each_character_has_its_place() -> None:
 
 
 def test_words_fall_to_letters() -> None:
-    """A word that is no piece is spelt; digits are always single."""
+    """A word that is no token is spelt; digits are always single."""
     assert len(encode_words(" picture")) == 1
     assert len(encode_words(" qzxkw")) == 6
     assert len(encode_words("1234")) == 4

@@ -4,7 +4,7 @@ whole.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from images import encode, text_part
 from phiserve import assembly
 from phiserve.checkpoint.embedded import DEMO_NAME, embedded_checkpoint
 from phiserve.config import Settings
+from phiserve.core import ImagePlaceholder
 from phiserve.media.connector import MediaConnector
 from phiserve.media.url_gate import UrlGate
 from phiserve.media.web import WebFetcher
@@ -51,9 +52,9 @@ def web() -> Iterator[Web]:
 def served(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
     """The demo model, with its image pipeline in this process and a web that is all on this host."""
     gate = UrlGate(("*.example",), ports=(web.port,), is_public=lambda address: address == PUBLIC)
-    sources = MediaConnector(web=WebFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
+    connector = MediaConnector(web=WebFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "_image_sources", lambda settings: sources)
+        patch.setattr(assembly, "media_connector", lambda settings: connector)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         folder = embedded_checkpoint(DEMO_NAME, print)
         server = InProcessServer(Settings(model=str(folder), served_model_name=DEMO_NAME))
@@ -97,8 +98,10 @@ def test_pictures_swapped(
     asked = sure(PAIR, 0)
     read = ImageService.read
 
-    async def reversed_read(service: ImageService, sources: Iterable[tuple[str, str]]) -> list[EncodedImage]:
-        return (await read(service, sources))[::-1]
+    async def reversed_read(
+        service: ImageService, placeholders: Sequence[ImagePlaceholder]
+    ) -> list[EncodedImage]:
+        return (await read(service, placeholders))[::-1]
 
     monkeypatch.setattr(ImageService, "read", reversed_read)
     assert share_right(client, asked) <= 0.2
