@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phiserve import __version__
 from phiserve.api.services import Services
@@ -14,45 +15,75 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.codecs.formats import FORMATS, require_decoders
+from phiserve.codecs import FORMATS, require_decoders
 from phiserve.config import Settings
-from phiserve.media.connector import ImageSources
-from phiserve.media.folder import ImageFolder
+from phiserve.media.connector import MediaConnector
+from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import UrlGate
-from phiserve.media.web import ImageFetcher
+from phiserve.media.web import WebFetcher
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard, RequestLimits
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
+if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks have passed
+    from phiserve.engine.adapter import Engine
+    from phiserve.engine.plan import EnginePlan, Host
+    from phiserve.engine.start import EngineReport
+
 _LOG = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
-"""What the end of the process waits for downloads to end."""
-
-BLANK_NOTE = "Phi-3-vision with random weights, for trying out the server; its answers mean nothing"
-DEMO_NOTE = "a tiny model trained on drawn images, to show and test the server; not Phi-3-vision"
-NOTES = (BLANK_NOTE, DEMO_NOTE)
-"""What people should know of our own checkpoints: told by the banner and by `/v1/models`."""
+"""How long the end of the process waits for downloads to end."""
 
 
 def check_settings(settings: Settings) -> None:
-    """What can be told of settings before anything is loaded or fetched, beyond their own form. Raises
+    """Judge what can be judged before anything is loaded or fetched, beyond each setting's own form. Raises
     StartupError.
     """
     require_decoders(settings.extra_image_formats)
-    _image_sources(settings)
+    media_connector(settings)
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
-    """Start the engine and build everything around it; also the lines that say what was decided."""
+    """Start the engine and build everything around it. Also returns lines for people that say what was
+    decided.
+    """
     check_settings(settings)
-    # vLLM takes seconds to import: not before the cheap checks have passed.
-    from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
-    from phiserve.engine.start import start_engine, versions
+    from phiserve.engine.plan import detect_host
+    from phiserve.engine.start import versions
 
     host = detect_host()
+    plan = engine_plan(settings, checkpoint, host)
+    connector = media_connector(settings)
+    images = ImageService(_image_limits(settings), settings.image_workers or host.cores, connector)
+    engine, report = await _start_engine(plan, checkpoint, images)
+    limits = _prompt_limits(settings, engine, plan)
+    preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
+
+    async def close() -> None:
+        """End all connections, threads and processes."""
+        await _close(connector, images.close, engine.shutdown)
+
+    services = Services(
+        settings=settings,
+        engine=engine,
+        pipeline=Pipeline(engine, preparer, images),
+        preparer=preparer,
+        vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
+        card=_model_card(settings, checkpoint, limits),
+        metrics=engine.render_metrics,
+        versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
+        close=close,
+    )
+    return services, report.lines()
+
+
+def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "EnginePlan":
+    """What the engine is started with on this host. Raises StartupError."""
+    from phiserve.engine.plan import EngineOptions, plan_engine
+
     options = EngineOptions(
         name=model_name(settings),
         max_crops=settings.max_crops,
@@ -60,9 +91,34 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         shutdown_grace_s=settings.shutdown_grace_s,
         overrides=settings.engine,
     )
-    plan = plan_engine(checkpoint, host, options)
-    sources = _image_sources(settings)
-    images = ImageService(_image_limits(settings), settings.image_workers or host.cores, sources)
+    return plan_engine(checkpoint, host, options)
+
+
+def media_connector(settings: Settings) -> MediaConnector:
+    """Where images may come from besides data URLs. Raises StartupError for hosts that no URL can name."""
+    hosts, folder, timeout_s = settings.image_hosts, settings.image_folder, settings.image_fetch_timeout_s
+    return MediaConnector(
+        web=WebFetcher(UrlGate(hosts), timeout_s) if hosts else None,
+        folder=MediaFolder(folder, timeout_s) if folder else None,
+    )
+
+
+def model_name(settings: Settings) -> str:
+    """The name by which clients ask for the model."""
+    if settings.served_model_name:
+        return settings.served_model_name
+    if settings.model is None:
+        return DEFAULT_NAME
+    folder = Path(settings.model).expanduser()
+    return folder.resolve().name if folder.is_dir() else settings.model
+
+
+async def _start_engine(
+    plan: "EnginePlan", checkpoint: Checkpoint, images: ImageService
+) -> tuple["Engine", "EngineReport"]:
+    """Start the engine, and meanwhile compile what images are cut with. Closes `images` if that fails."""
+    from phiserve.engine.start import start_engine
+
     try:
         compiling = asyncio.create_task(images.compile_ahead())
         await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads
@@ -71,40 +127,17 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     except BaseException:
         images.close()
         raise
-    limits = PromptLimits(
-        context_tokens=engine.limits.context_tokens,
-        max_crops=plan.max_crops,
-        max_images=settings.max_images,
-        answer_reserve=settings.answer_reserve_tokens,
-    )
-    preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
-
-    async def close() -> None:
-        """End all connections, threads and processes."""
-        await _close(sources, images.close, engine.shutdown)
-
-    services = Services(
-        settings=settings,
-        engine=engine,
-        pipeline=Pipeline(engine, preparer, images),
-        preparer=preparer,
-        vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
-        card=_model_card(settings, checkpoint, engine.limits.context_tokens, plan.max_crops),
-        metrics=engine.render_metrics,
-        versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
-        close=close,
-    )
-    return services, report.lines()
+    return engine, report
 
 
-async def _close(sources: ImageSources, *others: Callable[[], None]) -> None:
-    """Close the sources, then everything else in this order, whatever hangs or raises before it."""
+async def _close(connector: MediaConnector, *others: Callable[[], None]) -> None:
+    """Close the connector, then everything else in this order, whatever hangs or raises before it."""
     async with AsyncExitStack() as parts:
         for close in reversed(others):
             parts.callback(close)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await sources.close()
+                await connector.close()
         except TimeoutError:
             _LOG.warning("Downloads did not end within %g s; they are left to themselves", CLOSE_TIMEOUT_S)
 
@@ -120,33 +153,24 @@ def _image_limits(settings: Settings) -> ImageLimits:
     )
 
 
-def _image_sources(settings: Settings) -> ImageSources:
-    hosts, folder = settings.image_hosts, settings.image_folder
-    return ImageSources(
-        web=ImageFetcher(UrlGate(hosts), settings.image_fetch_timeout_s) if hosts else None,
-        folder=ImageFolder(folder, settings.image_fetch_timeout_s) if folder else None,
+def _prompt_limits(settings: Settings, engine: "Engine", plan: "EnginePlan") -> PromptLimits:
+    return PromptLimits(
+        context_tokens=engine.limits.context_tokens,
+        max_crops=plan.max_crops,
+        max_images=settings.max_images,
+        answer_reserve=settings.answer_reserve_tokens,
     )
 
 
-def model_name(settings: Settings) -> str:
-    """What clients ask for."""
-    if settings.served_model_name:
-        return settings.served_model_name
-    if settings.model is None:
-        return DEFAULT_NAME
-    folder = Path(settings.model).expanduser()
-    return folder.resolve().name if folder.is_dir() else settings.model
-
-
-def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int, max_crops: int) -> ModelCard:
+def _model_card(settings: Settings, checkpoint: Checkpoint, limits: PromptLimits) -> ModelCard:
     return ModelCard(
         id=model_name(settings),
         created=int(time.time()),
-        max_model_len=context_tokens,
-        max_crops=max_crops,
+        max_model_len=limits.context_tokens,
+        max_crops=limits.max_crops,
         input_modalities=["text", "image"],
         limits=RequestLimits(
-            max_total_tokens=context_tokens,
+            max_total_tokens=limits.context_tokens,
             max_body_bytes=settings.max_body_bytes,
             max_images=settings.max_images,
             max_image_bytes=settings.max_image_bytes,
@@ -155,9 +179,5 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, context_tokens: int,
             max_request_image_bytes=settings.max_request_image_bytes,
             max_request_image_pixels=settings.max_request_image_pixels,
         ),
-        description=BLANK_NOTE
-        if checkpoint.is_blank
-        else DEMO_NOTE
-        if checkpoint.is_demo
-        else "Phi-3-vision",
+        description=checkpoint.kind.description,
     )

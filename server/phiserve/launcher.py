@@ -1,4 +1,4 @@
-"""A running server: socket, signals, warm-up, banner, and its end."""
+"""A running server: its socket, signals, warm-up, banner and end."""
 
 import gc
 import signal
@@ -17,14 +17,14 @@ from rich.console import Console
 from phiserve import __version__
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
-from phiserve.assembly import NOTES, check_settings, model_name, start_services
+from phiserve.assembly import check_settings, model_name, start_services
 from phiserve.checkpoint.embedded import locate
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
 from phiserve.core import Conversation, GenerationRequest, ImagePlaceholder, StopConditions, Turn
 from phiserve.engine.environment import prepare_environment
 from phiserve.errors import RequestError, StartupError
-from phiserve.protocol.models import ModelCard
 
 KEEP_ALIVE_S = 65
 """How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, as uvicorn
@@ -35,9 +35,9 @@ _WARM_UP_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=
 
 
 def serve(settings: Settings, console: Console, ready_file: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; `ready_file` gets the URL as soon as connections are accepted.
+    """Serve until SIGINT or SIGTERM. `ready_file` receives the URL as soon as connections are accepted.
 
-    Raises StartupError, before anything is loaded wherever that can be told.
+    Raises StartupError, wherever possible before anything is loaded.
     """
     check_settings(settings)  # here too: a checkpoint may be gigabytes to fetch
     with _bound_socket(settings.host, settings.port) as listener, _sigterm_raises():
@@ -60,7 +60,7 @@ async def _serve(
         if settings.max_images:
             await _warm_up(services)
         url = _url_of(listener)
-        lines = _banner(url, services.card, report, time.monotonic() - began)
+        lines = _banner(url, services.card.id, checkpoint.kind, report, time.monotonic() - began)
         config = uvicorn.Config(
             create_app(services),
             log_level="warning",
@@ -103,14 +103,14 @@ async def _warm_up(services: Services) -> None:
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Says so once connections are accepted, not before."""
+    """Calls `announce` once connections are accepted."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then announce it."""
         await super().startup(sockets)
         self._announce()
 
@@ -121,18 +121,18 @@ def _url_of(listener: socket.socket) -> str:
 
 
 def _write_whole(file: Path, text: str) -> None:
-    """Write a file that nobody sees half of."""
-    beginning = file.with_name(f"{file.name}.part")
-    beginning.write_text(text, encoding="utf-8")
-    beginning.replace(file)
+    """Write a file in one step, so that no reader ever sees a part of it."""
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
 
 
-def _banner(url: str, card: ModelCard, report: list[str], seconds: float) -> list[str]:
-    """What was decided, and last the address."""
-    lines = [*(f"  {line}" for line in report)]
-    if card.description in NOTES:
-        lines.append(f"[yellow]{card.id}: {card.description}[/]")
-    lines.append(f"[bold]{card.id}[/] at [bold]{url}[/], ready after {seconds:.0f} s")
+def _banner(url: str, name: str, kind: CheckpointKind, report: list[str], seconds: float) -> list[str]:
+    """Lines that say what was decided, whether the model is not the real one, and last the address."""
+    lines = [f"  {line}" for line in report]
+    if not kind.is_real:
+        lines.append(f"[yellow]{name}: {kind.description}[/]")
+    lines.append(f"[bold]{name}[/] at [bold]{url}[/], ready after {seconds:.0f} s")
     return lines
 
 

@@ -8,15 +8,15 @@ import pytest
 from phiserve.assembly import (
     _close,
     _image_limits,
-    _image_sources,
     check_settings,
+    media_connector,
     model_name,
     start_services,
 )
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.errors import StartupError
-from phiserve.media.connector import ImageSources
+from phiserve.media.connector import MediaConnector
 
 
 def test_model_name(tmp_path: Path) -> None:
@@ -32,12 +32,12 @@ def test_model_name(tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:
-    """The web and a folder are sources only where the settings name them."""
+    """The web and a folder are asked only where the settings name them."""
 
     async def run() -> None:
         closed, opened = (
-            _image_sources(Settings()),
-            _image_sources(Settings(image_hosts=("a.example",), image_folder=tmp_path)),
+            media_connector(Settings()),
+            media_connector(Settings(image_hosts=("a.example",), image_folder=tmp_path)),
         )
         assert (closed.web, closed.folder) == (None, None)
         assert (opened.web is None, opened.folder is None) == (False, False)
@@ -77,18 +77,18 @@ def test_hosts_that_never_match_are_told_before_anything_is_loaded() -> None:
         check_settings(Settings(image_hosts=("images.example.com", "10.0.0.1")))
 
 
-class HangingSources(ImageSources):
+class HangingConnector(MediaConnector):
     """Whose end does not come."""
 
     async def close(self) -> None:
         await asyncio.Event().wait()
 
 
-class FailingSources(ImageSources):
+class FailingConnector(MediaConnector):
     """Whose end fails."""
 
     async def close(self) -> None:
-        raise RuntimeError("sources")
+        raise RuntimeError("connector")
 
 
 def test_everything_is_closed_though_a_part_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +100,12 @@ def test_everything_is_closed_though_a_part_fails(monkeypatch: pytest.MonkeyPatc
         ended.append("images")
         raise RuntimeError("images")
 
-    asyncio.run(_close(HangingSources(), lambda: ended.append("images"), lambda: ended.append("engine")))
-    with pytest.raises(RuntimeError, match="sources"):
-        asyncio.run(_close(FailingSources(), lambda: ended.append("images"), lambda: ended.append("engine")))
+    def engine() -> None:
+        ended.append("engine")
+
+    asyncio.run(_close(HangingConnector(), lambda: ended.append("images"), engine))
+    with pytest.raises(RuntimeError, match="connector"):
+        asyncio.run(_close(FailingConnector(), lambda: ended.append("images"), engine))
     with pytest.raises(RuntimeError, match="images"):
-        asyncio.run(_close(ImageSources(), images, lambda: ended.append("engine")))
+        asyncio.run(_close(MediaConnector(), images, engine))
     assert ended == ["images", "engine"] * 3

@@ -7,18 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from phiserve.assembly import BLANK_NOTE, DEMO_NOTE
+from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.config import Settings
 from phiserve.errors import StartupError
 from phiserve.launcher import _banner, _bound_socket, _url_of, _write_whole, serve
-from phiserve.protocol.models import ModelCard
 from servers import needs_ipv6
-from wire import LIMITS
-
-
-def card(description: str) -> ModelCard:
-    """A model card."""
-    return ModelCard("m", 0, 4096, 16, ["text"], LIMITS, description)
 
 
 def test_settings_are_judged_before_a_checkpoint_is_looked_for() -> None:
@@ -65,9 +58,9 @@ def test_banner(host: str, url: str) -> None:
     """The address comes last; a model that is not Phi-3-vision is told."""
     with _bound_socket(host, 0) as listener:
         address = _url_of(listener)
-        plain = _banner(address, card("Phi-3-vision"), ["device x"], 3)
-        blank = _banner(address, card(BLANK_NOTE), [], 3)
-        demo = _banner(address, card(DEMO_NOTE), [], 3)
+        plain = _banner(address, "m", CheckpointKind.PHI3_VISION, ["device x"], 3)
+        blank = _banner(address, "m", CheckpointKind.BLANK, [], 3)
+        demo = _banner(address, "m", CheckpointKind.DEMO, [], 3)
     assert url in plain[-1]
     assert plain[0] == "  device x"
     assert not any("mean nothing" in line for line in plain)

@@ -1,6 +1,4 @@
-"""What `phiserve doctor` looks at, each check with what to do about its finding. Nothing is loaded or
-served.
-"""
+"""The checks of `phiserve doctor`, each with what to do about its finding. Nothing is loaded or served."""
 
 import asyncio
 import platform
@@ -20,6 +18,7 @@ from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.cli.client import DEFAULT_URL, NothingListens, client_for, served_models
 from phiserve.config import Settings, load_settings
+from phiserve.core import ImagePlaceholder
 from phiserve.errors import StartupError
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
@@ -32,7 +31,7 @@ Verdict = Literal["fine", "note", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. `remedy` says what to do; nothing for what is fine."""
+    """What a check found. `remedy` says what to do; empty where all is fine."""
 
     verdict: Verdict
     text: str
@@ -40,15 +39,15 @@ class Finding:
 
 
 @dataclass
-class Patient:
-    """What later checks need of earlier ones; `model` as on the command line."""
+class CheckContext:
+    """What checks find out for later ones; `model` as given on the command line."""
 
     model: str | None
     settings: Settings | None = None
     checkpoint: Checkpoint | None = None
 
 
-def python(patient: Patient) -> Finding:
+def python(context: CheckContext) -> Finding:
     """The interpreter."""
     text = f"Python {platform.python_version()}, phiserve {__version__}"
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
@@ -56,16 +55,16 @@ def python(patient: Patient) -> Finding:
     return Finding("wrong", text, "vLLM needs Python 3.11 to 3.13: set PYTHON=… for make, and remove .venv")
 
 
-def settings(patient: Patient) -> Finding:
+def settings(context: CheckContext) -> Finding:
     """What the environment's PHISERVE_… variables say."""
     from phiserve.assembly import check_settings
 
-    patient.settings = load_settings(None, {"model": patient.model} if patient.model else None)
-    check_settings(patient.settings)
+    context.settings = load_settings(None, {"model": context.model} if context.model else None)
+    check_settings(context.settings)
     return Finding("fine", "the environment's settings are valid")
 
 
-def plugin(patient: Patient) -> Finding:
+def plugin(context: CheckContext) -> Finding:
     """vLLM's processes find the model through an entry point of the installed package."""
     from phiserve.engine.environment import prepare_environment
 
@@ -77,14 +76,14 @@ def plugin(patient: Patient) -> Finding:
     return Finding("fine", "vLLM finds phiserve's plugin")
 
 
-def engine(patient: Patient) -> Finding:
+def engine(context: CheckContext) -> Finding:
     """Versions of what the engine is made of."""
     from phiserve.engine.start import versions
 
     return Finding("fine", ", ".join(f"{name} {number}" for name, number in versions().items()))
 
 
-def device(patient: Patient) -> Finding:
+def device(context: CheckContext) -> Finding:
     """What the model would run on."""
     from phiserve.engine.plan import detect_host
 
@@ -97,41 +96,33 @@ def device(patient: Patient) -> Finding:
     return Finding("fine", f"{text}, {host.device_bytes / GIB:.0f} GiB on the device")
 
 
-def tokenizer(patient: Patient) -> Finding:
+def tokenizer(context: CheckContext) -> Finding:
     """The checkpoint is Phi-3-vision's, and its tokenizer encodes a turn as the reference does."""
-    model = (patient.settings.model if patient.settings else None) or patient.model
-    patient.checkpoint = open_checkpoint(locate(model, lambda line: None))
-    ids = PromptEncoder.load(patient.checkpoint.tokenizer_json).encode_text("\n")
-    vocabulary = Vocabulary.load(patient.checkpoint.tokenizer_json)
+    model = (context.settings.model if context.settings else None) or context.model
+    context.checkpoint = open_checkpoint(locate(model, lambda line: None))
+    ids = PromptEncoder.load(context.checkpoint.tokenizer_json).encode_text("\n")
+    vocabulary = Vocabulary.load(context.checkpoint.tokenizer_json)
     if [vocabulary.bytes_of(token_id) for token_id in ids] != [b" ", b"\n"]:
         return Finding(
             "wrong",
-            "the tokenizer encodes a line break in another way",
+            "the tokenizer encodes a line break differently from the reference",
             "fetch the checkpoint's tokenizer.json again",
         )
-    own = patient.checkpoint.is_blank or patient.checkpoint.is_demo
-    kind = "a checkpoint of phiserve's own" if own else "a checkpoint of Phi-3-vision"
-    return Finding("fine", f"{kind}, a line break is {ids}")
+    whose = "Phi-3-vision" if context.checkpoint.kind.is_real else "phiserve's own"
+    return Finding("fine", f"a checkpoint of {whose}, a line break is {ids}")
 
 
-def memory(patient: Patient) -> Finding:
+def memory(context: CheckContext) -> Finding:
     """Whether weights and a cache fit."""
-    from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
+    from phiserve.assembly import engine_plan
+    from phiserve.engine.plan import detect_host
 
-    if patient.checkpoint is None or patient.settings is None:
-        return Finding("note", "not looked at: there is no checkpoint", "see above")
-    given = patient.settings
-    options = EngineOptions(
-        name="doctor",
-        max_crops=given.max_crops,
-        max_images=given.max_images,
-        shutdown_grace_s=given.shutdown_grace_s,
-        overrides=given.engine,
-    )
-    plan = plan_engine(patient.checkpoint, detect_host(), options)
+    if context.checkpoint is None or context.settings is None:
+        return Finding("note", "not checked: there is no checkpoint", "see above")
+    plan = engine_plan(context.settings, context.checkpoint, detect_host())
     kv = plan.args.get("kv_cache_memory_bytes")
     cache = f", {kv / GIB:.1f} GiB of KV cache" if kv else ""
-    return Finding("fine", f"{patient.checkpoint.weight_bytes('auto') / GIB:.1f} GiB of weights fit{cache}")
+    return Finding("fine", f"{context.checkpoint.weight_bytes('auto') / GIB:.1f} GiB of weights fit{cache}")
 
 
 GOLDEN_TOKENS = 1921
@@ -139,7 +130,7 @@ GOLDEN_CROPS = "10715252fc5752f5e76652f9a15f76a043f75071535a71245ce88100755ff810
 """SHA-256 of the crops of `_golden_image`, from the HD transform that tests hold against the reference's."""
 
 
-def image(patient: Patient) -> Finding:
+def image(context: CheckContext) -> Finding:
     """One image's tokens and pixels, against what the reference processor makes of it."""
     service = ImageService(ImageLimits(), workers=1)
     try:
@@ -153,7 +144,7 @@ def image(patient: Patient) -> Finding:
 
 
 async def _measure(service: ImageService) -> tuple[int, str]:
-    (read,) = await service.read([(_golden_image(), "image")])
+    (read,) = await service.read([ImagePlaceholder(_golden_image(), "high", "image")])
     plan = plan_crops(*read.size, 16)
     return plan.num_tokens, sha256((await service.crops(read, plan)).tobytes()).hexdigest()
 
@@ -170,7 +161,7 @@ def _golden_image() -> str:
     return "data:image/bmp;base64," + base64.b64encode(header + info + pixels.tobytes()).decode()
 
 
-def running(patient: Patient) -> Finding:
+def running(context: CheckContext) -> Finding:
     """Whether a server answers where `ask` and `chat` look first."""
     try:
         models = served_models(client_for(DEFAULT_URL))
@@ -185,16 +176,26 @@ def running(patient: Patient) -> Finding:
     return Finding("fine", f"a server at {DEFAULT_URL} serves {', '.join(models)}")
 
 
-CHECKS: tuple[Callable[[Patient], Finding], ...] = (
-    *(python, settings, plugin, engine, device, tokenizer, memory, image, running),
+Check = Callable[[CheckContext], Finding]
+
+CHECKS: tuple[Check, ...] = (
+    python,
+    settings,
+    plugin,
+    engine,
+    device,
+    tokenizer,
+    memory,
+    image,
+    running,
 )
 """In this order: later ones need what earlier ones found."""
 
 
-def examine(check: Callable[[Patient], Finding], patient: Patient) -> Finding:
-    """The finding of a check; whatever it raises is a finding too."""
+def examine(check: Check, context: CheckContext) -> Finding:
+    """Run one check; whatever it raises is a finding too."""
     try:
-        return check(patient)
+        return check(context)
     except StartupError as error:
         return Finding("wrong", str(error), "see the sentence")
     except ImportError as error:

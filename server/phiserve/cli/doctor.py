@@ -1,4 +1,4 @@
-"""`phiserve doctor`: looks at everything a server stands on, and says what to do."""
+"""`phiserve doctor`: checks everything that a server needs, and says what to do."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from phiserve.cli.checks import CHECKS, Patient, examine
+from phiserve.cli.checks import CHECKS, CheckContext, examine
 
 _MARKS = {"fine": ("ok  ", "green"), "note": ("note", "yellow"), "wrong": ("FAIL", "bold red")}
 
@@ -18,10 +18,10 @@ def doctor(
 ) -> None:
     """Check versions, device, memory, tokenizer, plugin and one image; exits with 1 if something is wrong."""
     console = Console(highlight=False, soft_wrap=True)
-    patient = Patient(model)
+    context = CheckContext(model)
     healthy = True
     for check in CHECKS:
-        finding = examine(check, patient)
+        finding = examine(check, context)
         healthy = healthy and finding.verdict != "wrong"
         mark, style = _MARKS[finding.verdict]
         console.print(Text.assemble((mark, style), f" {check.__name__:<10}{finding.text}"))

@@ -6,12 +6,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from phiserve.protocol.events import encode_json
 
 from phiserve.cli import content
 from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
 from phiserve.errors import StartupError
-from phiserve.protocol.parsing import parse_chat_request
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.events import encode_json
+from phiserve.protocol.parsing import parse_request
 
 
 def test_files_and_urls(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_forgotten_question(
 def test_messages_are_a_request() -> None:
     """Images first, then the text, in a form that the server takes."""
     messages = [*system_messages("Be brief"), user_message(["data:,"], "What?", Detail.LOW)]
-    request = parse_chat_request(encode_json({"model": "m", "messages": messages}))
+    request = parse_request(encode_json({"model": "m", "messages": messages}), ChatCompletionRequest)
     assert [message.role for message in request.messages] == ["system", "user"]
     assert [part["type"] for part in messages[1]["content"]] == ["image_url", "text"]
     assert system_messages(None) == []
