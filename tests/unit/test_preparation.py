@@ -30,7 +30,7 @@ def prepare(preparer: PromptPreparer, *parts: Any, max_tokens: int | None = None
 
 def num_decoded() -> float:
     """Images decoded in this process so far."""
-    return DECODED._value.get()
+    return float(DECODED._value.get())
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """What the routes work with, built once at start-up and passed along; nothing global."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -30,7 +30,7 @@ class Services:
     card: ModelCard
     metrics: Callable[[], bytes]
     versions: dict[str, str]
-    close: Callable[[], Awaitable[None]] = field(default=_nothing_to_close)
+    close: Callable[[], Coroutine[object, object, None]] = field(default=_nothing_to_close)
 
     def check_model(self, name: str) -> None:
         """Raises ModelNotFound unless `name` is the served model."""
