@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from phiserve.chat.special_tokens import Control
 
 from images import image_part, noise, text_part
+from phiserve.chat.special_tokens import Control
 from phiserve.core import Conversation
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
 from phiserve.preparation import PreparedPrompt, PromptPreparer
