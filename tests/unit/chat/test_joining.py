@@ -1,5 +1,7 @@
 """Parts of a turn are joined as the model was trained to read them."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_joining_once_is_enough(parts: list[Part]) -> None:
     joined = join_parts(parts)
     assert [part for part in joined if part is IMAGE] == [part for part in parts if part is IMAGE]
     kinds = [isinstance(part, str) for part in joined]
-    assert not any(first and second for first, second in zip(kinds, kinds[1:], strict=False))
+    assert not any(first and second for first, second in itertools.pairwise(kinds))
     assert all(joined)
 
 
