@@ -87,7 +87,7 @@ class EngineOptions:
     max_crops: int | None
     max_images: int
     shutdown_grace_s: int
-    overrides: Mapping[str, Any]
+    overrides: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _encoder_cache_tokens(args: EngineArguments, host: Host, max_crops: int) -> 
     return max(args["max_num_batched_tokens"], images * most_image_tokens(max_crops))
 
 
-def _check_overrides(overrides: Mapping[str, Any]) -> None:
+def _check_overrides(overrides: Mapping[str, object]) -> None:
     known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     for key in overrides:
         if key in OWNED_ARGUMENTS:
@@ -181,8 +181,9 @@ def _check_overrides(overrides: Mapping[str, Any]) -> None:
         if key not in known:
             raise StartupError(f"engine.{key}: vLLM has no engine argument of that name")
     for key in _COUNTS & overrides.keys():
-        if not isinstance(overrides[key], int) or overrides[key] < 1:
-            raise StartupError(f"engine.{key} must be a whole number from 1 on, got {overrides[key]!r}")
+        value = overrides[key]
+        if not isinstance(value, int) or value < 1:
+            raise StartupError(f"engine.{key} must be a whole number from 1 on, got {value!r}")
 
 
 def _cpu_defaults() -> EngineArguments:

@@ -94,9 +94,10 @@ class ImageSender:
 
     def _unless_held(self, image: PromptImage, crops: CropsByKey) -> MultiModalKwargsItem | None:
         """The image with its pixels, which the sender cache notes, or None where it was noted before."""
-        given = None if self._holds(image.key) else (_item(image, crops), [])
-        item, _ = self._renderer.mm_processor_cache.get_and_update_item(given, image.key)
-        return item
+        cache = self._renderer.mm_processor_cache
+        if self._holds(image.key):
+            return cache.get_and_update_item(None, image.key)[0]
+        return cache.get_and_update_item((_item(image, crops), []), image.key)[0]
 
 
 def _num_bytes(image: PromptImage) -> int:

@@ -1,5 +1,7 @@
 """The checkpoint's config.json as a transformers config class, in place of the repository's own Python."""
 
+from typing import Any
+
 from pydantic import JsonValue
 from transformers import PretrainedConfig
 
@@ -34,7 +36,7 @@ class Phi3VConfig(PretrainedConfig):
         rope_parameters: JsonObject | None = None,
         embd_layer: JsonObject | None = None,
         img_processor: JsonObject | None = None,
-        **kwargs: JsonValue,
+        **kwargs: Any,  # whatever else config.json holds; transformers gives each a type of its own
     ) -> None:
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size

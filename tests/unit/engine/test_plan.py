@@ -4,11 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 from vllm.utils.import_utils import resolve_obj_by_qualname
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
-from phiserve.engine.plan import GIB, EngineOptions, EnginePlan, Host, detect_host, plan_engine
+from phiserve.engine.plan import (
+    GIB,
+    EngineArguments,
+    EngineOptions,
+    EnginePlan,
+    Host,
+    detect_host,
+    plan_engine,
+)
 from phiserve.errors import StartupError
 from phiserve.plugin.scheduler import PartialEncodingScheduler
 from phiserve.plugin.worker import PhiserveCPUWorker
@@ -17,8 +26,8 @@ SMALL = Host("cpu", int(6.5 * GIB), 6 * GIB, 2)  # what an 8 GB host has left
 L4 = Host("NVIDIA L4", 24 * GIB, 24 * GIB, 8)
 
 
-def config(**values: Any) -> dict[str, Any]:
-    base = {
+def config(**values: int) -> dict[str, JsonValue]:
+    base: dict[str, JsonValue] = {
         "hidden_size": 192,
         "num_attention_heads": 2,
         "num_hidden_layers": 2,
@@ -138,7 +147,7 @@ def test_float32_where_bf16_is_emulated() -> None:
 
 
 @pytest.mark.parametrize("overrides", [{}, {"max_model_len": 2048}, {"kv_cache_memory_bytes": 6 * GIB}])
-def test_no_float32_that_does_not_fit(overrides: dict[str, Any]) -> None:
+def test_no_float32_that_does_not_fit(overrides: EngineArguments) -> None:
     """The real model's weights alone would take 16.6 GB, its cache twice as much as in bf16: slow is better
     than not at all.
     """
@@ -164,7 +173,7 @@ def test_no_float32_that_vllm_would_refuse() -> None:
         ({"max_num_batched_tokens": 0}, "max_num_batched_tokens must be"),
     ],
 )
-def test_refusals(overrides: dict[str, Any], named: str) -> None:
+def test_refusals(overrides: EngineArguments, named: str) -> None:
     """Unknown arguments, those decided elsewhere, and an impossible context."""
     with pytest.raises(StartupError, match=named):
         plan(**overrides)

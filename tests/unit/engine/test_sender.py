@@ -3,7 +3,6 @@ own, hold the same keys.
 """
 
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -38,10 +37,10 @@ class Pair:
 
     def __init__(self, room: float) -> None:
         mm_config = SimpleNamespace(mm_processor_cache_gb=ONE_CROP_GIB * room)
-        model_config: Any = SimpleNamespace(get_multimodal_config=lambda: mm_config)
+        model_config = SimpleNamespace(get_multimodal_config=lambda: mm_config)
         self.held = LruKeyReplicatedSenderCache(model_config)
         self.engine = LruKeyReplicatedReceiverCache(model_config)
-        renderer: Any = SimpleNamespace(
+        renderer = SimpleNamespace(
             mm_processor_cache=self.held, model_config=model_config, update_mm_cache_stats=lambda: None
         )
         self.sender = ImageSender(renderer)
@@ -101,7 +100,7 @@ def test_loaded_images_are_not_missing() -> None:
 def test_without_a_cache_everything_is_sent() -> None:
     """vLLM has none where its size is set to 0."""
     mm_config = SimpleNamespace(mm_processor_cache_gb=0)
-    renderer: Any = SimpleNamespace(
+    renderer = SimpleNamespace(
         mm_processor_cache=None, model_config=SimpleNamespace(get_multimodal_config=lambda: mm_config)
     )
     sender = ImageSender(renderer)

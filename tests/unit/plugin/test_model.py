@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from phiserve.codecs.decode import decode_pixels, read_header
 from torch import nn
 from torch.nn import functional
 from vllm.model_executor.models import phi3v
 
 from images import noise
+from phiserve.codecs import parse
 from phiserve.plugin import model as module
 from phiserve.plugin.model import Phi3VForCausalLM, global_view, normalise, tower_input
 from phiserve.plugin.partial_encoding import PartialEncoder
@@ -23,10 +23,9 @@ from phiserve.vision.sizes import plan_crops
 def test_golden_global_view(golden: Path) -> None:
     """Samples, mean and deviation of the reference's global view, within 1e-3."""
     for vector in json.loads((golden / "pixels.json").read_text()):
-        content = (golden / vector["file"]).read_bytes()
-        header = read_header(content, "image")
-        plan = plan_crops(*header.size, vector["num_crops"])
-        crops = torch.from_numpy(cut_crops(decode_pixels(content, header, "image"), plan))
+        image = parse((golden / vector["file"]).read_bytes())
+        plan = plan_crops(*image.size, vector["num_crops"])
+        crops = torch.from_numpy(cut_crops(image.decode(), plan))
         view = tower_input(crops, vector["image_size_hw"])[0]
         for channel, row, column, value in vector["global_view_samples"]:
             assert view[channel, row, column].item() == pytest.approx(value, abs=1e-3)
@@ -59,7 +58,7 @@ def test_one_crop_is_its_own_global_view() -> None:
     assert torch.equal(tower_input(crops, (336, 336)), normalised)
 
 
-class SmallTower(phi3v.Phi3HDImageEmbedding):
+class SmallTower(phi3v.Phi3HDImageEmbedding):  # type: ignore[misc]  # vLLM has no types
     """vLLM's vision tower and projection, with the mean colours of patches in place of CLIP; counts crops."""
 
     def __init__(self) -> None:
@@ -111,7 +110,7 @@ def test_only_what_is_missing_is_encoded(model: Phi3VForCausalLM, monkeypatch: p
         monkeypatch.setattr("phiserve.plugin.partial_encoding.ENCODING_TIME_S", seconds)
         encoder.begin_step()
         inputs = tower_input(crops[number], plans[number].padded[::-1])
-        encoder.request((number, number), lambda inputs=inputs: inputs)
+        encoder.request((number, number), inputs.clone)
         encoder.advance()
     encoded, tower.num_crops = len(crops[0]) + 2, 0
     again = model.embed_multimodal(crops=crops, image_sizes=sizes, image_ids=ids)

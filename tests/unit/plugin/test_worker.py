@@ -1,6 +1,7 @@
 """The worker encodes crops before its steps, and never draws from the generators of half-read prompts.
 
-Only what lies below vLLM's worker is replaced: its model runner.
+A stand-in replaces vLLM's model runner below the worker; loading and running a model need an engine, and are
+tested with one in tests/e2e.
 """
 
 from types import SimpleNamespace
