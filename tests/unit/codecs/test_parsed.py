@@ -2,6 +2,8 @@
 own words.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,7 +18,7 @@ from phiserve.errors import InvalidImage
 CHECKSUM = "<built-in method zlib.crc32>"
 TURNED = Image.Exif()
 TURNED[ORIENTATION] = 6
-LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+LOSSLESS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
 """Options of Pillow's, as near to lossless as a format gets."""
 
 
