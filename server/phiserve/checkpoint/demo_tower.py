@@ -111,9 +111,9 @@ def position_codes() -> Tensor:
     """One-hot codes of row, column and class token: (577, POSITION), the class token first."""
     codes = torch.zeros(1 + SIDE * SIDE, POSITION)
     codes[0, -1] = CODE
-    places = torch.arange(SIDE * SIDE)
-    codes[1 + places, places // SIDE] = CODE
-    codes[1 + places, SIDE + places % SIDE] = CODE
+    patches = torch.arange(SIDE * SIDE)
+    codes[1 + patches, patches // SIDE] = CODE
+    codes[1 + patches, SIDE + patches % SIDE] = CODE
     return codes
 
 
@@ -151,7 +151,7 @@ def _patch_embedding(filters: Tensor) -> Tensor:
     half = PATCH // 2
     for number in range(COLOUR):
         quarter, channel = divmod(number, 3)
-        top, left = (half * place for place in divmod(quarter, 2))
+        top, left = (half * index for index in divmod(quarter, 2))
         weight[LUMA + number, channel, top : top + half, left : left + half] = 1 / half**2
     return weight
 
@@ -194,19 +194,17 @@ def _layer(compact: Mapping[str, Tensor], layer: _Layer) -> dict[str, Tensor]:
 
 
 def _look_up(query: Tensor, key: Tensor, head: int, offset: tuple[int, int]) -> None:
-    """A head's query asks for the codes of the patch at this offset, or thrice for the class token outside
-    the image.
-
-    Its key is the codes.
+    """Write a head whose query asks for the codes of the patch at this offset, or three times as strongly for
+    the class token where that is outside the image. Its key is the codes.
     """
     codes, cls, first = CODES.start, POSITION - 1, head * _HEAD
     key[first : first + POSITION, CODES] = torch.eye(POSITION)
     query[first + cls, codes + cls] = 3 * _MATCH
     for axis, step in enumerate(offset):
-        for place in range(SIDE):
-            inside = 0 <= place + step < SIDE
-            wanted = axis * SIDE + place + step if inside else cls
-            query[first + wanted, codes + axis * SIDE + place] = _MATCH if inside else 3 * _MATCH
+        for index in range(SIDE):
+            inside = 0 <= index + step < SIDE
+            wanted = axis * SIDE + index + step if inside else cls
+            query[first + wanted, codes + axis * SIDE + index] = _MATCH if inside else 3 * _MATCH
 
 
 def _indices(ranges: tuple[slice, ...]) -> list[int]:

@@ -16,7 +16,7 @@ from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a folder beside `folder`, then put it in place; what fails leaves nothing behind.
+    """Have `write` fill a folder beside `folder`, then rename it; what fails leaves nothing behind.
     Raises OSError.
 
     An empty folder is replaced, any other is not.

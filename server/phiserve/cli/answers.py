@@ -1,31 +1,43 @@
-"""An answer as it comes, on the terminal."""
+"""An answer as it arrives, on the terminal."""
 
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import openai
 import typer
+from openai import Stream
 from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from phiserve.cli.connection import Connection
+from phiserve.cli.content import Message
 from phiserve.cli.streams import showable
 from phiserve.errors import StartupError
 
+_UNEXPECTED = "The server sent an unexpected response"
 
-@dataclass
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How answers are to be made; None leaves it to the server."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+
+
+@dataclass(slots=True)
 class PrintedAnswer:
     """What has been printed so far."""
 
-    pieces: list[str] = field(default_factory=list)
+    deltas: list[str] = field(default_factory=list)
     finish_reason: str | None = None
     usage: CompletionUsage | None = None
 
     @property
     def text(self) -> str:
         """The answer."""
-        return "".join(self.pieces)
+        return "".join(self.deltas)
 
     def footer(self) -> str:
         """Costs, and why the answer ended if that needs saying."""
@@ -37,57 +49,58 @@ class PrintedAnswer:
         cut = "; the answer was cut off at its length limit" if self.finish_reason == "length" else ""
         return f"{prompt}, {self.usage.completion_tokens} written{cut}"
 
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take in what the server sent, and return the text of it, which is to be printed.
+
+        Raises AttributeError, TypeError or ValueError for what is not a chunk: the client takes any JSON for
+        one.
+        """
+        self.usage = chunk.usage or self.usage
+        for choice in chunk.choices:
+            self.finish_reason = choice.finish_reason or self.finish_reason
+        return "".join(str(choice.delta.content or "") for choice in chunk.choices)
+
 
 def print_answer(
-    connection: Connection,
-    messages: Sequence[Any],
-    answer: PrintedAnswer,
-    max_tokens: int | None,
-    temperature: float | None,
+    connection: Connection, messages: Sequence[Message], answer: PrintedAnswer, options: AnswerOptions
 ) -> None:
-    """Stream an answer to standard output, piece by piece, and end its line.
+    """Stream an answer to standard output as it arrives, and end its line.
 
-    Raises openai.APIError, or StartupError for what is no answer; `answer` has what came before. Leaving
-    early, as Ctrl-C does, closes the connection, and with it the request in the engine.
+    Raises openai.APIError, or StartupError for an unexpected response; `answer` holds what came before.
+    Leaving early, as Ctrl-C does, closes the connection, and with it the request in the engine.
     """
     try:
-        with closing(_pieces(connection, messages, answer, max_tokens, temperature)) as pieces:
-            for piece in pieces:
-                answer.pieces.append(piece)
-                typer.echo(showable(piece), nl=False)
+        with _open(connection, messages, options) as stream:
+            for delta in _deltas(stream, answer):
+                answer.deltas.append(delta)
+                typer.echo(showable(delta), nl=False)
     finally:
         if answer.text and not answer.text.endswith("\n"):
             typer.echo()
     if answer.finish_reason is None:
-        raise StartupError(
-            "The server broke the answer off" if answer.text else "What the server answered is not an answer"
-        )
+        raise StartupError("The server broke the answer off" if answer.text else _UNEXPECTED)
 
 
-def _pieces(
-    connection: Connection,
-    messages: Sequence[Any],
-    answer: PrintedAnswer,
-    max_tokens: int | None,
-    temperature: float | None,
-) -> Generator[str, None, None]:
-    with connection.client.chat.completions.create(
+def _open(
+    connection: Connection, messages: Sequence[Message], options: AnswerOptions
+) -> Stream[ChatCompletionChunk]:
+    max_tokens, temperature = options.max_tokens, options.temperature
+    return connection.client.chat.completions.create(
         model=connection.model,
-        messages=list(messages),
+        messages=cast("list[ChatCompletionMessageParam]", list(messages)),
         stream=True,
         stream_options={"include_usage": True},
         max_completion_tokens=max_tokens if max_tokens is not None else openai.omit,
         temperature=temperature if temperature is not None else openai.omit,
-    ) as stream:
-        while True:
-            try:
-                chunk = next(stream)
-                answer.usage = chunk.usage or answer.usage
-                for choice in chunk.choices:
-                    answer.finish_reason = choice.finish_reason or answer.finish_reason
-                pieces = [str(choice.delta.content or "") for choice in chunk.choices]
-            except StopIteration:
-                return
-            except (AttributeError, TypeError, ValueError):  # the client takes JSON of any form for a chunk
-                raise StartupError("What the server answered is not an answer") from None
-            yield from pieces
+    )
+
+
+def _deltas(stream: Stream[ChatCompletionChunk], answer: PrintedAnswer) -> Iterator[str]:
+    while True:
+        try:
+            delta = answer.add(next(stream))
+        except StopIteration:
+            return
+        except (AttributeError, TypeError, ValueError):
+            raise StartupError(_UNEXPECTED) from None
+        yield delta

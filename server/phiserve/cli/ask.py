@@ -5,21 +5,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from phiserve.cli.answers import PrintedAnswer, print_answer
+from phiserve.cli.answers import AnswerOptions, PrintedAnswer, print_answer
 from phiserve.cli.client import DEFAULT_URL
 from phiserve.cli.connection import connected
 from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
 
 Url = Annotated[
-    str | None, typer.Option(help=f"Server to ask; else the one at {DEFAULT_URL}, else one is started.")
+    str | None,
+    typer.Option(help=f"Server to ask; default: the one at {DEFAULT_URL}, or one started for this call."),
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Checkpoint to start a server with, instead of asking one that runs.")
+    str | None, typer.Option(help="Checkpoint to start a server with, instead of asking a running one.")
 ]
 System = Annotated[str | None, typer.Option(help="Instructions for the model.")]
-MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest answer in tokens.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Maximum length of an answer in tokens.")]
 Temperature = Annotated[
-    float | None, typer.Option(min=0, max=2, help="0 always takes the most likely token.")
+    float | None,
+    typer.Option(min=0, max=2, help="Sampling temperature; 0 always takes the most likely token."),
 ]
 ImageDetail = Annotated[Detail, typer.Option(help="How closely to look at images.")]
 
@@ -41,5 +43,5 @@ def ask(
     console = Console(stderr=True, highlight=False)
     answer = PrintedAnswer()
     with connected(url, model, console) as connection:
-        print_answer(connection, messages, answer, max_tokens, temperature)
+        print_answer(connection, messages, answer, AnswerOptions(max_tokens, temperature))
         console.print(answer.footer(), style="dim")

@@ -3,15 +3,14 @@
 import contextlib
 import sys
 from dataclasses import dataclass, field
-from typing import Any
 
 import openai
 from rich.console import Console
 
-from phiserve.cli.answers import PrintedAnswer, print_answer
+from phiserve.cli.answers import AnswerOptions, PrintedAnswer, print_answer
 from phiserve.cli.ask import ImageDetail, MaxTokens, Model, System, Temperature, Url
 from phiserve.cli.connection import Connection, connected
-from phiserve.cli.content import Detail, image_url, system_messages, user_message
+from phiserve.cli.content import Detail, Message, image_url, system_messages, user_message
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import typed
 from phiserve.errors import StartupError
@@ -22,13 +21,13 @@ HELP = """/image FILE   show an image with the next message (a URL works too); m
 /quit         leave (Ctrl-D does too); Ctrl-C stops an answer"""
 
 
-@dataclass
+@dataclass(slots=True)
 class Conversation:
-    """What has been said, and the images waiting for the next message."""
+    """The messages so far, and the images waiting for the next one."""
 
     system: str | None
     detail: Detail
-    messages: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
 
     def reset(self) -> None:
@@ -36,18 +35,18 @@ class Conversation:
         self.messages.clear()
         self.images.clear()
 
-    def asking(self, text: str) -> list[dict[str, Any]]:
+    def asking(self, text: str) -> list[Message]:
         """All messages up to a question with the waiting images."""
         question = user_message(self.images, text, self.detail)
         return [*system_messages(self.system), *self.messages, question]
 
-    def answered(self, asked: list[dict[str, Any]], answer: str) -> None:
+    def answered(self, asked: list[Message], answer: str) -> None:
         """Keep a question and its answer."""
         self.messages += [asked[-1], {"role": "assistant", "content": answer}]
         self.images.clear()
 
     def refused(self) -> bool:
-        """Put the waiting images away, since they may be at fault; whether there were any."""
+        """Drop the waiting images, since they may be at fault. Returns whether there were any."""
         waited = bool(self.images)
         self.images.clear()
         return waited
@@ -69,7 +68,7 @@ def chat(
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives input() editing and the up arrow
     console = Console(stderr=True, highlight=False)
-    conversation = Conversation(system, detail)
+    conversation, options = Conversation(system, detail), AnswerOptions(max_tokens, temperature)
     with connected(url, model, console) as connection:
         console.print(f"[bold]{connection.model}[/]. /help tells the commands.")
         while (line := _read_line(_prompt(conversation), console)) is not None:
@@ -78,26 +77,29 @@ def chat(
                     if not _command(line, conversation, console):
                         return
                 elif line:
-                    _turn(connection, conversation, line, console, max_tokens, temperature)
+                    _turn(connection, conversation, line, console, options)
             except KeyboardInterrupt:
                 console.print("(stopped)", style="dim")
 
 
 def _prompt(conversation: Conversation) -> str:
     count = len(conversation.images)
-    return f"you [{count} image{'s' if count > 1 else ''}]> " if count else "you> "
+    if not count:
+        return "you> "
+    return f"you [{count} image{'s' if count > 1 else ''}]> "
 
 
 def _read_line(prompt: str, console: Console) -> str | None:
-    """A line from the person; None at the end. Nobody is prompted who isn't there: standard output has
-    answers only.
+    """A line from the person; None at the end. Nobody is prompted who isn't there, and where standard output
+    is no terminal the prompt goes elsewhere: only answers go there.
     """
     person = sys.stdin is not None and sys.stdin.isatty()
+    terminal = person and sys.stdout.isatty()
     while True:
         try:
-            if person and not sys.stdout.isatty():
+            if person and not terminal:
                 console.print(prompt, end="", markup=False)
-            return typed(input(prompt if person and sys.stdout.isatty() else "").strip(), sys.stdin.encoding)
+            return typed(input(prompt if terminal else "").strip(), sys.stdin.encoding)
         except (EOFError, RuntimeError):  # the latter where there is no standard input at all
             if person:
                 console.print()
@@ -133,16 +135,15 @@ def _turn(
     conversation: Conversation,
     text: str,
     console: Console,
-    max_tokens: int | None,
-    temperature: float | None,
+    options: AnswerOptions,
 ) -> None:
-    """Ask and print. A stopped answer is kept as far as it came; a refused question, with its images, is as
-    if not asked.
+    """Ask and print. A stopped answer is kept as far as it came; a refused question is left out of the
+    conversation, and so are its images.
     """
     asked = conversation.asking(text)
     answer = PrintedAnswer()
     try:
-        print_answer(connection, asked, answer, max_tokens, temperature)
+        print_answer(connection, asked, answer, options)
     except KeyboardInterrupt:
         console.print("(stopped)", style="dim")
     except openai.APIConnectionError:
@@ -159,7 +160,8 @@ def _turn(
         conversation.answered(asked, answer.text)
 
 
-def _readable(content: Any) -> str:
-    if isinstance(content, str):
-        return content
+def _readable(content: object) -> str:
+    """A message's text, with a sign for each image."""
+    if not isinstance(content, list):
+        return str(content)
     return " ".join(part["text"] if part["type"] == "text" else "[image]" for part in content)

@@ -10,7 +10,7 @@ app = typer.Typer(no_args_is_help=True, help="Make checkpoints.")
 
 @app.callback()
 def checkpoint() -> None:
-    """Keeps `blank` a subcommand while it is the only one."""
+    """Keep `blank` a subcommand while it is the only one."""
 
 
 @app.command()
@@ -38,8 +38,6 @@ def blank(
         "intermediate_size": intermediate,
         "clip_layers": clip_layers,
     }
-    shape = replace(
-        FULL if full else BlankShape(), seed=seed, **{k: v for k, v in sizes.items() if v is not None}
-    )
-    write_blank(folder, shape)
+    given = {name: size for name, size in sizes.items() if size is not None}
+    write_blank(folder, replace(FULL if full else BlankShape(), seed=seed, **given))
     typer.echo(f"Wrote {folder}", err=True)

@@ -1,5 +1,5 @@
-"""The openai client for an address, and what there is at that address: nothing, a server to talk to, or
-something else.
+"""The openai client for an address, and what is at that address: nothing, a server to talk to, or something
+else.
 """
 
 import os
@@ -10,7 +10,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 import openai
@@ -19,20 +18,18 @@ from phiserve.errors import StartupError
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 LOOK_TIMEOUT_S = 3.0
-"""A running server lists its models within this, from the first packet to the last."""
+"""How long a running server may take to list its models, from the first packet to the last."""
 
 _URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 
 
 class NothingListens(StartupError):
-    """Nobody is at the address, so that a server could be started."""
+    """Nothing is at the address, so that a server could be started."""
 
 
 def client_for(url: str) -> openai.OpenAI:
-    """A client that takes the environment's proxies, but never on the way to this machine itself. Raises
-    StartupError.
-
-    `url` may lack its scheme and its path.
+    """A client for the server at `url`, which may lack its scheme and its path. Uses the environment's
+    proxies, but never on the way to this machine itself. Raises StartupError.
     """
     address = _completed(url)
     key = os.environ.get("PHISERVE_API_KEY") or "none"
@@ -45,26 +42,26 @@ def client_for(url: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=address, api_key=key, max_retries=0, http_client=http)
 
 
-def _client_of_the_environment() -> Any:
+def _client_of_the_environment() -> openai.DefaultHttpxClient:
     try:
         return openai.DefaultHttpxClient()
-    except Exception as error:  # of many kinds: a scheme that it does not know, a package or a file that is not there, no URL
+    except Exception as error:  # of many kinds: an unknown scheme, a missing package or file, no URL at all
         reason = " ".join(str(error).split())
         raise StartupError(f"The environment's proxies or certificates cannot be used: {reason}") from None
 
 
 def served_models(client: openai.OpenAI) -> list[str]:
-    """Names of the models that a server serves, at least one. Raises NothingListens or another StartupError
-    within seconds.
+    """Names of the models that a server serves, at least one. Raises NothingListens or another StartupError,
+    within `LOOK_TIMEOUT_S`.
     """
     url = str(client.base_url).rstrip("/")
     found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
 
     def look() -> None:
-        """Look, whoever still waits for it."""
+        """Ask the server, whether or not somebody still waits."""
         try:
             found.put(_look(client, url))
-        except Exception as error:  # belongs to whoever waits
+        except Exception as error:  # raised again by whoever waits
             found.put(error)
 
     # The client's own timeout begins anew with every packet. A daemon, since a thread that waits can't be
@@ -89,12 +86,7 @@ def _look(client: openai.OpenAI, url: str) -> list[str]:
         raise _why_not_connected(url, error) from None
     except openai.AuthenticationError:
         raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
-    except (
-        openai.APIError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ):  # it fails in several ways on what is not OpenAI's JSON
+    except (openai.APIError, AttributeError, TypeError, ValueError):  # what is not OpenAI's JSON
         models = []
     if not models:
         raise _stranger(url)
@@ -134,7 +126,7 @@ def _silence(url: str) -> StartupError:
 
 
 def _completed(url: str) -> str:
-    """With scheme and path, as the banner of a server gives it. Raises StartupError for what is no
+    """An address with scheme and path, as a server's banner shows it. Raises StartupError for what is not an
     address.
     """
     address = url if "://" in url else f"http://{url}"

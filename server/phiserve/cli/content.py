@@ -1,4 +1,4 @@
-"""What a person types -> content parts of a message."""
+"""From what a person types to the messages of a request."""
 
 import base64
 import os
@@ -6,14 +6,16 @@ import stat
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from phiserve.cli.streams import typed
-from phiserve.errors import StartupError
+from phiserve.errors import StartupError, shortened
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Most that is read of an image's file. A server may allow less, and says so; with base64's third more, none
-takes much more."""
+"""Maximum size of an image's file. A server may allow less, and says so; none allows much more, since base64
+adds a third."""
+
+Message = dict[str, object]
+"""A message of OpenAI's request."""
 
 _URLS = ("http://", "https://", "data:", "file://")
 _SUFFIXES = (
@@ -35,7 +37,7 @@ _KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a
 
 
 class Detail(StrEnum):
-    """How closely the model looks."""
+    """How closely the model looks at images."""
 
     AUTO = "auto"
     LOW = "low"
@@ -43,25 +45,17 @@ class Detail(StrEnum):
 
 
 def split_words(words: Sequence[str], last: str) -> tuple[list[str], str]:
-    """Images, and the text after them, which `last` names. Raises StartupError where an image stands in the
-    text's place.
+    """Split a command's words into images and the text after them; `last` is what the text is called in
+    errors. Raises StartupError where the last word is an image, or an earlier one is not.
     """
     *images, text = words
-    if _is_url(text):
-        raise StartupError(f'A {last} must follow the images, or ""; {_short(text)} is an address')
-    if os.path.exists(text) and (os.sep in text or not os.path.isdir(text)):
-        raise StartupError(
-            f'A {last} must follow the images, or ""; {text} is a {"folder" if os.path.isdir(text) else "file"}'
-        )
-    if text.lower().endswith(_SUFFIXES) and " " not in text:
-        raise StartupError(
-            f'A {last} must follow the images, or ""; {text} looks like one, and there is no such file'
-        )
+    if mistaken := _image_instead_of_text(text):
+        raise StartupError(f'A {last} must follow the images, or ""; {shortened(text)} {mistaken}')
     for word in images:
-        if not (
-            _is_url(word) or os.path.exists(word) or word.startswith("~") or word.lower().endswith(_SUFFIXES)
-        ):
-            raise StartupError(f"There is no image {_short(word)}; a {last} of several words goes in quotes")
+        if not _may_be_image(word):
+            raise StartupError(
+                f"There is no image {shortened(word)}; a {last} of several words goes in quotes"
+            )
     return images, typed(text)
 
 
@@ -74,24 +68,24 @@ def image_url(argument: str) -> str:
     except OSError as error:
         raise _unreadable(argument, (error.strerror or str(error)).lower()) from None
     except (RuntimeError, ValueError):  # of a home that nobody has, or a name that no file can have
-        raise StartupError(f"{_short(argument)!r} is not the name of a file") from None
+        raise StartupError(f"{shortened(argument)!r} is not the name of a file") from None
     return f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
 
 
-def user_message(urls: Iterable[str], text: str, detail: Detail) -> dict[str, Any]:
+def user_message(urls: Iterable[str], text: str, detail: Detail) -> Message:
     """A user's message: images first, then the text."""
     images = [{"type": "image_url", "image_url": {"url": url, "detail": detail.value}} for url in urls]
     return {"role": "user", "content": [*images, {"type": "text", "text": text}]}
 
 
-def system_messages(text: str | None) -> list[dict[str, Any]]:
+def system_messages(text: str | None) -> list[Message]:
     """Instructions, if there are any. Raises StartupError."""
     return [{"role": "system", "content": typed(text)}] if text else []
 
 
 def _read(file: Path, name: str) -> bytes:
-    """Pipes and devices are not even opened: they may wait, or never end. Raises StartupError, OSError or
-    ValueError.
+    """The content of an image's file. Pipes and devices are not even opened: they may wait, or never end.
+    Raises StartupError, OSError or ValueError.
     """
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -99,7 +93,7 @@ def _read(file: Path, name: str) -> bytes:
     content = b""
     if status.st_size <= MAX_FILE_BYTES:
         with file.open("rb") as opened:
-            content = opened.read(MAX_FILE_BYTES + 1)  # some files say that they are empty, and go on and on
+            content = opened.read(MAX_FILE_BYTES + 1)  # some files say that they are empty, and never end
         if not content:
             raise _unreadable(name, "it is empty")
     if max(status.st_size, len(content)) > MAX_FILE_BYTES:
@@ -108,12 +102,25 @@ def _read(file: Path, name: str) -> bytes:
 
 
 def _unreadable(name: str, reason: str) -> StartupError:
-    return StartupError(f"The image {_short(name)} cannot be read: {reason}")
+    return StartupError(f"The image {shortened(name)} cannot be read: {reason}")
+
+
+def _image_instead_of_text(word: str) -> str | None:
+    """Why a word that should be text is taken for an image; None if it is not."""
+    if _is_url(word):
+        return "is an address"
+    if os.path.isdir(word) and os.sep in word:
+        return "is a folder"
+    if os.path.exists(word) and not os.path.isdir(word):
+        return "is a file"
+    if word.lower().endswith(_SUFFIXES) and " " not in word:
+        return "looks like one, and there is no such file"
+    return None
+
+
+def _may_be_image(word: str) -> bool:
+    return _is_url(word) or os.path.exists(word) or word.startswith("~") or word.lower().endswith(_SUFFIXES)
 
 
 def _is_url(word: str) -> bool:
     return word.lower().startswith(_URLS) and not any(map(str.isspace, word))
-
-
-def _short(word: str) -> str:
-    return word if len(word) <= 200 else f"{word[:200]}…"

@@ -13,7 +13,7 @@ _MARKS = {"fine": ("ok  ", "green"), "note": ("note", "yellow"), "wrong": ("FAIL
 
 def doctor(
     model: Annotated[
-        str | None, typer.Option(help="Folder or hub repository to look at; else the embedded demo model.")
+        str | None, typer.Option(help="Folder or hub repository to check; default: the embedded demo model.")
     ] = None,
 ) -> None:
     """Check versions, device, memory, tokenizer, plugin and one image; exits with 1 if something is wrong."""

@@ -1,4 +1,4 @@
-"""Failures as one sentence."""
+"""Failures told in one sentence."""
 
 import openai
 
@@ -21,7 +21,7 @@ def sentence(error: Exception) -> str:
 
 
 def _message_of(error: openai.APIError) -> str:
-    """The server's own sentence; what is no OpenAI server may answer with a whole page."""
+    """The server's own sentence; a server that is not OpenAI-compatible may send a whole page instead."""
     if isinstance(error.body, dict) and error.body.get("message"):
         return " ".join(str(error.body["message"]).split())
     if isinstance(error, openai.APIStatusError):

@@ -1,4 +1,4 @@
-"""The `phiserve` command as a whole: its subcommands, and what becomes of failures."""
+"""The `phiserve` command: its subcommands, and how failures end it."""
 
 from typing import Annotated, Any
 
@@ -18,12 +18,12 @@ _console = Console(stderr=True, highlight=False, soft_wrap=True)
 class _OneSentence(TyperGroup):
     """Ends every failure in one sentence on stderr and a non-zero exit; with `--debug`, in a traceback."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """The command, from its arguments to its exit."""
+    def main(self, *args: Any, **kwargs: Any) -> object:
+        """Run the command, from its arguments to its exit. Takes what Typer's own takes."""
         prepare_streams()
         return super().main(*args, **kwargs)
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> object:  # a Context, of a class that Typer keeps to itself
         """Run the subcommand."""
         try:
             return super().invoke(ctx)

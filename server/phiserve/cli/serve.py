@@ -13,34 +13,38 @@ from rich.console import Console
 from phiserve.config import load_settings, parse_value
 from phiserve.errors import StartupError
 
+Model = Annotated[
+    str | None,
+    typer.Option(help="Folder, hub repository, phiserve-blank or phiserve-demo; default: phiserve-demo."),
+]
+Config = Annotated[Path | None, typer.Option(help="YAML file with settings.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+ServedModelName = Annotated[str | None, typer.Option(help="Model name that clients send.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(help="Key that clients must send; better in PHISERVE_API_KEY, which no process list shows."),
+]
+EngineArguments = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM; may be repeated."),
+]
+ReadyFile = Annotated[
+    Path | None, typer.Option(help="File that receives the server's URL once it accepts connections.")
+]
+Attached = Annotated[bool, typer.Option("--attached", hidden=True, help="End when standard input ends.")]
+
 
 def serve(
-    model: Annotated[
-        str | None,
-        typer.Option(help="Folder, hub repository, phiserve-blank, or phiserve-demo, the default."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    served_model_name: Annotated[
-        str | None, typer.Option(help="Name under which clients ask for the model.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            help="Key that clients must send; better in PHISERVE_API_KEY, which no process list shows."
-        ),
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="An engine argument of vLLM's; may be repeated."),
-    ] = None,
-    ready_file: Annotated[
-        Path | None, typer.Option(help="File to write the server's URL into once it accepts connections.")
-    ] = None,
-    attached: Annotated[
-        bool, typer.Option("--attached", hidden=True, help="End when standard input ends.")
-    ] = False,
+    model: Model = None,
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    served_model_name: ServedModelName = None,
+    api_key: ApiKey = None,
+    engine: EngineArguments = None,
+    ready_file: ReadyFile = None,
+    attached: Attached = False,
 ) -> None:
     """Serve a Phi-3-vision checkpoint."""
     given = {
@@ -50,7 +54,7 @@ def serve(
         "served_model_name": served_model_name,
         "api_key": api_key,
     }
-    flags = {key: value for key, value in given.items() if value is not None}
+    flags = {name: value for name, value in given.items() if value is not None}
     settings = load_settings(config, flags, dict(map(_key_value, engine or ())))
     from phiserve.launcher import serve as run
 
@@ -60,7 +64,7 @@ def serve(
 
 
 def _end_with_stdin() -> None:
-    """Stop as on SIGTERM when whoever started this server is gone, however it ended."""
+    """Stop as on SIGTERM when the process that started this server is gone, however it ended."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

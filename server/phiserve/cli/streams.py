@@ -1,4 +1,4 @@
-"""The standard streams, made to carry whatever people type and models write, and to break quietly."""
+"""The standard streams: they carry whatever people type and models write, and fail without noise."""
 
 import io
 import os
@@ -8,12 +8,12 @@ from contextlib import suppress
 from phiserve.errors import StartupError
 
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-"""Characters that a terminal obeys rather than shows."""
+"""Control characters, which a terminal obeys rather than shows."""
 
 
 def prepare_streams() -> None:
-    """No character is an error: what cannot be written is written as an escape, what is no text comes in as
-    surrogates.
+    """Let no character be an error: what cannot be encoded is written as an escape, and bytes that are not
+    text are read as surrogates.
     """
     for stream, errors in (
         (sys.stdin, "surrogateescape"),
@@ -25,8 +25,8 @@ def prepare_streams() -> None:
 
 
 def settle_stdout() -> None:
-    """After a failure: what cannot be written now is not tried again, and complained about, when the
-    interpreter ends.
+    """After a failure, write what can be written, and drop the rest: the interpreter would try again when it
+    ends, and complain.
     """
     if sys.stdout is None:
         return
@@ -54,5 +54,5 @@ def typed(text: str, encoding: str | None = None) -> str:
 
 
 def showable(text: str) -> str:
-    """Text for standard output: whole into files and pipes, on a terminal without what would control it."""
+    """Text for standard output: unchanged for files and pipes, without control characters for a terminal."""
     return text.translate(_CONTROLS) if sys.stdout is not None and sys.stdout.isatty() else text

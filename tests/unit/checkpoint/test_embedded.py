@@ -111,7 +111,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "a flipped bit": flip,
     "cut short": lambda folder: (folder / "model.safetensors").write_bytes(b""),
     "a file is gone": lambda folder: (folder / "config.json").unlink(),
-    "a folder in a file's place": displace,
+    "a folder instead of a file": displace,
     "half-written": lambda folder: (folder / "hashes.json").unlink(),
     "no hashes": lambda folder: (folder / "hashes.json").write_text("{}"),
     "hashes of something else": lambda folder: (folder / "hashes.json").write_text("[1]"),
@@ -124,7 +124,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_damaged_is_made_anew(damage: str, small: list[Path]) -> None:
-    """Once, in the same place; then it is intact."""
+    """Once, in the same folder; then it is intact."""
     folder = embedded_checkpoint(DEMO_NAME, silently)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     DAMAGE[damage](folder)

@@ -99,12 +99,12 @@ def test_a_full_disk() -> None:
             "",
             "not an OpenAI-compatible server: its status is 404",
         ),
-        ((200, "text/html", b"<html>"), "", "What the server answered is not an answer"),
-        ((200, "text/event-stream", b"data: {\n\n"), "", "What the server answered is not an answer"),
+        ((200, "text/html", b"<html>"), "", "The server sent an unexpected response"),
+        ((200, "text/event-stream", b"data: {\n\n"), "", "The server sent an unexpected response"),
         (events("Hel", finish=None), "Hel\n", "The server broke the answer off"),
     ],
 )
-def test_what_is_no_answer(reply: Reply, stdout: str, said: str) -> None:
+def test_unexpected_responses(reply: Reply, stdout: str, said: str) -> None:
     """One sentence on a line of its own."""
     with web_server(WebServer(posts=[reply])) as server:
         result = CliRunner().invoke(app, ["ask", "--url", server.url, "Hi"])

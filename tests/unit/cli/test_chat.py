@@ -4,7 +4,6 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
@@ -12,7 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from phiserve.cli.chat import HELP, Conversation, _command
-from phiserve.cli.content import Detail
+from phiserve.cli.content import Detail, Message
 from phiserve.cli.main import app
 from servers import Reply, WebServer, events, refusal, web_server
 
@@ -20,6 +19,13 @@ from servers import Reply, WebServer, events, refusal, web_server
 def conversation() -> Conversation:
     """With instructions."""
     return Conversation("Be brief", Detail.LOW)
+
+
+def _part_types(message: Message) -> list[str]:
+    """The types of a message's parts."""
+    content = message["content"]
+    assert isinstance(content, list)
+    return [part["type"] for part in content]
 
 
 def test_turns_add_up() -> None:
@@ -32,7 +38,7 @@ def test_turns_add_up() -> None:
     talk.answered(asked, "A cat.")
     again = talk.asking("Sure?")
     assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]
-    assert [part["type"] for part in again[-1]["content"]] == ["text"]
+    assert _part_types(again[-1]) == ["text"]
     assert talk.lines() == ["user: [image] What?", "assistant: A cat."]
     talk.reset()
     assert [message["role"] for message in talk.asking("Hi")] == ["system", "user"]
@@ -62,7 +68,7 @@ def chat(server: WebServer, typed: str | bytes) -> Result:
     return CliRunner().invoke(app, ["chat", "--url", server.url], input=typed)
 
 
-def images_of(request: dict[str, Any]) -> list[int]:
+def images_of(request: dict[str, list[Message]]) -> list[int]:
     """How many images each message of a request has."""
     return [str(message["content"]).count("'image_url', ") for message in request["messages"]]
 
@@ -99,13 +105,13 @@ def test_a_busy_server_blames_no_image(image: Path) -> None:
 @pytest.mark.parametrize(
     "reply", [(200, "text/html", b"<html>"), (200, "text/event-stream", b"data: 5\n\n"), events(finish=None)]
 )
-def test_what_is_no_answer(reply: Reply) -> None:
+def test_unexpected_responses(reply: Reply) -> None:
     """Is told; the conversation goes on without it."""
     server = WebServer(posts=[reply, events("Hello")])
     with web_server(server):
         result = chat(server, "One?\nTwo?\n")
     assert (result.exit_code, result.stdout) == (0, "Hello\n")
-    assert "not an answer" in result.stderr
+    assert "unexpected response" in result.stderr
     assert len(server.requests[1]["messages"]) == 1
 
 
@@ -122,17 +128,32 @@ def test_lines_that_are_no_text() -> None:
     ]
 
 
+def _at_a_terminal(server: WebServer) -> pexpect.spawn:
+    """The command, in a terminal without colours."""
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "phiserve", "chat", "--url", server.url],
+        timeout=60,
+        encoding="utf-8",
+        env={**os.environ, "TERM": "dumb", "COLUMNS": "200"},
+        dimensions=(40, 200),
+    )
+
+
+def _expect_ctrl_c_answered(terminal: pexpect.spawn) -> None:
+    """Python notices a signal that comes just before it waits for a key only with the next key."""
+    if terminal.expect(["Ctrl-D to leave", pexpect.TIMEOUT], timeout=5):
+        terminal.send(" ")
+        terminal.expect("Ctrl-D to leave")
+
+
 def test_a_person_at_a_terminal() -> None:
     """The up arrow brings the last line back, Ctrl-C ends nothing at the prompt, Ctrl-D leaves and ends the
     line.
     """
-    server = WebServer()
-    environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
-    with web_server(server):
-        arguments = ["-m", "phiserve", "chat", "--url", server.url]
-        terminal = pexpect.spawn(
-            sys.executable, arguments, timeout=60, encoding="utf-8", env=environment, dimensions=(40, 200)
-        )
+    turn = "user: First\\?\r\nassistant: Hello you\r\n"
+    with web_server(WebServer()) as server:
+        terminal = _at_a_terminal(server)
         terminal.expect("you> ")
         terminal.sendline("First?")
         terminal.expect("Hello you\r\n")
@@ -143,23 +164,15 @@ def test_a_person_at_a_terminal() -> None:
         terminal.send("half a line")
         terminal.expect("half a line")
         terminal.sendintr()
-        if terminal.expect(["Ctrl-D to leave", pexpect.TIMEOUT], timeout=5):
-            terminal.send(
-                " "
-            )  # Python hears of a signal that comes just before it waits for a key with the next key only
-            terminal.expect("Ctrl-D to leave")
+        _expect_ctrl_c_answered(terminal)
         terminal.expect("you> ")
         terminal.sendline("/history")
-        terminal.expect(
-            "user: First\\?\r\nassistant: Hello you\r\nuser: First\\?\r\nassistant: Hello you\r\n"
-        )
+        terminal.expect(2 * turn)
         terminal.expect("you> ")
         terminal.sendeof()
         terminal.expect("\n")
         terminal.expect(pexpect.EOF)
         terminal.close()
     assert terminal.exitstatus == 0
-    assert [request["messages"][-1]["content"][0]["text"] for request in server.requests] == [
-        "First?",
-        "First?",
-    ]
+    questions = [request["messages"][-1]["content"][0]["text"] for request in server.requests]
+    assert questions == ["First?", "First?"]

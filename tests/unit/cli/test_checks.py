@@ -1,12 +1,11 @@
 """Each check finds what it looks for, in health and out of it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from phiserve.cli import checks
-from phiserve.cli.checks import CheckContext, Finding, examine
+from phiserve.cli.checks import Check, CheckContext, Finding, examine
 
 
 def test_healthy(checkpoint: Path) -> None:
@@ -25,7 +24,7 @@ def test_healthy(checkpoint: Path) -> None:
     ],
 )
 def test_environment(
-    check: Callable[[CheckContext], Finding],
+    check: Check,
     variables: dict[str, str],
     said: str,
     monkeypatch: pytest.MonkeyPatch,
