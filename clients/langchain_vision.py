@@ -1,6 +1,6 @@
 """Ask about an image with LangChain: whole, streamed, and as a typed answer.
 
-usage: python langchain_vision.py image.png "What does the picture show?"
+usage: python langchain_vision.py image.png "What does the image show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -33,13 +33,13 @@ def data_url(path: str) -> str:
 def main(image: str, question: str) -> None:
     """One message with an image, asked three times."""
     base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
-    api_key = os.environ.get(
-        "OPENAI_API_KEY", "none"
-    )  # any word will do, unless the server was started with a key
+    # Any word will do, unless the server was started with a key.
+    api_key = os.environ.get("OPENAI_API_KEY", "none")
     name = OpenAI(base_url=base_url, api_key=api_key).models.list().data[0].id
+    # stream_usage: LangChain asks only OpenAI's own address for the usage of a stream.
     model = ChatOpenAI(
         model=name, base_url=base_url, api_key=SecretStr(api_key), max_completion_tokens=50, stream_usage=True
-    )  # stream_usage: LangChain asks only OpenAI's own address for the usage of a stream
+    )
     message = HumanMessage(
         content=[
             {"type": "image_url", "image_url": {"url": data_url(image), "detail": "low"}},

@@ -1,6 +1,6 @@
 """Ask about an image with LiteLLM; the answer is streamed.
 
-usage: python litellm_vision.py image.png "What does the picture show?"
+usage: python litellm_vision.py image.png "What does the image show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 
 LiteLLM wants other versions of some packages than the server does: pip install -r litellm_requirements.txt in
@@ -27,9 +27,8 @@ def data_url(path: str) -> str:
 def main(image: str, question: str) -> None:
     """`openai/` before the model's name says that the server speaks OpenAI's protocol."""
     base_url = os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
-    api_key = os.environ.get(
-        "OPENAI_API_KEY", "none"
-    )  # any word will do, unless the server was started with a key
+    # Any word will do, unless the server was started with a key.
+    api_key = os.environ.get("OPENAI_API_KEY", "none")
     name = OpenAI(base_url=base_url, api_key=api_key).models.list().data[0].id
     stream = litellm.completion(
         model=f"openai/{name}",

@@ -29,9 +29,8 @@ async def main(path: str, *questions: str) -> None:
     }
     async with AsyncOpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get(
-            "OPENAI_API_KEY", "none"
-        ),  # any word will do, unless the server was started with a key
+        # Any word will do, unless the server was started with a key.
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),
     ) as client:
         model = (await client.models.list()).data[0].id
 

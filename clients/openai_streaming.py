@@ -16,9 +16,8 @@ def main(*questions: str) -> None:
     """Each question is asked with all that was said before."""
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get(
-            "OPENAI_API_KEY", "none"
-        ),  # any word will do, unless the server was started with a key
+        # Any word will do, unless the server was started with a key.
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),
     )
     model = client.models.list().data[0].id
     messages: list[ChatCompletionMessageParam] = []

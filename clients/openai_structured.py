@@ -36,9 +36,8 @@ def main(image: str) -> None:
     """The server lets the model say only what fits the class, however weak the model is."""
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get(
-            "OPENAI_API_KEY", "none"
-        ),  # any word will do, unless the server was started with a key
+        # Any word will do, unless the server was started with a key.
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),
     )
     try:
         completion = client.chat.completions.parse(
@@ -48,7 +47,7 @@ def main(image: str) -> None:
                     "role": "user",
                     "content": [
                         {"type": "image_url", "image_url": {"url": data_url(image)}},
-                        {"type": "text", "text": "Describe the picture."},
+                        {"type": "text", "text": "Describe the image."},
                     ],
                 }
             ],

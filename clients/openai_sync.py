@@ -1,6 +1,6 @@
 """Ask about an image with the openai client, and wait for the whole answer.
 
-usage: python openai_sync.py image.png "What does the picture show?"
+usage: python openai_sync.py image.png "What does the image show?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 """
 
@@ -23,9 +23,8 @@ def main(image: str, question: str) -> None:
     """Print the answer, why it ended, and what it cost."""
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get(
-            "OPENAI_API_KEY", "none"
-        ),  # any word will do, unless the server was started with a key
+        # Any word will do, unless the server was started with a key.
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),
     )
     completion = client.chat.completions.create(
         model=client.models.list().data[0].id,

@@ -26,9 +26,8 @@ def main(question: str, *images: str) -> None:
     """
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        api_key=os.environ.get(
-            "OPENAI_API_KEY", "none"
-        ),  # any word will do, unless the server was started with a key
+        # Any word will do, unless the server was started with a key.
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),
     )
     content: list[ChatCompletionContentPartParam] = []
     for number, image in enumerate(images, 1):

@@ -63,9 +63,8 @@ def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: 
     """
     prefix, starts = [Control.BOS.value], []
     if turns is not None:
-        segments = encode_turns(tuple(turns))[:-1]
         prefix = []
-        for segment in segments:
+        for segment in encode_turns(tuple(turns))[:-1]:
             prefix += segment
             starts.append(len(prefix))
             prefix += [Control.IMAGE.value] * IMAGE_TOKENS

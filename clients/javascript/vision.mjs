@@ -1,5 +1,5 @@
 // Ask about an image with the openai package of npm; the answer is streamed.
-// usage: npm ci && node vision.mjs image.png "What does the picture show?"
+// usage: npm ci && node vision.mjs image.png "What does the image show?"
 //        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
 
 import { readFile } from "node:fs/promises";

@@ -136,9 +136,8 @@ def test_logits(decoder: Decoder) -> None:
     logits = decoder.logits(hidden)
     whole = torch.cat([hidden @ decoder.table.T, torch.zeros(3, 32064 - VOCABULARY)], 1)
     ours, theirs = (all_logits.log_softmax(-1)[:, :VOCABULARY] for all_logits in (logits, whole))
-    torch.testing.assert_close(
-        ours, theirs, rtol=1e-4, atol=1e-3
-    )  # sums of many terms, in another order on each processor
+    # Sums of many terms, in another order on each processor.
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(
         decoder.embed(torch.tensor([VOCABULARY, 3])), torch.stack([torch.zeros(HIDDEN), decoder.table[3]])
     )

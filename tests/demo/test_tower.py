@@ -76,9 +76,8 @@ def test_pixel_means() -> None:
     on.
     """
     crop = torch.full((1, 336, 336, 3), 128, dtype=torch.uint8)
-    crop[0, 14:21, 35:42] = torch.tensor(
-        [255, 0, 128], dtype=torch.uint8
-    )  # upper right quarter of the patch in row 1, column 2
+    # The upper right quarter of the patch in row 1, column 2.
+    crop[0, 14:21, 35:42] = torch.tensor([255, 0, 128], dtype=torch.uint8)
     luma, colour = pixel_means(crop)
     place, plain = SIDE + 2, 0
     changed = (luma[0, place] - luma[0, plain]).abs().view(14, 14) > 1e-4

@@ -46,7 +46,7 @@ def run(
 
 def test_openai_sync(url: str, images: list[str]) -> None:
     """Prints an answer and its usage."""
-    result = run(url, sys.executable, "openai_sync.py", images[0], "What does the picture show?")
+    result = run(url, sys.executable, "openai_sync.py", images[0], "What does the image show?")
     assert result.stdout.strip()
     assert "image_tokens=1921" in result.stderr
 

@@ -61,14 +61,14 @@ def test_it_says_what_it_is(demo: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("task", [BOOK, INTRODUCED, SHAPES, PAIR, LINE], ids=lambda task: task.name)
 def test_streamed(demo: openai.OpenAI, task: Task) -> None:
-    """Piece by piece, the same answers."""
+    """Token by token, the same answers."""
     for question in known(demo, task, 3):
         stream = demo.chat.completions.create(
             model=MODEL, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS, stream=True
         )
-        pieces = [chunk.choices[0].delta.content or "" for chunk in stream]
-        assert "".join(pieces) == question.answer
-        assert len(pieces) > 5
+        contents = [chunk.choices[0].delta.content or "" for chunk in stream]
+        assert "".join(contents) == question.answer
+        assert len(contents) > 5
 
 
 def test_as_clients_ask_by_default(demo: openai.OpenAI) -> None:

@@ -185,9 +185,8 @@ def test_librechat_generates_structured_titles(answered: Answered) -> None:
     choice = answered("librechat/title_structured")["choices"][0]
     assert choice["message"]["refusal"] is None
     assert choice["message"]["content"].startswith('{"language":"')
-    if (
-        choice["finish_reason"] == "stop"
-    ):  # strings have no bound in this schema, and random weights seldom end one
+    # Strings have no bound in this schema, and random weights seldom end one.
+    if choice["finish_reason"] == "stop":
         assert json.loads(choice["message"]["content"]).keys() == {"language", "title"}
 
 

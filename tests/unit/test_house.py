@@ -69,7 +69,9 @@ def nested_conditionals(module: Module) -> Iterator[tuple[int, str]]:
 
 def long_functions(module: Module) -> Iterator[tuple[int, str]]:
     """Functions of more than 40 lines, from `def` to the last, docstring and inner functions with them."""
-    for node in (*module.all(ast.FunctionDef), *module.all(ast.AsyncFunctionDef)):
+    functions: list[ast.FunctionDef | ast.AsyncFunctionDef] = [*module.all(ast.FunctionDef)]
+    functions += module.all(ast.AsyncFunctionDef)
+    for node in functions:
         lines = (node.end_lineno or node.lineno) - node.lineno + 1
         if lines > MAX_FUNCTION_LINES:
             yield node.lineno, f"{node.name} has {lines} lines"
