@@ -168,7 +168,7 @@ def cmyk_profile() -> bytes:
     """
     white, green = bytes((255, 128, 128)), bytes((153, 48, 178))  # L*a*b*
     corners = b"".join(green if corner & 8 else white for corner in range(16))
-    matrix = struct.pack(">9i", *(65536 if place % 4 == 0 else 0 for place in range(9)))
+    matrix = struct.pack(">9i", *(65536 if index % 4 == 0 else 0 for index in range(9)))
     curve = bytes(range(256))
     table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + matrix + curve * 4 + corners + curve * 3
     tags = struct.pack(">I4sII", 1, b"A2B0", 144, len(table))

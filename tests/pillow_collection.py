@@ -75,7 +75,7 @@ def equals_pillows(content: bytes) -> bool | None:
 
 
 def by_pillow(content: bytes) -> Image.Image | None:
-    """An image in Pillow's plain way, or none where it has none, or no right one."""
+    """An image in Pillow's plain way, or None where Pillow cannot read it, or does not read it right."""
     try:
         with Image.open(io.BytesIO(content), formats=(*FORMATS, "AVIF")) as image:
             if image.width * image.height > 10**7 or image.mode.startswith("I;16"):

@@ -20,8 +20,8 @@ def draw_crops(crops: Crops, plan: CropPlan) -> Image.Image:
     The global view is drawn by Pillow's bicubic filter, close to the model's own, which works on floats.
     """
     step = CROP_SIDE + _GAP
-    width, height = (plan.columns + 1) * step + 2 * _GAP, max(plan.rows * step + _GAP, step + _GAP)
-    canvas = Image.new("RGB", (width, height), _BACKGROUND)
+    size = (plan.columns + 1) * step + 2 * _GAP, plan.rows * step + _GAP
+    canvas = Image.new("RGB", size, _BACKGROUND)
     for number, crop in enumerate(crops):
         row, column = divmod(number, plan.columns)
         _paste(canvas, Image.fromarray(crop), (_GAP + column * step, _GAP + row * step), str(number + 1))
@@ -34,9 +34,8 @@ def draw_crops(crops: Crops, plan: CropPlan) -> Image.Image:
 
 def to_png(drawings: Sequence[Image.Image]) -> bytes:
     """Drawings of several images, one below the other, as a PNG file."""
-    canvas = Image.new(
-        "RGB", (max(drawing.width for drawing in drawings), sum(d.height for d in drawings)), _BACKGROUND
-    )
+    size = max(drawing.width for drawing in drawings), sum(drawing.height for drawing in drawings)
+    canvas = Image.new("RGB", size, _BACKGROUND)
     top = 0
     for drawing in drawings:
         canvas.paste(drawing, (0, top))

@@ -58,7 +58,7 @@ def num_image_tokens(columns: int, rows: int) -> int:
 
 @lru_cache(maxsize=4096)
 def plan_crops(width: int, height: int, max_crops: int) -> CropPlan:
-    """Plan the HD transform of a `width` x `height` image under a crop `max_crops`.
+    """Plan the HD transform of a `width` x `height` image into at most `max_crops` crops.
 
     Raises ValueError unless all three are positive.
     """

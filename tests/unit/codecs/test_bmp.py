@@ -71,6 +71,6 @@ def test_huge_sizes_are_told() -> None:
     ],
 )
 def test_damaged_ones_are_refused(content: bytes) -> None:
-    """Too short, without pixels, or encoded in ways that are none."""
+    """Too short, without pixels, or encoded in ways that do not exist."""
     with pytest.raises(InvalidImage, match=r"^the image is damaged or incomplete$"):
         column(content)

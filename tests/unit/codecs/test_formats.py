@@ -1,4 +1,6 @@
-"""A file is what its first bytes say, and formats are served as the settings name them."""
+"""A file is what its first bytes say, and formats are served as the settings name them. Covers `formats`,
+`brands`, `avif`, `heic` and `webp`.
+"""
 
 import time
 

@@ -3,7 +3,7 @@ matter.
 """
 
 import random
-from typing import Any
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from images import encode, noise, photo, shown
 from jpegs import PHOTO, PROGRESSIVE, by_pillow, components
 from phiserve.errors import InvalidImage
 
-OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, object]] = {
     "4:2:0": {},
     "4:2:2": {"subsampling": 1},
     "4:4:4": {"subsampling": 0, "quality": 95},
@@ -28,14 +28,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", ["china", "flower", "astronaut", "coffee", "rocket", "page"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
-def test_pixels_are_pillows(name: str, options: dict[str, Any]) -> None:
+def test_pixels_are_pillows(name: str, options: dict[str, object]) -> None:
     """Both use libjpeg-turbo, and must go on agreeing to the last bit."""
     content = encode(photo(name), "JPEG", **options)
     assert np.array_equal(components(content), np.asarray(by_pillow(content)))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 10}])
-def test_inks_are_pillows(options: dict[str, Any]) -> None:
+def test_inks_are_pillows(options: dict[str, object]) -> None:
     """CMYK as Adobe writes it, which is upside down."""
     content = encode(photo("coffee").convert("CMYK"), "JPEG", **options)
     assert components(content).shape[2] == 4
@@ -87,17 +87,17 @@ def test_damaged_scans_are_refused(content: bytes, damage: str) -> None:
 
 
 def test_random_damage() -> None:
-    """Without checksums a changed byte may give another valid image; what gives none is refused here, and not
+    """Without checksums a changed byte may give another valid image; what does not is refused here, and not
     by Pillow.
     """
     choices = random.Random(0)
     refused = {"here": 0, "by Pillow": 0}
     for _ in range(100):
-        place = choices.randrange(700, len(PROGRESSIVE))
+        offset = choices.randrange(700, len(PROGRESSIVE))
         damaged = (
-            PROGRESSIVE[:place]
-            + bytes((PROGRESSIVE[place] ^ choices.randrange(1, 256),))
-            + PROGRESSIVE[place + 1 :]
+            PROGRESSIVE[:offset]
+            + bytes((PROGRESSIVE[offset] ^ choices.randrange(1, 256),))
+            + PROGRESSIVE[offset + 1 :]
         )
         for name, decode in (("here", components), ("by Pillow", by_pillow)):
             try:
@@ -113,11 +113,9 @@ def test_shortened_files_are_refused(content: bytes) -> None:
     for length in range(0, len(content) - 4, 997):
         with pytest.raises(InvalidImage):
             shown(content[:length])
-    for cut in (
-        place for place in range(700, len(PROGRESSIVE)) if PROGRESSIVE[place : place + 2] == b"\xff\xc4"
-    ):
+    for table in re.finditer(b"\xff\xc4", PROGRESSIVE[700:]):
         with pytest.raises(InvalidImage):
-            shown(PROGRESSIVE[:cut])
+            shown(PROGRESSIVE[: 700 + table.start()])
 
 
 def test_missing_colours_are_not_passed_over() -> None:

@@ -1,5 +1,5 @@
 """JPEG taken apart: what is said of size, colours, profile and orientation, however oddly; and which kinds
-are served.
+are served. Covers `jpeg` up to decoding.
 """
 
 from itertools import product
@@ -75,7 +75,7 @@ def test_what_is_no_image_is_refused(content: bytes) -> None:
 
 
 def test_no_pixels() -> None:
-    """A side of nought is said to be one."""
+    """A side of length zero is named as the fault."""
     with pytest.raises(InvalidImage, match=r"^the image has no pixels$"):
         shown(flat_jpeg((0, 8), [(1, 1)]))
 

@@ -1,8 +1,6 @@
 """Every accepted format and mode decodes to the right upright RGB image; everything else is refused in our
-own words.
+own words. Covers `parsed`, `pillow` and `damage`.
 """
-
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +16,10 @@ from phiserve.errors import InvalidImage
 CHECKSUM = "<built-in method zlib.crc32>"
 TURNED = Image.Exif()
 TURNED[ORIENTATION] = 6
-LOSSLESS: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+LOSSLESS: dict[str, dict[str, object]] = {
+    "WEBP": {"lossless": True},
+    "JPEG": {"quality": 95, "subsampling": 0},
+}
 """Options of Pillow's, as near to lossless as a format gets."""
 
 

@@ -101,9 +101,9 @@ def test_animations_show_their_first_image() -> None:
         assert set(pixels(content)) == {(255, 0, 0)}
 
 
-@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.parametrize("where", ["before", "behind"])
 @pytest.mark.parametrize("kind", ["eXIf", "xmp", "ImageMagick's"])
-def test_orientation_before_and_behind_pixels(place: str, kind: str) -> None:
+def test_orientation_before_and_behind_pixels(where: str, kind: str) -> None:
     """In each of the three ways in which a PNG may tell it."""
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -114,7 +114,7 @@ def test_orientation_before_and_behind_pixels(place: str, kind: str) -> None:
         "ImageMagick's": png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(hexadecimal)),
     }[kind]
     rows = b"\0" + bytes(9) + b"\0" + bytes(9)
-    content = png((3, 2), 8, 2, rows, [chunk]) if place == "before" else png((3, 2), 8, 2, rows, after=chunk)
+    content = png((3, 2), 8, 2, rows, [chunk]) if where == "before" else png((3, 2), 8, 2, rows, after=chunk)
     assert parse(content).size == (2, 3)
 
 
