@@ -128,7 +128,7 @@ def test_lines_that_are_no_text() -> None:
     ]
 
 
-def _at_a_terminal(server: WebServer) -> pexpect.spawn:
+def _at_a_terminal(server: WebServer) -> "pexpect.spawn[str]":
     """The command, in a terminal without colours."""
     return pexpect.spawn(
         sys.executable,
@@ -140,7 +140,7 @@ def _at_a_terminal(server: WebServer) -> pexpect.spawn:
     )
 
 
-def _expect_ctrl_c_answered(terminal: pexpect.spawn) -> None:
+def _expect_ctrl_c_answered(terminal: "pexpect.spawn[str]") -> None:
     """Python notices a signal that comes just before it waits for a key only with the next key."""
     if terminal.expect(["Ctrl-D to leave", pexpect.TIMEOUT], timeout=5):
         terminal.send(" ")
