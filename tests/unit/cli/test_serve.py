@@ -1,6 +1,9 @@
 """`phiserve serve`: mistakes are one sentence on stderr and a non-zero exit, before anything is loaded."""
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -43,3 +46,14 @@ def test_plugin_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_PLUGINS", "")
     result = run("serve", "--port", "0")
     assert (result.exit_code, "VLLM_PLUGINS" in result.stderr) == (1, True)
+
+
+def test_old_names_of_settings_are_told() -> None:
+    """On stderr, before the server starts; it goes on with the new name."""
+    command = [sys.executable, "-m", "phiserve", "serve", "--port", "0", "--model", "/no/such"]
+    environment = os.environ | {"PHISERVE_CROP_BUDGET": "4"}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)  # noqa: S603 - our own command
+    warning, reason = ended.stderr.splitlines()[:2]
+    assert warning.startswith("Setting PHISERVE_CROP_BUDGET is now called PHISERVE_MAX_CROPS")
+    assert "no folder /no/such" in reason
+    assert ended.returncode == 1
