@@ -22,6 +22,7 @@ from images import data_url
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
+from phiserve.core import ImagePlaceholder
 from phiserve.engine.interface import Delta, Generation, PromptImage
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.vision.images import ImageService, image_key
@@ -85,14 +86,15 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
 
 async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case: dict[str, Any]) -> Delta:
     """Send a case straight to the engine adapter."""
-    images = ImageService(ImageLimits(), workers=1)
+    service = ImageService(ImageLimits(), workers=1)
     prompt = PromptEncoder.load(checkpoint / "tokenizer.json").encode(conversation_of(case["prompt"]))
-    read = await images.read((data_url((golden / name).read_bytes()), name) for name in case["images"])
+    urls = [data_url((golden / name).read_bytes()) for name in case["images"]]
+    read = await service.read([ImagePlaceholder(url, "high", "image") for url in urls])
     plans = [plan_crops(*image.size, case["num_crops"]) for image in read]
     tokens = [plan.num_tokens for plan in plans]
     offsets = prompt.image_offsets(tokens)
     images = tuple(
-        PromptImage(image_key(image.digest, plan), plan, offset, partial(images.crops, image, plan))
+        PromptImage(image_key(image.digest, plan), plan, offset, partial(service.crops, image, plan))
         for image, plan, offset in zip(read, plans, offsets, strict=True)
     )
     fields = {"temperature": 0, "logprobs": True, "top_logprobs": 20, "ignore_eos": True}
@@ -105,7 +107,7 @@ async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case
     assert len(generation.prompt_ids) == case["prompt_tokens"]
     async with aclosing(server.services.engine.generate(generation)) as deltas:
         (delta,) = [delta async for delta in deltas]
-    images.close()
+    service.close()
     return delta
 
 
