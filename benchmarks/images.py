@@ -42,9 +42,7 @@ KINDS = {
 
 
 def draw(kind: str, number: int) -> bytes:
-    """A photograph-like image, as file content: blurred noise, JPEG at quality 90. `number`: 0 to 2**24 -
-    1.
-    """
+    """A photograph-like image, as file content: blurred noise, at quality 90. `number` is below 2**24."""
     pixels = _ground(kind).copy()
     for bit in range(_BITS):
         pixels[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = 255 if number >> bit & 1 else 0

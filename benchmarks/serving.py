@@ -1,5 +1,5 @@
-"""Parts `text` and `images`: requests to the small checkpoint, where the engine has little to compute and the
-rest shows.
+"""Parts `text` and `pictures`: requests to the small checkpoint, where the engine has little to compute and
+the rest shows.
 """
 
 from collections.abc import Iterator, Sequence
