@@ -1,4 +1,4 @@
-"""Writes the parts of the pages that come from the code: between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+"""Writes what comes from the code into the pages, between `<!-- begin NAME -->` and `<!-- end NAME -->`.
 
 `make docs` runs it; a test fails while a page says something else than the code.
 """
@@ -102,7 +102,8 @@ def totals() -> str:
     """How many fields of OpenAI's request have each fate."""
     counts = Counter(field.support for field in OPENAI_FIELDS.values())
     fates = ", ".join(f"{counts[support]} {support}" for support in get_args(Support))
-    return f"Of OpenAI's {len(OPENAI_FIELDS)} fields: {fates}. Besides, {len(EXTRA_FIELDS)} of vLLM's are served."
+    extras = f"Besides, {len(EXTRA_FIELDS)} of vLLM's are served."
+    return f"Of OpenAI's {len(OPENAI_FIELDS)} fields: {fates}. {extras}"
 
 
 def extra_fields() -> str:
@@ -224,8 +225,9 @@ def _module_row(path: Path) -> list[str]:
 
 def _first_sentence(path: Path) -> str:
     """The first sentence of a module's docstring, on one line."""
-    docstring = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
-    return re.split(r"(?<=[.:]) (?=[A-Z])|\.$", docstring, maxsplit=1)[0].rstrip(".")
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(docstring.partition("\n\n")[0].split())
+    return paragraph.partition(". ")[0].rstrip(".")
 
 
 def _code(names: Sequence[str]) -> str:
@@ -270,7 +272,9 @@ def _type(annotation: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default()
-    return "none" if value is None else f"`{list(value) if isinstance(value, tuple) else value}`"
+    if isinstance(value, tuple):
+        value = list(value)
+    return "none" if value is None else f"`{value}`"
 
 
 def _with_bounds(field: FieldInfo) -> str:

@@ -52,6 +52,8 @@ _RETRY_AFTER = {
 }
 _CHALLENGE = {"WWW-Authenticate": {"description": "HTTP's challenge.", "schema": {"type": "string"}}}
 
+_ERROR_HEADERS: dict[type[RequestError], JsonObject] = {Overloaded: _RETRY_AFTER, Unauthorized: _CHALLENGE}
+
 CHAT_BODY = {
     "requestBody": {
         "required": True,
@@ -118,9 +120,7 @@ def _event(struct: type) -> JsonObject:
 
 
 def _failure(error: type[RequestError]) -> JsonObject:
-    headers = _REQUEST_ID | (
-        _RETRY_AFTER if error is Overloaded else _CHALLENGE if error is Unauthorized else {}
-    )
+    headers = _REQUEST_ID | _ERROR_HEADERS.get(error, {})
     summary = (error.__doc__ or "").partition("\n")[0]
     return {
         "description": summary,

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
 from phiserve.constraints.constraint import Constraint
-from phiserve.core import GenerationRequest
+from phiserve.core import FinishReason, GenerationRequest
 from phiserve.engine.interface import Admission, Candidate, Delta, EngineLimits, Generation, Position
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
@@ -32,6 +32,8 @@ PING_INTERVAL_S = 1.0
 
 MAX_REASON_CHARACTERS = 500
 """Most of a sentence of vLLM's that an error passes on: it may repeat a value whole."""
+
+_FINISH_REASONS = get_args(FinishReason)
 
 _REFUSED_CONSTRAINT = "the grammar library refuses this constraint"
 
@@ -239,15 +241,14 @@ def _deltas(output: RequestOutput, copies: int) -> list[Delta]:
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
-    reason = completion.finish_reason
-    if reason not in (None, "stop", "length"):
+    if completion.finish_reason is not None and completion.finish_reason not in _FINISH_REASONS:
         raise EngineFailure("The engine gave up on the request")
     return Delta(
         completion.index,
         completion.text,
         completion.token_ids,
         None if completion.logprobs is None else _positions(completion.token_ids, completion.logprobs),
-        "stop" if reason == "stop" else "length" if reason == "length" else None,
+        cast("FinishReason | None", completion.finish_reason),
         output.num_cached_tokens or 0,
     )
 

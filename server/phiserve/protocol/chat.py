@@ -39,7 +39,9 @@ _StopStrings = Annotated[tuple[_StopString, ...], Field(max_length=MAX_STOP_STRI
 
 def _stop_strings(stop: object) -> object:
     """One string stands for a list of one, null for none."""
-    return [stop] if isinstance(stop, str) else () if stop is None else stop
+    if stop is None:
+        return ()
+    return [stop] if isinstance(stop, str) else stop
 
 
 def _asks_for_nothing(value: object, info: ValidationInfo) -> None:

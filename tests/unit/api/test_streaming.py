@@ -20,49 +20,54 @@ from wire import ANSWER, BODY, events, post
 MakeServices = Callable[..., Services]
 
 
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "method": "POST",
+    "path": "/v1/chat/completions",
+    "headers": [(b"content-type", b"application/json")],
+    "query_string": b"",
+    "http_version": "1.1",
+    "scheme": "http",
+    "server": ("t", 80),
+    "client": ("c", 1),
+}
+
+
+class LeavingClient:
+    """Sends one body, and hangs up when it is told to."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self._body = iter([{"type": "http.request", "body": json.dumps(body).encode()}])
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> Any:
+        if (message := next(self._body, None)) is not None:
+            return message
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """What is answered goes nowhere."""
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("begun", [False, True])
 def test_hanging_up_closes_the_engine_request(make_services: MakeServices, stream: bool, begun: bool) -> None:
     """A client that goes away, before or after the first token, closes the engine's generator at once."""
 
     async def run() -> ScriptedEngine:
-        engine = ScriptedEngine([delta("a")] if begun else [])
         reached = asyncio.Event()
 
         async def forever() -> None:
             reached.set()
             await asyncio.Event().wait()
 
-        engine.steps = [*engine.steps, forever]  # type: ignore[list-item]
-        gone = asyncio.Event()
-        body = iter([{"type": "http.request", "body": json.dumps(BODY | {"stream": stream}).encode()}])
-
-        async def receive() -> Any:
-            if (message := next(body, None)) is not None:
-                return message
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            pass
-
-        headers = [(b"content-type", b"application/json")]
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": "POST",
-            "path": "/v1/chat/completions",
-            "headers": headers,
-        }
-        scope |= {
-            "query_string": b"",
-            "http_version": "1.1",
-            "scheme": "http",
-            "server": ("t", 80),
-            "client": ("c", 1),
-        }
-        answering = asyncio.create_task(create_app(make_services(engine))(scope, receive, send))
+        engine = ScriptedEngine([*([delta("a")] if begun else []), forever])  # type: ignore[list-item]
+        client = LeavingClient(BODY | {"stream": stream})
+        app = create_app(make_services(engine))
+        answering = asyncio.create_task(app(SCOPE.copy(), client.receive, client.send))
         await reached.wait()
-        gone.set()
+        client.gone.set()
         await asyncio.wait_for(engine.closed.wait(), 2)
         await asyncio.wait_for(answering, 2)
         return engine

@@ -60,13 +60,15 @@ def test_text_of_all_kinds(checkpoint: Path) -> None:
     """What a locale lacks is written as an escape; output that nobody reads is no error."""
     command = [sys.executable, "-m", "phiserve", "tokens", "--model", str(checkpoint), "naïve 😀"]
     ascii_only = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
-    result = subprocess.run(command, capture_output=True, text=True, env=ascii_only, timeout=120)  # noqa: S603 - our own command
+    result = subprocess.run(  # noqa: S603 - our own command
+        command, capture_output=True, text=True, env=ascii_only, timeout=120
+    )
     assert (result.returncode, result.stderr) == (0, "")
     assert 'na\\xefve \\U0001f600"' in result.stdout
     for more in ([], ["--ids"]):
         reading, writing = os.pipe()
         os.close(reading)
-        result = subprocess.run(
+        result = subprocess.run(  # noqa: S603 - our own command
             [*command, *more], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120
         )
         os.close(writing)
