@@ -5,10 +5,10 @@ import json
 from typing import Any
 
 import httpx
-from phiserve.protocol.models import RequestLimits
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
+from phiserve.protocol.models import RequestLimits
 from scripted import delta
 
 LIMITS = RequestLimits(4096, 1, 2, 3, 4, 5.0, 6, 7)
