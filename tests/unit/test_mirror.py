@@ -1,0 +1,51 @@
+"""Every module has the test file that bears its name, or a line here that says which one covers it."""
+
+from pathlib import Path
+
+import pytest
+
+import phiserve
+
+PACKAGE = Path(phiserve.__file__).parent
+UNIT = Path(__file__).parent
+
+COVERED_BY = {
+    "__main__.py": "cli/test_tokens.py",
+    "codecs/avif.py": "codecs/test_formats.py",
+    "codecs/brands.py": "codecs/test_formats.py",
+    "codecs/damage.py": "codecs/test_parsed.py",
+    "codecs/heic.py": "codecs/test_formats.py",
+    "codecs/pillow.py": "codecs/test_parsed.py",
+    "codecs/webp.py": "codecs/test_formats.py",
+    "constraints/constraint.py": "protocol/test_translation.py",
+    "constraints/keywords.py": "constraints/test_json_schema.py",
+    "constraints/references.py": "constraints/test_json_schema.py",
+    "constraints/value_types.py": "constraints/test_json_schema.py",
+    "engine/interface.py": "engine/test_adapter.py",
+    "protocol/models.py": "api/test_status.py",
+    "vision/normalisation.py": "plugin/test_model.py",
+}
+"""Module -> the test file that shows what it does."""
+
+MODULES = sorted(
+    str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"
+)
+
+
+def file_of(module: str) -> Path:
+    """The file that is named after a module."""
+    path = Path(module)
+    return UNIT / path.with_name(f"test_{path.name}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_its_tests(module: str) -> None:
+    """One way or the other."""
+    named, other = file_of(module), COVERED_BY.get(module)
+    assert named.exists() or (other is not None and (UNIT / other).exists())
+
+
+def test_no_line_is_left_over() -> None:
+    """Lines of this table are about modules that exist and have no file of their own."""
+    assert COVERED_BY.keys() <= {*MODULES}
+    assert [module for module in COVERED_BY if file_of(module).exists()] == []
