@@ -42,11 +42,14 @@ def make_preparer(encoder: PromptEncoder, image_service: ImageService) -> Callab
     """Builds what turns conversations into prompts, without any engine."""
 
     def make(
-        context_tokens: int = 4096, max_crops: int = 16, max_images: int = 4, reserve: int = 64
+        context_tokens: int = 4096,
+        max_crops: int = 16,
+        max_images: int = 4,
+        reserve: int = 64,
+        encoder: PromptEncoder = encoder,
     ) -> PromptPreparer:
-        return PromptPreparer(
-            encoder, image_service, PromptLimits(context_tokens, max_crops, max_images, reserve)
-        )
+        limits = PromptLimits(context_tokens, max_crops, max_images, reserve)
+        return PromptPreparer(encoder, image_service, limits)
 
     return make
 

@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from images import image_part, noise, text_part
+from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
 from phiserve.chat.special_tokens import Control
 from phiserve.core import Conversation
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
@@ -86,16 +88,21 @@ def test_a_lower_detail_is_offered_where_it_would_fit(
     assert hint is None or hint in caught.value.message
 
 
-def test_a_text_that_cannot_fit_is_not_encoded(
-    make_preparer: MakePreparer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class NeverEncodes(PromptEncoder):
+    """Knows lengths, and fails the test where it is asked for ids."""
+
+    def encode(self, conversation: Conversation) -> EncodedPrompt:
+        """Fail."""
+        raise AssertionError
+
+
+def test_a_text_that_cannot_fit_is_not_encoded(make_preparer: MakePreparer, tokenizer_json: Path) -> None:
     """Its length alone tells; encoding megabytes first would take seconds and gigabytes. Its images are told
     all the same.
     """
-    monkeypatch.setattr("phiserve.chat.encoder.PromptEncoder.encode", None)
     parts = [text_part("x" * 3_000_000), image_part(noise(30, 30), "high"), image_part(noise(9, 9), "auto")]
     with pytest.raises(ContextLengthExceeded) as caught:
-        prepare(make_preparer(), *parts, max_tokens=7)
+        prepare(make_preparer(encoder=NeverEncodes.load(tokenizer_json)), *parts, max_tokens=7)
     assert re.search(
         r"4096 tokens \(max_total_tokens\)\. The request needs at least \d+: at least \d+ in the text, "
         r"2509 in image 1, 313 in image 2, 7 for the answer\.$",
