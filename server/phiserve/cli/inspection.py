@@ -69,6 +69,7 @@ def _with_names(conversation: Conversation, names: Sequence[str]) -> Conversatio
     left = iter(names)
 
     def named(turn: Turn) -> Turn:
+        """One turn, its images named."""
         parts = (
             replace(part, param=next(left)) if isinstance(part, ImagePlaceholder) else part
             for part in turn.parts

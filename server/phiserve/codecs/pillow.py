@@ -39,6 +39,7 @@ def parse_by_pillow(
     opened = [image]
 
     def decode() -> Pixels:
+        """As `ParsedImage.decode_stored`."""
         try:
             image = opened.pop()
         except IndexError:
