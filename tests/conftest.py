@@ -29,6 +29,13 @@ def _folder(name: str) -> Path:
     pytest.skip(reason)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file are one group unless they have another: a worker of pytest-xdist runs all of it."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_the_developer() -> Iterator[None]:
     """The PHISERVE_… variables of whoever runs the tests are none of theirs, nor of the processes they

@@ -2,6 +2,7 @@
 years.
 """
 
+import fcntl
 import io
 import sys
 import tarfile
@@ -24,23 +25,20 @@ def collection_folder(pytestconfig: pytest.Config) -> Path:
     """
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir(f"pillow-{PIL.__version__}")
-    if not (folder / "Tests").is_dir():
-        # pip asks a source distribution for its metadata before it keeps the file, for which it gets what
-        # Pillow's build wants from the registry too; nothing is compiled.
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--no-binary",
-            "pillow",
-            "--dest",
-            str(folder),
-        ]
-        fetch_by(*command, f"pillow=={PIL.__version__}")
-        unpack(next(folder.glob("*.tar.gz")), folder)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another of pytest-xdist's workers may be at it
+        if not (folder / "Tests").is_dir():
+            _download(folder)
     return folder / "Tests"
+
+
+def _download(folder: Path) -> None:
+    """Pillow's source distribution, unpacked."""
+    # pip asks a source distribution for its metadata before it keeps the file, for which it gets what
+    # Pillow's build wants from the registry too; nothing is compiled.
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "pillow"]
+    fetch_by(*command, "--dest", str(folder), f"pillow=={PIL.__version__}")
+    unpack(next(folder.glob("*.tar.gz")), folder)
 
 
 def unpack(archive: Path, folder: Path) -> None:

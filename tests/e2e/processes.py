@@ -16,7 +16,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "condition not met in time"
-        time.sleep(0.05)
+        time.sleep(0.2)  # looking at all processes costs the tested ones a good part of a core
 
 
 def _ended(process: psutil.Process) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from e2e.processes import gone, wait_until
 from images import encode, photo
-from phiserve.checkpoint.blank import BlankShape, write_blank
+from phiserve.checkpoint.embedded import BLANK_NAME
 
 PHISERVE = [sys.executable, "-m", "phiserve"]
 
@@ -23,14 +23,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("images") / "a cup.png"
     file.write_bytes(encode(photo("coffee")))
     return file
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A blank checkpoint to start a server with."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    write_blank(folder, BlankShape(num_layers=1, intermediate_size=64, clip_layers=1))
-    return folder
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,11 +46,11 @@ def test_ask_a_running_server(url: str, image: Path) -> None:
     assert "messages[0].content[0].image_url: https URLs are not fetched by this server" in refused.stderr
 
 
-def test_ask_starts_a_server_for_the_call(small: Path, image: Path) -> None:
+def test_ask_starts_a_server_for_the_call(image: Path) -> None:
     """It loads, answers, and is gone with the call."""
     terminal = pexpect.spawn(
         PHISERVE[0],
-        [*PHISERVE[1:], "ask", "--model", str(small), "--max-tokens", "3", str(image), "Hi"],
+        [*PHISERVE[1:], "ask", "--model", BLANK_NAME, "--max-tokens", "3", str(image), "Hi"],
         timeout=240,
     )
     me = psutil.Process(terminal.pid)
@@ -72,9 +64,9 @@ def test_ask_starts_a_server_for_the_call(small: Path, image: Path) -> None:
     assert gone(processes)
 
 
-def test_a_server_does_not_outlive_who_started_it(small: Path) -> None:
+def test_a_server_does_not_outlive_who_started_it() -> None:
     """Even when that is killed while the server loads."""
-    command = [*PHISERVE, "ask", "--model", str(small), "Hi"]
+    command = [*PHISERVE, "ask", "--model", BLANK_NAME, "Hi"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as asking:  # noqa: S603 - our own command
         me = psutil.Process(asking.pid)
         wait_until(lambda: bool(started_servers(me)))

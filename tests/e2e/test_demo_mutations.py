@@ -49,13 +49,12 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture(scope="module")
-def served(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
+def served(web: Web) -> Iterator[InProcessServer]:
     """The demo model, with its image pipeline in this process and a web that is all on this host."""
     gate = UrlGate(("*.example",), ports=(web.port,), is_public=lambda address: address == PUBLIC)
     connector = MediaConnector(web=WebFetcher(gate, 10, Names({"a.example": [[PUBLIC]]})))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "media_connector", lambda settings: connector)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         folder = embedded_checkpoint(DEMO_NAME, print)
         server = InProcessServer(Settings(model=str(folder), served_model_name=DEMO_NAME))
     yield server

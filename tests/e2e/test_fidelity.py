@@ -22,9 +22,8 @@ from images import data_url
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
-from phiserve.core import ImagePlaceholder
+from phiserve.core import GenerationRequest, ImagePlaceholder, SamplingOptions, StopConditions
 from phiserve.engine.interface import Delta, Generation, PromptImage
-from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.vision.images import ImageService, image_key
 from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
@@ -68,13 +67,13 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
     messages = []
     for turn in conversation_of(case["prompt"]).turns:
         parts: list[dict[str, Any]] = []
-        for position, piece in enumerate(turn.pieces):
-            if isinstance(piece, str):
-                after_image = position > 0
-                before_image = position + 1 < len(turn.pieces)
-                if (after_image and not piece.startswith("\n")) or (before_image and piece not in ("", "\n")):
+        for index, part in enumerate(turn.parts):
+            if isinstance(part, str):
+                after_image = index > 0
+                before_image = index + 1 < len(turn.parts)
+                if (after_image and not part.startswith("\n")) or (before_image and part not in ("", "\n")):
                     return None  # a tag in mid-line
-                text = piece.removeprefix("\n") if after_image else piece
+                text = part.removeprefix("\n") if after_image else part
                 parts += [{"type": "text", "text": text}] if text else []
             else:
                 url = data_url((golden / next(images)).read_bytes())
@@ -87,7 +86,8 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
 async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case: dict[str, Any]) -> Delta:
     """Send a case straight to the engine adapter."""
     service = ImageService(ImageLimits(), workers=1)
-    prompt = PromptEncoder.load(checkpoint / "tokenizer.json").encode(conversation_of(case["prompt"]))
+    conversation = conversation_of(case["prompt"])
+    prompt = PromptEncoder.load(checkpoint / "tokenizer.json").encode(conversation)
     urls = [data_url((golden / name).read_bytes()) for name in case["images"]]
     read = await service.read([ImagePlaceholder(url, "high", "image") for url in urls])
     plans = [plan_crops(*image.size, case["num_crops"]) for image in read]
@@ -97,15 +97,14 @@ async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case
         PromptImage(image_key(image.digest, plan), plan, offset, partial(service.crops, image, plan))
         for image, plan, offset in zip(read, plans, offsets, strict=True)
     )
-    fields = {"temperature": 0, "logprobs": True, "top_logprobs": 20, "ignore_eos": True}
-    request = ChatCompletionRequest.model_validate(
-        {"model": "golden", "messages": [{"role": "user", "content": ""}]} | fields
+    name, engine = f"case-{case['prompt_tokens']}", server.services.engine
+    stops = StopConditions(max_tokens=len(case["steps"]), ignore_eos=True)
+    admission = await engine.admit(
+        GenerationRequest(name, conversation, SamplingOptions(temperature=0), stops, top_logprobs=20)
     )
-    generation = Generation(
-        f"case-{case['prompt_tokens']}", prompt.ids(tokens), images, request, len(case["steps"])
-    )
+    generation = Generation(name, prompt.ids(tokens), images, admission, len(case["steps"]))
     assert len(generation.prompt_ids) == case["prompt_tokens"]
-    async with aclosing(server.services.engine.generate(generation)) as deltas:
+    async with aclosing(engine.generate(generation)) as deltas:
         (delta,) = [delta async for delta in deltas]
     service.close()
     return delta

@@ -1,4 +1,4 @@
-"""Odd, damaged and hostile images on a real engine: a right answer or a 400, soon, and a healthy server after.
+"""Odd, damaged and hostile images on a real engine: a right answer or a 400, soon, and a healthy server.
 
 Of Pillow's files some of each kind, or all where HOSTILE_EVERY is set: the engine takes most of the time, and
 nothing of a file gets as far as that but crops. `unit/test_hostile_images.py` asks about all of them without

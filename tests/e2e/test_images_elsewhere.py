@@ -2,14 +2,12 @@
 refuses.
 """
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from e2e.running import ServerProcess, server_process
+from e2e.running import ServerProcess
 from hostile_urls import KINDS
 from images import encode, noise
 from tally import hold_against_page, kind_of
@@ -22,46 +20,25 @@ FOREIGN = ("127.", "169.", "192.", "passwd", "localhost", "example", "Errno", "s
 """Words of the URLs above, and of libraries, that no message may repeat."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an image, and with what should not be read."""
-    folder = tmp_path_factory.mktemp("images")
-    (folder / "a.png").write_bytes(encode(noise(30, 20)))
-    (folder / "link").symlink_to("/etc/passwd")
-    os.mkfifo(folder / "pipe")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def open_server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """All sources allowed, and small limits for a whole request."""
-    settings = tmp_path_factory.mktemp("settings") / "settings.yaml"
-    limits = "max_images: 3\nmax_request_image_bytes: 4000\nmax_request_image_pixels: 1500\n"
-    settings.write_text(f'image_hosts: ["*"]\nimage_folder: {folder}\n{limits}')
-    with server_process(
-        "--config", str(settings), XDG_CACHE_HOME=str(tmp_path_factory.mktemp("cache"))
-    ) as server:
-        server.wait_until_ready()
-        yield server
-
-
 def ask(server: ServerProcess, *urls: str) -> httpx.Response:
     content = [{"type": "image_url", "image_url": {"url": url, "detail": "low"}} for url in urls]
     body = {"model": "phiserve-blank", "max_tokens": 1, "messages": [{"role": "user", "content": content}]}
     return httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=120)
 
 
-def test_a_file(open_server: ServerProcess, folder: Path) -> None:
+def test_a_file(configured_server: ServerProcess, image_folder: Path) -> None:
     """Is read and answered like any image."""
-    answer = ask(open_server, f"file://{folder}/a.png").json()
+    answer = ask(configured_server, f"file://{image_folder}/a.png").json()
     assert answer["usage"]["prompt_tokens_details"]["image_tokens"] == 313
 
 
 @pytest.fixture(scope="module")
-def answers(open_server: ServerProcess, folder: Path) -> list[httpx.Response]:
+def answers(configured_server: ServerProcess, image_folder: Path) -> list[httpx.Response]:
     """What is answered to each hostile URL."""
-    places = (f"file://{folder}{url}" if kind == "files by way of the folder" else url for kind, url in URLS)
-    return [ask(open_server, url) for url in places]
+    places = (
+        f"file://{image_folder}{url}" if kind == "files by way of the folder" else url for kind, url in URLS
+    )
+    return [ask(configured_server, url) for url in places]
 
 
 def test_nothing_inside_is_fetched(answers: list[httpx.Response]) -> None:
@@ -85,25 +62,27 @@ def error_kind(answer: httpx.Response) -> str:
 
 
 def test_the_server_is_well_after_all_that(
-    open_server: ServerProcess, answers: list[httpx.Response], folder: Path
+    configured_server: ServerProcess, answers: list[httpx.Response], image_folder: Path
 ) -> None:
     """It goes on reading images."""
     assert len(answers) == len(URLS)
-    assert httpx.get(f"{open_server.url}/ready").status_code == 200
-    assert ask(open_server, f"file://{folder}/a.png").status_code == 200
+    assert httpx.get(f"{configured_server.url}/ready").status_code == 200
+    assert ask(configured_server, f"file://{image_folder}/a.png").status_code == 200
 
 
 @pytest.mark.parametrize(
     ("count", "limit"), [(2, "max_request_image_bytes"), (3, "max_request_image_"), (4, "max_images")]
 )
-def test_limits_of_a_request(open_server: ServerProcess, folder: Path, count: int, limit: str) -> None:
+def test_limits_of_a_request(
+    configured_server: ServerProcess, image_folder: Path, count: int, limit: str
+) -> None:
     """Named in the error, and in the model's card with the number that holds."""
-    (folder / "b.png").write_bytes(encode(noise(30, 20)) + bytes(1000))
-    answer = ask(open_server, *[f"file://{folder}/b.png"] * count)
+    (image_folder / "b.png").write_bytes(encode(noise(30, 20)) + bytes(1000))
+    answer = ask(configured_server, *[f"file://{image_folder}/b.png"] * count)
     assert (answer.status_code, limit in answer.json()["error"]["message"]) == (400, True)
-    card = httpx.get(f"{open_server.url}/v1/models/phiserve-blank").json()
+    card = httpx.get(f"{configured_server.url}/v1/models/phiserve-blank").json()
     assert card["limits"] == {
-        "max_total_tokens": 4096,
+        "max_total_tokens": 6000,
         "max_body_bytes": 132 * 2**20,
         "max_images": 3,
         "max_image_bytes": 20 * 2**20,

@@ -4,7 +4,6 @@ import re
 import signal
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import httpx
 import psutil
@@ -15,6 +14,8 @@ from e2e.processes import gone, wait_until
 from e2e.running import START_TIMEOUT_S, ServerProcess, server_process
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True, "ignore_eos": True}
+CHOICES = 32
+"""Of an answer that takes longer than a second to fill a small context."""
 
 
 def descendants(server: ServerProcess) -> list[psutil.Process]:
@@ -42,84 +43,89 @@ def test_banner(server: ServerProcess) -> None:
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
-def test_settings_reach_the_engine_and_running_streams_finish(
-    tmp_path: Path, number: int, group: bool
-) -> None:
-    """File, environment and flags arrive; on SIGTERM, or Ctrl-C in a terminal, a running answer is finished,
-    then all ends.
-    """
-    file = tmp_path / "settings.yaml"
-    file.write_text("served_model_name: other\nshutdown_grace_s: 30\nengine: {max_model_len: 6000}\n")
-    arguments = ["--config", str(file), "--served-model-name", MODEL, "--engine", "max_num_seqs=5"]
-    with server_process(*arguments, XDG_CACHE_HOME=str(tmp_path), PHISERVE_MAX_CROPS="4") as server:
-        server.wait_until_ready()
-        card = httpx.get(f"{server.url}/v1/models").json()["data"][0]
-        assert (card["id"], card["max_model_len"], card["max_crops"]) == (MODEL, 6000, 4)
-        assert "context 6000 tokens, long RoPE" in "".join(server.lines)
-        processes = descendants(server)
-        assert processes
-        lines: list[str] = []
-        begun = threading.Event()
-
-        def listen() -> None:
-            with httpx.stream(
-                "POST", f"{server.url}/v1/chat/completions", json=BODY | {"max_tokens": 300}, timeout=60
-            ) as r:
-                for line in r.iter_lines():
-                    lines.append(line)
-                    begun.set()
-
-        listening = threading.Thread(target=listen)
-        listening.start()
-        assert begun.wait(60)
-        assert server.stop(number, group=group) in (0, 130, 143)
-        listening.join(30)
-        assert lines[-2:] == ["data: [DONE]", ""]
-        assert '"finish_reason":"length"' in "".join(lines)
-        wait_until(lambda: gone(processes))
+def test_settings_reach_the_engine(configured_server: ServerProcess) -> None:
+    """File, environment and flags."""
+    card = httpx.get(f"{configured_server.url}/v1/models").json()["data"][0]
+    assert (card["id"], card["max_model_len"], card["max_crops"]) == (MODEL, 6000, 4)
+    assert "context 6000 tokens, long RoPE" in "".join(configured_server.lines)
 
 
-def test_ctrl_c_ends_endless_streams_after_the_grace(tmp_path: Path) -> None:
+def test_sigterm_lets_running_streams_finish(configured_server: ServerProcess) -> None:
+    """A running answer is finished, then all ends."""
+    assert_finished(configured_server, MODEL, signal.SIGTERM, group=False)
+
+
+def test_ctrl_c_lets_running_streams_finish(demo_server: ServerProcess) -> None:
+    """In a terminal, which sends it to the engine's process too."""
+    assert_finished(demo_server, "phiserve-demo", signal.SIGINT, group=True)
+
+
+def assert_finished(server: ServerProcess, model: str, number: int, *, group: bool) -> None:
+    """End a server in the middle of an answer: the answer comes whole, and no process stays."""
+    processes = descendants(server)
+    assert processes
+    lines: list[str] = []
+    begun = threading.Event()
+
+    def listen() -> None:
+        body = BODY | {"model": model, "max_tokens": 300}
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as response:
+            for line in response.iter_lines():
+                lines.append(line)
+                begun.set()
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    assert begun.wait(60)
+    assert server.stop(number, group=group) in (0, 130, 143)
+    listening.join(30)
+    assert lines[-2:] == ["data: [DONE]", ""]
+    assert '"finish_reason":"length"' in "".join(lines)
+    wait_until(lambda: gone(processes))
+
+
+def test_ctrl_c_ends_long_streams_after_the_grace(short_server: ServerProcess) -> None:
     """A stream that does not end in time is cut, and the engine's processes end too."""
-    with server_process(XDG_CACHE_HOME=str(tmp_path), PHISERVE_SHUTDOWN_GRACE_S="1") as server:
-        server.wait_until_ready()
-        processes = descendants(server)
-        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
-            next(response.iter_lines())
-            server.stop(signal.SIGINT, group=True)
-        wait_until(lambda: gone(processes))
-        assert "Traceback" not in "".join(server.lines)
+    processes = descendants(short_server)
+    body = BODY | {"n": CHOICES}
+    with httpx.stream("POST", f"{short_server.url}/v1/chat/completions", json=body, timeout=60) as response:
+        lines = response.iter_lines()
+        next(lines)
+        short_server.stop(signal.SIGINT, group=True)
+        rest: list[str] = []
+        with suppress(httpx.TransportError):
+            rest.extend(lines)
+    assert "data: [DONE]" not in rest
+    wait_until(lambda: gone(processes))
+    assert "Traceback" not in "".join(short_server.lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_loading_ends_everything(tmp_path: Path, number: int) -> None:
+def test_a_signal_while_loading_ends_everything(number: int) -> None:
     """A server that is still loading its model can be ended like any other."""
-    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+    with server_process() as server:
         wait_until(lambda: engine_is_loading(server), START_TIMEOUT_S)
         processes = descendants(server)
         server.stop(number)
         wait_until(lambda: gone(processes))
 
 
-def test_a_killed_server_leaves_no_engine_behind(tmp_path: Path) -> None:
+def test_a_killed_server_leaves_no_engine_behind(server: ServerProcess) -> None:
     """SIGKILL leaves it no time to end anything: its processes see to that themselves, in the middle of an
     answer too.
     """
-    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
-        server.wait_until_ready()
-        processes = descendants(server)
-        assert any(process.name().startswith("VLLM") for process in processes)
-        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
-            next(response.iter_lines())
-            server.process.kill()
-        wait_until(lambda: gone(processes))
-        assert server.stop() == -signal.SIGKILL
+    processes = descendants(server)
+    assert any(process.name().startswith("VLLM") for process in processes)
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
+        next(response.iter_lines())
+        server.process.kill()
+    wait_until(lambda: gone(processes))
+    assert server.stop() == -signal.SIGKILL
 
 
-def test_a_server_killed_while_loading_leaves_no_engine_behind(tmp_path: Path) -> None:
+def test_a_server_killed_while_loading_leaves_no_engine_behind() -> None:
     """Also before the engine has loaded any plugin, when it would wait for its server for minutes."""
-    with server_process(XDG_CACHE_HOME=str(tmp_path)) as server:
+    with server_process() as server:
         wait_until(lambda: engine_is_loading(server), START_TIMEOUT_S)
         processes = descendants(server)
         server.process.kill()

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from e2e.conftest import MODEL
+from e2e.running import InProcessServer
 from images import encode, image_part, noise, text_part
 from phiserve.codecs import parse
 from phiserve.vision.crops import cut_crops
@@ -37,7 +38,7 @@ def conversation(number: int) -> list[Any]:
 async def stream_answer(client: openai.AsyncOpenAI, number: int) -> list[tuple[int, float]]:
     """Token ids of a streamed greedy answer, each with its lead over the second best candidate."""
     stream = await client.chat.completions.create(
-        model=MODEL,
+        model="m",
         messages=conversation(number),
         temperature=0,
         max_tokens=24,
@@ -66,12 +67,12 @@ def same_answer(alone: list[tuple[int, float]], together: list[tuple[int, float]
     return True
 
 
-def test_each_stream_gets_the_answer_it_gets_alone(url: str) -> None:
-    """32 streams at once, images and text mixed."""
+def test_each_stream_gets_the_answer_it_gets_alone(counted: InProcessServer) -> None:
+    """32 streams at once, images and text mixed. In float32: with bfloat16, candidates are often equal."""
 
     async def run() -> None:
         async with openai.AsyncOpenAI(
-            base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300
+            base_url=f"{counted.url}/v1", api_key="none", max_retries=0, timeout=300
         ) as client:
             alone = [await stream_answer(client, number) for number in range(STREAMS)]
             together = await asyncio.gather(*(stream_answer(client, number) for number in range(STREAMS)))

@@ -17,10 +17,7 @@ import httpx
 import pytest
 
 from e2e.conftest import MODEL
-from e2e.running import ServerProcess, server_process
-
-CONTEXT = 1152
-"""Tokens; Open WebUI reserves 1000 of them for a title."""
+from e2e.running import ServerProcess
 
 RECORDED = Path(__file__).parent / "recorded"
 Responses = dict[str, tuple[httpx.Response, bytes]]
@@ -28,14 +25,9 @@ Answered = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own with a small context: random weights fill it where a request sets no limit, as most
-    here.
-    """
-    cache = tmp_path_factory.mktemp("cache")
-    with server_process("--engine", f"max_model_len={CONTEXT}", XDG_CACHE_HOME=str(cache)) as server:
-        server.wait_until_ready()
-        yield server.url
+def url(short_server: ServerProcess) -> str:
+    """A server with a small context: random weights fill it where a request sets no limit, as most here."""
+    return short_server.url
 
 
 @contextmanager

@@ -3,7 +3,6 @@ and sent anew.
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,21 +10,7 @@ import pytest
 
 from e2e.running import InProcessServer
 from images import image_part, noise, text_part
-from phiserve.checkpoint.blank import BlankShape, write_blank
-from phiserve.config import Settings
 from phiserve.engine.adapter import Engine
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcessServer]:
-    """A blank model whose image cache holds few images, inside this process."""
-    folder = tmp_path_factory.mktemp("blank") / "model"
-    write_blank(folder, BlankShape())
-    settings = Settings(model=str(folder), served_model_name="m", engine={"mm_processor_cache_gb": 0.01})
-    server = InProcessServer(settings)
-    yield server
-    server.close()
-
 
 COUNTERS = ("read", "decoded", "sent", "reused")
 
@@ -68,67 +53,67 @@ def engine_of(server: InProcessServer) -> Engine:
     return engine
 
 
-def test_sent_once(served: InProcessServer) -> None:
+def test_sent_once(counted: InProcessServer) -> None:
     """The second request with the same image reads it and nothing more; another `detail` is another image."""
-    image, start = noise(50, 40, seed=1), counters(served)
-    first = ask(served, image_part(image, "low"))
-    once = counters(served)
-    second = ask(served, image_part(image, "low"))
-    twice = counters(served)
-    ask(served, image_part(image, "high"))
+    image, start = noise(50, 40, seed=1), counters(counted)
+    first = ask(counted, image_part(image, "low"))
+    once = counters(counted)
+    second = ask(counted, image_part(image, "low"))
+    twice = counters(counted)
+    ask(counted, image_part(image, "high"))
     assert change(start, once) == (1, 1, 1, 0)
     assert change(once, twice) == (1, 0, 0, 1)
-    assert change(twice, counters(served)) == (1, 1, 1, 0)
+    assert change(twice, counters(counted)) == (1, 1, 1, 0)
     assert content(first) == content(second)
 
 
-def test_twice_in_one_request(served: InProcessServer) -> None:
+def test_twice_in_one_request(counted: InProcessServer) -> None:
     """An image that occurs twice is decoded and sent once, and stands in both places."""
-    image, before = noise(50, 40, seed=2), counters(served)
-    answer = ask(served, image_part(image, "low"), image_part(image, "low"))
-    assert change(before, counters(served)) == (2, 1, 1, 1)
+    image, before = noise(50, 40, seed=2), counters(counted)
+    answer = ask(counted, image_part(image, "low"), image_part(image, "low"))
+    assert change(before, counters(counted)) == (2, 1, 1, 1)
     assert answer["usage"]["prompt_tokens_details"]["image_tokens"] == 2 * 313
 
 
-def test_drift_is_found_out_and_mended(served: InProcessServer) -> None:
+def test_drift_is_found_out_and_mended(counted: InProcessServer) -> None:
     """The engine forgets its images behind our back: the answer is the same, and the image was sent again."""
     images = [image_part(noise(50, 40, seed=seed), "low") for seed in (3, 4)]
-    expected = content(ask(served, *images))
-    before = counters(served)
-    served.run(engine_of(served)._llm.engine_core.reset_mm_cache_async())
-    served.run(engine_of(served)._llm.reset_prefix_cache())
-    answer = ask(served, *images)
+    expected = content(ask(counted, *images))
+    before = counters(counted)
+    counted.run(engine_of(counted)._llm.engine_core.reset_mm_cache_async())
+    counted.run(engine_of(counted)._llm.reset_prefix_cache())
+    answer = ask(counted, *images)
     assert content(answer) == expected
     assert answer["choices"][0]["finish_reason"] != "error"
-    assert change(before, counters(served)) == (2, 2, 2, 2)
-    again = counters(served)
-    assert content(ask(served, *images)) == expected
-    assert change(again, counters(served)) == (2, 0, 0, 2)
+    assert change(before, counters(counted)) == (2, 2, 2, 2)
+    again = counters(counted)
+    assert content(ask(counted, *images)) == expected
+    assert change(again, counters(counted)) == (2, 0, 0, 2)
 
 
 @pytest.mark.parametrize("options", [{"n": 3, "temperature": 1, "seed": 5}, {"stream": True}])
-def test_drift_with_choices_and_streams(served: InProcessServer, options: dict[str, Any]) -> None:
+def test_drift_with_choices_and_streams(counted: InProcessServer, options: dict[str, Any]) -> None:
     """The retry serves several choices and streams too, and never shows "error"."""
     part = image_part(noise(50, 40, seed=6), "low")
-    ask(served, part)
-    served.run(engine_of(served)._llm.engine_core.reset_mm_cache_async())
+    ask(counted, part)
+    counted.run(engine_of(counted)._llm.engine_core.reset_mm_cache_async())
     body = {"model": "m", "messages": [{"role": "user", "content": [part]}], "max_tokens": 4} | options
-    response = httpx.post(f"{served.url}/v1/chat/completions", json=body, timeout=120)
+    response = httpx.post(f"{counted.url}/v1/chat/completions", json=body, timeout=120)
     assert response.status_code == 200
     assert '"error"' not in response.text
     if "n" in options:
         assert [len(choice["message"]["content"]) > 0 for choice in response.json()["choices"]] == [True] * 3
 
 
-def test_eviction(served: InProcessServer) -> None:
+def test_eviction(counted: InProcessServer) -> None:
     """More images than the cache holds, in turn and together: every answer is what it was, both sides evict
     alike.
     """
     parts = [
         image_part(noise(60, 60, seed=seed), "high") for seed in range(10, 14)
     ]  # 5.4 MB each, the cache holds one
-    expected = [content(ask(served, part)) for part in parts]
-    assert [content(ask(served, part)) for part in reversed(parts)] == expected[::-1]
+    expected = [content(ask(counted, part)) for part in parts]
+    assert [content(ask(counted, part)) for part in reversed(parts)] == expected[::-1]
 
     async def together() -> list[str]:
         async with httpx.AsyncClient(timeout=300) as client:
@@ -141,14 +126,14 @@ def test_eviction(served: InProcessServer) -> None:
                 for part in parts * 3
             ]
             posts = (
-                client.post(f"{served.url}/v1/chat/completions", json=b | {"temperature": 0}) for b in bodies
+                client.post(f"{counted.url}/v1/chat/completions", json=b | {"temperature": 0}) for b in bodies
             )
             return [content(response.json()) for response in await asyncio.gather(*posts)]
 
     assert asyncio.run(together()) == expected * 3
 
 
-def test_a_cancelled_request_does_not_poison_the_cache(served: InProcessServer) -> None:
+def test_a_cancelled_request_does_not_poison_the_cache(counted: InProcessServer) -> None:
     """A client that leaves while its image is on the way; the next one with the same image is answered."""
     part = image_part(noise(70, 40, seed=20), "high")
     body = {
@@ -159,15 +144,15 @@ def test_a_cancelled_request_does_not_poison_the_cache(served: InProcessServer) 
     }
     for timeout_s in (0.01, 0.03, 0.05, 0.1, 0.2):
         try:
-            httpx.post(f"{served.url}/v1/chat/completions", json=body, timeout=timeout_s)
+            httpx.post(f"{counted.url}/v1/chat/completions", json=body, timeout=timeout_s)
         except httpx.TimeoutException:
             continue
-    assert content(ask(served, part)) == content(ask(served, part))
+    assert content(ask(counted, part)) == content(ask(counted, part))
 
 
-def test_limits_of_vllm_are_ours(served: InProcessServer) -> None:
+def test_limits_of_vllm_are_ours(counted: InProcessServer) -> None:
     """vLLM's own refusal of a parameter, known only to it, names the parameter."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stop_token_ids": [99_999]}
-    response = httpx.post(f"{served.url}/v1/chat/completions", json=body)
+    response = httpx.post(f"{counted.url}/v1/chat/completions", json=body)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "stop_token_ids"

@@ -35,7 +35,7 @@ def addressed(code: str, url: str) -> str:
 
 
 @pytest.mark.parametrize("snippet", RUN, ids=str)
-def test_snippet(snippet: Snippet, demo_url: str, cache_home: Path, folder: Path) -> None:
+def test_snippet(snippet: Snippet, demo_url: str, folder: Path) -> None:
     """It ends well."""
     code = addressed(snippet.code, demo_url)
     command = (
@@ -45,7 +45,7 @@ def test_snippet(snippet: Snippet, demo_url: str, cache_home: Path, folder: Path
     )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | NO_MEMORY_TO_JUDGE
-    environment |= {"PATH": path, "OPENAI_BASE_URL": f"{demo_url}/v1", "XDG_CACHE_HOME": str(cache_home)}
+    environment |= {"PATH": path, "OPENAI_BASE_URL": f"{demo_url}/v1"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)  # noqa: S603
     assert result.returncode == 0, result.stderr
     assert '"error":' not in result.stdout
