@@ -6,6 +6,7 @@ import fcntl
 import io
 import sys
 import tarfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,7 @@ def files_of(collection: Path) -> list[Path]:
     return sorted(path for path in collection.rglob("*") if path.is_file())
 
 
+@cache
 def equals_pillows(content: bytes) -> bool | None:
     """Whether an image comes out as Pillow shows it, upright and on white; None where Pillow has no right
     image of it.

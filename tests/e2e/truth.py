@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -13,6 +14,12 @@ from demo.evaluate import RESULTS, messages
 from demo.exam import Question, Task
 
 MODEL = "phiserve-demo"
+
+BATCH = 16
+"""Questions asked at once."""
+
+FIRST = 10_000
+"""Number of the first question: others than the model card's."""
 
 MAX_TOKENS = 160
 """More than any answer has."""
@@ -34,38 +41,47 @@ def least_share(task: Task, count: int) -> float:
     return max(share / 4, share - 4 * math.sqrt(share * (1 - share) / count))
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question, and what the model answered: exactly the right answer; without doubt."""
+
+    question: Question
+    is_exact: bool
+    is_sure: bool
+
+
 @cache
-def known(client: openai.OpenAI, task: Task, count: int, first: int = 10_000) -> tuple[Question, ...]:
+def asked(client: openai.OpenAI, task: Task, first: int = FIRST) -> tuple[Answered, ...]:
+    """A batch of a task's questions from number `first` on, asked at once, and once for all tests."""
+    questions = [task.question(first + number) for number in range(BATCH)]
+    with ThreadPoolExecutor(BATCH) as pool:
+        return tuple(pool.map(partial(_answered, client), questions))
+
+
+def known(client: openai.OpenAI, task: Task, count: int, first: int = FIRST) -> tuple[Question, ...]:
     """Questions from number `first` on that the model answers exactly and without doubt: for tests of what
     must not change.
 
     Where another token is nearly as likely, rounding decides, which differs with what else is in the batch.
     """
     found: list[Question] = []
-    for number in range(first, first + 20 * count, 16):
-        asked = [task.question(number + offset) for offset in range(16)]
-        with ThreadPoolExecutor(len(asked)) as pool:
-            found += [
-                question
-                for question, sure in zip(asked, pool.map(partial(_is_sure, client), asked), strict=True)
-                if sure
-            ]
+    for number in range(first, first + 20 * count, BATCH):
+        batch = asked(client, task, number)
+        found += [answered.question for answered in batch if answered.is_exact and answered.is_sure]
         if len(found) >= count:
             return tuple(found[:count])
     raise AssertionError(f"only {len(found)} answers of {task.name} are right and sure")
 
 
-def _is_sure(client: openai.OpenAI, question: Question) -> bool:
+def _answered(client: openai.OpenAI, question: Question) -> Answered:
     completion = client.chat.completions.create(
         model=MODEL, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS, logprobs=True
     )
     choice = completion.choices[0]
     assert choice.logprobs is not None
     assert choice.logprobs.content is not None
-    return (
-        choice.message.content == question.answer
-        and min(token.logprob for token in choice.logprobs.content) > SURE
-    )
+    is_sure = min(token.logprob for token in choice.logprobs.content) > SURE
+    return Answered(question, choice.message.content == question.answer, is_sure)
 
 
 def answer(client: openai.OpenAI, content: Sequence[Any]) -> str:
@@ -84,7 +100,9 @@ def answers(client: openai.OpenAI, conversations: Sequence[Sequence[Any]]) -> li
 
 def share_right(client: openai.OpenAI, questions: Sequence[Question]) -> float:
     """Share of exact answers."""
-    given = answers(client, [messages(question) for question in questions])
-    return sum(mine == question.answer for mine, question in zip(given, questions, strict=True)) / len(
-        questions
-    )
+    return share_exact(questions, answers(client, [messages(question) for question in questions]))
+
+
+def share_exact(questions: Sequence[Question], given: Sequence[str]) -> float:
+    """Share of the answers that are exactly right."""
+    return sum(mine == question.answer for mine, question in zip(given, questions, strict=True)) / len(given)
