@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from _pytest.nodeid import coerce_node_id
 
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
@@ -29,11 +30,26 @@ def _folder(name: str) -> Path:
     pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a file are one group unless they have another: a worker of pytest-xdist runs all of it."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            _tell_group(item)
+
+
+def _tell_group(item: pytest.Item) -> None:
+    """Put a test's group where pytest-xdist's scheduler looks for it: behind the test's name.
+
+    pytest-xdist 3.8 does so itself with pytest up to 9.1; where pytest 9.2 keeps the name it does not know.
+    """
+    marker = item.get_closest_marker("xdist_group")
+    assert marker is not None
+    suffix = f"@{marker.args[0]}"
+    if not item.nodeid.endswith(suffix):
+        item._id = coerce_node_id(item.nodeid + suffix)
 
 
 @pytest.fixture(scope="session", autouse=True)

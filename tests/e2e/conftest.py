@@ -37,6 +37,7 @@ LONGEST_FIRST = (
 """Groups that are begun before others, so that no worker waits for another at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the other files' groups, and before pytest-xdist reads them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder needs an engine, and comes first, in groups by the engine that it needs."""
     here = [item for item in items if "e2e" in item.path.parts]
