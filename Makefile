@@ -56,7 +56,7 @@ types: $(VENV)/.dev ## of the package, tests, clients and benchmarks
 imports: $(VENV)/.dev
 	$(VENV)/bin/lint-imports
 
-docs: $(VENV)/.dev ## write the tables in docs/ from the code
+docs: $(VENV)/.dev ## write the tables in docs/ and ARCHITECTURE.md from the code
 	$(VENV)/bin/python docs/write.py
 
 lock: $(VENV)/.dev ## resolve dependencies anew

@@ -1,5 +1,6 @@
-"""Deltas -> what a client sees of them: text, log-probabilities, counts. State of one answer, shared by every
-surface.
+"""Deltas -> what a client sees of them: text, log-probabilities, counts.
+
+The state of one answer, shared by every surface.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from msgspec import Struct
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.core import FinishReason, TokenCounts, TokenLogprob, TopLogprob
 from phiserve.engine.interface import Candidate, Delta, Position
-from phiserve.preparation import PreparedPrompt
 
 
 @dataclass(slots=True)
@@ -33,15 +33,18 @@ class VisibleDelta(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Answer:
-    """Accumulates one response's deltas and counts. `top_logprobs`: candidates shown at each position, if any
-    were asked for.
+    """Accumulates one response's deltas and counts.
+
+    `prompt_ids` and `image_tokens` are the prompt's; `top_logprobs` is the number of candidates shown at each
+    position, None where no log-probabilities were asked for.
 
     The prefix space of an answer's first token belongs to the tokenizer, not to the text: decoding drops it,
     and so do the text and the first token's bytes here, so that the tokens of `logprobs` still add up to the
     content.
     """
 
-    prompt: PreparedPrompt
+    prompt_ids: list[int]
+    image_tokens: int
     vocabulary: Vocabulary
     top_logprobs: int | None = None
     _choices: dict[int, _ChoiceState] = field(default_factory=dict)
@@ -66,10 +69,10 @@ class Answer:
     def counts(self) -> TokenCounts:
         """Counts so far; cached tokens are the engine's own count."""
         return TokenCounts(
-            prompt=len(self.prompt.ids),
+            prompt=len(self.prompt_ids),
             completion=sum(state.num_tokens for state in self._choices.values()),
             cached=max((state.cached_tokens for state in self._choices.values()), default=0),
-            image=self.prompt.num_image_tokens,
+            image=self.image_tokens,
         )
 
     def _logprobs(self, positions: Sequence[Position], *, first: bool) -> list[TokenLogprob]:
@@ -77,12 +80,12 @@ class Answer:
         content = []
         for number, position in enumerate(positions):
             strip = first and number == 0
-            top = [self._top(candidate, strip) for candidate in position.top[:wanted]]
-            chosen = self._top(position.chosen, strip)
+            top = [self._logprob_of(candidate, strip) for candidate in position.top[:wanted]]
+            chosen = self._logprob_of(position.chosen, strip)
             content.append(TokenLogprob(chosen.token, chosen.logprob, chosen.bytes, top))
         return content
 
-    def _top(self, candidate: Candidate, strip: bool) -> TopLogprob:
+    def _logprob_of(self, candidate: Candidate, strip: bool) -> TopLogprob:
         raw = self.vocabulary.bytes_of(candidate.token_id)
         raw = raw.removeprefix(b" ") if strip else raw
         # OpenAI's value for "very unlikely"; JSON has no infinity

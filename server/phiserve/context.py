@@ -11,10 +11,10 @@ LIMIT_NAME = "max_total_tokens"
 
 @dataclass(frozen=True, slots=True)
 class ContextNeed:
-    """Tokens of the text, images with their (width, height) and plans, and the answer's limit if the request
-    states one.
+    """What a request needs of the context, in tokens.
 
-    `text_is_counted` is false where `text_tokens` is only what a text of its length takes at least.
+    Its text, its images with their (width, height) and plans, and the answer's limit if the request states
+    one. `text_is_counted` is false where `text_tokens` is only what a text of its length takes at least.
     """
 
     text_tokens: int
@@ -29,8 +29,9 @@ class ContextNeed:
         return self.text_tokens + sum(plan.num_tokens for plan in self.plans) + (self.output_limit or 1)
 
     def explain(self, limit: int, max_crops: int) -> str:
-        """Why this does not fit into `limit` tokens: every number, and the lower `detail` that would fit
-        where one would.
+        """Why this does not fit into `limit` tokens.
+
+        Every number, and the lower `detail` that would fit where one would.
         """
         text = f"{self._at_least(self.text_is_counted)}{self.text_tokens} in the text"
         images = [f"{plan.num_tokens} in image {number}" for number, plan in enumerate(self.plans, 1)]

@@ -1,8 +1,7 @@
-"""The inner request: what every surface asks for, in the server's own nouns. Knows no wire format, no token
-and no engine.
+"""The inner request: what every surface asks for, in the server's own nouns.
 
 A surface (chat completions, ...) translates its body into a `GenerationRequest`; all that follows is shared
-by every surface.
+by every surface. Knows no wire format, no prompt and no engine.
 """
 
 from collections.abc import Mapping
@@ -25,8 +24,9 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class ImagePlaceholder:
-    """Where an image stands in a conversation: its URL, how closely to look, and the path of its value in the
-    request.
+    """An image's position in a conversation.
+
+    `url` says where it is, `detail` how closely to look, `param` is the path of its value in the request.
     """
 
     url: str
@@ -48,9 +48,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """All turns so far, ready to be encoded; the answer is the next turn."""
+    """All turns so far, ready to be encoded; the answer is the next turn.
+
+    `param` is the conversation's path in the request.
+    """
 
     turns: tuple[Turn, ...]
+    param: str = "messages"
 
     @property
     def images(self) -> tuple[ImagePlaceholder, ...]:
@@ -65,8 +69,9 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """How the next token is chosen. Defaults are OpenAI's and vLLM's; `top_k` 0 and `min_p` 0 leave all
-    tokens in.
+    """How the next token is chosen.
+
+    Defaults are OpenAI's and vLLM's; `top_k` 0 and `min_p` 0 leave all tokens in.
     """
 
     temperature: float = 1.0
@@ -81,16 +86,18 @@ class SamplingOptions:
 
     @property
     def is_greedy(self) -> bool:
-        """Whether only the most likely token can be chosen; `top_p` 0, which OpenAI allows, leaves no other
-        either.
+        """Whether only the most likely token can be chosen.
+
+        `top_p` 0, which OpenAI allows, has the same effect as `temperature` 0.
         """
         return self.temperature == 0 or self.top_p == 0
 
 
 @dataclass(frozen=True, slots=True)
 class StopConditions:
-    """When a choice ends. `max_tokens` None: when the context is full. `ignore_eos`: not at the model's own
-    end tokens.
+    """When a choice ends.
+
+    `max_tokens` None means: when the context is full. `ignore_eos` means: not at the model's own end tokens.
     """
 
     max_tokens: int | None = None
@@ -107,9 +114,9 @@ class GenerationRequest:
     `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
     well. `stream`: deltas as they come; otherwise one for each choice, at the end.
 
-    No surface sets what follows yet: `priority` (lower is served sooner), `deadline_s` (seconds from arrival
-    after which nobody waits any more), `tenant` (whose request it is), `cache_salt` (requests share cached
-    prefixes and images only under equal salts).
+    The last four are neither set nor honoured yet: `priority` (lower is served sooner), `deadline_s` (seconds
+    from arrival after which nobody waits any more), `tenant` (whose request it is), `cache_salt` (requests
+    share cached prefixes and images only under equal salts).
     """
 
     id: str
@@ -128,7 +135,7 @@ class GenerationRequest:
 
 
 class TopLogprob(Struct, frozen=True):
-    """A candidate at one position, as every surface writes it."""
+    """A candidate at one position."""
 
     token: str
     logprob: float
@@ -136,7 +143,7 @@ class TopLogprob(Struct, frozen=True):
 
 
 class TokenLogprob(Struct, frozen=True):
-    """The chosen token at one position and the most likely candidates, as every surface writes them."""
+    """The chosen token at one position and the most likely candidates."""
 
     token: str
     logprob: float
@@ -146,8 +153,9 @@ class TokenLogprob(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Exact token counts of a request. `completion` sums over all choices; `cached` and `image` are parts of
-    `prompt`.
+    """Exact token counts of a request.
+
+    `completion` sums over all choices; `cached` and `image` are parts of `prompt`.
     """
 
     prompt: int

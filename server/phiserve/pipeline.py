@@ -1,5 +1,6 @@
-"""The life of a request, from the inner request to the engine's deltas: one orchestration, no wire format and
-no vLLM.
+"""The life of a request, from the inner request to the engine's deltas.
+
+One orchestration, no wire format and no vLLM.
 """
 
 from collections.abc import AsyncGenerator
@@ -15,8 +16,9 @@ from phiserve.vision.images import ImageService, image_key
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request that has passed every check before the engine. It does not hold the conversation, which may
-    be large.
+    """A request that has passed every check before the engine.
+
+    It does not hold the conversation, which may be large.
     """
 
     id: str
@@ -33,10 +35,10 @@ class Pipeline:
         self._images = images
 
     async def prepare(self, request: GenerationRequest) -> PreparedRequest:
-        """Everything before the engine's work, cheapest checks first: whether the engine would take it at
-        all, then the prompt.
+        """Everything before the engine's work, cheapest checks first.
 
-        Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
+        Whether the engine would take the request at all, then the prompt. Raises InvalidRequest,
+        InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
         """
         admission = await self._engine.admit(request)
         prompt = await self._preparer.prepare(request.conversation, request.stops.max_tokens)
@@ -46,8 +48,9 @@ class Pipeline:
         return PreparedRequest(request.id, prompt, admission)
 
     def deltas(self, prepared: PreparedRequest) -> AsyncGenerator[Delta, None]:
-        """Run a prepared request. Closing the generator aborts it. Raises as `EngineClient.generate`, and
-        InvalidImage.
+        """Run a prepared request. Closing the generator aborts it.
+
+        Raises as `EngineClient.generate`, and InvalidImage.
         """
         prompt = prepared.prompt
         images = tuple(map(self._prompt_image, prompt.images))

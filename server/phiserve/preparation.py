@@ -1,5 +1,6 @@
-"""Conversation -> prompt ids with their images planned: everything before the engine, which it knows nothing
-of.
+"""Conversation -> prompt ids, with its images planned.
+
+Everything before the engine, of which this module knows nothing.
 """
 
 import asyncio
@@ -29,8 +30,9 @@ class PromptLimits:
     answer_reserve: int
 
     def available_image_tokens(self, text_tokens: int, max_tokens: int | None = None) -> int:
-        """What images may take together beside the text and the answer, whose limit `max_tokens` may be
-        unstated.
+        """Tokens that all images may take together.
+
+        The rest is text and the answer: `max_tokens`, or the reserve where that is None.
         """
         return self.context_tokens - text_tokens - (max_tokens or self.answer_reserve)
 
@@ -67,17 +69,17 @@ class PromptPreparer:
         self._limits = limits
 
     async def prepare(self, conversation: Conversation, max_tokens: int | None = None) -> PreparedPrompt:
-        """Prepare a conversation, cheapest checks first; nothing is decoded. `max_tokens`: the answer's own
-        limit, if it has one.
+        """Prepare a conversation, cheapest checks first; nothing is decoded.
 
-        Raises InvalidRequest, InvalidImage or ContextLengthExceeded.
+        `max_tokens` is the answer's own limit, if it has one. Raises InvalidRequest, InvalidImage or
+        ContextLengthExceeded.
         """
         placeholders = conversation.images
         self._check_image_count(placeholders)
         images = await self._images.read(placeholders)
         prompt = await self._encode(conversation, placeholders, images, max_tokens)
         need = self._need(prompt.num_text_tokens, placeholders, images, max_tokens)
-        self._check_context(need)
+        self._check_context(need, conversation.param)
         return self._prepared(prompt, images, need)
 
     def _check_image_count(self, placeholders: Sequence[ImagePlaceholder]) -> None:
@@ -97,7 +99,7 @@ class PromptPreparer:
         if conversation.num_characters < LONG_TEXT:
             return self._encoder.encode(conversation)
         need = self._need(self._encoder.least_tokens(conversation), placeholders, images, max_tokens)
-        self._check_context(replace(need, text_is_counted=False))
+        self._check_context(replace(need, text_is_counted=False), conversation.param)
         return await asyncio.to_thread(self._encoder.encode, conversation)
 
     def _need(
@@ -115,10 +117,10 @@ class PromptPreparer:
             text_tokens, sizes, fit_crops(sizes, details, self._limits.max_crops, available), max_tokens
         )
 
-    def _check_context(self, need: ContextNeed) -> None:
+    def _check_context(self, need: ContextNeed, param: str) -> None:
         limit = self._limits.context_tokens
         if need.total > limit:
-            raise ContextLengthExceeded(need.explain(limit, self._limits.max_crops), param="messages")
+            raise ContextLengthExceeded(need.explain(limit, self._limits.max_crops), param=param)
 
     def _prepared(
         self, prompt: EncodedPrompt, images: Sequence[EncodedImage], need: ContextNeed

@@ -8,13 +8,12 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.core import TokenCounts
 from phiserve.engine.interface import Candidate, Position
-from phiserve.preparation import PreparedPrompt
 from scripted import delta
 
 
 @pytest.fixture
 def answer(vocabulary: Vocabulary) -> Answer:
-    return Answer(PreparedPrompt([1, 2, 3], (), 10), vocabulary, top_logprobs=1)
+    return Answer([1, 2, 3], 0, vocabulary, top_logprobs=1)
 
 
 def test_prefix_space_is_dropped_once_for_each_choice(answer: Answer) -> None:

@@ -17,8 +17,9 @@ _OPEN_FOLDER = "/static-offline-docs/"
 
 
 class ApiKeyMiddleware:
-    """Refuses requests without `Authorization: Bearer <key>`, compared in constant time, before their body is
-    read.
+    """Refuses requests without `Authorization: Bearer <key>` before their body is read.
+
+    Keys are compared in constant time.
     """
 
     def __init__(self, app: ASGIApp, key: str) -> None:

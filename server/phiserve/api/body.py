@@ -7,8 +7,10 @@ from phiserve.errors import InvalidRequest, RequestTooLarge
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body. Raises RequestTooLarge as soon as more than `max_bytes` are announced or have come,
-    ClientGone.
+    """Read the whole body.
+
+    Raises RequestTooLarge as soon as more than `max_bytes` are announced or received, InvalidRequest for an
+    empty body, and ClientGone if the client hangs up.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:

@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions` and `POST /tokenize`: the same body, answered or only counted."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from phiserve.api.json_response import json_response
 from phiserve.api.openapi import CHAT_BODY, responses
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
+from phiserve.engine.interface import Delta
 from phiserve.errors import (
     EngineFailure,
     EngineUnavailable,
@@ -19,7 +21,6 @@ from phiserve.errors import (
     Overloaded,
     RequestTooLarge,
 )
-from phiserve.pipeline import PreparedRequest
 from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
@@ -43,8 +44,8 @@ _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may show images; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
-    chat = await _read_request(request, services)
-    return await unless_hung_up(request.receive, _respond(services, chat))
+    answering = _respond(services, await _read_request(request, services))
+    return await unless_hung_up(request.receive, answering)
 
 
 @router.post(
@@ -72,20 +73,25 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 
 
 async def _respond(services: Services, chat: ChatCompletionRequest) -> Response:
+    """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
     inner = to_generation_request(chat)
-    prepared = await services.pipeline.prepare(inner)
-    answer = Answer(prepared.prompt, services.vocabulary, inner.top_logprobs)
     head = AnswerHead.of(inner.id, services.card.id, chat)
-    if chat.stream:
-        frames = _frames(services, prepared, ChunkWriter(answer, head))
+    prepared = await services.pipeline.prepare(inner)
+    prompt = prepared.prompt
+    answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
+    deltas = services.pipeline.deltas(prepared)
+    is_streamed = inner.stream
+    del chat, inner, prepared, prompt
+    if is_streamed:
+        frames = _frames(deltas, ChunkWriter(answer, head))
         interval_s = services.settings.sse_keepalive_s
         return await EventStream.open(frames if interval_s is None else with_keepalive(frames, interval_s))
-    async with aclosing(services.pipeline.deltas(prepared)) as deltas:
+    async with aclosing(deltas):
         return json_response(await collect(answer, deltas, head))
 
 
-async def _frames(services: Services, prepared: PreparedRequest, writer: ChunkWriter) -> Frames:
-    async with aclosing(services.pipeline.deltas(prepared)) as deltas:
+async def _frames(deltas: AsyncGenerator[Delta, None], writer: ChunkWriter) -> Frames:
+    async with aclosing(deltas):
         async for delta in deltas:
             if events := writer.feed(delta):
                 yield events

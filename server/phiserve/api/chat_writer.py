@@ -1,5 +1,6 @@
-"""Deltas -> a chat completion, whole or as chunks. One writer for each answer: id and time never change
-within it.
+"""Deltas -> a chat completion, whole or as chunks.
+
+There is one writer for each answer, so that id and time never change within it.
 """
 
 import time
@@ -30,8 +31,9 @@ _TEXT = "\0"
 
 @dataclass(frozen=True, slots=True)
 class AnswerHead:
-    """What all parts of one answer share: its id, the served model's name, when it began, and which extras
-    were asked for.
+    """What all parts of one answer share.
+
+    Its id, the served model's name, when it began (seconds since 1970), and which extras were asked for.
     """
 
     id: str
@@ -47,8 +49,9 @@ class AnswerHead:
 
 
 class ChunkWriter:
-    """Writes the events of one answer: `feed` for each delta, then `end`. Both return one or several events,
-    or nothing.
+    """Writes the events of one answer: `feed` for each delta, then `end`.
+
+    Both return one or several events, or nothing.
     """
 
     def __init__(self, answer: Answer, head: AnswerHead) -> None:
@@ -58,8 +61,10 @@ class ChunkWriter:
         self._prompt_sent = not head.with_token_ids
 
     def feed(self, delta: Delta) -> bytes:
-        """Events for one delta: the role first, then text (empty while held back), the finish reason last and
-        alone.
+        """The events for one delta.
+
+        The role comes first, then text (empty while held back); the finish reason comes last, in an event of
+        its own.
         """
         visible = self._answer.feed(delta)
         begin = b"" if visible.index in self._around_text else self._open(visible.index)
@@ -101,7 +106,7 @@ class ChunkWriter:
         return self._event([choice], None)
 
     def _event(self, choices: list[ChunkChoice], usage: Usage | None) -> bytes:
-        prompt_ids = UNSET if self._prompt_sent else self._answer.prompt.ids
+        prompt_ids = UNSET if self._prompt_sent else self._answer.prompt_ids
         self._prompt_sent = True
         chunk = ChatCompletionChunk(
             id=self._head.id,
@@ -153,5 +158,5 @@ async def collect(answer: Answer, deltas: AsyncIterable[Delta], head: AnswerHead
             for index, choice in sorted(collected.items())
         ],
         usage=Usage.of(answer.counts()),
-        prompt_token_ids=answer.prompt.ids if head.with_token_ids else UNSET,
+        prompt_token_ids=answer.prompt_ids if head.with_token_ids else UNSET,
     )

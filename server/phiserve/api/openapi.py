@@ -1,5 +1,6 @@
-"""The OpenAPI document: what FastAPI cannot know of it, since routes read and write their bodies
-themselves.
+"""The OpenAPI document: what FastAPI cannot know of it.
+
+Routes read and write their bodies themselves.
 """
 
 from collections.abc import Iterator
@@ -66,8 +67,9 @@ CHAT_BODY = {
 def responses(
     payload: type | None, *errors: type[RequestError], stream: type | None = None
 ) -> dict[int | str, JsonObject]:
-    """`responses` of a route: what it answers with 200 (as JSON, and as events if it can), and the errors it
-    can end in.
+    """The `responses` of a route.
+
+    What it answers with 200 (as JSON, and as events if it can), and the errors that it can end in.
     """
     documented: dict[int | str, JsonObject] = {
         200: {"description": "Successful Response", "headers": _REQUEST_ID}
@@ -80,8 +82,9 @@ def responses(
 
 
 def document(app: FastAPI, services: Services) -> JsonObject:
-    """The document of a running server: it names the model that is served, and the key where one is
-    needed.
+    """The document of a running server.
+
+    It names the model that is served, and asks for the key where one is needed.
     """
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     described["components"] = {"schemas": _request_schemas(services.card.id) | _answer_schemas()}

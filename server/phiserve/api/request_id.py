@@ -12,8 +12,9 @@ _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class RequestIdMiddleware:
-    """Plain ASGI middleware, and the outermost of ours: it notes the `send` that streams use
-    (`api.streaming`).
+    """Plain ASGI middleware, the outermost of ours.
+
+    It notes the `send` that streams use (`api.streaming`).
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -8,7 +8,7 @@ from fastapi import Request
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
-from phiserve.errors import ModelNotFound
+from phiserve.errors import ModelNotFound, shortened
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.models import ModelCard
@@ -36,7 +36,7 @@ class Services:
         """Raises ModelNotFound unless `name` is the served model."""
         if name != self.card.id:
             raise ModelNotFound(
-                f"The model {name[:100]!r} is not served here; this server serves {self.card.id!r}",
+                f"The model {shortened(name)!r} is not served here; this server serves {self.card.id!r}",
                 param="model",
             )
 

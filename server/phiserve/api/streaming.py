@@ -33,8 +33,9 @@ class ClientGone(Exception):
 
 
 async def unless_hung_up(receive: Receive, work: Awaitable[_Result]) -> _Result:
-    """Run `work`; cancel it and raise ClientGone when the client hangs up first. The body must have been
-    read.
+    """Run `work`, cancelled if the client hangs up first.
+
+    The body must have been read. Raises ClientGone.
     """
     working = asyncio.ensure_future(work)
     watching = asyncio.create_task(_hung_up(receive))
@@ -78,8 +79,9 @@ class EventStream(Response):
 
     @classmethod
     async def open(cls, frames: Frames) -> "EventStream":
-        """Wait for the first frame, so that what fails before it is answered with a status of its own and
-        raised here.
+        """Wait for the first frame.
+
+        What fails before it is raised here, so that it is answered with a status of its own.
         """
         try:
             return cls(await anext(frames), frames)

@@ -92,6 +92,7 @@ class Engine:
         copies = admitted.copies
         with _our_errors():
             first, following = await self._start(generation, admitted.params)
+            del generation  # with its images' files, which the rest of the answer does not need
             async with aclosing(following):
                 self._last_answer = time.monotonic()
                 for delta in _deltas(first, copies):

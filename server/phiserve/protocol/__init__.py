@@ -1,3 +1,4 @@
-"""OpenAI's wire format: requests and their translation, completions, chunks, errors. Knows nothing of tokens
-or pixels.
+"""OpenAI's wire format: requests and their translation, completions, chunks, errors.
+
+Knows nothing of prompts, pixels or the engine.
 """

@@ -28,7 +28,7 @@ MAX_STOP_STRINGS = 4
 MAX_MESSAGES = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""
 
-MAX_COUNT = 2**31 - 1
+MAX_WIRE_INTEGER = 2**31 - 1
 """Integers beyond this do not reach the engine's process whole."""
 
 _TOKEN_ID = re.compile(r"[0-9]{1,10}")
@@ -76,9 +76,9 @@ class StreamOptions(WireModel):
 
 
 class ChatCompletionRequest(WireModel):
-    """A chat request: OpenAI's fields that are served, accepted without effect, refused, then vLLM's extras
-    that are served.
+    """A chat request.
 
+    OpenAI's fields that are served, accepted without effect and refused, then vLLM's extras that are served.
     Defaults are OpenAI's. A field that is not here is an error, never ignored; `protocol.compatibility` says
     of each why.
     """
@@ -89,8 +89,8 @@ class ChatCompletionRequest(WireModel):
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MAX_MESSAGES, strict=False)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
     n: Annotated[int, Field(ge=1, le=128)] | None = 1
@@ -128,13 +128,13 @@ class ChatCompletionRequest(WireModel):
     verbosity: Refused = None
     web_search_options: Refused = None
 
-    top_k: Annotated[int, Field(ge=-1, le=MAX_COUNT)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=MAX_WIRE_INTEGER)] | None = None
     min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[FiniteFloat, Field(gt=0, le=1e6)] | None = None
     ignore_eos: bool = False
-    min_tokens: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] = 0
     stop_token_ids: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=MAX_COUNT)], ...], Field(max_length=128, strict=False)
+        tuple[Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)], ...], Field(max_length=128, strict=False)
     ] = ()
     structured_outputs: StructuredOutputs | None = None
     return_token_ids: bool = False
@@ -151,20 +151,18 @@ class ChatCompletionRequest(WireModel):
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         if self.stream_options is not None and not self.stream:
-            raise _disagreement("stream_options", "stream_options is only allowed when stream is true")
+            raise _disagreement("stream_options", "is only allowed when stream is true")
         if self.top_logprobs is not None and not self.logprobs:
-            raise _disagreement("top_logprobs", "top_logprobs needs logprobs to be true")
+            raise _disagreement("top_logprobs", "needs logprobs to be true")
         if (
             None not in (self.max_tokens, self.max_completion_tokens)
             and self.max_tokens != self.max_completion_tokens
         ):
-            raise _disagreement("max_tokens", "max_tokens and max_completion_tokens differ; send one of them")
+            raise _disagreement("max_tokens", "differs from max_completion_tokens; send one of them")
         if self.response_format is not None and self.structured_outputs is not None:
-            raise _disagreement(
-                "structured_outputs", "response_format and structured_outputs exclude each other"
-            )
+            raise _disagreement("structured_outputs", "may not be given beside response_format")
         if self.output_limit is not None and self.min_tokens > self.output_limit:
-            raise _disagreement("min_tokens", f"min_tokens is larger than max_tokens ({self.output_limit})")
+            raise _disagreement("min_tokens", f"is larger than max_tokens ({self.output_limit})")
         return self
 
     @property

@@ -1,7 +1,7 @@
-"""What a chat request is answered with: a completion, or chunks. msgspec structs, since a chunk is encoded
-for every token.
+"""What a chat request is answered with: a completion, or chunks.
 
-Absent keys are left out rather than sent as null: OpenAI's schemas allow null in few places.
+msgspec structs, since a chunk is encoded for every token. Absent keys are left out rather than sent as null:
+OpenAI's schemas allow null in few places.
 """
 
 from typing import Literal

@@ -1,5 +1,6 @@
-"""What becomes of every field of OpenAI's chat request. Documents, errors and `GET /v1/compatibility` come
-from this table.
+"""What becomes of every field of OpenAI's chat request.
+
+Documents, errors and `GET /v1/compatibility` come from this table.
 """
 
 from typing import Literal, NamedTuple
@@ -10,11 +11,11 @@ Support = Literal["served", "accepted", "refused"]
 
 
 class Field(NamedTuple):
-    """`served`: has its effect. `accepted`: allowed, without effect, and why that is right. `refused`: 400,
-    and why.
+    """What becomes of one field.
 
-    Clients like to write defaults out: null, and the values of `allowed`, ask for nothing of a refused field,
-    and pass.
+    `served`: it has its effect. `accepted`: it is allowed, without effect, and why that is right. `refused`:
+    400, and why. Clients like to write defaults out: null, and the values of `allowed`, ask for nothing of a
+    refused field, and pass.
     """
 
     support: Support
@@ -52,7 +53,7 @@ OPENAI_FIELDS: dict[str, Field] = {
     "service_tier": Field("accepted", "there is one tier"),
     "store": Field("accepted", "nothing is stored here"),
     "user": Field("accepted", "users are not told apart"),
-    "audio": Field("refused", "the model has no voice"),
+    "audio": Field("refused", "audio output is not supported"),
     "function_call": Field("refused", _TOOLS, allowed=("none", "auto")),
     "functions": Field("refused", _TOOLS),
     "modalities": Field("refused", "the model answers in text", allowed=(["text"],)),

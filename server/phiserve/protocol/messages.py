@@ -45,11 +45,10 @@ class RefusalPart(WireModel):
 
 
 def choose_by(field: str, names: tuple[str, ...], error_type: str, message: str) -> Discriminator:
-    """Choose the class of a union by the value of `field`; other values than `names` are an error with this
-    type and message.
+    """Choose the class of a union by the value of `field`.
 
-    Tags start with ":" so that they can be told from field names in an error's location (see
-    `protocol.parsing`).
+    Other values than `names` are an error with this type and message. Tags start with ":" so that they can be
+    told from field names in an error's location (see `protocol.parsing`).
     """
 
     def tag(value: object) -> str | None:
@@ -95,8 +94,9 @@ AssistantContent = Annotated[
 
 
 class SystemMessage(WireModel):
-    """Instructions, under either of OpenAI's names for them. A `name` has no effect: the prompt's form has no
-    place for one.
+    """Instructions, under either of OpenAI's names for them.
+
+    A `name` has no effect: the prompt has no form for one.
     """
 
     role: Literal["system", "developer"]
@@ -128,8 +128,9 @@ class ToolCall(WireModel):
 
 
 class AssistantMessage(WireModel):
-    """An earlier answer. The last three are null when the openai client writes out an answer of ours, and may
-    only be that.
+    """An earlier answer.
+
+    The last three fields are null when the openai client writes out an answer of ours, and may only be that.
     """
 
     role: Literal["assistant"]

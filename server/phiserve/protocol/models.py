@@ -19,8 +19,9 @@ class RequestLimits(Struct, frozen=True):
 
 
 class Capabilities(Struct, frozen=True):
-    """What Open WebUI may ask for: images, and the usage of a stream. Else it would send tools of its own
-    with every chat.
+    """What Open WebUI may ask for: images, and the usage of a stream.
+
+    Else it would send tools of its own with every chat.
     """
 
     vision: bool = True

@@ -54,7 +54,10 @@ def decodes_quickly(body: bytes) -> bool:
 
 
 def _has_few(body: bytes, character: bytes) -> bool:
-    """Faster than to count, which looks at each character; to find skips to the next."""
+    """Whether `character` occurs fewer than `_FEW` times.
+
+    `find` skips to the next one; `count` would look at every byte.
+    """
     offset = -1
     for _ in range(_FEW):
         offset = body.find(character, offset + 1)
@@ -72,10 +75,10 @@ def _decode(body: bytes) -> object:
 
 
 def _validate(document: object, body: bytes, wire: type[_Wire]) -> _Wire:
-    """Validate decoded JSON, since pydantic copies a long string for each union it looks through while it
-    reads JSON itself.
+    """Validate decoded JSON.
 
-    On failure, revalidate from JSON: errors are then worded for JSON, not for Python's lists and dicts.
+    While it reads JSON itself, pydantic copies a long string for each union that it looks through. On
+    failure, revalidate from JSON: errors are then worded for JSON, not for Python's lists and dicts.
     """
     try:
         return wire.model_validate(document)

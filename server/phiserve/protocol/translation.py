@@ -1,5 +1,6 @@
-"""A chat request -> the inner request: messages become turns of literal text and image placeholders, options
-get one name each.
+"""A chat request -> the inner request.
+
+Messages become turns of literal text and image placeholders, options get one name each.
 """
 
 import uuid
@@ -48,8 +49,9 @@ def to_generation_request(chat: ChatCompletionRequest) -> GenerationRequest:
 
 
 def build_conversation(messages: Sequence[Message]) -> Conversation:
-    """Turn messages into a conversation. Raises InvalidRequest for text that is not Unicode (lone
-    surrogates).
+    """Turn messages into a conversation.
+
+    Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
     return Conversation(tuple(_turn(message, f"messages[{index}]") for index, message in enumerate(messages)))
 

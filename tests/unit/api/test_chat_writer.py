@@ -12,7 +12,6 @@ from phiserve.answer import Answer
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.engine.interface import Delta
-from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletionChunk, ChunkChoice, ChunkDelta
 from phiserve.protocol.events import DONE, event
@@ -26,7 +25,7 @@ def head(**fields: object) -> AnswerHead:
 
 
 def answer(vocabulary: Vocabulary) -> Answer:
-    return Answer(PreparedPrompt([1, 2], (), 9), vocabulary)
+    return Answer([1, 2], 0, vocabulary)
 
 
 def writer(vocabulary: Vocabulary, **fields: object) -> ChunkWriter:
