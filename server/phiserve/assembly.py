@@ -39,16 +39,19 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 def check_settings(settings: Settings) -> None:
-    """Judge what can be judged before anything is loaded or fetched, beyond each setting's own form. Raises
-    StartupError.
+    """Check what can be checked before anything is loaded or fetched.
+
+    Beyond each setting's own form: whether the extra image formats have their decoders, and whether URLs can
+    name the image hosts. Raises StartupError.
     """
     require_decoders(settings.extra_image_formats)
     media_connector(settings)
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
-    """Start the engine and build everything around it. Also returns lines for people that say what was
-    decided.
+    """Start the engine and build everything around it.
+
+    Also returns lines that tell people what was decided. Raises StartupError.
     """
     check_settings(settings)
     from phiserve.engine.plan import detect_host

@@ -19,16 +19,19 @@ MIB = 2**20
 ENV_PREFIX = "PHISERVE_"
 ENV_ENGINE_PREFIX = "PHISERVE_ENGINE__"
 _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_TCP(_|$)")
-"""Variables that Kubernetes sets by itself where a service is called phiserve; the rest of them begin with
-tcp://."""
+"""Variables that Kubernetes sets by itself where a service is called phiserve.
+
+The rest of them have values that begin with tcp://.
+"""
 
 RENAMED_SETTINGS = {"crop_budget": "max_crops", "picture_workers": "image_workers"}
 """Old name -> new name. Old names are read for one more release, each with a warning."""
 
 
 class Settings(BaseModel):
-    """All settings of a server. Every field is a key of the YAML file and, in capitals after `PHISERVE_`, a
-    variable.
+    """All settings of a server.
+
+    Every field is a key of the YAML file and, in capitals after `PHISERVE_`, an environment variable.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -108,8 +111,10 @@ class Settings(BaseModel):
 
 
 _STRING_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key", "image_folder"})
-"""Settings whose variables are never parsed as YAML: a key of `null` would be no key, and `0123` another
-one."""
+"""Settings whose variables are never parsed as YAML.
+
+As YAML, an API key `null` would be no key, and `0123` the number 83.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +130,9 @@ def load_settings(
     flags: Mapping[str, object] | None = None,
     engine_flags: Mapping[str, object] | None = None,
 ) -> Settings:
-    """Merge file, environment and flags; later ones win key by key, the engine's arguments too. Raises
-    StartupError naming the key.
+    """Merge file, environment and flags; later ones win key by key.
+
+    The engine's arguments are merged in the same way. Raises StartupError naming the key.
     """
     layers = [_read_environment(), _Layer(_with_new_names(flags or {}), dict(engine_flags or {}))]
     if file is not None:
@@ -143,8 +149,10 @@ def load_settings(
 
 
 def _with_new_names(given: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """The settings of one source, renamed ones under their new names; `prefix` makes them variables in
-    messages. Raises StartupError where old and new name are given with different values.
+    """The settings of one source, renamed ones under their new names.
+
+    In messages, names become environment variables where there is a `prefix`. Raises StartupError where old
+    and new name are given with different values.
     """
     settings = {name: value for name, value in given.items() if name not in RENAMED_SETTINGS}
     for old, new in RENAMED_SETTINGS.items():
@@ -176,8 +184,10 @@ def _read_file(file: Path) -> _Layer:
 
 
 def _read_environment() -> _Layer:
-    """`PHISERVE_PORT=9000`, `PHISERVE_ENGINE__MAX_NUM_SEQS=8`; an unknown name is an error like an unknown
-    key of the file.
+    """Read settings from variables like `PHISERVE_PORT` and `PHISERVE_ENGINE__MAX_NUM_SEQS`.
+
+    Unknown names are kept: they are an error like an unknown key of the file. Variables that Kubernetes sets
+    are left out. Raises StartupError.
     """
     settings: dict[str, object] = {}
     engine: dict[str, object] = {}
@@ -193,8 +203,9 @@ def _read_environment() -> _Layer:
 
 
 def parse_value(text: str) -> object:
-    """A value from the environment or a flag, parsed as YAML: `8` is a number, `[1, 2]` a list. Raises
-    StartupError.
+    """Parse a value from the environment or a flag as YAML.
+
+    `8` is a number, `[1, 2]` a list. Raises StartupError.
     """
     try:
         value: object = yaml.safe_load(text)

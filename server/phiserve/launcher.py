@@ -27,8 +27,10 @@ from phiserve.engine.environment import prepare_environment
 from phiserve.errors import RequestError, StartupError
 
 KEEP_ALIVE_S = 65
-"""How long an idle connection stays open: longer than clients keep theirs. httpx closes after 5 s, as uvicorn
-does by default; a request sent in that instant would be lost."""
+"""Seconds that an idle connection stays open, longer than clients keep theirs.
+
+httpx closes after 5 s, as uvicorn does by default; a request sent in that instant would be lost.
+"""
 
 _WARM_UP_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
@@ -88,8 +90,9 @@ async def _serve(
 
 
 async def _warm_up(services: Services) -> None:
-    """Send one image through everything, so that the first request is not the first: nothing else warms up a
-    CPU engine.
+    """Send one image through the pipeline, so that no client's request is the slow first one.
+
+    Nothing else warms up a CPU engine. Raises StartupError.
     """
     image = ImagePlaceholder(_WARM_UP_IMAGE, "low", "the warm-up image")
     conversation = Conversation((Turn("user", (image,)),))
@@ -138,8 +141,10 @@ def _banner(url: str, name: str, kind: CheckpointKind, report: list[str], second
 
 @contextmanager
 def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound, but not listening: the port is ours before anything is loaded, and connections are
-    refused until it is.
+    """A socket that is bound, but does not listen.
+
+    The port is ours before anything is loaded, and connections are refused until the server listens. Raises
+    StartupError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -158,8 +163,9 @@ def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack while the engine is loading, as Ctrl-C does, so that its processes end
-    too.
+    """Let SIGTERM unwind the stack while the engine is loading, as Ctrl-C does.
+
+    So the engine's processes end too.
     """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,3 +1,5 @@
-"""Messages -> token ids. Pure and without I/O: knows turns, control tokens and slots; nothing of HTTP, pixels
-or vLLM.
+"""Conversations -> token ids.
+
+Knows turns, control tokens and image placeholders; nothing of HTTP, pixels or vLLM. Reads no file but
+tokenizer.json.
 """

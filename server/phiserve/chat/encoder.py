@@ -29,12 +29,18 @@ _Element = str | Control | None
 
 
 LONG_TEXT = 20_000
-"""Characters from which on text should be encoded off the event loop: fewer take about a millisecond."""
+"""Number of characters from which text should be encoded off the event loop.
+
+Shorter text takes about a millisecond.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """The prompt's ids around its images: `segments[k]` precedes image k, the last one ends the prompt."""
+    """The prompt's ids around its images.
+
+    `segments[k]` precedes image k; the last one ends the prompt.
+    """
 
     segments: tuple[tuple[int, ...], ...]
 
@@ -44,7 +50,7 @@ class EncodedPrompt:
         return sum(len(segment) for segment in self.segments)
 
     def image_offsets(self, image_tokens: Sequence[int]) -> tuple[int, ...]:
-        """Where each image's tokens start, given how many each takes."""
+        """Offset of each image's first token in the prompt, given how many tokens each takes."""
         ends = accumulate(
             len(segment) + count for segment, count in zip(self.segments, image_tokens, strict=False)
         )
@@ -73,8 +79,9 @@ class PromptEncoder:
         return cls(load_plain_tokenizer(tokenizer_json))
 
     def least_tokens(self, conversation: Conversation) -> int:
-        """Tokens that the conversation's text takes at least, told from its length alone: no token is longer
-        than the longest.
+        """Smallest number of tokens that the conversation's text can take.
+
+        Told from its length alone: no token is longer than the longest of the vocabulary.
         """
         return -(-conversation.num_characters // self._longest_token)
 
@@ -97,8 +104,9 @@ class PromptEncoder:
         return self._encode([text])[0].ids if text else []
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
-        """The batch form alone releases the GIL, without which a thread of its own would not help the event
-        loop.
+        """Encode texts in one batch.
+
+        Only the batch call releases the GIL, without which a thread would not free the event loop.
         """
         return self._plain.encode_batch_fast(texts, add_special_tokens=False)
 
@@ -121,8 +129,10 @@ RUST_WHITESPACE = "".join(
         ),
     )
 )
-"""Unicode's White_Space, which the tokenizers library strips by; Python's `str.lstrip()` takes four control
-characters more."""
+"""Characters of Unicode's White_Space, by which the tokenizers library strips.
+
+Python's `str.lstrip()` would also strip four control characters.
+"""
 
 
 def _elements(conversation: Conversation) -> list[_Element]:
@@ -145,7 +155,7 @@ def _merge_text(elements: Sequence[_Element]) -> list[_Element]:
 
 
 def _strip(elements: Sequence[_Element]) -> list[_Element]:
-    """Without the white space that control tokens swallow, and without texts of which nothing is left."""
+    """Drop the white space that control tokens swallow, and texts of which nothing is left."""
     stripped: list[_Element] = []
     for element in elements:
         if isinstance(element, str) and stripped and stripped[-1] in STRIPS_RIGHT:

@@ -29,8 +29,10 @@ def join_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
 
 
 def checked_text(text: str, param: str) -> str:
-    """The text itself. Raises InvalidRequest for what UTF-8 cannot express: JSON can spell half a surrogate
-    pair.
+    """Return the text, after a check that UTF-8 can express it.
+
+    JSON can spell half a surrogate pair, which UTF-8 cannot express. Raises InvalidRequest, which names
+    `param`.
     """
     try:
         text.encode()

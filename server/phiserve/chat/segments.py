@@ -11,8 +11,9 @@ from phiserve.chat.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A control token, text or an image. `text` is what the ids stand for; an image's is
-    empty.
+    """A control token, a text or an image in a prompt.
+
+    `offset` is the index of its first id. `text` is what the ids stand for; an image's is empty.
     """
 
     kind: Literal["control", "text", "image"]
@@ -24,7 +25,10 @@ class Segment:
 def split_segments(
     ids: Sequence[int], images: Mapping[int, int], vocabulary: Vocabulary
 ) -> Iterator[Segment]:
-    """Segments in order. `images` says for each image where its ids start and how many they are."""
+    """Split a prompt's ids into segments, in order.
+
+    `images` maps the offset of each image's first id to the number of its ids.
+    """
     offset = 0
     while offset < len(ids):
         count = images.get(offset)

@@ -1,5 +1,6 @@
-"""The control tokens of Phi-3-vision. Source: tokenizer.json (`added_tokens`) and tokenizer_config.json of
-the model.
+"""The control tokens of Phi-3-vision.
+
+Source: tokenizer.json (`added_tokens`) and tokenizer_config.json of the model.
 """
 
 from enum import IntEnum

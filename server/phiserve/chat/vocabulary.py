@@ -10,8 +10,10 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 class Vocabulary:
-    """Bytes of every token: text with its space, byte tokens as one byte, control tokens as they are
-    spelled.
+    """The bytes that each token stands for.
+
+    Ordinary tokens stand for their text with its space, byte tokens for one byte, control tokens for their
+    spelling.
     """
 
     def __init__(self, tokens: dict[str, int]) -> None:

@@ -1,3 +1,4 @@
-"""The `phiserve` command, one module for each subcommand. Knows people at terminals; the rest is asked of the
-layers below.
+"""The `phiserve` command, one module for each subcommand.
+
+Knows the people at terminals; all else is asked of the layers below.
 """

@@ -36,11 +36,11 @@ class PrintedAnswer:
 
     @property
     def text(self) -> str:
-        """The answer."""
+        """The answer as far as it has been printed."""
         return "".join(self.deltas)
 
     def footer(self) -> str:
-        """Costs, and why the answer ended if that needs saying."""
+        """What the answer cost in tokens, and whether it was cut off; empty where the server did not say."""
         if self.usage is None:
             return ""
         details = self.usage.prompt_tokens_details
@@ -50,7 +50,7 @@ class PrintedAnswer:
         return f"{prompt}, {self.usage.completion_tokens} written{cut}"
 
     def add(self, chunk: ChatCompletionChunk) -> str:
-        """Take in what the server sent, and return the text of it, which is to be printed.
+        """Take in what the server sent, and return its text, which is to be printed.
 
         Raises AttributeError, TypeError or ValueError for what is not a chunk: the client takes any JSON for
         one.

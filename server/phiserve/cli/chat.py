@@ -36,12 +36,12 @@ class Conversation:
         self.images.clear()
 
     def asking(self, text: str) -> list[Message]:
-        """All messages up to a question with the waiting images."""
+        """All messages so far, and a question with the waiting images."""
         question = user_message(self.images, text, self.detail)
         return [*system_messages(self.system), *self.messages, question]
 
     def answered(self, asked: list[Message], answer: str) -> None:
-        """Keep a question and its answer."""
+        """Keep a question and its answer; its images wait no longer."""
         self.messages += [asked[-1], {"role": "assistant", "content": answer}]
         self.images.clear()
 
@@ -52,7 +52,7 @@ class Conversation:
         return waited
 
     def lines(self) -> list[str]:
-        """The conversation for reading."""
+        """The conversation for people to read, one line for each message."""
         return [f"{message['role']}: {_readable(message['content'])}" for message in self.messages]
 
 
@@ -90,8 +90,9 @@ def _prompt(conversation: Conversation) -> str:
 
 
 def _read_line(prompt: str, console: Console) -> str | None:
-    """A line from the person; None at the end. Nobody is prompted who isn't there, and where standard output
-    is no terminal the prompt goes elsewhere: only answers go there.
+    """Read a line; None at the end of input.
+
+    Prompts only a person at a terminal, on stderr where stdout is redirected, which carries answers only.
     """
     person = sys.stdin is not None and sys.stdin.isatty()
     terminal = person and sys.stdout.isatty()
@@ -111,7 +112,7 @@ def _read_line(prompt: str, console: Console) -> str | None:
 
 
 def _command(line: str, conversation: Conversation, console: Console) -> bool:
-    """Carry out a command; False to leave."""
+    """Carry out a command. Returns False for the command to leave."""
     name, _, argument = line.partition(" ")
     match name:
         case "/quit" | "/exit":
@@ -137,8 +138,10 @@ def _turn(
     console: Console,
     options: AnswerOptions,
 ) -> None:
-    """Ask and print. A stopped answer is kept as far as it came; a refused question is left out of the
-    conversation, and so are its images.
+    """Ask a question and print its answer.
+
+    A stopped answer is kept as far as it came. A question that fails is left out of the conversation, and its
+    images are dropped unless the server answered with status 429 or 5xx. Raises openai.APIConnectionError.
     """
     asked = conversation.asking(text)
     answer = PrintedAnswer()

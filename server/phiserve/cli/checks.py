@@ -1,4 +1,7 @@
-"""The checks of `phiserve doctor`, each with what to do about its finding. Nothing is loaded or served."""
+"""The checks of `phiserve doctor`: what each finds, and what to do about it.
+
+Nothing is loaded or served.
+"""
 
 import asyncio
 import platform
@@ -31,7 +34,10 @@ Verdict = Literal["fine", "note", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. `remedy` says what to do; empty where all is fine."""
+    """What a check found.
+
+    `remedy` says what to do; it is empty where all is fine, or where `text` says it.
+    """
 
     verdict: Verdict
     text: str
@@ -40,7 +46,10 @@ class Finding:
 
 @dataclass
 class CheckContext:
-    """What checks find out for later ones; `model` as given on the command line."""
+    """What checks find out for later ones.
+
+    `model` is the one given on the command line, if any.
+    """
 
     model: str | None
     settings: Settings | None = None
@@ -48,7 +57,7 @@ class CheckContext:
 
 
 def python(context: CheckContext) -> Finding:
-    """The interpreter."""
+    """Whether vLLM runs on this Python."""
     text = f"Python {platform.python_version()}, phiserve {__version__}"
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         return Finding("fine", text)
@@ -56,7 +65,7 @@ def python(context: CheckContext) -> Finding:
 
 
 def settings(context: CheckContext) -> Finding:
-    """What the environment's PHISERVE_… variables say."""
+    """Whether the environment's PHISERVE_… variables are valid settings."""
     from phiserve.assembly import check_settings
 
     context.settings = load_settings(None, {"model": context.model} if context.model else None)
@@ -65,7 +74,10 @@ def settings(context: CheckContext) -> Finding:
 
 
 def plugin(context: CheckContext) -> Finding:
-    """vLLM's processes find the model through an entry point of the installed package."""
+    """Whether vLLM's processes will find the plugin.
+
+    They look for an entry point of the installed package, unless the user's VLLM_PLUGINS forbids it.
+    """
     from phiserve.engine.environment import prepare_environment
 
     prepare_environment()
@@ -77,14 +89,14 @@ def plugin(context: CheckContext) -> Finding:
 
 
 def engine(context: CheckContext) -> Finding:
-    """Versions of what the engine is made of."""
+    """Versions of vLLM, torch and transformers."""
     from phiserve.engine.start import versions
 
     return Finding("fine", ", ".join(f"{name} {number}" for name, number in versions().items()))
 
 
 def device(context: CheckContext) -> Finding:
-    """What the model would run on."""
+    """The device that the model would run on, and the memory that is free."""
     from phiserve.engine.plan import detect_host
 
     host = detect_host()
@@ -97,7 +109,10 @@ def device(context: CheckContext) -> Finding:
 
 
 def tokenizer(context: CheckContext) -> Finding:
-    """The checkpoint is Phi-3-vision's, and its tokenizer encodes a turn as the reference does."""
+    """Whether the checkpoint has Phi-3-vision's format and a tokenizer like the reference's.
+
+    The tokenizer is tried on a line break alone.
+    """
     model = (context.settings.model if context.settings else None) or context.model
     context.checkpoint = open_checkpoint(locate(model, lambda line: None))
     ids = PromptEncoder.load(context.checkpoint.tokenizer_json).encode_text("\n")
@@ -113,7 +128,7 @@ def tokenizer(context: CheckContext) -> Finding:
 
 
 def memory(context: CheckContext) -> Finding:
-    """Whether weights and a cache fit."""
+    """Whether the weights and a KV cache fit into the memory."""
     from phiserve.assembly import engine_plan
     from phiserve.engine.plan import detect_host
 
@@ -131,7 +146,7 @@ GOLDEN_CROPS = "10715252fc5752f5e76652f9a15f76a043f75071535a71245ce88100755ff810
 
 
 def image(context: CheckContext) -> Finding:
-    """One image's tokens and pixels, against what the reference processor makes of it."""
+    """Whether one image's tokens and pixels are those of the reference processor."""
     service = ImageService(ImageLimits(), workers=1)
     try:
         tokens, digest = asyncio.run(_measure(service))
@@ -150,7 +165,10 @@ async def _measure(service: ImageService) -> tuple[int, str]:
 
 
 def _golden_image() -> str:
-    """A BMP of 640 x 480 whose pixels a formula gives: no codec has a say in them."""
+    """A BMP of 640 x 480 as a data URL.
+
+    A formula gives its pixels, so that no codec can change them.
+    """
     import base64
 
     y, x = np.mgrid[0:480, 0:640]
@@ -189,7 +207,7 @@ CHECKS: tuple[Check, ...] = (
     image,
     running,
 )
-"""In this order: later ones need what earlier ones found."""
+"""The checks in their order, since later ones need what earlier ones found."""
 
 
 def examine(check: Check, context: CheckContext) -> Finding:
@@ -197,7 +215,7 @@ def examine(check: Check, context: CheckContext) -> Finding:
     try:
         return check(context)
     except StartupError as error:
-        return Finding("wrong", str(error), "see the sentence")
+        return Finding("wrong", str(error))
     except ImportError as error:
         return Finding("wrong", f"cannot import: {error}", "make clean serve sets the environment up anew")
     except Exception as error:

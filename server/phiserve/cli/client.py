@@ -1,5 +1,6 @@
-"""The openai client for an address, and what is at that address: nothing, a server to talk to, or something
-else.
+"""The openai client for an address, and what answers at that address.
+
+That may be nothing, a server to talk to, or something else.
 """
 
 import os
@@ -14,22 +15,24 @@ from urllib.parse import urlsplit
 
 import openai
 
+from phiserve.cli.failures import reason_of
 from phiserve.errors import StartupError
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 LOOK_TIMEOUT_S = 3.0
-"""How long a running server may take to list its models, from the first packet to the last."""
+"""Seconds that a running server may take to list its models, from the first packet to the last."""
 
 _URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 
 
 class NothingListens(StartupError):
-    """Nothing is at the address, so that a server could be started."""
+    """Nothing listens at the address."""
 
 
 def client_for(url: str) -> openai.OpenAI:
-    """A client for the server at `url`, which may lack its scheme and its path. Uses the environment's
-    proxies, but never on the way to this machine itself. Raises StartupError.
+    """Make a client for the server at `url`, which may lack its scheme and its path.
+
+    It uses the environment's proxies, but never on the way to this machine itself. Raises StartupError.
     """
     address = _completed(url)
     key = os.environ.get("PHISERVE_API_KEY") or "none"
@@ -51,14 +54,16 @@ def _client_of_the_environment() -> openai.DefaultHttpxClient:
 
 
 def served_models(client: openai.OpenAI) -> list[str]:
-    """Names of the models that a server serves, at least one. Raises NothingListens or another StartupError,
-    within `LOOK_TIMEOUT_S`.
+    """Names of the models that a server serves, at least one.
+
+    Returns or raises within `LOOK_TIMEOUT_S`. Raises NothingListens where the connection is refused, and
+    StartupError for other failures.
     """
     url = str(client.base_url).rstrip("/")
     found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
 
     def look() -> None:
-        """Ask the server, whether or not somebody still waits."""
+        """Put the server's models, or why there are none, into the queue."""
         try:
             found.put(_look(client, url))
         except Exception as error:  # raised again by whoever waits
@@ -107,7 +112,7 @@ def _why_not_connected(url: str, error: BaseException) -> StartupError:
             case ConnectionError():
                 return _stranger(url)
             case OSError():
-                return StartupError(f"No server answers at {url}: {(cause.strerror or str(cause)).lower()}")
+                return StartupError(f"No server answers at {url}: {reason_of(cause)}")
     return _stranger(url)
 
 
@@ -126,8 +131,9 @@ def _silence(url: str) -> StartupError:
 
 
 def _completed(url: str) -> str:
-    """An address with scheme and path, as a server's banner shows it. Raises StartupError for what is not an
-    address.
+    """Complete an address with scheme and path, as a server's banner shows it.
+
+    Raises StartupError for what is not an address.
     """
     address = url if "://" in url else f"http://{url}"
     try:

@@ -32,9 +32,11 @@ class Connection:
 
 @contextmanager
 def connected(url: str | None, checkpoint: str | None, console: Console) -> Iterator[Connection]:
-    """A running server at `url`, else one started for the call, with `checkpoint` or the embedded demo model.
+    """Connect to a server that runs, or to one started for the call.
 
-    A checkpoint that is named is always served anew. Raises StartupError.
+    With `url`, only the server there is asked. With `checkpoint`, a server is always started. With neither,
+    the server at `DEFAULT_URL` is asked, and one with the embedded demo model is started if nothing listens
+    there. Raises StartupError, also where both are given.
     """
     if url and checkpoint:
         raise StartupError("Give --url for a server that runs or --model for one to start, not both")
@@ -47,7 +49,10 @@ def connected(url: str | None, checkpoint: str | None, console: Console) -> Iter
 
 
 def _running(checkpoint: str | None, url: str | None) -> Connection | None:
-    """A server that runs already; None if one is to be started. A URL that is given is meant."""
+    """Connect to a server that runs already; None if one is to be started.
+
+    Raises StartupError.
+    """
     if checkpoint:
         return None
     if url:
@@ -67,7 +72,10 @@ def _connect(url: str) -> Connection:
 
 @contextmanager
 def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
-    """A server of our own; it ends with this process, whatever ends that, since its standard input does."""
+    """Start a server, and yield its URL.
+
+    It ends with this process, however that ends, since its standard input ends then. Raises StartupError.
+    """
     with tempfile.TemporaryDirectory(prefix="phiserve-") as folder:
         ready, log = Path(folder) / "url", Path(folder) / "log"
         # -P: the folder that the command is given in may hold anything, and its Python is not to be imported.
@@ -94,7 +102,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path, console: Console) -> str:
-    """Show how the start goes until the server has written its URL."""
+    """Show how the start goes until the server has written its URL, which is returned.
+
+    Raises StartupError if the server ends before.
+    """
     began = time.monotonic()
     with console.status("Starting a server …") as status:
         while not ready.exists():
@@ -110,6 +121,9 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path, console: Con
 
 
 def _last_line(log: Path, beginning: str) -> str:
-    """The last of phiserve's own lines; the engine may say more around them."""
+    """The last line of the log that starts with `beginning`; empty if there is none.
+
+    The engine may write lines of its own around phiserve's.
+    """
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((line for line in reversed(lines) if line.startswith(beginning)), "")

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from phiserve.cli.failures import reason_of
 from phiserve.cli.streams import typed
 from phiserve.errors import StartupError, shortened
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Maximum size of an image's file. A server may allow less, and says so; none allows much more, since base64
-adds a third."""
+"""Maximum size of an image's file in bytes. A server may allow less, and says so."""
 
 Message = dict[str, object]
 """A message of OpenAI's request."""
@@ -45,8 +45,10 @@ class Detail(StrEnum):
 
 
 def split_words(words: Sequence[str], last: str) -> tuple[list[str], str]:
-    """Split a command's words into images and the text after them; `last` is what the text is called in
-    errors. Raises StartupError where the last word is an image, or an earlier one is not.
+    """Split a command's words into images and the text after them.
+
+    `last` is what errors call the text. Raises StartupError where the last word is an image, or an earlier
+    one is not.
     """
     *images, text = words
     if mistaken := _image_instead_of_text(text):
@@ -66,7 +68,7 @@ def image_url(argument: str) -> str:
     try:
         content = _read(Path(argument).expanduser(), argument)
     except OSError as error:
-        raise _unreadable(argument, (error.strerror or str(error)).lower()) from None
+        raise _unreadable(argument, reason_of(error)) from None
     except (RuntimeError, ValueError):  # of a home that nobody has, or a name that no file can have
         raise StartupError(f"{shortened(argument)!r} is not the name of a file") from None
     return f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
@@ -79,13 +81,15 @@ def user_message(urls: Iterable[str], text: str, detail: Detail) -> Message:
 
 
 def system_messages(text: str | None) -> list[Message]:
-    """Instructions, if there are any. Raises StartupError."""
+    """The instructions as a system message, if there are any. Raises StartupError."""
     return [{"role": "system", "content": typed(text)}] if text else []
 
 
 def _read(file: Path, name: str) -> bytes:
-    """The content of an image's file. Pipes and devices are not even opened: they may wait, or never end.
-    Raises StartupError, OSError or ValueError.
+    """Read an image's file.
+
+    Pipes and devices are not even opened: they may block, or never end. Raises StartupError, OSError or
+    ValueError.
     """
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):

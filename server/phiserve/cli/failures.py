@@ -20,6 +20,11 @@ def sentence(error: Exception) -> str:
             return f"unexpected {type(error).__name__}: {error} (phiserve --debug … shows where)"
 
 
+def reason_of(error: OSError) -> str:
+    """The operating system's reason, in lower case, for the end of a sentence."""
+    return (error.strerror or str(error)).lower()
+
+
 def _message_of(error: openai.APIError) -> str:
     """The server's own sentence; a server that is not OpenAI-compatible may send a whole page instead."""
     if isinstance(error.body, dict) and error.body.get("message"):

@@ -19,7 +19,7 @@ class _OneSentence(TyperGroup):
     """Ends every failure in one sentence on stderr and a non-zero exit; with `--debug`, in a traceback."""
 
     def main(self, *args: Any, **kwargs: Any) -> object:
-        """Run the command, from its arguments to its exit. Takes what Typer's own takes."""
+        """Run the command from its arguments to its exit; takes what Typer's own `main` takes."""
         prepare_streams()
         return super().main(*args, **kwargs)
 

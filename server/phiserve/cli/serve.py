@@ -1,4 +1,7 @@
-"""`phiserve serve`. Imports little, so that mistakes answer at once."""
+"""`phiserve serve`: start a server.
+
+Imports little at first, so that mistakes in the settings are reported at once.
+"""
 
 import os
 import signal

@@ -12,8 +12,9 @@ _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(co
 
 
 def prepare_streams() -> None:
-    """Let no character be an error: what cannot be encoded is written as an escape, and bytes that are not
-    text are read as surrogates.
+    """Make the standard streams take every character.
+
+    What cannot be encoded is written as an escape, and bytes that are not text are read as surrogates.
     """
     for stream, errors in (
         (sys.stdin, "surrogateescape"),
@@ -25,8 +26,9 @@ def prepare_streams() -> None:
 
 
 def settle_stdout() -> None:
-    """After a failure, write what can be written, and drop the rest: the interpreter would try again when it
-    ends, and complain.
+    """After a failure, write what standard output still takes, and drop the rest.
+
+    Otherwise the interpreter would try again when it ends, and complain.
     """
     if sys.stdout is None:
         return
@@ -40,8 +42,10 @@ def settle_stdout() -> None:
 
 
 def typed(text: str, encoding: str | None = None) -> str:
-    """What a person typed, as text: bytes that the locale's `encoding` does not know are read as UTF-8.
-    Raises StartupError.
+    """What a person typed, as text.
+
+    Bytes that the locale's `encoding` does not know are read as UTF-8. Raises StartupError where they are
+    not.
     """
     try:
         text.encode()

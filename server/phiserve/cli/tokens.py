@@ -16,6 +16,7 @@ from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.cli.ask import ImageDetail, System
 from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
+from phiserve.cli.failures import reason_of
 from phiserve.cli.inspection import Inspected, inspect
 from phiserve.errors import StartupError
 from phiserve.vision.drawing import draw_crops, to_png
@@ -23,7 +24,7 @@ from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
 SHOWN_IDS = 16
-"""Ids shown of a long stretch of text."""
+"""Number of ids shown of a long text."""
 
 
 def tokens(
@@ -95,7 +96,7 @@ def _shown(segment: Segment) -> str:
 
 
 def _print_costs(names: Sequence[str], inspected: Inspected, console: Console) -> None:
-    """What each image takes, and what it would if all had the same `detail`."""
+    """Print what each image costs, and what it would cost if all had the same `detail`."""
     table = Table(Column("image", overflow="fold"), box=None, pad_edge=False)
     for heading in ("size", "resized", "crops", "tokens", *(detail.value for detail in Detail)):
         table.add_column(heading, no_wrap=True)
@@ -125,9 +126,7 @@ def _save(drawing: bytes, file: Path) -> None:
     try:
         file.write_bytes(drawing)
     except OSError as error:
-        raise StartupError(
-            f"The drawing cannot be written to {file}: {(error.strerror or str(error)).lower()}"
-        ) from None
+        raise StartupError(f"The drawing cannot be written to {file}: {reason_of(error)}") from None
 
 
 def _free_name() -> Path:
@@ -141,5 +140,5 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that rich takes as it is."""
+    """Text with its brackets escaped, so that rich prints it as it is."""
     return text.replace("[", r"\[")

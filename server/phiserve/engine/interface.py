@@ -1,5 +1,6 @@
-"""What the pipeline and the engine say to each other. No vLLM in here, so that the pipeline can be tested
-without it.
+"""What the pipeline and the engine say to each other.
+
+No vLLM in here, so that the pipeline can be tested without it.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -16,11 +17,11 @@ from phiserve.vision.sizes import CropPlan
 
 @dataclass(frozen=True, slots=True)
 class PromptImage:
-    """An image in the prompt: its cache key, its crops' plan, where its tokens start, and the way to its
-    pixels.
+    """An image in the prompt, and the way to its pixels.
 
-    `load` yields uint8 crops (n, 336, 336, 3). It is called only when the engine does not hold the image,
-    perhaps twice.
+    `key` is its cache key, `plan` the plan of its crops, `offset` the index of its first token. `load`
+    returns uint8 crops (n, 336, 336, 3). It is called only when the engine does not hold the image, perhaps
+    twice.
     """
 
     key: str
@@ -30,15 +31,17 @@ class PromptImage:
 
 
 class Admission:
-    """What an engine verified of a request when it was admitted. Each engine has a subclass, which only it
-    looks into.
+    """What an engine verified of a request when it was admitted.
+
+    Each engine has a subclass, which only it looks into.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One request to the engine. `prompt_ids` holds `<|image|>` for every image token; `max_tokens` is
-    decided, never absent.
+    """One request to the engine.
+
+    `prompt_ids` holds `<|image|>` for every image token. `max_tokens` is decided, never absent.
     """
 
     request_id: str
@@ -65,8 +68,9 @@ class Position:
 
 
 class Delta(Struct, frozen=True):
-    """What one engine output adds to choice `index`. `text` may be empty while a character or a stop string
-    is incomplete.
+    """What one engine output adds to choice `index`.
+
+    `text` may be empty while a character or a stop string is incomplete.
     """
 
     index: int
@@ -92,15 +96,16 @@ class EngineClient(Protocol):
         """Limits that hold for every request."""
 
     async def admit(self, request: GenerationRequest) -> Admission:
-        """Verify what does not depend on the prompt, once. Raises InvalidRequest, Overloaded or
-        EngineUnavailable.
+        """Verify what does not depend on the prompt, once.
+
+        Raises InvalidRequest, Overloaded or EngineUnavailable.
         """
 
     def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
-        """Deltas of all choices until each has finished. Closing the generator aborts the request in the
-        engine.
+        """Deltas of all choices until each has finished.
 
-        Raises InvalidRequest, Overloaded, EngineFailure or EngineUnavailable.
+        Closing the generator aborts the request in the engine. Raises InvalidRequest, Overloaded,
+        EngineFailure or EngineUnavailable.
         """
 
     async def answers_within(self, timeout_s: float) -> bool:

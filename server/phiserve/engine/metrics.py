@@ -19,8 +19,9 @@ class StepStatLogger(PrometheusStatLogger):
         mm_cache_stats: MultiModalCacheStats | None = None,
         engine_idx: int = 0,
     ) -> None:
-        """Record a step as vLLM does, except for the time between tokens, of which a step has one value for
-        each stream: these are observed in bulk.
+        """Record a step as vLLM does, but observe the times between tokens in bulk.
+
+        Of these, a step has one value for each stream.
         """
         latencies = [] if iteration_stats is None else iteration_stats.inter_token_latencies_iter
         if iteration_stats is None or not latencies:
@@ -35,8 +36,9 @@ class StepStatLogger(PrometheusStatLogger):
 
 
 def observe_all(histogram: Histogram, amounts: Sequence[float]) -> None:
-    """Do what `histogram.observe` does for each amount, which takes two locks and searches the buckets every
-    time.
+    """Observe all amounts at once.
+
+    Same result as `histogram.observe` for each, which takes two locks and a search of the buckets every time.
     """
     bounds = histogram._upper_bounds
     histogram._sum.inc(sum(amounts))

@@ -65,8 +65,9 @@ class ImageSender:
         )
 
     def forget(self, images: Iterable[PromptImage]) -> None:
-        """Drop images from the sender cache when it may no longer agree with the receiver cache. The next
-        request sends them anew.
+        """Drop images from the sender cache when it may no longer agree with the receiver cache.
+
+        The next request sends them anew.
         """
         if (cache := self._renderer.mm_processor_cache) is not None:
             for image in images:

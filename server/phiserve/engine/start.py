@@ -26,7 +26,11 @@ REQUEST_TEXT_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """What the running engine turned out to be."""
+    """What the running engine turned out to be.
+
+    `kv_tokens` is the size of the KV cache in tokens, `one_image_requests` how many requests with one image
+    it holds at once, `rope_regime` `short` or `long`.
+    """
 
     device: str
     dtype: str
@@ -61,7 +65,7 @@ async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine
 
 
 def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
-    """vLLM's own form of the plan's arguments. Raises StartupError for those it refuses."""
+    """Turn the plan's arguments into vLLM's configuration. Raises StartupError for those it refuses."""
     try:
         args = AsyncEngineArgs(**plan.args)
         config = args.create_engine_config()
@@ -72,7 +76,7 @@ def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
 
 
 def _started(args: AsyncEngineArgs, config: VllmConfig) -> AsyncLLM:
-    """The engine, its processes tied to ours. Raises StartupError."""
+    """Start the engine, its processes tied to ours. Raises StartupError."""
     try:
         with tied_processes():
             return AsyncLLM.from_vllm_config(
@@ -102,8 +106,10 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong, on one line of at most `MAX_REASON_CHARACTERS`: an argument's name and pydantic's
-    reason, or the first line of another exception's text.
+    """What is wrong, on one line of at most `MAX_REASON_CHARACTERS`.
+
+    Of pydantic's errors, the argument's name and the reason; of others, the first line of their text, or
+    their class's name where they have no text.
     """
     if isinstance(error, ValidationError):
         detail = error.errors(include_url=False, include_context=False)[0]
@@ -115,7 +121,8 @@ def reason_of(error: Exception) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of vLLM, torch and transformers, from the modules: vLLM's CPU build has no package metadata
-    under its name.
+    """Versions of vLLM, torch and transformers.
+
+    Taken from the modules: vLLM's CPU build has no package metadata under its name.
     """
     return {"vllm": vllm.__version__, "torch": torch.__version__, "transformers": transformers.__version__}

@@ -66,8 +66,9 @@ class Phi3VConfig(PretrainedConfig):
 
 
 def _rope_parameters(theta: float, scaling: JsonObject | None, original: int, longest: int) -> JsonObject:
-    """transformers' `rope_parameters` from a legacy `rope_scaling`; `original` and `longest` are contexts in
-    tokens.
+    """transformers' `rope_parameters` from a legacy `rope_scaling`.
+
+    `original` and `longest` are the original and the longest context, in tokens.
     """
     if not scaling:
         return {"rope_type": "default", "rope_theta": theta}

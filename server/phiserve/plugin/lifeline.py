@@ -1,5 +1,6 @@
-"""vLLM's processes end with the server that started them, even after SIGKILL, which leaves it no time to end
-them itself.
+"""vLLM's processes end with the server that started them.
+
+They do so even when SIGKILL ends it, which leaves it no time to end them itself.
 
 The server calls `tied_processes`, its children `end_with_server`.
 """
@@ -20,8 +21,9 @@ _SERVER = "_PHISERVE_SERVER"
 
 @contextmanager
 def tied_processes() -> Iterator[None]:
-    """Tie the processes started within this context to this one: those that call `end_with_server` end with
-    it.
+    """Tie the processes started within this context to this one.
+
+    Those that call `end_with_server` end with it.
     """
     os.environ[_SERVER] = str(os.getpid())
     try:
@@ -56,7 +58,10 @@ def _end_after(server: int, me: int) -> None:
 
 
 def _wait_for(pid: int) -> None:
-    """Wait until a process has ended, even if its parent has not collected it yet, unlike psutil's `wait`."""
+    """Wait until a process has ended.
+
+    Returns even if its parent has not collected it yet, unlike psutil's `wait`.
+    """
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -22,8 +22,9 @@ CLIP_MICRO_BATCH = 32
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:
-    """uint8 (n, 336, 336, 3) -> float32 (n, 3, 336, 336), normalised as the reference's image processor
-    does.
+    """Normalise crops as the reference's image processor does.
+
+    uint8 (n, 336, 336, 3) -> float32 (n, 3, 336, 336).
     """
     mean = torch.tensor(IMAGE_MEAN, device=crops.device).view(3, 1, 1)
     std = torch.tensor(IMAGE_STD, device=crops.device).view(3, 1, 1)

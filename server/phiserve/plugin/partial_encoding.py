@@ -19,12 +19,16 @@ EncodeCrops = Callable[[torch.Tensor], torch.Tensor]
 """Crops (n, 3, 336, 336) -> CLIP's features (n, 576, 1024)."""
 
 ENCODING_TIME_S = 0.01
-"""Seconds before a step after which no further crop is begun. One crop is always encoded; a small vision
-tower encodes many."""
+"""Seconds before a step after which no further crop is begun.
+
+One crop is always encoded; a small vision tower encodes many.
+"""
 
 MAX_IMAGES_KEPT = 3
-"""Images kept at once, some 50 MB each with their features. Nobody reports requests that have gone: their
-images stay until others take their room."""
+"""Number of images kept at once, some 50 MB each with their features.
+
+Nobody reports requests that have gone: their images stay until others take their room.
+"""
 
 
 @dataclass(slots=True)
@@ -71,8 +75,9 @@ class PartialEncoder:
         return self._encode is not None
 
     def start(self, encode: EncodeCrops) -> None:
-        """Encode with `encode` from now on. The caller is the worker, which calls `advance` before each
-        step.
+        """Encode with `encode` from now on.
+
+        The caller is the worker, which calls `advance` before each step.
         """
         self._encode = encode
 
@@ -110,7 +115,10 @@ class PartialEncoder:
         return self._kept.pop(image, None)
 
     def _begun(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> PartialEncoding:
-        """The encoding of this image, a new one if there is none. The oldest one makes room for it."""
+        """The encoding of this image, a new one if there is none.
+
+        Where `MAX_IMAGES_KEPT` are kept already, the least recently used makes room for a new one.
+        """
         encoding = self._recently_used(image)
         if encoding is None:
             if len(self._kept) == MAX_IMAGES_KEPT:
@@ -127,5 +135,8 @@ class PartialEncoder:
 
 
 PARTIAL_ENCODER = PartialEncoder()
-"""One for each process: vLLM makes scheduler, worker and model independently and passes none of them to
-another, so that they can meet only in a global."""
+"""The partial encoder of this process.
+
+vLLM makes scheduler, worker and model independently and passes none of them to another, so that they can meet
+only in a global.
+"""

@@ -1,5 +1,6 @@
-"""What vLLM asks about images before any arrives: how many tokens one can take, and a largest one to profile
-with.
+"""What vLLM asks about images before any arrives.
+
+It asks how many tokens one can take, and for a largest one to profile with.
 
 Requests never come this way: phiserve renders them itself (see `engine.sender`), so that no transformers
 processor is loaded.
@@ -34,8 +35,10 @@ from phiserve.plugin.partial_encoding import ImageId
 from phiserve.vision.sizes import CROP_SIDE, most_image_tokens
 
 MAX_CROPS_KEY = "num_crops"
-"""Key of max_crops in vLLM's `mm_processor_kwargs`: engine processes are spawned and know only what travels
-in the engine's configuration."""
+"""Key of max_crops in vLLM's `mm_processor_kwargs`.
+
+Engine processes are spawned and know only what travels in the engine's configuration.
+"""
 
 _PROFILE = "phiserve-profile"
 _BATCHED = MultiModalBatchedField()
@@ -106,8 +109,9 @@ class Phi3VProcessor(BaseMultiModalProcessor[Phi3VProcessingInfo]):
         cache: BaseMultiModalProcessorCache | None = None,
         scheduler_config: SchedulerConfig | None = None,
     ) -> MultiModalInput:
-        """The image with the most tokens, one column of `max_crops` crops: with its global view it also has
-        the most crops.
+        """The image with the most tokens: one column of `max_crops` crops.
+
+        With its global view it also has the most crops.
         """
         max_crops = self.info.max_crops
         length = most_image_tokens(max_crops)

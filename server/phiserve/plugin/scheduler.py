@@ -15,12 +15,10 @@ from phiserve.plugin.processor import image_id_of
 
 
 class PartialEncodingScheduler(Scheduler):
-    """Schedules an image's tokens only once the image has been encoded incrementally, while others are being
-    answered.
-    """
+    """Postpones an image's tokens until it has been encoded, while others are being answered."""
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
-        """Schedule a step as vLLM does."""
+        """Schedule a step as vLLM does, with no image requested at first."""
         PARTIAL_ENCODER.begin_step()
         return super().schedule(throttle_prefills)
 
@@ -47,7 +45,10 @@ class PartialEncodingScheduler(Scheduler):
         return any(other is not request and _is_answered(other) for other in self.running)
 
     def _tokens_before_encoding(self, request: Request, num_computed_tokens: int, num_new_tokens: int) -> int:
-        """How many of the next tokens come before the first image that is not ready, which is requested."""
+        """How many of the next tokens come before the first image that is not ready.
+
+        That image is requested from the partial encoder.
+        """
         low, high = get_mm_features_in_window(
             request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens
         )
@@ -58,8 +59,9 @@ class PartialEncodingScheduler(Scheduler):
         return num_new_tokens
 
     def _is_ready(self, feature: MultiModalFeatureSpec) -> bool:
-        """Whether the step need not encode the image: vLLM has its embedding, or all its features are
-        there.
+        """Whether the step need not encode the image.
+
+        vLLM has its embedding, or all its features are there.
         """
         if feature.data is None or feature.identifier in self.encoder_cache_manager.cached:
             return True
@@ -67,8 +69,9 @@ class PartialEncodingScheduler(Scheduler):
 
 
 def _is_answered(request: Request) -> bool:
-    """Whether a client is reading its tokens already. While its prompt is being read, it can wait for a whole
-    image.
+    """Whether a client already receives this request's tokens.
+
+    Before that, while its prompt is read, it can wait for a whole image.
     """
     return request.num_computed_tokens >= request.num_prompt_tokens
 

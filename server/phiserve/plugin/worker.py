@@ -1,5 +1,6 @@
-"""vLLM's CPU worker: encodes images incrementally, and survives a seeded request whose prompt takes several
-steps.
+"""vLLM's CPU worker, which encodes images between steps.
+
+It also survives a seeded request whose prompt takes several steps.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,12 +16,11 @@ from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 
 
 class PhiserveCPUWorker(CPUWorker):
-    """Encodes images incrementally between steps, and keeps the random generators of half-read prompts out of
-    sampling.
+    """Encodes images between steps, and keeps half-read prompts' generators out of sampling.
 
     What is sampled for a prompt before its last step is thrown away. vLLM 0.32 then winds the request's
-    generator back, which torch's CPU generators cannot do, and the engine dies. A generator that was not
-    drawn from needs no winding back.
+    random generator back, which torch's CPU generators cannot do, and the engine dies. A generator that was
+    not drawn from needs no winding back.
     """
 
     def load_model(self, *, load_dummy_weights: bool = False) -> None:
@@ -32,8 +32,9 @@ class PhiserveCPUWorker(CPUWorker):
     def execute_model(
         self, scheduler_output: SchedulerOutput
     ) -> ModelRunnerOutput | AsyncModelRunnerOutput | None:
-        """Encode a few crops of the active image, while the last step's tokens are on their way to the
-        clients; then run the step as vLLM does.
+        """Encode a few crops of the active image, then run the step as vLLM does.
+
+        Meanwhile the last step's tokens are on their way to the clients.
         """
         PARTIAL_ENCODER.advance()
         return super().execute_model(scheduler_output)
@@ -50,7 +51,10 @@ class PhiserveCPUWorker(CPUWorker):
 
 @contextmanager
 def set_aside(generators: dict[int, torch.Generator], rows: Iterable[int]) -> Iterator[None]:
-    """Take the generators of these rows of the batch out, and put them back at the end, after errors too."""
+    """Take the generators of these rows of the batch out, and put them back at the end.
+
+    They are put back after errors too.
+    """
     taken = {row: generators.pop(row) for row in rows if row in generators}
     try:
         yield
