@@ -9,14 +9,17 @@ from phiserve.chat.special_tokens import STOP_TOKEN_IDS
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import GenerationRequest, StopConditions
 
+GRAMMAR_BACKEND = "guidance"
+"""vLLM's name for llguidance, which follows the grammars that `constraints` writes."""
+
 SEEDS = 2**62
 """vLLM adds a choice's index to its seed, in 64 bits, and takes -1 for none: every seed is folded into what
 is safe."""
 
 
 class VerifiedParams(SamplingParams):
-    """Parameters that have been verified. vLLM would do so again when they are sent, on the event loop,
-    constraint and all.
+    """Parameters that have been verified. vLLM would do so again when they are sent, and compile a constraint
+    for that, on the event loop.
     """
 
     def verify(self, *_: Any) -> None:
@@ -65,10 +68,9 @@ def _stop_token_ids(stops: StopConditions) -> list[int]:
 
 
 def _structured_outputs(constraint: Constraint) -> StructuredOutputsParams:
-    match constraint.kind:
-        case "json_object":
-            return StructuredOutputsParams(json_object=True)
-        case "choice":
-            return StructuredOutputsParams(choice=list(constraint.value or ()))
-        case kind:
-            return StructuredOutputsParams(**{kind: constraint.value})
+    """A constraint as the engine takes it. vLLM's verification, which compiles it once more, would name the
+    backend; it is left out, since `constraints` has verified it.
+    """
+    outputs = StructuredOutputsParams(grammar=constraint.grammar)
+    outputs._backend = GRAMMAR_BACKEND
+    return outputs
