@@ -106,7 +106,9 @@ class EnforcedGrammar(StructuredOutputGrammar):
         fill_next_token_bitmask(self.matcher, bitmask, batch_index)
 
     def is_terminated(self) -> bool:
-        """Never, to vLLM, which would let any token follow where `ignore_eos` keeps it going after the end."""
+        """Never, as vLLM sees it: it would let any token follow where `ignore_eos` keeps it going after the
+        end.
+        """
         return False
 
     def reset(self) -> None:

@@ -72,7 +72,9 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
 
 
 def test_constraints() -> None:
-    """Reach vLLM as the grammars they were written as, with the backend that its own verification would name."""
+    """Reach vLLM as the grammars they were written as, with the backend that its own verification would
+    name.
+    """
     assert params().structured_outputs is None
     constrained = replace(request(), constraint=Constraint('start: "a"', "response_format"))
     outputs = sampling_params(constrained, max_tokens=50).structured_outputs
