@@ -34,6 +34,9 @@ MAX_REASON_CHARACTERS = 500
 
 _FINISH_REASONS = get_args(FinishReason)
 
+_GAVE_UP = "The engine gave up on the request"
+_COSTLY_CONSTRAINT = f"{_GAVE_UP}: most likely, what its answer must look like costs too much to follow"
+
 CropsByKey = dict[str, NDArray[np.uint8]]
 Outputs = AsyncGenerator[RequestOutput, None]
 
@@ -86,16 +89,15 @@ class Engine:
         """Deltas of all choices. See `EngineClient.generate`."""
         admitted = cast("Admitted", generation.admission)
         admitted.params.max_tokens = generation.max_tokens
-        copies = admitted.copies
         with _our_errors():
             first, following = await self._start(generation, admitted.params)
             async with aclosing(following):
                 self._last_answer = time.monotonic()
-                for delta in _deltas(first, copies):
+                for delta in _deltas(first, admitted):
                     yield delta
                 async for output in following:
                     self._last_answer = time.monotonic()
-                    for delta in _deltas(output, copies):
+                    for delta in _deltas(output, admitted):
                         yield delta
 
     async def answers_within(self, timeout_s: float) -> bool:
@@ -206,19 +208,20 @@ def _lacks_image(first: RequestOutput, generation: Generation) -> bool:
     )
 
 
-def _deltas(output: RequestOutput, copies: int) -> list[Delta]:
-    """One for each choice; greedy choices are computed once and told `copies` times."""
+def _deltas(output: RequestOutput, admitted: Admitted) -> list[Delta]:
+    """One for each choice; greedy choices are computed once and told `copies` times. Raises EngineFailure."""
+    for completion in output.outputs:
+        if completion.finish_reason not in (None, *_FINISH_REASONS):
+            failed = completion.finish_reason == "error"
+            constrained = admitted.params.structured_outputs is not None
+            raise EngineFailure(_COSTLY_CONSTRAINT if failed and constrained else _GAVE_UP)
     deltas = [_delta(completion, output) for completion in output.outputs]
-    return (
-        deltas
-        if copies == 1
-        else [replace(delta, index=index) for delta in deltas for index in range(copies)]
-    )
+    if admitted.copies == 1:
+        return deltas
+    return [replace(delta, index=index) for delta in deltas for index in range(admitted.copies)]
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
-    if completion.finish_reason is not None and completion.finish_reason not in _FINISH_REASONS:
-        raise EngineFailure("The engine gave up on the request")
     return Delta(
         completion.index,
         completion.text,

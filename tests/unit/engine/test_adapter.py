@@ -161,6 +161,24 @@ def test_greedy_choices_are_copied() -> None:
     ]
 
 
+CONSTRAINT = Constraint('start: "a"', "response_format")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "reason", "named"),
+    [(None, "error", False), (CONSTRAINT, "abort", False), (CONSTRAINT, "error", True)],
+)
+def test_the_constraint_is_named(constraint: Constraint | None, reason: str, named: bool) -> None:
+    """As the likely cause of an error, where there is one."""
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish=reason)
+
+    with pytest.raises(EngineFailure) as caught:
+        run(ScriptedLLM(script), constraint=constraint)
+    assert ("what its answer must look like" in caught.value.reason) is named
+
+
 @pytest.mark.parametrize("reason", ["error", "abort"])
 def test_text_requests_are_not_retried(reason: str) -> None:
     """Only an image can be missing; anything else that ends with "error" or "abort" is a failure."""
