@@ -27,6 +27,19 @@ from phiserve.constraints.schema_writer import write_schema
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
 _SINGLE = ("items", "additionalProperties")
+_SUBJECTS = {
+    "oneOf": ("oneOf",),
+    "circular references": ("$ref",),
+    "min/maxProperties": ("minProperties", "maxProperties"),
+    "patternProperty": ("patternProperties",),
+    "required property": ("required",),
+    "number range": ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"),
+    "integer range": ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"),
+    "regex": ("pattern", "minLength", "maxLength", "format"),
+    "incompatible types": ("allOf", "type"),
+}
+"""Words of the library's, and the keywords that they are about. Others that it names it names as they are."""
+
 _ANY_OBJECT: Mapping[str, JsonValue] = {"type": "object"}
 
 
@@ -71,12 +84,15 @@ def _check_size(schema: Mapping[str, JsonValue]) -> None:
 
 
 def _place_of(sentence: str, nodes: list[Node]) -> Place:
-    """The first schema that holds all the keywords that the library's sentence names."""
-    named = [keyword for keyword in KEYWORDS if re.search(rf"(?<![\w$]){re.escape(keyword)}\b", sentence)]
+    """The first schema that holds what the library's sentence is about, which names no place."""
+    subjects = next((keywords for words, keywords in _SUBJECTS.items() if words in sentence), None)
+    if subjects is None:
+        subjects = tuple(keyword for keyword in KEYWORDS if re.search(rf"(?<![\w$]){keyword}\b", sentence))
     for node in nodes:
         held = node.keywords.keys() | node.lists.keys() | node.named.keys() | node.single.keys()
-        if named and held.issuperset(named):
-            return (*node.place, named[0]) if len(named) == 1 else node.place
+        for keyword in subjects:
+            if keyword in held or (keyword == "$ref" and node.target is not None):
+                return (*node.place, keyword)
     return ()
 
 

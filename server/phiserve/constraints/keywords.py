@@ -25,7 +25,7 @@ KEYWORDS: dict[str, Keyword] = {
     "$defs": Keyword("any"),
     "definitions": Keyword("any"),
     "anyOf": Keyword("any"),
-    "oneOf": Keyword("any", "where it is plain that no value fits two branches"),
+    "oneOf": Keyword("any", "branches of other types, other `const` or `enum`, or told apart by a required property"),
     "allOf": Keyword("any"),
     "properties": Keyword(
         "object", "in this order; no others unless `additionalProperties` or `patternProperties` is given"

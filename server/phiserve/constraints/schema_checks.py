@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from pydantic import JsonValue
 
-from phiserve.constraints.constraint import UnsupportedConstraint
+from phiserve.constraints.constraint import Place, UnsupportedConstraint
 from phiserve.constraints.keywords import MAX_COMBINED_PATTERNS, MAX_EXCLUSIVE, MAX_MULTIPLE
 from phiserve.constraints.schema_nodes import Node, reachable
 from phiserve.constraints.schema_values import multiple_digits
@@ -19,11 +19,9 @@ def check_whole(nodes: Sequence[Node]) -> None:
     _check_ends(nodes)
     _check_costs(nodes)
     for node in nodes:
-        options = node.lists.get("oneOf", [])
-        if len(options) > MAX_EXCLUSIVE:
-            raise UnsupportedConstraint(f"has more than {MAX_EXCLUSIVE} branches", (*node.place, "oneOf"))
-        if options and "anyOf" not in node.lists and _are_exclusive(options):
-            node.lists["anyOf"] = node.lists.pop("oneOf")
+        if options := node.lists.pop("oneOf", None):
+            _check_exclusive(options, (*node.place, "oneOf"))
+            node.lists.setdefault("allOf", []).append(Node(node.place, lists={"anyOf": options}))
 
 
 def _check_circles(nodes: Sequence[Node]) -> None:
@@ -111,7 +109,8 @@ def _first_reference(nodes: Collection[Node]) -> Node:
 def _check_costs(nodes: Sequence[Node]) -> None:
     """Bound what is worked out when several schemas are about the same value."""
     patterns, multiple = 0, 1
-    for node in reachable([node for node in nodes if node.is_combined or len(node.lists.get("allOf", ())) > 1]):
+    roots = [node for node in nodes if node.is_combined]
+    for node in filter(set(reachable(roots)).__contains__, nodes):
         patterns += "pattern" in node.keywords
         if patterns > MAX_COMBINED_PATTERNS:
             raise UnsupportedConstraint(
@@ -128,14 +127,18 @@ def _check_costs(nodes: Sequence[Node]) -> None:
                 )
 
 
-def _are_exclusive(options: list[Node]) -> bool:
-    """Whether it is plain that no value fits two of these."""
+def _check_exclusive(options: list[Node], place: Place) -> None:
+    """Refuse `oneOf` unless it is plain that no value fits two of its branches. The library would judge by
+    objects as they are closed here.
+    """
+    if len(options) > MAX_EXCLUSIVE:
+        raise UnsupportedConstraint(f"has more than {MAX_EXCLUSIVE} branches", place)
     resolved = list(map(_resolve, options))
-    return all(
-        _exclude_each_other(other, option)
-        for index, option in enumerate(resolved)
-        for other in resolved[:index]
-    )
+    for index, option in enumerate(resolved):
+        if not all(_exclude_each_other(other, option) for other in resolved[:index]):
+            raise UnsupportedConstraint(
+                "a value may fit this and another branch of 'oneOf'; use 'anyOf'", (*place, index)
+            )
 
 
 def _resolve(node: Node) -> Node:
@@ -157,13 +160,22 @@ def _exclude_each_other(one: Node, other: Node) -> bool:
 
 
 def _differ_by_property(one: Node, other: Node) -> bool:
-    """Whether both require a property for which they allow different values."""
+    """Whether both require a property for which they allow different values, or one requires what the other
+    does not have.
+    """
+    if _lacks_required(one, other) or _lacks_required(other, one):
+        return True
     for name in {*one.required} & {*other.required} & one.properties.keys() & other.properties.keys():
         values = _comparable_values(_resolve(one.properties[name]))
         more = _comparable_values(_resolve(other.properties[name]))
         if values is not None and more is not None and not values & more:
             return True
     return False
+
+
+def _lacks_required(one: Node, other: Node) -> bool:
+    is_plain = one.is_closed and "patternProperties" not in one.named
+    return is_plain and not one.properties.keys() >= {*other.required}
 
 
 def _plain_types(node: Node, values: set[str] | None) -> set[str] | None:

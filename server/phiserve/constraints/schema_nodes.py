@@ -71,6 +71,12 @@ class Node:
         return not (self.keywords or self.lists or self.named or self.single or self.allows_nothing)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it allows no names but those it describes."""
+        rest = self.single.get("additionalProperties")
+        return rest is not None and rest.allows_nothing
+
+    @property
     def is_combined(self) -> bool:
         """Whether several schemas say together what an object is."""
         own = any(keyword in part for keyword in _OBJECTS for part in (self.keywords, self.named, self.single))

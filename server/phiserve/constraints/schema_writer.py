@@ -80,11 +80,11 @@ class _Writer:
         """Leave no names free but by patterns, where any are described."""
         group = list(node.group()) if node.is_combined else [node]
         certain = node.group(certain=True) if node.is_combined else [node]
-        if not any(part.named for part in group) or any(map(_is_closed, certain)):
+        if not any(part.named for part in group) or any(part.is_closed for part in certain):
             return
         for part in group:
             for keyword in ("additionalProperties", "patternProperties"):
-                if len(group) > 1 and keyword in part.single | part.named and not _is_closed(part):
+                if len(group) > 1 and keyword in part.single | part.named and not part.is_closed:
                     raise UnsupportedConstraint(
                         f"{keyword!r} is not enforced in schemas that are combined", (*part.place, keyword)
                     )
@@ -106,11 +106,6 @@ class _Writer:
                 (*node.place, "additionalProperties"),
             )
         return f"^{all_but(set(node.properties))}$"
-
-
-def _is_closed(node: Node) -> bool:
-    rest = node.single.get("additionalProperties")
-    return rest is not None and rest.allows_nothing
 
 
 def _other_names(node: Node) -> list[str]:

@@ -82,6 +82,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("propertyNames", OBJECT | {"propertyNames": {"pattern": "^a"}, "required": ["ab"]}, '{"ab":1}', "{}"),
     ("minProperties", OBJECT | {"minProperties": 1}, '{"b":1}', "{}"),
+    ("minProperties", OBJECT | {"properties": {"a": INTEGER}, "minProperties": 1}, '{"a":1}', "{}"),
     ("maxProperties", OBJECT | {"maxProperties": 1}, '{"b":1}', '{"a":1,"b":1}'),
     ("items", ARRAY | {"items": INTEGER}, "[1,2]", '[1,"a"]'),
     ("items", ARRAY | {"prefixItems": [INTEGER], "items": False}, "[1]", "[1,2]"),
