@@ -1,8 +1,8 @@
 """Grammars in GBNF, llama.cpp's form of EBNF, translated to Lark.
 
-Read are rules (`name ::= …`), texts, classes of characters, groups, choices, repetitions and comments; anything
-else is refused by its line and column. A rule goes on over lines until the next rule begins. No character of a
-client's reaches Lark but in quotes or by its code, and rules have names of ours.
+Read are rules (`name ::= …`), texts, classes of characters, groups, choices, repetitions and comments;
+anything else is refused by its line and column. A rule goes on over lines until the next rule begins. No
+character of a client's reaches Lark but in quotes or by its code, and rules have names of ours.
 """
 
 import re
@@ -125,9 +125,7 @@ class _Body:
         while self.here.kind in ("name", "text", "class") or self.here.text == "(":
             items.append(self.repeated(*self.item(depth)))
         if not items:
-            raise UnsupportedConstraint(
-                f'has an empty alternative {self.here.where}; the empty text is ""'
-            )
+            raise UnsupportedConstraint(f'has an empty alternative {self.here.where}; the empty text is ""')
         return " ".join(text for text, _ in items), lambda known: all(ends(known) for _, ends in items)
 
     def item(self, depth: int) -> tuple[str, _Ends]:

@@ -64,7 +64,8 @@ def json_schema_grammar(schema: Mapping[str, JsonValue] = _ANY_OBJECT) -> str:
 
 
 def _check_size(schema: Mapping[str, JsonValue]) -> None:
-    level, nodes = 0, [schema]
+    level = 0
+    nodes: list[Mapping[str, JsonValue] | list[JsonValue]] = [schema]
     while nodes:
         level += 1
         if level > MAX_SCHEMA_DEPTH:
@@ -72,7 +73,7 @@ def _check_size(schema: Mapping[str, JsonValue]) -> None:
         nodes = [
             child
             for parent in nodes
-            for child in (parent.values() if isinstance(parent, dict) else parent)
+            for child in (parent if isinstance(parent, list) else parent.values())
             if isinstance(child, dict | list)
         ]
     try:
@@ -206,4 +207,3 @@ _READERS: Mapping[str, _Read] = {
     "propertyNames": _Reader.property_names,
     "$ref": _Reader.reference,
 }
-

@@ -1,8 +1,8 @@
 """Which keywords of JSON Schema are enforced. The check, its errors and the documents come from these tables.
 
-A keyword is here only if an answer that violates it was seen to be rejected by llguidance 1.7.6, as it is used
-here (`tests/unit/constraints/test_enforced.py` shows it for each). Any other keyword is refused, since it would
-be ignored without a word.
+A keyword is here only if an answer that violates it was seen to be rejected by llguidance 1.7.6, as it is
+used here (`tests/unit/constraints/test_enforced.py` shows it for each). Any other keyword is refused, since
+it would be ignored without a word.
 """
 
 from typing import Literal, NamedTuple
@@ -25,7 +25,9 @@ KEYWORDS: dict[str, Keyword] = {
     "$defs": Keyword("any"),
     "definitions": Keyword("any"),
     "anyOf": Keyword("any"),
-    "oneOf": Keyword("any", "branches of other types, other `const` or `enum`, or told apart by a required property"),
+    "oneOf": Keyword(
+        "any", "branches of other types, other `const` or `enum`, or told apart by a required property"
+    ),
     "allOf": Keyword("any"),
     "properties": Keyword(
         "object", "in this order; no others unless `additionalProperties` or `patternProperties` is given"
@@ -37,7 +39,7 @@ KEYWORDS: dict[str, Keyword] = {
         "object", "of `enum`, `const`, `pattern` or lengths; not beside `properties` or `patternProperties`"
     ),
     "minProperties": Keyword("object", "1, or as many as are `required`"),
-    "maxProperties": Keyword("object", "beside `properties` only if all are `required`"),
+    "maxProperties": Keyword("object"),
     "items": Keyword("array", "one schema, or draft 7's list"),
     "additionalItems": Keyword("array", "draft 7's, beside a list of `items`"),
     "prefixItems": Keyword("array"),
@@ -92,8 +94,13 @@ MAX_SCHEMA_DEPTH = 32
 MAX_PROPERTIES = 1000
 """Of one object: compiling takes time with the square."""
 
+MAX_COUNTED_PROPERTIES = 50
+"""Of one object whose properties are counted too."""
+
 MAX_ITEMS = 10_000
-"""Highest `minItems`, `maxItems`, `minProperties`, `maxProperties`; also what those of arrays may add up to."""
+"""Highest `minItems`, `maxItems`, `minProperties`, `maxProperties`; also what those of arrays may add up
+to.
+"""
 
 MAX_LENGTH = 1_000_000
 """Highest `minLength` and `maxLength`."""
@@ -110,8 +117,8 @@ MAX_EXCLUSIVE = 100
 """Branches of one `oneOf`."""
 
 MAX_NUMBER = 2**53
-"""Highest number, either way: as far as whole numbers are exact as floats. The library ends its process at some
-beyond 63 bits."""
+"""Highest number, either way: as far as whole numbers are exact as floats. The library ends its process at
+some beyond 63 bits."""
 
 MAX_DECIMALS = 15
 """Of a number's bound."""

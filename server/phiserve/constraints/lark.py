@@ -54,8 +54,9 @@ def write_class(ranges: Iterable[Range], *, negated: bool = False) -> str:
 
 
 def check_compiles(grammar: str) -> None:
-    """Compile a grammar, once in this process, as far as that does not depend on a vocabulary. May take tenths
-    of a second, without the interpreter's lock. Raises UnsupportedConstraint with the library's own sentence.
+    """Compile a grammar, once in this process, as far as that does not depend on a vocabulary. May take
+    tenths of a second, without the interpreter's lock. Raises UnsupportedConstraint with the library's own
+    sentence.
     """
     matcher = LLMatcher(LLTokenizer("byte", slices=[]), grammar, log_level=0, limits=LIMITS)
     if not matcher.is_error():

@@ -2,8 +2,8 @@ r"""Regular expressions: read by JavaScript's rules, which are JSON Schema's, an
 library, whose rules are those of Rust's `regex`.
 
 The two agree but for what is read here: which characters `.`, `\d`, `\w` and `\s` are, escapes, and what only
-Rust knows (`[[:alpha:]]`, `&&` in a class, `(?i)`, `\A`). Every character is written as itself or as its code,
-so that it can mean nothing else; the library checks the rest.
+Rust knows (`[[:alpha:]]`, `&&` in a class, `(?i)`, `\A`). Every character is written as itself or as its
+code, so that it can mean nothing else; the library checks the rest.
 """
 
 from string import hexdigits
@@ -45,8 +45,8 @@ def regex_grammar(text: str) -> str:
 
 
 def translate(text: str, *, whole: bool = False) -> str:
-    """An expression as the library reads it. `whole`: it is to match all of a text, so that anchors at its ends
-    say nothing new and are left out. Raises UnsupportedConstraint.
+    """An expression as the library reads it. `whole`: it is to match all of a text, so that anchors at its
+    ends say nothing new and are left out. Raises UnsupportedConstraint.
     """
     return _Translator(text, whole).translated()
 
@@ -150,7 +150,10 @@ class _Translator:
         negated, members = self.take("^"), ""
         while not self.take("]"):
             written, low = self.member()
-            if self.text[self.at : self.at + 1] == "-" and self.text[self.at + 1 : self.at + 2] not in ("", "]"):
+            if self.text[self.at : self.at + 1] == "-" and self.text[self.at + 1 : self.at + 2] not in (
+                "",
+                "]",
+            ):
                 self.take("-")
                 end, high = self.member()
                 if low is None or high is None or high < low:
@@ -160,7 +163,9 @@ class _Translator:
                 written = f"{written}-{end}"
             members += written
         if not members:
-            raise UnsupportedConstraint(f"has a class of characters that holds none or all (character {self.at})")
+            raise UnsupportedConstraint(
+                f"has a class of characters that holds none or all (character {self.at})"
+            )
         return f"[{'^' * negated}{members}]"
 
     def member(self) -> tuple[str, int | None]:
@@ -197,7 +202,9 @@ class _Translator:
             proper = len(digits) == _HEX_DIGITS[letter]
             self.at += len(digits)
         if not proper or not set(digits) <= set(hexdigits) or not is_character(int(digits, 16)):
-            raise UnsupportedConstraint(f"has an escape \\{letter} that is no character (character {self.at})")
+            raise UnsupportedConstraint(
+                f"has an escape \\{letter} that is no character (character {self.at})"
+            )
         return int(digits, 16)
 
     def take(self, mark: str) -> bool:
@@ -221,7 +228,10 @@ def all_but(texts: set[str]) -> str:
     for text in sorted(texts - {""}):
         heads.setdefault(text[0], set()).add(text[1:])
     first = write_class([(ord(head), ord(head)) for head in heads], negated=True) if heads else "(?s:.)"
-    branches = [f"{first}(?s:.)*", *(f"{write_character(ord(head))}{all_but(rest)}" for head, rest in heads.items())]
+    branches = [
+        f"{first}(?s:.)*",
+        *(f"{write_character(ord(head))}{all_but(rest)}" for head, rest in heads.items()),
+    ]
     return f"(?:{ends}{'|'.join(branches)})"
 
 

@@ -1,5 +1,5 @@
-"""What holds of a schema as a whole: references do not go in circles, all can come to an end, and what it costs
-to combine schemas is bounded. Where the branches of `oneOf` exclude each other, it becomes `anyOf`.
+"""What holds of a schema as a whole: references do not go in circles, all can come to an end, and what it
+costs to combine schemas is bounded. Where the branches of `oneOf` exclude each other, it becomes `anyOf`.
 """
 
 import json
@@ -103,7 +103,9 @@ def _array_has_end(node: Node, ending: Collection[Node]) -> bool:
 
 def _first_reference(nodes: Collection[Node]) -> Node:
     """The first node with a `$ref` among these; there is one in every circle."""
-    return min((node for node in nodes if node.target is not None), key=lambda node: list(map(str, node.place)))
+    return min(
+        (node for node in nodes if node.target is not None), key=lambda node: list(map(str, node.place))
+    )
 
 
 def _check_costs(nodes: Sequence[Node]) -> None:
@@ -205,4 +207,3 @@ def _comparable(value: JsonValue) -> str:
         case list():
             return f"array {json.dumps([_comparable(item) for item in value])}"
     return f"object {json.dumps(sorted((key, _comparable(item)) for key, item in value.items()))}"
-

@@ -8,7 +8,14 @@ from pydantic import JsonValue
 from phiserve.constraints.constraint import Place
 
 BRANCHES = ("allOf", "anyOf", "oneOf")
-_OBJECTS = ("properties", "patternProperties", "additionalProperties", "required", "minProperties", "maxProperties")
+_OBJECTS = (
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "required",
+    "minProperties",
+    "maxProperties",
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -79,13 +86,15 @@ class Node:
     @property
     def is_combined(self) -> bool:
         """Whether several schemas say together what an object is."""
-        own = any(keyword in part for keyword in _OBJECTS for part in (self.keywords, self.named, self.single))
+        own = any(
+            keyword in part for keyword in _OBJECTS for part in (self.keywords, self.named, self.single)
+        )
         branches = sum(keyword in self.lists for keyword in ("anyOf", "oneOf"))
         whole = len(self.lists.get("allOf", ())) + branches + (self.target is not None)
         return whole + (own or self.values is not None) > 1
 
     def group(self, *, certain: bool = False) -> Iterator["Node"]:
-        """This schema and all about the same value; `certain`: only those that hold for every such value."""
+        """The schema and all about the same value; `certain`: only those that hold for every such value."""
         yield self
         for node in self.same_value():
             if not certain or node is self.target or node in self.lists.get("allOf", ()):

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from phiserve.constraints.constraint import InvalidSchema, Place, UnsupportedConstraint
 from phiserve.constraints.keywords import (
     FORMATS,
+    MAX_COUNTED_PROPERTIES,
     MAX_DECIMALS,
     MAX_ITEMS,
     MAX_LENGTH,
@@ -178,7 +179,9 @@ _READERS: Mapping[str, Callable[[JsonValue, Place, Totals], JsonValue]] = {
 
 
 def check_format(node: Node) -> None:
-    """Leave out a format that says nothing. Raises UnsupportedConstraint for one that would not be enforced."""
+    """Leave out a format that says nothing. Raises UnsupportedConstraint for one that would not be
+    enforced.
+    """
     name = node.keywords.get("format")
     if name is None or name in FORMATS:
         return
@@ -192,15 +195,19 @@ def check_format(node: Node) -> None:
 
 def check_object(node: Node) -> None:
     """Check keywords of objects that depend on each other. Raises UnsupportedConstraint."""
-    if len(node.properties) > MAX_PROPERTIES:
-        raise UnsupportedConstraint(f"are more than {MAX_PROPERTIES}", (*node.place, "properties"))
+    is_counted = {"minProperties", "maxProperties"} & node.keywords.keys()
+    most = MAX_COUNTED_PROPERTIES if is_counted else MAX_PROPERTIES
+    if len(node.properties) > most:
+        raise UnsupportedConstraint(f"are more than {most}", (*node.place, "properties"))
     least = node.keywords.get("minProperties", 0)
     if isinstance(least, int) and least > max(1, len(set(node.required))):
         raise UnsupportedConstraint(
             "is more than 1 and more than are 'required'; others may come twice and are not counted",
             (*node.place, "minProperties"),
         )
-    highest = [node.keywords[keyword] for keyword in ("maximum", "exclusiveMaximum") if keyword in node.keywords]
+    highest = [
+        node.keywords[keyword] for keyword in ("maximum", "exclusiveMaximum") if keyword in node.keywords
+    ]
     if "multipleOf" in node.keywords and any(isinstance(most, int | float) and most < 0 for most in highest):
         raise UnsupportedConstraint("multiples below 0 are not supported", (*node.place, "multipleOf"))
 
@@ -212,7 +219,9 @@ def write_names(node: Node, names: Node) -> None:
         names = names.target
     pattern = _name_pattern(names)
     if pattern is None:
-        raise UnsupportedConstraint("names are enforced by 'enum', 'const', 'pattern' or lengths alone", where)
+        raise UnsupportedConstraint(
+            "names are enforced by 'enum', 'const', 'pattern' or lengths alone", where
+        )
     if not pattern:
         return
     if node.named:

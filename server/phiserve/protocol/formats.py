@@ -28,8 +28,8 @@ _Given = TypeVar("_Given")
 
 
 def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Constraint:
-    """A constraint that was compiled. An error is raised as it is: told to pydantic, it would be looked for, and
-    the constraint compiled, once more.
+    """A constraint that was compiled. An error is raised as it is: told to pydantic, it would be looked for,
+    and the constraint compiled, once more.
     """
     try:
         grammar = write(given)
@@ -122,9 +122,9 @@ class StructuredOutputs(WireModel):
 
     json_: Annotated[dict[str, JsonValue] | None, Field(alias="json")] = None
     regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS)] | None = None
-    choice: (
-        Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False)] | None
-    ) = None
+    choice: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False)] | None = (
+        None
+    )
     grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS)] | None = None
     _constraint: Constraint = PrivateAttr()
 

@@ -25,7 +25,10 @@ def refusal(schema: Any) -> UnsupportedConstraint:
 @pytest.mark.parametrize(
     ("schema", "place"),
     [
-        ({"properties": A, "additionalProperties": {}, "patternProperties": {"b": {}}}, ".additionalProperties"),
+        (
+            {"properties": A, "additionalProperties": {}, "patternProperties": {"b": {}}},
+            ".additionalProperties",
+        ),
         ({"allOf": [{"properties": A, "additionalProperties": {}}, {}]}, ".allOf[0].additionalProperties"),
         ({"required": ["a"], "anyOf": [{"patternProperties": {"b": {}}}]}, ".anyOf[0].patternProperties"),
         ({"properties": {"n" * 101: {}}, "additionalProperties": {}}, ".additionalProperties"),
@@ -37,8 +40,6 @@ def refusal(schema: Any) -> UnsupportedConstraint:
         (OBJECT | {"patternProperties": {"^a": {}, "b$": {}}}, ".patternProperties"),
         (OBJECT | {"patternProperties": {"a": {}, "\\x61": {}}}, '.patternProperties["\\\\x61"]'),
         (OBJECT | {"minProperties": 2}, ".minProperties"),
-        (OBJECT | {"properties": {"a": {}, "b": {}}, "minProperties": 1}, ".minProperties"),
-        (OBJECT | {"properties": {"a": {}, "b": {}}, "maxProperties": 1}, ".maxProperties"),
         (ARRAY | {"uniqueItems": True}, ".uniqueItems"),
         (ARRAY | {"additionalItems": False}, ".additionalItems"),
         (ARRAY | {"prefixItems": [{}], "items": False, "minItems": 2}, ""),
@@ -47,11 +48,17 @@ def refusal(schema: Any) -> UnsupportedConstraint:
         (TEXT | {"format": "cuid"}, ".format"),
         (TEXT | {"pattern": "a^b"}, ".pattern"),
         ({"properties": {"a": TEXT | {"pattern": "\\bb"}}}, ".properties.a.pattern"),
-        (OBJECT | {"properties": {"a": TEXT | {"minLength": 3, "maxLength": 2}}, "required": ["a"]}, ".required"),
+        (
+            OBJECT | {"properties": {"a": TEXT | {"minLength": 3, "maxLength": 2}}, "required": ["a"]},
+            ".required",
+        ),
         ({"oneOf": [INTEGER, {"type": "number"}]}, ".oneOf[1]"),
         ({"oneOf": [{"const": 1}, {"const": 1.0}]}, ".oneOf[1]"),
         ({"oneOf": [{"const": True}, {"type": ["integer", "boolean"]}]}, ".oneOf[1]"),
-        ({"anyOf": [INTEGER | {"minimum": 3, "exclusiveMaximum": 3}], "type": "integer"}, ".anyOf[0].minimum"),
+        (
+            {"anyOf": [INTEGER | {"minimum": 3, "exclusiveMaximum": 3}], "type": "integer"},
+            ".anyOf[0].minimum",
+        ),
         (INTEGER | {"multipleOf": 5, "maximum": -5}, ".multipleOf"),
         ({"allOf": [TEXT, INTEGER]}, ".allOf"),
         ({"type": "string", "const": 1}, ".type"),
@@ -76,8 +83,14 @@ def test_a_keyword_is_refused_where_it_would_not_be_enforced(schema: dict[str, A
         ({"anyOf": [{"$ref": "other.json#/a"}]}, ".anyOf[0].$ref"),
         ({"properties": {"a": {"$ref": "#"}}, "required": ["a"], **OBJECT}, ".properties.a.$ref"),
         (ARRAY | {"items": {"$ref": "#"}, "minItems": 1}, ".items.$ref"),
-        (ARRAY | {"items": {"allOf": [{"$ref": "#"}, {"maxItems": 3}]}, "minItems": 1}, ".items.allOf[0].$ref"),
-        (OBJECT | {"patternProperties": {"a": {"$ref": "#"}}, "minProperties": 1}, ".patternProperties.a.$ref"),
+        (
+            ARRAY | {"items": {"allOf": [{"$ref": "#"}, {"maxItems": 3}]}, "minItems": 1},
+            ".items.allOf[0].$ref",
+        ),
+        (
+            OBJECT | {"patternProperties": {"a": {"$ref": "#"}}, "minProperties": 1},
+            ".patternProperties.a.$ref",
+        ),
     ],
 )
 def test_references_lead_somewhere_and_to_an_end(schema: dict[str, Any], place: str) -> None:
@@ -98,7 +111,7 @@ def test_references_lead_somewhere_and_to_an_end(schema: dict[str, Any], place: 
                 "b": OBJECT | {"properties": {"k": {"const": 1}, "c": {"$ref": "#"}}, "required": ["k"]},
             },
         },
-        {key: "s" for key in ("$schema", "$id", "$comment", "title", "description", "default", "x-a")},
+        dict.fromkeys(("$schema", "$id", "$comment", "title", "description", "default", "x-a"), "s"),
         {"contentEncoding": "base64", "readOnly": True, "examples": [1], **TEXT},
         {"type": "string", "minimum": 3, "format": "date"},
         {"type": "integer", "format": "int32"},
@@ -129,6 +142,7 @@ def test_what_is_served(schema: dict[str, Any]) -> None:
         ({"properties": {name: ARRAY | {"maxItems": 6000} for name in "ab"}}, ".properties.b.maxItems"),
         (OBJECT | {"maxProperties": 2**40}, ".maxProperties"),
         ({"properties": {f"p{index}": {} for index in range(1001)}}, ".properties"),
+        ({"properties": {f"p{index}": {} for index in range(60)}, "minProperties": 1}, ".properties"),
         ({"oneOf": [{"const": index} for index in range(101)]}, ".oneOf"),
         ({"type": "number", "maximum": 1e300}, ".maximum"),
         ({"type": "number", "minimum": 1e-300}, ".minimum"),
@@ -181,7 +195,11 @@ def test_the_library_takes_no_options_of_a_client(key: str) -> None:
         ({"properties": A, "additionalProperties": TEXT}, '{"a":1,"b":"x"}', '{"a":1,"\\u0061":"x"}'),
         ({"properties": A, "patternProperties": {"^b": TEXT}}, '{"a":1,"b":"x"}', '{"\\u0061":"x"}'),
         ({"allOf": [{"properties": A}, {"properties": {"b": {}}}]}, '{"a":1,"b":2}', '{"a":1,"\\u0061":"x"}'),
-        ({"$ref": "#/$defs/o", "required": ["a"], "$defs": {"o": {"properties": A}}}, '{"a":1}', '{"\\u0061":1}'),
+        (
+            {"$ref": "#/$defs/o", "required": ["a"], "$defs": {"o": {"properties": A}}},
+            '{"a":1}',
+            '{"\\u0061":1}',
+        ),
         ({"patternProperties": {"^a": INTEGER}}, '{"ab":1}', '{"\\u0061":"x"}'),
         ({"propertyNames": {"enum": ["a"]}}, '{"a":1}', '{"\\u0062":1}'),
     ],
@@ -196,17 +214,26 @@ def test_a_described_name_does_not_come_again_spelt_otherwise(schema: Any, good:
 def test_ids_move_what_references_begin_at() -> None:
     """`#` is the nearest schema with an `$id`, at or above a reference."""
     inner = {"$id": "i", "$defs": {"k": TEXT}, "properties": {"a": {"$ref": "#/$defs/k"}}, **OBJECT}
-    schema = {"$id": "r", "$defs": {"k": INTEGER}, "properties": {"o": inner, "b": {"$ref": "#/$defs/k"}}, **OBJECT}
+    schema = {
+        "$id": "r",
+        "$defs": {"k": INTEGER},
+        "properties": {"o": inner, "b": {"$ref": "#/$defs/k"}},
+        **OBJECT,
+    }
     grammar = json_schema_grammar(schema)
     assert passes(grammar, '{"o":{"a":"x"},"b":1}')
     assert not passes(grammar, '{"o":{"a":1}}')
 
 
-@pytest.mark.parametrize("text", ["<|user|>", "<|end|>hi", "%json {}", "start: x", 'a"b\\', "\x00\x1f\u2028é😀"])
+@pytest.mark.parametrize(
+    "text", ["<|user|>", "<|end|>hi", "%json {}", "start: x", 'a"b\\', "\x00\x1f\u2028é😀"]
+)
 def test_texts_of_constants_are_texts(text: str) -> None:
     """Whether they spell a control token, Lark or an escape."""
     schema = {"properties": {text: {"const": text}}, "required": [text], **OBJECT}
-    assert passes(json_schema_grammar(schema), json.dumps({text: text}, separators=(",", ":"), ensure_ascii=False))
+    assert passes(
+        json_schema_grammar(schema), json.dumps({text: text}, separators=(",", ":"), ensure_ascii=False)
+    )
 
 
 def test_places() -> None:
