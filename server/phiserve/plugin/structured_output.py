@@ -46,8 +46,7 @@ class EnforcingBackend(GuidanceBackend):
         grammar_spec: str,
         stop_token_ids: set[int] | None = None,
     ) -> "EnforcedGrammar":
-        """A matcher of its own for each request, whose end tokens are among `stop_token_ids`. Raises
-        UncompiledConstraint.
+        """A matcher of its own for each request. Raises UncompiledConstraint.
 
         Copies of one matcher would be made faster, but share its lexer, and with it the error of one that has
         become too costly.
@@ -57,21 +56,17 @@ class EnforcingBackend(GuidanceBackend):
         matcher = LLMatcher(self.ll_tokenizer, grammar_spec, log_level=0, limits=LIMITS)
         if matcher.is_error():
             raise UncompiledConstraint(_first_line(matcher.get_error()))
-        stops = {*(stop_token_ids or ()), END_TOKEN_IDS[0]}
-        return EnforcedGrammar(matcher, tuple(end for end in END_TOKEN_IDS if end not in stops))
+        return EnforcedGrammar(matcher)
 
 
 @dataclass
 class EnforcedGrammar(StructuredOutputGrammar):
     """One answer's place in its constraint.
 
-    `barred` are the end tokens that do not end this answer, but would be part of its text: all but the first
-    where `ignore_eos` is set. `ends` counts the end tokens that came after the matcher had stopped by itself,
-    of which it knows nothing.
+    `ends` counts the end tokens that came after the matcher had stopped by itself, of which it knows nothing.
     """
 
     matcher: LLMatcher
-    barred: tuple[int, ...] = ()
     ends: int = 0
 
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
@@ -109,13 +104,9 @@ class EnforcedGrammar(StructuredOutputGrammar):
         `accept_tokens` then refuses whichever is chosen.
         """
         fill_next_token_bitmask(self.matcher, bitmask, batch_index)
-        for token_id in self.barred:
-            bitmask[batch_index, token_id // 32] &= ~(1 << token_id % 32)
 
     def is_terminated(self) -> bool:
-        """Never, as vLLM sees it: it would let any token follow where `ignore_eos` keeps it going after the
-        end.
-        """
+        """Never, as vLLM sees it: it would let any token follow."""
         return False
 
     def reset(self) -> None:

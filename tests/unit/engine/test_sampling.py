@@ -82,6 +82,13 @@ def test_constraints() -> None:
     assert (outputs.grammar, outputs._backend) == ('start: "a"', "guidance")
 
 
+def test_constrained_answers_end() -> None:
+    """Whatever `ignore_eos` says: nothing may follow their end."""
+    constrained = replace(request(ignore_eos=True), constraint=Constraint('start: "a"', "response_format"))
+    result = sampling_params(constrained, max_tokens=50)
+    assert (sorted(result.stop_token_ids), result.ignore_eos) == (STOPS, False)
+
+
 def test_every_seed_is_a_seed() -> None:
     """Also -1, which vLLM takes for none, and the largest, to which it would add a choice's index."""
     assert [params(seed=seed).seed for seed in (0, 7)] == [0, 7]

@@ -2,7 +2,7 @@
 passes for a whole one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,16 +58,10 @@ def manager(tokenizer: Phi3VTokenizer) -> StructuredOutputManager:
 class Answer:
     """An answer under a constraint, token by token, as vLLM's scheduler does it."""
 
-    def __init__(
-        self,
-        manager: StructuredOutputManager,
-        grammar: str,
-        kind: str = "grammar",
-        stop_token_ids: Sequence[int] = ENDS,
-    ) -> None:
+    def __init__(self, manager: StructuredOutputManager, grammar: str, kind: str = "grammar") -> None:
         outputs = StructuredOutputsParams(**{kind: grammar})
         outputs._backend = "guidance"
-        params = SamplingParams(structured_outputs=outputs, max_tokens=9, stop_token_ids=list(stop_token_ids))
+        params = SamplingParams(structured_outputs=outputs, max_tokens=9)
         self._manager = manager
         self.request = Request("r", [1], params, None)
         manager.grammar_init(self.request)
@@ -130,13 +124,6 @@ def test_nothing_follows_an_end(answer: Answers, token: Tokens, end: int) -> Non
         assert ended.accepts(end)
         assert ended.allowed() == ENDS
         assert not ended.accepts(token("7"))
-
-
-def test_ends_that_are_ignored(manager: StructuredOutputManager, token: Tokens) -> None:
-    """Where `ignore_eos` keeps an answer going, only the end token that no text shows may follow."""
-    ended = Answer(manager, "start: /[0-9]/", stop_token_ids=[])
-    assert ended.accepts(token("7"))
-    assert ended.allowed() == [32000]
 
 
 def test_tokens_that_do_not_fit(answer: Answers, token: Tokens) -> None:
