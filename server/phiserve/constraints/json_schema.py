@@ -13,7 +13,7 @@ from phiserve.constraints.constraint import InvalidSchema, Place, UnsupportedCon
 from phiserve.constraints.keywords import KEYWORDS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, is_annotation
 from phiserve.constraints.lark import check_compiles, schema_grammar
 from phiserve.constraints.schema_checks import check_whole
-from phiserve.constraints.schema_nodes import Node
+from phiserve.constraints.schema_nodes import Node, reachable
 from phiserve.constraints.schema_values import (
     Totals,
     check_format,
@@ -53,7 +53,7 @@ def json_schema_grammar(schema: Mapping[str, JsonValue] = _ANY_OBJECT) -> str:
     reader = _Reader()
     root = reader.schema(dict(schema), (), ())
     reader.resolve()
-    nodes = list(reader.nodes.values())
+    nodes = list(dict.fromkeys([*reader.nodes.values(), *reachable([root])]))
     check_whole(nodes)
     grammar = schema_grammar(write_schema(root))
     try:

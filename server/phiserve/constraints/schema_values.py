@@ -20,7 +20,6 @@ from phiserve.constraints.keywords import (
     TYPES,
     UNENFORCED_FORMATS,
 )
-from phiserve.constraints.lark import write_character
 from phiserve.constraints.regex import translate
 from phiserve.constraints.schema_nodes import Node
 
@@ -213,39 +212,40 @@ def check_object(node: Node) -> None:
 
 
 def write_names(node: Node, names: Node) -> None:
-    """`propertyNames` as a pattern of properties, beside which there are no others."""
+    """`propertyNames` as properties, or a pattern of them, beside which there are no others."""
     where = names.place
     while names.target is not None and names.is_empty:
         names = names.target
-    pattern = _name_pattern(names)
-    if pattern is None:
+    written = _name_keyword(names)
+    if written is None:
         raise UnsupportedConstraint(
             "names are enforced by 'enum', 'const', 'pattern' or lengths alone", where
         )
-    if not pattern:
+    keyword, allowed = written
+    if not allowed:
         return
     if node.named:
         raise UnsupportedConstraint("is not enforced beside 'properties' or 'patternProperties'", where)
-    node.named["patternProperties"] = {pattern: node.single.pop("additionalProperties", Node(where))}
+    rest = node.single.pop("additionalProperties", Node(where))
+    node.named[keyword] = {name: Node(rest.place, target=rest) for name in allowed}
     node.single["additionalProperties"] = Node(where, allows_nothing=True)
+    check_object(node)
 
 
-def _name_pattern(names: Node) -> str | None:
-    """The pattern of names that a schema allows; "" for any, None where there is none."""
+def _name_keyword(names: Node) -> tuple[str, list[str]] | None:
+    """`properties` or `patternProperties`, and the names or patterns that a schema allows; no pattern for any
+    name. None where there is none.
+    """
     kept = names.keywords.keys() - {"type"}
-    if names.types and "string" not in names.types:
+    held = names.lists or names.named or names.single or names.target is not None or names.allows_nothing
+    if held or (names.types and "string" not in names.types):
         return None
-    if names.lists or names.named or names.single or names.target is not None or names.allows_nothing:
-        return None
-    if not kept:
-        return ""
-    if names.values is not None and len(kept) == 1:
-        texts = [text for text in names.values if isinstance(text, str)]
-        options = "|".join("".join(write_character(ord(character)) for character in text) for text in texts)
-        return f"^(?:{options})$" if texts else None
+    texts = [text for text in names.values or () if isinstance(text, str)]
+    if texts and len(kept) == 1:
+        return "properties", texts
     if kept == {"pattern"}:
-        return str(names.keywords["pattern"])
-    if kept <= {"minLength", "maxLength"}:
+        return "patternProperties", [str(names.keywords["pattern"])]
+    if kept and kept <= {"minLength", "maxLength"}:
         least, most = names.keywords.get("minLength", 0), names.keywords.get("maxLength", "")
-        return f"^(?s:.){{{least},{most}}}$"
-    return None
+        return "patternProperties", [f"^(?s:.){{{least},{most}}}$"]
+    return None if kept else ("patternProperties", [])

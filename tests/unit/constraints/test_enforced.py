@@ -68,6 +68,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("patternProperties", OBJECT | {"patternProperties": {"^k\\d$": INTEGER}}, '{"k1":1}', '{"k1":"x"}'),
     ("patternProperties", OBJECT | {"patternProperties": {"k": INTEGER}}, '{"aka":1}', '{"aka":"x"}'),
     ("propertyNames", OBJECT | {"propertyNames": {"enum": ["a", "b"]}}, '{"b":[1]}', '{"c":1}'),
+    ("propertyNames", OBJECT | {"propertyNames": {"enum": ["a"]}, "required": ["a"]}, '{"a":[1]}', "{}"),
     (
         "propertyNames",
         OBJECT | {"propertyNames": {"maxLength": 2}, "additionalProperties": INTEGER},

@@ -59,8 +59,8 @@ def nested(levels: int) -> dict[str, Any]:
 def test_response_formats(given: dict[str, Any], kind: type) -> None:
     """OpenAI's three kinds."""
     found: Any = TypeAdapter(ResponseFormat).validate_python(given)
-    assert isinstance(found, kind)
     assert (found.constraint is None) is (kind is TextFormat)
+    assert isinstance(found, kind)
 
 
 @pytest.mark.parametrize(
