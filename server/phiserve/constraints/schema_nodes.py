@@ -93,12 +93,18 @@ class Node:
         whole = len(self.lists.get("allOf", ())) + branches + (self.target is not None)
         return whole + (own or self.values is not None) > 1
 
-    def group(self, *, certain: bool = False) -> Iterator["Node"]:
+    def group(self, *, certain: bool = False) -> list["Node"]:
         """The schema and all about the same value; `certain`: only those that hold for every such value."""
-        yield self
-        for node in self.same_value():
-            if not certain or node is self.target or node in self.lists.get("allOf", ()):
-                yield from node.group(certain=certain)
+        found: dict[Node, None] = {}  # in order
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found[node] = None
+                target = [] if node.target is None else [node.target]
+                same = [*target, *node.lists.get("allOf", ())] if certain else [*node.same_value()]
+                waiting += reversed(same)
+        return list(found)
 
 
 def reachable(roots: list[Node]) -> list[Node]:

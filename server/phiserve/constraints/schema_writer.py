@@ -20,7 +20,7 @@ OPTIONS: dict[str, JsonValue] = {
 }
 """llguidance's; without them a client's own would count."""
 
-MAX_NAME_LENGTH = 100
+MAX_NAME_LENGTH = 60
 """Of names that others are told from by a pattern, which is nested as deep."""
 
 _Key = tuple[Node, bool]
@@ -78,7 +78,7 @@ class _Writer:
 
     def close(self, node: Node, written: dict[str, JsonValue]) -> None:
         """Leave no names free but by patterns, where any are described."""
-        group = list(node.group()) if node.is_combined else [node]
+        group = node.group() if node.is_combined else [node]
         certain = node.group(certain=True) if node.is_combined else [node]
         if not any(part.named for part in group) or any(part.is_closed for part in certain):
             return

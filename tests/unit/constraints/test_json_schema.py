@@ -1,6 +1,7 @@
 """Schemas: what would not be enforced is refused by keyword and place, and costs are bounded."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -117,6 +118,7 @@ def test_references_lead_somewhere_and_to_an_end(schema: dict[str, Any], place: 
         {"type": "integer", "format": "int32"},
         {"properties": {"a": False}, "required": ["b"]},
         TEXT | {"maxLength": 1000},
+        OBJECT | {"properties": {"n" * 60: {}, "o": {}}, "additionalProperties": TEXT},
         TEXT | {"minLength": 10**6, "maxLength": 10**6},
         TEXT | {"pattern": "((a{100}){100}){100}"},
         TEXT | {"pattern": "(a*)*(x+x+)+y"},
@@ -154,6 +156,7 @@ def test_what_is_served(schema: dict[str, Any]) -> None:
         (TEXT | {"allOf": [{"pattern": f"a.{{{index}}}b"} for index in range(11)]}, ".allOf[10].pattern"),
         ({"items": {"items": {"items": {"items": {}}}}, "default": json.loads("[" * 32 + "]" * 32)}, ""),
         ({"title": "x" * 70_000}, ""),
+        (OBJECT | {"properties": {f"p{index}": {} for index in range(1000)}}, ""),
     ],
     ids=lambda value: json.dumps(value)[:40],
 )
@@ -234,6 +237,17 @@ def test_texts_of_constants_are_texts(text: str) -> None:
     assert passes(
         json_schema_grammar(schema), json.dumps({text: text}, separators=(",", ":"), ensure_ascii=False)
     )
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_long_ways_of_references(twice: bool) -> None:
+    """Neither nested calls nor all ways through them are gone: there are 2^200."""
+    chain: dict[str, Any] = {
+        f"d{index}": {"allOf": [{"$ref": f"#/$defs/d{index + 1}"}] * (1 + twice)} for index in range(200)
+    }
+    chain["d200"] = {"properties": A}
+    with suppress(UnsupportedConstraint):
+        json_schema_grammar({"$ref": "#/$defs/d0", "required": ["a"], "$defs": chain})
 
 
 def test_places() -> None:
