@@ -30,6 +30,7 @@ from phiserve.constraints.keywords import (
     MAX_LENGTH,
     MAX_MULTIPLE,
     MAX_NUMBER,
+    MAX_OPTIONAL_PROPERTIES,
     MAX_PATTERN_CHARACTERS,
     MAX_PROPERTIES,
     MAX_SCHEMA_BYTES,
@@ -138,7 +139,10 @@ def schema_bounds() -> str:
         "`format`": _code(FORMATS),
         "without effect": f"{_code(ANNOTATIONS)}, and names that begin with `x-`",
         "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
-        "`properties`": f"{MAX_PROPERTIES} of an object; {MAX_COUNTED_PROPERTIES} where they are counted",
+        "`properties`": (
+            f"{MAX_PROPERTIES} of an object, {MAX_OPTIONAL_PROPERTIES} of them optional; "
+            f"{MAX_COUNTED_PROPERTIES} where they are counted"
+        ),
         "`minItems`, `maxItems`": f"{MAX_ITEMS} together",
         "`minProperties`, `maxProperties`": str(MAX_ITEMS),
         "`minLength`, `maxLength`": str(MAX_LENGTH),

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-Place = tuple[str | int, ...]
+SchemaPath = tuple[str | int, ...]
 """Keys and indices from a schema's root."""
 
 
@@ -19,21 +19,21 @@ class Constraint:
 
 
 class UnsupportedConstraint(Exception):
-    """What would not be enforced, could never be answered or costs too much; `place` is where it stands."""
+    """What would not be enforced, could never be answered or costs too much; `path` is where it stands."""
 
-    def __init__(self, reason: str, place: Place = ()) -> None:
+    def __init__(self, reason: str, path: SchemaPath = ()) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.place = place
+        self.path = path
 
 
 class InvalidSchema(UnsupportedConstraint):
     """The schema is not one."""
 
 
-def write_place(place: Place) -> str:
+def write_path(path: SchemaPath) -> str:
     """`("properties", "a b", "anyOf", 0)` -> `.properties["a b"].anyOf[0]`."""
-    return "".join(map(_write_step, place))
+    return "".join(map(_write_step, path))
 
 
 def _write_step(step: str | int) -> str:

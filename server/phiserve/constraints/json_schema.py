@@ -1,5 +1,5 @@
 """JSON schemas as constraints: each keyword holds for every answer, or the schema is refused by its name and
-place.
+path.
 """
 
 import json
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from pydantic import JsonValue
 
-from phiserve.constraints.constraint import InvalidSchema, Place, UnsupportedConstraint
+from phiserve.constraints.constraint import InvalidSchema, SchemaPath, UnsupportedConstraint
 from phiserve.constraints.keywords import KEYWORDS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, is_annotation
 from phiserve.constraints.lark import check_compiles, schema_grammar
 from phiserve.constraints.schema_checks import check_whole
@@ -47,7 +47,7 @@ def json_schema_grammar(schema: Mapping[str, JsonValue] = _ANY_OBJECT) -> str:
     """A grammar of JSON without white space that follows a schema, by default of any object.
 
     Raises InvalidSchema, or UnsupportedConstraint for what is valid and would not be enforced; both know the
-    place.
+    path.
     """
     _check_size(schema)
     reader = _Reader()
@@ -59,7 +59,7 @@ def json_schema_grammar(schema: Mapping[str, JsonValue] = _ANY_OBJECT) -> str:
     try:
         check_compiles(grammar)
     except UnsupportedConstraint as error:
-        raise UnsupportedConstraint(error.reason, _place_of(error.reason, nodes)) from None
+        raise UnsupportedConstraint(error.reason, _path_of(error.reason, nodes)) from None
     return grammar
 
 
@@ -84,8 +84,8 @@ def _check_size(schema: Mapping[str, JsonValue]) -> None:
         raise UnsupportedConstraint(f"the schema is larger than {MAX_SCHEMA_BYTES} bytes")
 
 
-def _place_of(sentence: str, nodes: list[Node]) -> Place:
-    """The first schema that holds what the library's sentence is about, which names no place."""
+def _path_of(sentence: str, nodes: list[Node]) -> SchemaPath:
+    """The first schema that holds what the library's sentence is about, which names no path."""
     subjects = next((keywords for words, keywords in _SUBJECTS.items() if words in sentence), None)
     if subjects is None:
         subjects = tuple(keyword for keyword in KEYWORDS if re.search(rf"(?<![\w$]){keyword}\b", sentence))
@@ -93,32 +93,32 @@ def _place_of(sentence: str, nodes: list[Node]) -> Place:
         held = node.keywords.keys() | node.lists.keys() | node.named.keys() | node.single.keys()
         for keyword in subjects:
             if keyword in held or (keyword == "$ref" and node.target is not None):
-                return (*node.place, keyword)
+                return (*node.path, keyword)
     return ()
 
 
 class _Reader:
-    """Goes through a schema, keyword by keyword; `base` is the place that `#` means, which `$id` moves."""
+    """Goes through a schema, keyword by keyword; `base` is the path that `#` means, which `$id` moves."""
 
     def __init__(self) -> None:
-        self.nodes: dict[Place, Node] = {}
-        self.references: list[tuple[Node, str, Place]] = []
+        self.nodes: dict[SchemaPath, Node] = {}
+        self.references: list[tuple[Node, str, SchemaPath]] = []
         self.name_schemas: list[tuple[Node, Node]] = []
         self.totals = Totals()
 
-    def schema(self, schema: JsonValue, place: Place, base: Place) -> Node:
+    def schema(self, schema: JsonValue, path: SchemaPath, base: SchemaPath) -> Node:
         """Read one schema and all within it."""
         if not isinstance(schema, dict | bool):
-            raise InvalidSchema("a schema must be an object, true or false", place)
-        node = self.nodes[place] = Node(place, allows_nothing=schema is False)
+            raise InvalidSchema("a schema must be an object, true or false", path)
+        node = self.nodes[path] = Node(path, allows_nothing=schema is False)
         if isinstance(schema, bool):
             return node
         if not str(schema.get("$id", "#")).startswith("#"):
-            base = place
+            base = path
         for keyword, value in schema.items():
             if is_annotation(keyword):
                 continue
-            where = (*place, keyword)
+            where = (*path, keyword)
             if keyword not in KEYWORDS:
                 raise UnsupportedConstraint(
                     f"the keyword {keyword[:100]!r} is not supported; it would not be enforced", where
@@ -133,58 +133,58 @@ class _Reader:
         check_object(node)
         return node
 
-    def schemas(self, node: Node, value: JsonValue, place: Place, base: Place) -> None:
+    def schemas(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
         """Read a list of schemas."""
         if not isinstance(value, list) or not value:
-            raise InvalidSchema("must be a list of at least one schema", place)
-        keyword = "prefixItems" if place[-1] == "items" else str(place[-1])
+            raise InvalidSchema("must be a list of at least one schema", path)
+        keyword = "prefixItems" if path[-1] == "items" else str(path[-1])
         if keyword in node.lists:
-            raise InvalidSchema("is given twice, as 'items' and as 'prefixItems'", place)
-        node.lists[keyword] = [self.schema(child, (*place, index), base) for index, child in enumerate(value)]
+            raise InvalidSchema("is given twice, as 'items' and as 'prefixItems'", path)
+        node.lists[keyword] = [self.schema(child, (*path, index), base) for index, child in enumerate(value)]
 
-    def by_name(self, node: Node, value: JsonValue, place: Place, base: Place) -> None:
+    def by_name(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
         """Read schemas by name. Definitions are read for what leads to them."""
         if not isinstance(value, dict):
-            raise InvalidSchema("must be an object of schemas", place)
+            raise InvalidSchema("must be an object of schemas", path)
         nodes: dict[str, Node] = {}
         for name, child in value.items():
-            where = (*place, name)
-            written = check_pattern(name, where) if place[-1] == "patternProperties" else name
+            where = (*path, name)
+            written = check_pattern(name, where) if path[-1] == "patternProperties" else name
             if written in nodes:
                 raise UnsupportedConstraint("is the same pattern as another", where)
             nodes[written] = self.schema(child, where, base)
-        if place[-1] not in ("$defs", "definitions"):
-            node.named[str(place[-1])] = nodes
+        if path[-1] not in ("$defs", "definitions"):
+            node.named[str(path[-1])] = nodes
 
-    def single(self, node: Node, value: JsonValue, place: Place, base: Place) -> None:
+    def single(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
         """Read `items`, which draft 7 allows to be a list, and `additionalProperties`."""
-        if isinstance(value, list) and place[-1] == "items":
-            self.schemas(node, value, place, base)
+        if isinstance(value, list) and path[-1] == "items":
+            self.schemas(node, value, path, base)
         else:
-            node.single[str(place[-1])] = self.schema(value, place, base)
+            node.single[str(path[-1])] = self.schema(value, path, base)
 
-    def additional_items(self, node: Node, schema: dict[str, JsonValue], base: Place) -> None:
+    def additional_items(self, node: Node, schema: dict[str, JsonValue], base: SchemaPath) -> None:
         """Read draft 7's `additionalItems`, which are today's `items`."""
-        where = (*node.place, "additionalItems")
+        where = (*node.path, "additionalItems")
         if not isinstance(schema.get("items"), list):
             raise UnsupportedConstraint("is not enforced but beside a list of 'items'", where)
         node.single["items"] = self.schema(schema["additionalItems"], where, base)
 
-    def property_names(self, node: Node, value: JsonValue, place: Place, base: Place) -> None:
+    def property_names(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
         """Read a schema of names."""
-        self.name_schemas.append((node, self.schema(value, place, base)))
+        self.name_schemas.append((node, self.schema(value, path, base)))
 
-    def reference(self, node: Node, value: JsonValue, place: Place, base: Place) -> None:
+    def reference(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
         """Note a reference; where it leads is known only when all has been read."""
         if not isinstance(value, str):
-            raise InvalidSchema("must be a string", place)
+            raise InvalidSchema("must be a string", path)
         self.references.append((node, value, base))
 
     def resolve(self) -> None:
         """Lead references to their schemas, and make patterns of names."""
-        by_pointer = {tuple(map(str, place)): node for place, node in self.nodes.items()}
+        by_pointer = {tuple(map(str, path)): node for path, node in self.nodes.items()}
         for node, reference, base in self.references:
-            where = (*node.place, "$ref")
+            where = (*node.path, "$ref")
             pointer, *steps = reference.split("/")
             if pointer != "#":
                 raise UnsupportedConstraint(
@@ -199,7 +199,7 @@ class _Reader:
             write_names(node, names)
 
 
-_Read = Callable[[_Reader, Node, JsonValue, Place, Place], None]
+_Read = Callable[[_Reader, Node, JsonValue, SchemaPath, SchemaPath], None]
 _READERS: Mapping[str, _Read] = {
     **dict.fromkeys(_LISTS, _Reader.schemas),
     **dict.fromkeys(_BY_NAME, _Reader.by_name),

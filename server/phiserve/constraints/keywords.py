@@ -94,6 +94,9 @@ MAX_SCHEMA_DEPTH = 32
 MAX_PROPERTIES = 1000
 """Of one object: compiling takes time with the square."""
 
+MAX_OPTIONAL_PROPERTIES = 499
+"""Of one object: each takes four of the items that `limits.LIMITS` allows in a row."""
+
 MAX_COUNTED_PROPERTIES = 50
 """Of one object whose properties are counted too."""
 

@@ -5,6 +5,7 @@ there, and the library's own verdict on a grammar.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from llguidance import LLMatcher, LLTokenizer
 from pydantic import JsonValue
@@ -53,12 +54,18 @@ def write_class(ranges: Iterable[Range], *, negated: bool = False) -> str:
     return f"[{'^' * negated}{body}]"
 
 
+@cache
+def _byte_tokenizer() -> LLTokenizer:
+    """The library's own vocabulary of single bytes, which no checkpoint is needed for."""
+    return LLTokenizer("byte", slices=[])
+
+
 def check_compiles(grammar: str) -> None:
     """Compile a grammar, once in this process, as far as that does not depend on a vocabulary. May take
     tenths of a second, without the interpreter's lock. Raises UnsupportedConstraint with the library's own
     sentence.
     """
-    matcher = LLMatcher(LLTokenizer("byte", slices=[]), grammar, log_level=0, limits=LIMITS)
+    matcher = LLMatcher(_byte_tokenizer(), grammar, log_level=0, limits=LIMITS)
     if not matcher.is_error():
         matcher.compute_bitmask()  # finds grammars that nothing follows
         if not matcher.is_error():

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from pydantic import JsonValue
 
-from phiserve.constraints.constraint import Place, UnsupportedConstraint
+from phiserve.constraints.constraint import SchemaPath, UnsupportedConstraint
 from phiserve.constraints.keywords import MAX_COMBINED_PATTERNS, MAX_EXCLUSIVE, MAX_MULTIPLE
 from phiserve.constraints.schema_nodes import Node, reachable
 from phiserve.constraints.schema_values import multiple_digits
@@ -20,8 +20,8 @@ def check_whole(nodes: Sequence[Node]) -> None:
     _check_costs(nodes)
     for node in nodes:
         if options := node.lists.pop("oneOf", None):
-            _check_exclusive(options, (*node.place, "oneOf"))
-            node.lists.setdefault("allOf", []).append(Node(node.place, lists={"anyOf": options}))
+            _check_exclusive(options, (*node.path, "oneOf"))
+            node.lists.setdefault("allOf", []).append(Node(node.path, lists={"anyOf": options}))
 
 
 def _check_circles(nodes: Sequence[Node]) -> None:
@@ -37,7 +37,7 @@ def _check_circles(nodes: Sequence[Node]) -> None:
             elif node in path:
                 raise UnsupportedConstraint(
                     "leads back to itself without anything in between, and would go on for ever",
-                    (*_first_reference(path).place, "$ref"),
+                    (*_first_reference(path).path, "$ref"),
                 )
             elif node not in finished:
                 path[node] = None
@@ -62,7 +62,7 @@ def _check_ends(nodes: Sequence[Node]) -> None:
     if endless:
         raise UnsupportedConstraint(
             "leads back to what must hold it again and again: no answer could ever be finished",
-            (*_first_reference(endless).place, "$ref"),
+            (*_first_reference(endless).path, "$ref"),
         )
 
 
@@ -104,7 +104,7 @@ def _array_has_end(node: Node, ending: Collection[Node]) -> bool:
 def _first_reference(nodes: Collection[Node]) -> Node:
     """The first node with a `$ref` among these; there is one in every circle."""
     return min(
-        (node for node in nodes if node.target is not None), key=lambda node: list(map(str, node.place))
+        (node for node in nodes if node.target is not None), key=lambda node: list(map(str, node.path))
     )
 
 
@@ -117,7 +117,7 @@ def _check_costs(nodes: Sequence[Node]) -> None:
         if patterns > MAX_COMBINED_PATTERNS:
             raise UnsupportedConstraint(
                 f"is one of more than {MAX_COMBINED_PATTERNS} patterns in schemas that are combined",
-                (*node.place, "pattern"),
+                (*node.path, "pattern"),
             )
         step = node.keywords.get("multipleOf")
         if isinstance(step, int | float):
@@ -125,21 +125,21 @@ def _check_costs(nodes: Sequence[Node]) -> None:
             if multiple > MAX_MULTIPLE:
                 raise UnsupportedConstraint(
                     f"comes to multiples of more than {MAX_MULTIPLE} with others that are combined",
-                    (*node.place, "multipleOf"),
+                    (*node.path, "multipleOf"),
                 )
 
 
-def _check_exclusive(options: list[Node], place: Place) -> None:
+def _check_exclusive(options: list[Node], path: SchemaPath) -> None:
     """Refuse `oneOf` unless it is plain that no value fits two of its branches. The library would judge by
     objects as they are closed here.
     """
     if len(options) > MAX_EXCLUSIVE:
-        raise UnsupportedConstraint(f"has more than {MAX_EXCLUSIVE} branches", place)
+        raise UnsupportedConstraint(f"has more than {MAX_EXCLUSIVE} branches", path)
     resolved = list(map(_resolve, options))
     for index, option in enumerate(resolved):
         if not all(_exclude_each_other(other, option) for other in resolved[:index]):
             raise UnsupportedConstraint(
-                "a value may fit this and another branch of 'oneOf'; use 'anyOf'", (*place, index)
+                "a value may fit this and another branch of 'oneOf'; use 'anyOf'", (*path, index)
             )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from phiserve.constraints.constraint import Place
+from phiserve.constraints.constraint import SchemaPath
 
 BRANCHES = ("allOf", "anyOf", "oneOf")
 _OBJECTS = (
@@ -22,7 +22,7 @@ _OBJECTS = (
 class Node:
     """One schema. Keywords that hold schemas are apart from those that hold none, and `$ref` is a node."""
 
-    place: Place
+    path: SchemaPath
     keywords: dict[str, JsonValue] = field(default_factory=dict)
     lists: dict[str, list["Node"]] = field(default_factory=dict)
     named: dict[str, dict[str, "Node"]] = field(default_factory=dict)

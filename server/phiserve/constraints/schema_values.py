@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from phiserve.constraints.constraint import InvalidSchema, Place, UnsupportedConstraint
+from phiserve.constraints.constraint import InvalidSchema, SchemaPath, UnsupportedConstraint
 from phiserve.constraints.keywords import (
     FORMATS,
     MAX_COUNTED_PROPERTIES,
@@ -31,41 +31,41 @@ class Totals:
     items: int = 0
     multiples: int = 0
 
-    def add_items(self, count: int, place: Place) -> None:
+    def add_items(self, count: int, path: SchemaPath) -> None:
         """Count items."""
         self.items += count
         if self.items > MAX_ITEMS:
-            raise UnsupportedConstraint(f"brings all counts of items to more than {MAX_ITEMS}", place)
+            raise UnsupportedConstraint(f"brings all counts of items to more than {MAX_ITEMS}", path)
 
-    def add_multiple(self, digits: int, place: Place) -> None:
+    def add_multiple(self, digits: int, path: SchemaPath) -> None:
         """Count the digits of `multipleOf`."""
         self.multiples += digits
         if self.multiples > MAX_MULTIPLE:
             raise UnsupportedConstraint(
-                f"brings the digits of all 'multipleOf' to more than {MAX_MULTIPLE}", place
+                f"brings the digits of all 'multipleOf' to more than {MAX_MULTIPLE}", path
             )
 
 
-def read_keyword(keyword: str, value: JsonValue, place: Place, totals: Totals) -> dict[str, JsonValue]:
+def read_keyword(keyword: str, value: JsonValue, path: SchemaPath, totals: Totals) -> dict[str, JsonValue]:
     """A keyword as the library reads it. Raises InvalidSchema or UnsupportedConstraint."""
     if keyword == "uniqueItems" and value is False:
         return {}
-    return {keyword: _READERS[keyword](value, place, totals)}
+    return {keyword: _READERS[keyword](value, path, totals)}
 
 
-def _type(value: JsonValue, place: Place, _: Totals) -> JsonValue:
+def _type(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
     names = value if isinstance(value, list) else [value]
     known = [name for name in names if isinstance(name, str) and name in TYPES]
     if not names or len(set(known)) < len(names):
-        raise InvalidSchema(f"must be one or several of {', '.join(TYPES)}", place)
+        raise InvalidSchema(f"must be one or several of {', '.join(TYPES)}", path)
     return value
 
 
-def _values(value: JsonValue, place: Place, _: Totals) -> JsonValue:
-    if place[-1] == "enum" and (not isinstance(value, list) or not value):
-        raise InvalidSchema("must be a list of at least one value", place)
+def _values(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    if path[-1] == "enum" and (not isinstance(value, list) or not value):
+        raise InvalidSchema("must be a list of at least one value", path)
     if any(abs(number) > MAX_NUMBER for number in _numbers(value)):
-        raise UnsupportedConstraint(f"holds a number beyond {MAX_NUMBER}", place)
+        raise UnsupportedConstraint(f"holds a number beyond {MAX_NUMBER}", path)
     return value
 
 
@@ -78,54 +78,54 @@ def _numbers(value: JsonValue) -> Iterator[float]:
             yield from _numbers(child)
 
 
-def _names(value: JsonValue, place: Place, _: Totals) -> JsonValue:
+def _names(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InvalidSchema("must be a list of names", place)
+        raise InvalidSchema("must be a list of names", path)
     return value
 
 
-def _count(value: JsonValue, place: Place, limit: int) -> int:
+def _count(value: JsonValue, path: SchemaPath, limit: int) -> int:
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     if isinstance(whole, bool) or not isinstance(whole, int) or whole < 0:
-        raise InvalidSchema("must be a whole number from 0 on", place)
+        raise InvalidSchema("must be a whole number from 0 on", path)
     if whole > limit:
-        raise UnsupportedConstraint(f"is more than {limit}", place)
+        raise UnsupportedConstraint(f"is more than {limit}", path)
     return whole
 
 
-def _item_count(value: JsonValue, place: Place, totals: Totals) -> JsonValue:
-    count = _count(value, place, MAX_ITEMS)
-    totals.add_items(count, place)
+def _item_count(value: JsonValue, path: SchemaPath, totals: Totals) -> JsonValue:
+    count = _count(value, path, MAX_ITEMS)
+    totals.add_items(count, path)
     return count
 
 
-def _property_count(value: JsonValue, place: Place, _: Totals) -> JsonValue:
-    return _count(value, place, MAX_ITEMS)
+def _property_count(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    return _count(value, path, MAX_ITEMS)
 
 
-def _length(value: JsonValue, place: Place, _: Totals) -> JsonValue:
-    return _count(value, place, MAX_LENGTH)
+def _length(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    return _count(value, path, MAX_LENGTH)
 
 
-def _bound(value: JsonValue, place: Place, _: Totals) -> JsonValue:
-    return _number(value, place)
+def _bound(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    return _number(value, path)
 
 
-def _number(value: JsonValue, place: Place) -> float:
+def _number(value: JsonValue, path: SchemaPath) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidSchema("must be a number", place)
+        raise InvalidSchema("must be a number", path)
     if abs(value) > MAX_NUMBER:
-        raise UnsupportedConstraint(f"is beyond {MAX_NUMBER}", place)
+        raise UnsupportedConstraint(f"is beyond {MAX_NUMBER}", path)
     if int(Decimal(repr(value)).normalize().as_tuple().exponent) < -MAX_DECIMALS:
-        raise UnsupportedConstraint(f"has more than {MAX_DECIMALS} decimals", place)
+        raise UnsupportedConstraint(f"has more than {MAX_DECIMALS} decimals", path)
     return value
 
 
-def _multiple(value: JsonValue, place: Place, totals: Totals) -> JsonValue:
-    number = _number(value, place)
+def _multiple(value: JsonValue, path: SchemaPath, totals: Totals) -> JsonValue:
+    number = _number(value, path)
     if number <= 0:
-        raise InvalidSchema("must be more than 0", place)
-    totals.add_multiple(multiple_digits(number), place)
+        raise InvalidSchema("must be more than 0", path)
+    totals.add_multiple(multiple_digits(number), path)
     return number
 
 
@@ -136,33 +136,33 @@ def multiple_digits(value: float) -> int:
     return whole * 10 ** max(0, int(exponent)) if whole else 0
 
 
-def _pattern(value: JsonValue, place: Place, _: Totals) -> JsonValue:
-    return check_pattern(value, place)
+def _pattern(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    return check_pattern(value, path)
 
 
-def check_pattern(pattern: JsonValue, place: Place) -> str:
+def check_pattern(pattern: JsonValue, path: SchemaPath) -> str:
     """A pattern as the library reads it. Raises InvalidSchema or UnsupportedConstraint."""
     if not isinstance(pattern, str):
-        raise InvalidSchema("must be a string", place)
+        raise InvalidSchema("must be a string", path)
     if len(pattern) > MAX_PATTERN_CHARACTERS:
-        raise UnsupportedConstraint(f"the pattern has more than {MAX_PATTERN_CHARACTERS} characters", place)
+        raise UnsupportedConstraint(f"the pattern has more than {MAX_PATTERN_CHARACTERS} characters", path)
     try:
         return translate(pattern)
     except UnsupportedConstraint as error:
-        raise UnsupportedConstraint(f"the pattern {error.reason}", place) from None
+        raise UnsupportedConstraint(f"the pattern {error.reason}", path) from None
 
 
-def _format(value: JsonValue, place: Place, _: Totals) -> JsonValue:
+def _format(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
     if not isinstance(value, str):
-        raise InvalidSchema("must be a string", place)
+        raise InvalidSchema("must be a string", path)
     return value
 
 
-def _unique(_value: JsonValue, place: Place, _: Totals) -> JsonValue:
-    raise UnsupportedConstraint("is not enforced", place)
+def _unique(_value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    raise UnsupportedConstraint("is not enforced", path)
 
 
-_READERS: Mapping[str, Callable[[JsonValue, Place, Totals], JsonValue]] = {
+_READERS: Mapping[str, Callable[[JsonValue, SchemaPath, Totals], JsonValue]] = {
     "type": _type,
     "required": _names,
     "pattern": _pattern,
@@ -187,7 +187,7 @@ def check_format(node: Node) -> None:
     is_name_of_pattern = "pattern" in node.keywords and name not in UNENFORCED_FORMATS
     if not is_name_of_pattern and (not node.types or "string" in node.types):
         raise UnsupportedConstraint(
-            f"must be one of {', '.join(FORMATS)}; others are not enforced", (*node.place, "format")
+            f"must be one of {', '.join(FORMATS)}; others are not enforced", (*node.path, "format")
         )
     del node.keywords["format"]
 
@@ -197,23 +197,23 @@ def check_object(node: Node) -> None:
     is_counted = {"minProperties", "maxProperties"} & node.keywords.keys()
     most = MAX_COUNTED_PROPERTIES if is_counted else MAX_PROPERTIES
     if len(node.properties) > most:
-        raise UnsupportedConstraint(f"are more than {most}", (*node.place, "properties"))
+        raise UnsupportedConstraint(f"are more than {most}", (*node.path, "properties"))
     least = node.keywords.get("minProperties", 0)
     if isinstance(least, int) and least > max(1, len(set(node.required))):
         raise UnsupportedConstraint(
             "is more than 1 and more than are 'required'; others may come twice and are not counted",
-            (*node.place, "minProperties"),
+            (*node.path, "minProperties"),
         )
     highest = [
         node.keywords[keyword] for keyword in ("maximum", "exclusiveMaximum") if keyword in node.keywords
     ]
     if "multipleOf" in node.keywords and any(isinstance(most, int | float) and most < 0 for most in highest):
-        raise UnsupportedConstraint("multiples below 0 are not supported", (*node.place, "multipleOf"))
+        raise UnsupportedConstraint("multiples below 0 are not supported", (*node.path, "multipleOf"))
 
 
 def write_names(node: Node, names: Node) -> None:
     """`propertyNames` as properties, or a pattern of them, beside which there are no others."""
-    where = names.place
+    where = names.path
     while names.target is not None and names.is_empty:
         names = names.target
     written = _name_keyword(names)
@@ -227,7 +227,7 @@ def write_names(node: Node, names: Node) -> None:
     if node.named:
         raise UnsupportedConstraint("is not enforced beside 'properties' or 'patternProperties'", where)
     rest = node.single.pop("additionalProperties", Node(where))
-    node.named[keyword] = {name: Node(rest.place, target=rest) for name in allowed}
+    node.named[keyword] = {name: Node(rest.path, target=rest) for name in allowed}
     node.single["additionalProperties"] = Node(where, allows_nothing=True)
     check_object(node)
 

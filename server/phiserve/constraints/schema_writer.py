@@ -5,9 +5,12 @@ described name could come again under another spelling. Free names are therefore
 other names, whose characters are written as they are. `$defs` get names of ours.
 """
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue
 
 from phiserve.constraints.constraint import UnsupportedConstraint
+from phiserve.constraints.keywords import MAX_OPTIONAL_PROPERTIES
 from phiserve.constraints.regex import all_but
 from phiserve.constraints.schema_nodes import Node, reachable
 
@@ -74,6 +77,7 @@ class _Writer:
             written[keyword] = self.use(child, is_open=False)
         if not is_open:
             self.close(node, written)
+        _check_optional(node, written)
         return written
 
     def close(self, node: Node, written: dict[str, JsonValue]) -> None:
@@ -86,7 +90,7 @@ class _Writer:
             for keyword in ("additionalProperties", "patternProperties"):
                 if len(group) > 1 and keyword in part.single | part.named and not part.is_closed:
                     raise UnsupportedConstraint(
-                        f"{keyword!r} is not enforced in schemas that are combined", (*part.place, keyword)
+                        f"{keyword!r} is not enforced in schemas that are combined", (*part.path, keyword)
                     )
         described: dict[str, JsonValue] = {name: {} for part in group for name in part.properties}
         own, rest = written.get("properties"), node.single.get("additionalProperties")
@@ -103,9 +107,20 @@ class _Writer:
             raise UnsupportedConstraint(
                 "is not enforced beside 'patternProperties', or names of more than "
                 f"{MAX_NAME_LENGTH} characters",
-                (*node.place, "additionalProperties"),
+                (*node.path, "additionalProperties"),
             )
         return f"^{all_but(set(node.properties))}$"
+
+
+def _check_optional(node: Node, written: Mapping[str, JsonValue]) -> None:
+    """Refuse an object that could not be begun: each optional property takes part of a step's limit."""
+    properties, required = written.get("properties"), written.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return
+    if len(properties) - len(required) > MAX_OPTIONAL_PROPERTIES:
+        raise UnsupportedConstraint(
+            f"leave more than {MAX_OPTIONAL_PROPERTIES} optional", (*node.path, "properties")
+        )
 
 
 def _other_names(node: Node) -> list[str]:

@@ -1,15 +1,16 @@
 """Constraints on the form of an answer: OpenAI's `response_format` and vLLM's `structured_outputs`.
 
-What would not be enforced, could never be answered or costs too much to follow is refused, by name and place.
+What would not be enforced, could never be answered or costs too much to follow is refused, by name and path.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, JsonValue, PrivateAttr, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from phiserve.constraints.constraint import Constraint, InvalidSchema, UnsupportedConstraint, write_place
+from phiserve.constraints.constraint import Constraint, InvalidSchema, UnsupportedConstraint, write_path
 from phiserve.constraints.gbnf import gbnf_grammar
 from phiserve.constraints.json_schema import json_schema_grammar
 from phiserve.constraints.lark import check_compiles, choice_grammar
@@ -37,9 +38,15 @@ def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Cons
             check_compiles(grammar)
     except UnsupportedConstraint as error:
         code = "invalid_value" if isinstance(error, InvalidSchema) else "unsupported_schema"
-        param = shortened(param + write_place(error.place))
+        param = shortened(param + write_path(error.path))
         raise InvalidRequest(error.reason, param=param, code=code) from None
     return Constraint(grammar, param)
+
+
+@cache
+def _any_object() -> Constraint:
+    """The same for every request."""
+    return _compiled(json_schema_grammar, {"type": "object"}, "response_format")
 
 
 def _choices(texts: tuple[str, ...]) -> str:
@@ -67,7 +74,7 @@ class JsonObjectFormat(WireModel):
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        self._constraint = _compiled(json_schema_grammar, {"type": "object"}, "response_format")
+        self._constraint = _any_object()
         return self
 
     @property

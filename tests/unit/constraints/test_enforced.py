@@ -218,11 +218,11 @@ def test_the_draft_is_covered() -> None:
     ],
 )
 def test_any_other_keyword_is_refused(keyword: str) -> None:
-    """With its place, however deep it stands, and whatever its value."""
+    """With its path, however deep it stands, and whatever its value."""
     schema: dict[str, Any] = {"properties": {"a": {"anyOf": [INTEGER, ARRAY | {"items": {keyword: {}}}]}}}
     with pytest.raises(UnsupportedConstraint) as caught:
         json_schema_grammar(schema)
-    assert caught.value.place == ("properties", "a", "anyOf", 1, "items", keyword)
+    assert caught.value.path == ("properties", "a", "anyOf", 1, "items", keyword)
     assert repr(keyword) in caught.value.reason
 
 

@@ -1,4 +1,4 @@
-"""Schemas: what would not be enforced is refused by keyword and place, and costs are bounded."""
+"""Schemas: what would not be enforced is refused by keyword and path, and costs are bounded."""
 
 import json
 from contextlib import suppress
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from phiserve.constraints.constraint import InvalidSchema, UnsupportedConstraint, write_place
+from phiserve.constraints.constraint import InvalidSchema, UnsupportedConstraint, write_path
 from phiserve.constraints.json_schema import json_schema_grammar
 from unit.constraints.matching import passes
 
@@ -24,7 +24,7 @@ def refusal(schema: Any) -> UnsupportedConstraint:
 
 
 @pytest.mark.parametrize(
-    ("schema", "place"),
+    ("schema", "path"),
     [
         (
             {"properties": A, "additionalProperties": {}, "patternProperties": {"b": {}}},
@@ -65,15 +65,15 @@ def refusal(schema: Any) -> UnsupportedConstraint:
         ({"type": "string", "const": 1}, ".type"),
     ],
 )
-def test_a_keyword_is_refused_where_it_would_not_be_enforced(schema: dict[str, Any], place: str) -> None:
+def test_a_keyword_is_refused_where_it_would_not_be_enforced(schema: dict[str, Any], path: str) -> None:
     """By us, or by the library, whose sentence is led to the first schema that it may be about."""
     error = refusal(schema)
     assert not isinstance(error, InvalidSchema)
-    assert write_place(error.place) == place
+    assert write_path(error.path) == path
 
 
 @pytest.mark.parametrize(
-    ("schema", "place"),
+    ("schema", "path"),
     [
         ({"$ref": "#"}, ".$ref"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, ".$ref"),
@@ -94,9 +94,9 @@ def test_a_keyword_is_refused_where_it_would_not_be_enforced(schema: dict[str, A
         ),
     ],
 )
-def test_references_lead_somewhere_and_to_an_end(schema: dict[str, Any], place: str) -> None:
+def test_references_lead_somewhere_and_to_an_end(schema: dict[str, Any], path: str) -> None:
     """Those that do not are named, instead of answers that never end or have no first token."""
-    assert write_place(refusal(schema).place) == place
+    assert write_path(refusal(schema).path) == path
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_references_lead_somewhere_and_to_an_end(schema: dict[str, Any], place: 
         TEXT | {"pattern": "((a{100}){100}){100}"},
         TEXT | {"pattern": "(a*)*(x+x+)+y"},
         ARRAY | {"maxItems": 10_000},
-        {"properties": {f"p{index}": TEXT | {"maxLength": 5000} for index in range(500)}},
+        {"properties": {f"p{index}": TEXT | {"maxLength": 5000} for index in range(499)}},
         {"enum": [f"v{index}" for index in range(4000)]},
     ],
     ids=lambda schema: json.dumps(schema)[:40],
@@ -134,7 +134,7 @@ def test_what_is_served(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "place"),
+    ("schema", "path"),
     [
         (TEXT | {"maxLength": 10**7}, ".maxLength"),
         (TEXT | {"minLength": 2**40}, ".minLength"),
@@ -156,13 +156,13 @@ def test_what_is_served(schema: dict[str, Any]) -> None:
         (TEXT | {"allOf": [{"pattern": f"a.{{{index}}}b"} for index in range(11)]}, ".allOf[10].pattern"),
         ({"items": {"items": {"items": {"items": {}}}}, "default": json.loads("[" * 32 + "]" * 32)}, ""),
         ({"title": "x" * 70_000}, ""),
-        (OBJECT | {"properties": {f"p{index}": {} for index in range(1000)}}, ""),
+        (OBJECT | {"properties": {f"p{index}": {} for index in range(1000)}}, ".properties"),
     ],
     ids=lambda value: json.dumps(value)[:40],
 )
-def test_bounds(schema: dict[str, Any], place: str) -> None:
+def test_bounds(schema: dict[str, Any], path: str) -> None:
     """What would take seconds to compile, or end the library's process, is refused where it stands."""
-    assert write_place(refusal(schema).place) == place
+    assert write_path(refusal(schema).path) == path
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_the_library_takes_no_options_of_a_client(key: str) -> None:
     options = {key: {"lenient": True, "coerce_one_of": True, "whitespace_flexible": True}}
     assert passes(json_schema_grammar(OBJECT | {"properties": A} | options), '{"a":1}')
     assert not passes(json_schema_grammar(OBJECT | {"properties": A} | options), '{"a": 1}')
-    assert refusal(ARRAY | {"uniqueItems": True} | options).place == ("uniqueItems",)
-    assert refusal({"oneOf": [{}, {}]} | options).place == ("oneOf", 1)
+    assert refusal(ARRAY | {"uniqueItems": True} | options).path == ("uniqueItems",)
+    assert refusal({"oneOf": [{}, {}]} | options).path == ("oneOf", 1)
     assert passes(json_schema_grammar({"properties": {key: INTEGER}}), f'{{"{key}":1}}')
 
 
@@ -252,4 +252,20 @@ def test_long_ways_of_references(twice: bool) -> None:
 
 def test_places() -> None:
     """As a client would write them."""
-    assert write_place(("properties", "a b", "anyOf", 0, "$ref")) == '.properties["a b"].anyOf[0].$ref'
+    assert write_path(("properties", "a b", "anyOf", 0, "$ref")) == '.properties["a b"].anyOf[0].$ref'
+
+
+@pytest.mark.parametrize("place", ["root", "nested"])
+def test_as_many_optional_properties_as_a_step_can_hold(place: str) -> None:
+    """One more is refused, wherever the object is; required ones do not count."""
+    names = [f"p{index}" for index in range(510)]
+
+    def wide(num_optional: int) -> dict[str, Any]:
+        required = names[num_optional:]
+        schema = OBJECT | {"properties": {name: {} for name in names}, "required": required}
+        return schema if place == "root" else OBJECT | {"properties": {"x": schema}, "required": ["x"]}
+
+    json_schema_grammar(wide(499))
+    with pytest.raises(UnsupportedConstraint) as caught:
+        json_schema_grammar(wide(500))
+    assert caught.value.path[-1] == "properties"
