@@ -1,3 +1,4 @@
-"""Checkpoints on disk: opening one and refusing the wrong ones, writing blank ones. Knows files; nothing of
-the engine.
+"""Checkpoints on disk: opens them, refuses the wrong ones, writes those of our own.
+
+Knows files; nothing of the engine.
 """

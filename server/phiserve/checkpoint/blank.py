@@ -1,5 +1,6 @@
-"""Blank checkpoints: Phi-3-vision of any size with seeded random weights. They serve, and their answers mean
-nothing.
+"""Blank checkpoints: Phi-3-vision of any size, with seeded random weights.
+
+They can be served, but their answers mean nothing.
 """
 
 import zlib
@@ -58,7 +59,7 @@ def write_blank(folder: Path, shape: BlankShape) -> None:
     """Write a checkpoint into `folder`, which must not exist or be empty. Raises StartupError.
 
     Every tensor has a random stream of its own, so the same shape and seed give the same bytes. At most one
-    shard is in memory. The folder appears whole or not at all.
+    shard is in memory at a time. The folder appears whole or not at all.
     """
     _check(shape, folder)
     write_whole(folder, lambda partial: fill_blank(partial, shape))
@@ -97,13 +98,13 @@ def _config(shape: BlankShape) -> dict[str, JsonValue]:
 
 
 def _write_weights(folder: Path, shape: BlankShape) -> None:
-    """Write shards and their index; a shard is complete in memory, the checkpoint never is."""
+    """Write the shards and their index. One shard at a time is in memory, never the whole checkpoint."""
     weight_map: dict[str, str] = {}
     shard: dict[str, torch.Tensor] = {}
     size = total = 0
 
     def flush() -> None:
-        """Write the shard and start another."""
+        """Write the shard and begin another."""
         nonlocal shard, size
         name = f"model-{len(set(weight_map.values())) + 1:05d}.safetensors"
         save_file(shard, folder / name, metadata={"format": "pt"})

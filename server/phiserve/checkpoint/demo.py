@@ -1,5 +1,6 @@
-"""The trained demo model: a few megabytes of weights in the package, expanded to a checkpoint in
-Phi-3-vision's own format.
+"""The trained demo model: a few megabytes of weights in the package.
+
+They are expanded to a checkpoint in Phi-3-vision's own format.
 """
 
 import lzma
@@ -27,8 +28,9 @@ _TOWER, _PROJECTION, _DECODER = "tower.", "projection.", "decoder."
 
 
 def compact_weights() -> dict[str, Tensor]:
-    """The learned tensors in bfloat16, by their names in training. Raises StartupError when they are missing
-    or damaged.
+    """The learned tensors in bfloat16, by their names in training.
+
+    Raises StartupError if they are missing or damaged.
     """
     packed = packed_weights()
     try:
@@ -40,20 +42,21 @@ def compact_weights() -> dict[str, Tensor]:
 
 
 def pack(tensors: dict[str, Tensor]) -> bytes:
-    """Compress tensors with xz, which models the two bytes of a bfloat16 apart."""
+    """Compress tensors with xz, with settings that model the two bytes of a bfloat16 apart."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 3, "lp": 1, "pb": 1}]
     return lzma.compress(save(tensors), check=lzma.CHECK_SHA256, filters=filters)
 
 
 def write_demo(folder: Path) -> None:
-    """Write the demo model's checkpoint into an existing, empty folder. Raises StartupError when the package
-    is damaged.
+    """Write the demo model's checkpoint into an existing, empty folder.
+
+    Raises StartupError if the weights in the package are missing or damaged.
     """
     write_expanded(compact_weights(), folder)
 
 
 def write_expanded(compact: dict[str, Tensor], folder: Path) -> None:
-    """Write a checkpoint of these learned tensors."""
+    """Write a checkpoint made of the learned tensors `compact` into an existing, empty folder."""
     hidden = compact["decoder.table"].shape[1]
     dump_json(folder / "config.json", _config(compact, hidden))
     dump_json(folder / "preprocessor_config.json", preprocessor_config(MAX_CROPS))
@@ -118,8 +121,9 @@ def _decoder(decoder: dict[str, Tensor], trained_ids: Tensor) -> dict[str, Tenso
 
 
 def _projection(compact: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The projection of four merged patches: each one's colours and last output, the position of the
-    first, and the separators.
+    """The projection of four merged patches, and the separators.
+
+    It reads the colours and the last output of each of the four, and the position of the first.
     """
     hidden = len(compact["inner.bias"])
     weight = torch.zeros(hidden, 4, CLIP_WIDTH)

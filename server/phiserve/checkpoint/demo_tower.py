@@ -1,12 +1,12 @@
-"""How the demo model's vision tower lies in CLIP: a small network that looks at 3 x 3 patches and counts
-along their rows.
+"""Lays out the demo model's vision tower in CLIP's tensors.
 
-CLIP's residual stream has 1024 channels, of which each part of the network owns a range. Attention is not
-learned: each head looks at one patch some steps away, found by one-hot codes of rows and columns, and outside
-the image at the class token. Two layers look at the eight neighbours. The second and the third also sum along
-the row: over the eight patches to the left, then over such sums eight and sixteen patches to the left, so
-that a patch knows what all patches before it in its row add up to. What is learned are linear maps and MLPs.
-Constant channels keep layer norms nearly linear. `demo/tower.py` trains the same computation.
+The tower is a small network that looks at 3 x 3 patches and counts along their rows. CLIP's residual stream
+has 1024 channels, of which each part of the network owns a range. Attention is not learned: each head looks
+at one patch some steps away, found by one-hot codes of rows and columns, and outside the image at the class
+token. Two layers look at the eight neighbours. The second and the third also sum along the row: over the
+eight patches to the left, then over such sums eight and sixteen patches to the left, so that a patch knows
+what all patches before it in its row add up to. What is learned are linear maps and MLPs. Constant channels
+keep layer norms nearly linear. `demo/tower.py` trains the same computation.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ SIDE, PATCH = 24, 14
 """Patches in a row of a crop, and pixels in a row of a patch."""
 
 Offsets = tuple[tuple[int, int], ...]
-"""How far away each attention head looks: patches down and right."""
+"""How far away each attention head looks: (patches down, patches to the right)."""
 
 NEIGHBOURS: Offsets = tuple(
     (down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)
@@ -32,8 +32,8 @@ LEFT: Offsets = tuple((0, -step) for step in range(1, STRIDE + 1))
 FURTHER_LEFT: Offsets = tuple((0, -step) for step in range(STRIDE, SIDE, STRIDE))
 
 LUMA, COLOUR, POSITION, VALUE, COUNT, OUT = 116, 12, 2 * SIDE + 1, 32, 16, 144
-"""Widths: learned filters, colour means of quarters, one-hot codes, a neighbour's value, what is summed, a
-layer's output."""
+"""Widths in channels: learned filters, colour means of quarters, one-hot codes, a neighbour's value, what
+is summed, a layer's output."""
 
 HIDDEN = (512, 640, 384)
 """Width of each layer's MLP."""
@@ -45,7 +45,7 @@ CODE = 7.0
 """Height of the one-hot codes before the first norm."""
 
 PRE_SCALE = 4.0
-"""Weight of the first norm: about undoes its division."""
+"""Weight of the first norm; it roughly undoes the norm's division."""
 
 SEPARATOR = CLIP_WIDTH - 1
 """A channel that no image ever sets: Phi-3-vision's separators are ones there."""
@@ -57,21 +57,21 @@ PIXELS, CODES, NEAR1, OUT1, NEAR2, OUT2, SUM, FAR_SUM, CONST = (
         accumulate((LUMA + COLOUR, POSITION, NEAR, OUT, NEAR, OUT, COUNT, COUNT, CONSTANTS), initial=0)
     )
 )
-"""Ranges of the residual stream. The third layer's output is added to the second's."""
+"""Ranges of channels in the residual stream. The third layer's output is added to the second's."""
 
 _HEAD = 64
 _FFN = 4096
 _MATCH = 64.0
-"""How much a matching code counts to attention: about e^-40 is left for every other patch."""
+"""Weight of a matching code in attention: about e^-40 is left for every other patch."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Heads that look `offsets` away at values of `width` channels each, made of the channels `seen` by the
-    map `weight`, if any.
+    """Attention heads of one layer, each of which looks at the patch at one of `offsets`.
 
-    Values go side by side into the channels `into`, or, where these are just one value wide, all into the
-    same: a sum.
+    `weight`: name of the learned map that makes values of the channels `seen`; None leaves them as they are.
+    `width`: channels of a head's value. `into`: the channels that values are written to, side by side, or all
+    into the same as a sum if these are just one value wide.
     """
 
     offsets: Offsets
@@ -83,7 +83,7 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Where heads look, which channels the MLP reads, where its output goes."""
+    """A layer: where its heads look, channels that its MLP reads (`known`), where its output goes (`out`)."""
 
     name: str
     looks: tuple[_Look, ...]
@@ -143,8 +143,10 @@ def clip_tensors(compact: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _patch_embedding(filters: Tensor) -> Tensor:
-    """Filters of luma, the mean of the three channels, and each channel's mean over the four quarters of a
-    patch.
+    """CLIP's patch embedding, made of the learned filters and of fixed ones for colours.
+
+    The learned filters see luma, the mean of the three channels. The fixed ones are each channel's mean over
+    the four quarters of a patch.
     """
     weight = torch.zeros(CLIP_WIDTH, 3, PATCH, PATCH)
     weight[:LUMA] = filters.view(LUMA, 1, PATCH, PATCH) / 3
@@ -194,8 +196,10 @@ def _layer(compact: Mapping[str, Tensor], layer: _Layer) -> dict[str, Tensor]:
 
 
 def _look_up(query: Tensor, key: Tensor, head: int, offset: tuple[int, int]) -> None:
-    """Write a head whose query asks for the codes of the patch at this offset, or three times as strongly for
-    the class token where that is outside the image. Its key is the codes.
+    """Write the query and the key of a head that looks at the patch at `offset`.
+
+    The query asks for the codes of that patch, or, three times as strongly, for the class token if the patch
+    is outside the image. The key is the codes.
     """
     codes, cls, first = CODES.start, POSITION - 1, head * _HEAD
     key[first : first + POSITION, CODES] = torch.eye(POSITION)

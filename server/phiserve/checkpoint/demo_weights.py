@@ -1,4 +1,4 @@
-"""What the demo model learned: a file in the package, packed by `checkpoint.demo`. Needs no torch."""
+"""The demo model's weights: a file in the package, packed by `checkpoint.demo`. Needs no torch."""
 
 import hashlib
 from importlib.resources import files
@@ -9,7 +9,7 @@ WEIGHTS_FILE = "demo_weights.safetensors.xz"
 
 
 def packed_weights() -> bytes:
-    """The file's content. Raises StartupError if it is not there."""
+    """The content of the file. Raises StartupError if it is not there."""
     try:
         return files("phiserve.checkpoint").joinpath(WEIGHTS_FILE).read_bytes()
     except OSError as error:

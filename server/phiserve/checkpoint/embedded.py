@@ -1,5 +1,6 @@
-"""Checkpoints that need no download: written into the user's cache folder, and checked each time they are
-served.
+"""Checkpoints that need no download.
+
+They are written into the user's cache folder, and checked each time they are served.
 """
 
 import fcntl
@@ -26,14 +27,16 @@ DEFAULT_NAME = DEMO_NAME
 """What is served when no model is named."""
 
 _FORMAT = 2
-"""Version of what is written; raised with each change, so that old caches are not served."""
+"""Version of what is written. It is raised with each change, so that old caches are not served."""
 
 _HASHES = "hashes.json"
 
 
 def locate(model: str | None, say: Callable[[str], None]) -> str:
-    """What to open for the setting `model`: the folder of an embedded checkpoint, also by default, or the
-    model itself. `say` is called with what takes long. Raises StartupError.
+    """The folder or hub repository to open for the setting `model`.
+
+    For the name of an embedded checkpoint, or None for the default one, its folder; any other `model` as it
+    is. `say` is called with a line of text before what takes long. Raises StartupError.
     """
     if model not in (None, DEMO_NAME, BLANK_NAME):
         return model
@@ -41,8 +44,9 @@ def locate(model: str | None, say: Callable[[str], None]) -> str:
 
 
 def embedded_checkpoint(name: str, say: Callable[[str], None]) -> Path:
-    """Folder of an embedded checkpoint, written first if it is missing or damaged. Raises StartupError if it
-    can't be written.
+    """The folder of an embedded checkpoint, which is written first if it is missing or damaged.
+
+    `say` is called with a line of text before it is written. Raises StartupError if it can't be written.
     """
     folder = _cache_folder() / f"{name}-{_version(name)}"
     if is_intact(folder):
@@ -60,14 +64,17 @@ def embedded_checkpoint(name: str, say: Callable[[str], None]) -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock; one that dies lets go of it."""
+    """Hold a lock that no other process holds. A process that dies lets go of it."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _write_anew(name: str, folder: Path) -> None:
-    """Remove what is there, and what processes left that died while they wrote, then write."""
+    """Write a checkpoint in place of what is there.
+
+    What processes have left that died while they wrote is removed as well.
+    """
     for left in (folder, *folder.parent.glob(f".{name}-*")):
         if left.exists():
             shutil.rmtree(left)
@@ -75,7 +82,7 @@ def _write_anew(name: str, folder: Path) -> None:
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether every file is there with the bytes that were written."""
+    """Whether every file is there, with the bytes that were written."""
     try:
         hashes = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
         return bool(hashes) and all(_hash(folder / name) == value for name, value in hashes.items())

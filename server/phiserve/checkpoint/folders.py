@@ -1,6 +1,4 @@
-"""Checkpoint folders: written whole or not at all, and what the configurations of our own checkpoints have in
-common.
-"""
+"""Checkpoint folders of our own: writes them whole or not at all, and makes their configurations."""
 
 import json
 import shutil
@@ -16,10 +14,9 @@ from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 
 def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a folder beside `folder`, then rename it; what fails leaves nothing behind.
-    Raises OSError.
+    """Have `write` fill a folder beside `folder`, then rename it to `folder`.
 
-    An empty folder is replaced, any other is not.
+    If anything fails, nothing is left behind. An empty folder is replaced, any other is not. Raises OSError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -33,8 +30,9 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def phi3v_config(clip_layers: int | None = None, **changes: JsonValue) -> dict[str, JsonValue]:
-    """The real model's config.json with `changes`, and with as many of CLIP's layers used as `clip_layers`
-    says.
+    """The real model's config.json with `changes`.
+
+    `clip_layers`: how many of CLIP's layers are used; None for as many as in the real model.
     """
     config = json.loads(_config_text())
     if clip_layers is not None:
@@ -45,8 +43,9 @@ def phi3v_config(clip_layers: int | None = None, **changes: JsonValue) -> dict[s
 
 
 def rope_scaling(num_factors: int) -> dict[str, JsonValue]:
-    """The real model's RoPE scaling for heads of another size: of each kind the first `num_factors` factors,
-    the last one repeated where there are too few.
+    """The real model's RoPE scaling for heads of another size.
+
+    Of each kind the first `num_factors` factors are taken; the last one is repeated if there are too few.
     """
     scaling = json.loads(_config_text())["rope_scaling"]
     for kind in ("short_factor", "long_factor"):

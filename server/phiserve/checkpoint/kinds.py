@@ -1,4 +1,4 @@
-"""What kind of checkpoint is served: the real model's, or one of our own that only has its format."""
+"""The kinds of checkpoints that are served: the real model's, and our own that only have its format."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -25,7 +25,7 @@ class CheckpointKind(StrEnum):
 
     @property
     def description(self) -> str:
-        """What people should know of the model, for the banner and `/v1/models`."""
+        """What people should know about the model, for the banner and `/v1/models`."""
         return _DESCRIPTIONS[self]
 
 

@@ -1,4 +1,4 @@
-"""Opening a checkpoint: find its files, refuse what is not Phi-3-vision before anything is loaded."""
+"""Opens a checkpoint: finds its files and refuses what is not Phi-3-vision before anything is loaded."""
 
 import json
 import re
@@ -35,8 +35,8 @@ _BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float
 class Checkpoint:
     """A verified checkpoint: a local folder, or a hub repository whose small files have been fetched.
 
-    `model` is what vLLM loads, `tokenizer_json` a local file, `config` what config.json says, `max_crops` the
-    largest number of crops of an image.
+    `model` is what vLLM loads, `tokenizer_json` a local file, `config` the content of config.json,
+    `max_crops` the maximum number of crops of an image.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Checkpoint:
 
     @property
     def kind(self) -> CheckpointKind:
-        """Whether it is the real model, or which of our own."""
+        """Whether it is the real model's, or which of our own."""
         return CheckpointKind.of(self.config)
 
     @property
@@ -70,15 +70,16 @@ class Checkpoint:
         return str(self.config.get("torch_dtype") or self.config.get("dtype") or "bfloat16")
 
     def kv_bytes_per_token(self, dtype: str) -> int:
-        """Bytes of KV cache a token takes; `dtype` "auto" means the weights' own."""
+        """Bytes of KV cache that a token takes; `dtype` "auto" means the weights' own."""
         heads = _number(self.config, "num_attention_heads")
         kv_heads = _number(self.config, "num_key_value_heads", heads)
         layers, head_size = _number(self.config, "num_hidden_layers"), self.hidden_size // heads
         return 2 * layers * kv_heads * head_size * self._value_bytes(dtype)
 
     def weight_bytes(self, dtype: str) -> int:
-        """Bytes that the weights take in memory, computed from the configuration. Counts large matrices only:
-        norms and biases hardly matter.
+        """Bytes that the weights take in memory, computed from the configuration.
+
+        Counts large matrices only: norms and biases hardly matter. `dtype` "auto" means the weights' own.
         """
         hidden, ffn = self.hidden_size, _number(self.config, "intermediate_size")
         layer = 4 * hidden * hidden + 3 * hidden * ffn
@@ -163,7 +164,7 @@ def _number(config: Mapping[str, JsonValue], name: str, default: int | None = No
 
 
 def _object(value: JsonValue) -> Mapping[str, JsonValue]:
-    """A JSON object; what is none counts as an empty one."""
+    """A JSON object; any other value counts as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -184,8 +185,10 @@ def _check_config(config: Mapping[str, JsonValue], model: str) -> None:
 
 
 def _check_tokenizer(spec: Mapping[str, JsonValue], model: str) -> None:
-    """The control tokens must be where prompts are built to have them, with the stripping that decides
-    neighbours' ids.
+    """Raise StartupError unless the tokenizer's control tokens are Phi-3-vision's.
+
+    Prompts are built from their ids. Each must strip the space after it as the model's own does, which
+    decides the ids of the text beside it. Ordinary tokens are only counted.
     """
     listed = spec.get("added_tokens")
     added = [_object(token) for token in listed] if isinstance(listed, list) else []

@@ -1,4 +1,4 @@
-"""A tokenizer for blank checkpoints, assembled without a download.
+"""A tokenizer for checkpoints of our own, assembled without a download.
 
 The 32,000 ordinary tokens are those that `mistral_common` ships (Apache-2.0); the added tokens are Phi-3's,
 with their own ids and flags.
@@ -79,7 +79,7 @@ def _added_token(token_id: int) -> dict[str, object]:
 
 
 def _tokenizer_spec(added: list[dict[str, object]]) -> dict[str, object]:
-    """A tokenizer.json of the same parts as the model's own, around another vocabulary."""
+    """The content of a tokenizer.json with the same parts as the model's own, around another vocabulary."""
     vocab, scores = _vocabulary()
     return {
         "version": "1.0",
@@ -119,9 +119,7 @@ def _vocabulary() -> tuple[dict[str, int], dict[str, float]]:
 
 
 def _merges(vocab: dict[str, int], scores: dict[str, float]) -> list[str]:
-    """Every way to join two tokens into a third, best score first, as SentencePiece's BPE would apply
-    them.
-    """
+    """Every way to join two tokens into a third, best score first, as in SentencePiece's BPE."""
     merges: list[tuple[float, str, str]] = []
     for token, score in scores.items():
         splits = [(token[:end], token[end:]) for end in range(1, len(token))]

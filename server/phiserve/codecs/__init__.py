@@ -1,5 +1,7 @@
-"""Bytes -> upright RGB pixels, one module for each file format behind one interface: `parse`, whose
-`ParsedImage` knows its size and can be decoded. Knows nothing of where bytes come from or of crops.
+"""File contents -> upright RGB pixels, with one module for each file format.
+
+All formats have one interface: `parse` returns a `ParsedImage`, which knows its size and can be decoded.
+Knows nothing of where files come from, or of crops.
 """
 
 from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS, parse, require_decoders

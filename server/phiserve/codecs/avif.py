@@ -1,4 +1,4 @@
-"""AVIF: as Pillow reads it."""
+"""AVIF: read by Pillow."""
 
 from functools import partial
 

@@ -1,6 +1,7 @@
-"""BMP: bounds for run-length encoding, which Pillow decodes in Python, holding up everything else.
+"""BMP: read by Pillow, within limits on run-length encoding.
 
-Source: Microsoft, BITMAPINFOHEADER.
+Pillow decodes run-length encoding in Python, which holds up everything else. Source: Microsoft,
+BITMAPINFOHEADER.
 """
 
 from functools import partial
@@ -21,7 +22,7 @@ def recognises(content: bytes) -> bool:
 
 
 def parse(content: bytes) -> ParsedImage:
-    """Take a BMP apart. Raises InvalidImage, also where decoding would take seconds."""
+    """Take a BMP apart. Raises InvalidImage, also if decoding it would take seconds."""
     header_length, width, height, compression = (
         int.from_bytes(content[offset : offset + 4], "little") for offset in (14, 18, 22, 30)
     )

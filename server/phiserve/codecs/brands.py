@@ -1,4 +1,4 @@
-"""Brands: what an ISO media file says that it is. Source: ISO/IEC 14496-12, 4.3."""
+"""Brands, by which an ISO media file names its formats. Source: ISO/IEC 14496-12, 4.3."""
 
 from collections.abc import Set as AbstractSet
 
@@ -6,8 +6,9 @@ _MAX_BRANDS = 64
 
 
 def has_brand(content: bytes, brands: AbstractSet[bytes]) -> bool:
-    """Whether a file names one of `brands` in its first box, which holds the major brand, its version
-    and the others.
+    """Whether a file names one of `brands` in its first box.
+
+    The box holds the major brand, its version and compatible brands, of which the first 64 are looked at.
     """
     if content[4:8] != b"ftyp":
         return False

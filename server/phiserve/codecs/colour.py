@@ -1,4 +1,4 @@
-"""A Pillow image of any mode -> RGB, transparent parts on white."""
+"""A Pillow image of any mode -> RGB pixels, with transparent parts on white."""
 
 import io
 from functools import lru_cache
@@ -15,10 +15,10 @@ _LEVELS = 2**16
 
 
 def to_pixels(image: Image.Image) -> Pixels:
-    """The RGB pixels of an image, in an array of their own. Raises InvalidImage where Pillow fails.
+    """The RGB pixels of an image, in an array of their own. Raises InvalidImage if Pillow fails.
 
-    The profile of an RGB or grey image is left alone: pixels must equal the reference implementation's, which
-    ignores it.
+    The profile of an RGB or grey image is left alone: pixels must equal those of the reference
+    implementation, which ignores it.
     """
     with library_failures():
         image.load()
@@ -55,8 +55,9 @@ def _from_16_bit(image: Image.Image) -> Pixels:
 
 
 def _from_inks(image: Image.Image) -> Image.Image:
-    """CMYK through its profile, since amounts of ink are no colours by themselves; without a usable one, by
-    arithmetic.
+    """CMYK -> RGB through the image's ICC profile, or by arithmetic if it has no usable one.
+
+    Amounts of ink are no colours by themselves: the profile says which colours they make.
     """
     profile = image.info.get("icc_profile")
     if profile:

@@ -1,4 +1,4 @@
-"""What is said of a damaged file, in our own words: those of a library may repeat addresses or contents."""
+"""The error for damaged files, in words of our own: a library's may repeat addresses or contents."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,9 @@ DAMAGED = "the image is damaged or incomplete"
 def library_failures() -> Iterator[None]:
     """Turn whatever an image library raises within into InvalidImage.
 
-    Only around calls of Pillow, pillow_heif and simplejpeg: they divide by numbers that stand in files, and
-    assert what files should hold, so any exception of theirs is the file's fault. Ours are not.
+    Only for calls of Pillow, pillow_heif and simplejpeg. They divide by numbers that stand in files, and
+    assert what files should hold, so any exception of theirs is the file's fault. Exceptions of our own code
+    are not.
     """
     try:
         yield

@@ -1,5 +1,6 @@
-"""Which file formats there are, and which one a file is of: its first bytes tell, names and media types are
-not believed.
+"""The file formats that images may be in, and which one a file is in.
+
+The first bytes of a file decide; its name and media type are not believed.
 """
 
 from collections.abc import Callable, Collection
@@ -15,8 +16,8 @@ from phiserve.errors import InvalidImage, StartupError
 class Format:
     """A file format.
 
-    `name`: as settings and errors have it. `recognises`: whether a file begins as this format does. `parse`:
-    takes a file apart or raises InvalidImage. `is_extra`: served only where the settings ask for it.
+    `name`: as written in settings and errors. `recognises`: whether a file begins as this format does.
+    `parse`: takes a file apart or raises InvalidImage. `is_extra`: served only if the settings ask for it.
     `package`: what has to be installed for it besides our own requirements.
     """
 
@@ -38,14 +39,17 @@ _KNOWN = (
 )
 
 FORMATS = tuple(known.name for known in _KNOWN if not known.is_extra)
-"""Always served."""
+"""Names of the formats that are served by default."""
 
 EXTRA_FORMATS = tuple(known.name for known in _KNOWN if known.is_extra)
-"""Served where the settings ask for them: their decoders are large, and young."""
+"""Names of the formats that are served if the settings ask for them: their decoders are large, and young."""
 
 
 def parse(content: bytes, formats: Collection[str] = FORMATS) -> ParsedImage:
-    """Take a file apart, as far as its size needs it. Raises InvalidImage unless it is one of `formats`."""
+    """Take a file apart, as far as its size needs it.
+
+    Raises InvalidImage if it is damaged, has no pixels or is not in one of `formats`.
+    """
     parsed = recognise(content, formats).parse(content)
     if min(parsed.stored_size) < 1:
         raise InvalidImage("the image has no pixels")
@@ -53,7 +57,7 @@ def parse(content: bytes, formats: Collection[str] = FORMATS) -> ParsedImage:
 
 
 def recognise(content: bytes, formats: Collection[str]) -> Format:
-    """The format of a file, one of `formats`. Raises InvalidImage, naming what would be served."""
+    """The format of a file, one of `formats`. Raises InvalidImage, which names what is served."""
     found = next((known for known in _KNOWN if known.recognises(content)), None)
     served = ", ".join(formats)
     if found is None:
@@ -65,7 +69,7 @@ def recognise(content: bytes, formats: Collection[str]) -> Format:
 
 
 def require_decoders(formats: Collection[str]) -> None:
-    """Raises StartupError where a format is asked for whose decoder is not installed."""
+    """Raises StartupError if the decoder of one of `formats` is not installed."""
     for known in _KNOWN:
         package = known.package
         if package and known.name in formats and find_spec(package.replace("-", "_")) is None:

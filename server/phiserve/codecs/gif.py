@@ -1,4 +1,4 @@
-"""GIF: a file reduced to its first image.
+"""GIF: a file is reduced to its first image, which Pillow reads.
 
 Pillow works through any number of comments in Python, and allocates memory for what replaces an image before
 its size can be checked. Source: CompuServe, Graphics Interchange Format, version 89a.
@@ -12,7 +12,7 @@ from phiserve.codecs.pillow import open_image, parse_by_pillow
 from phiserve.errors import InvalidImage
 
 MAX_BLOCKS = 100_000
-"""Blocks of up to 255 bytes before the first image: 25 MB of comments."""
+"""Maximum number of blocks, of up to 255 bytes, before the first image: 25 MB of comments."""
 
 _SIGNATURES = (b"GIF87a", b"GIF89a")
 _SCREEN_BYTES = 13
@@ -34,8 +34,10 @@ def parse(content: bytes) -> ParsedImage:
 
 
 def reduced(content: bytes) -> bytes:
-    """Screen, palette, the first image's transparent colour, and everything from that image on. Raises
-    InvalidImage.
+    """The file without what stands before its first image and does not concern it.
+
+    The screen, the palette, the first image's transparent colour, and everything from that image on are kept.
+    Raises InvalidImage.
     """
     if len(content) < _SCREEN_BYTES:
         raise InvalidImage(DAMAGED)
@@ -49,8 +51,10 @@ def _palette_length(flags: int) -> int:
 
 
 def _find_image(content: bytes, offset: int) -> tuple[int, bytes]:
-    """Offset of the first image, and the last graphic control before it, without what is to be done after
-    showing it.
+    """The offset of the first image, and the last graphic control extension before it.
+
+    Of the extension only the transparent colour is kept, not what is to be done after showing the image.
+    Raises InvalidImage.
     """
     control = b""
     is_inside_extension = False

@@ -1,4 +1,4 @@
-"""HEIC: as pillow_heif reads it, which is installed where the settings ask for it."""
+"""HEIC: read by pillow_heif, which comes with the extra `phiserve[heic]`."""
 
 import io
 from functools import partial

@@ -1,8 +1,8 @@
-"""JPEG: a file reduced to what its first image depends on, decoded by libjpeg-turbo with warnings as errors.
+"""JPEG: a file is reduced to what its first image depends on and decoded with warnings as errors.
 
-Pillow uses the same library, and pixels are equal; but it passes over the warnings (an invalid code, a scan
-that ends early, data left over) and shows grey or shifted blocks. Every part is rewritten canonically, so
-that the remaining warnings concern pixels.
+Pillow uses the same library, libjpeg-turbo, and pixels are equal; but it passes over the warnings (an invalid
+code, a scan that ends early, data left over) and shows grey or shifted blocks. Every part is rewritten
+canonically, so that the remaining warnings concern pixels.
 
 Source: ITU-T T.81, annex B; JFIF 1.02; Adobe, Technical Note 5116, 18.
 """
@@ -32,11 +32,11 @@ from phiserve.codecs.parsed import ParsedImage, Pixels
 from phiserve.errors import InvalidImage
 
 _COLOUR_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
-"""simplejpeg's word for what an image of so many components is decoded to."""
+"""simplejpeg's name of what an image is decoded to, by its number of components."""
 
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
-"""Lossless and hierarchical ones."""
+"""Lossless and hierarchical frames."""
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
 """Huffman, arithmetic conditioning, quantisation, restart interval."""
 _APP0, _EXIF_AND_XMP, _PROFILE, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
@@ -55,10 +55,11 @@ _RARE = (
 
 @dataclass(frozen=True, slots=True)
 class JpegParts:
-    """What the first image of a file depends on.
+    """The parts of a file that its first image depends on.
 
-    `frame`: the segment that holds size and components. `tables`: it and all tables before the first scan.
-    `scans`: from there to the end of the image. `profile`: the ICC profile, where it is complete.
+    `frame`: the segment that holds size and components. `tables`: that segment and all tables before the
+    first scan. `scans`: from there to the end of the image. `orientation`: EXIF's, 1 to 8. `profile`: the ICC
+    profile, if it is complete.
     """
 
     frame: bytes
@@ -74,7 +75,7 @@ class JpegParts:
 
     @property
     def num_components(self) -> int:
-        """1 for grey, 3 for colours, 4 for inks."""
+        """Number of components: 1 for grey, 3 for colours, 4 for inks."""
         return self.frame[9]
 
     @property
@@ -84,8 +85,9 @@ class JpegParts:
 
     @property
     def file_without_padding(self) -> bytes | None:
-        """The same without the zeros that video cameras fill up the end of a scan with; None where there are
-        none.
+        """The same file without the zeros with which video cameras fill up the end of a scan.
+
+        None if there are none, or if the image is progressive or arithmetically coded.
         """
         scan = b"".join(self.scans).removesuffix(END)
         if self.frame[1] in (*PROGRESSIVE, *ARITHMETIC) or not scan.endswith(b"\0"):
@@ -97,7 +99,7 @@ class JpegParts:
 
 @dataclass(slots=True)
 class _Collected:
-    """What has been found before the first scan."""
+    """What has been found in the segments before the first scan."""
 
     tables: list[bytes] = field(default_factory=list)
     frame: bytes = b""
@@ -108,7 +110,7 @@ class _Collected:
     adobe: int | None = None
 
     def add(self, kind: int, segment: bytes) -> None:
-        """Keep what a segment, marker and length included, says of the image. Raises InvalidImage."""
+        """Keep what a segment, marker and length included, says about the image. Raises InvalidImage."""
         body = segment[4:]
         if kind in _OTHER_FRAMES or (kind in _FRAMES and body[:1] != b"\x08"):
             raise InvalidImage(_RARE)
@@ -126,20 +128,22 @@ class _Collected:
             self.profile.append(body[12:])
 
     def _add_metadata(self, body: bytes) -> None:
-        """The first of each kind, which is the one that viewers read."""
+        """Keep the first block of each kind, which is the one that viewers read."""
         if body.startswith(b"Exif\0\0"):
             self.exif = self.exif or body
         elif body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
             self.xmp = self.xmp or body
 
     def with_scans(self, scans: Sequence[bytes | memoryview]) -> JpegParts:
-        """All parts of a file."""
+        """All parts of a file, of which `scans` are the scans."""
         tables = b"".join((*self._colour_space(), *self.tables))
         return JpegParts(self.frame, tables, scans, orientation(self.exif, self.xmp), _joined(self.profile))
 
     def _colour_space(self) -> list[bytes]:
-        """JFIF's mark and Adobe's: whether they are there says how colours are coded; other versions and
-        codes change nothing.
+        """JFIF's marker segment and Adobe's, which say how colours are coded.
+
+        It matters whether they are there, and whether Adobe's code is 0. Other versions and codes change
+        nothing, and are rewritten alike.
         """
         marks = [_JFIF] if self.is_jfif else []
         if self.adobe == 0:
@@ -171,8 +175,9 @@ def take_apart(content: bytes) -> JpegParts:
 
 
 def decode_components(parts: JpegParts) -> NDArray[np.uint8]:
-    """The components of an image as stored, (height, width, 1, 3 or 4): grey, RGB or amounts of ink. Raises
-    InvalidImage where libjpeg warns or fails.
+    """The components of an image as stored, (height, width, 1, 3 or 4): grey, RGB or amounts of ink.
+
+    Raises InvalidImage if libjpeg warns or fails.
     """
     colour_space = _COLOUR_SPACES[parts.num_components]
     try:
@@ -189,7 +194,10 @@ def decode_components(parts: JpegParts) -> NDArray[np.uint8]:
 
 
 def _decode(parts: JpegParts) -> Pixels:
-    """RGB pixels; those of an image in colours are libjpeg's own array, with no copy in Pillow's memory."""
+    """The RGB pixels of an image as stored, (height, width, 3).
+
+    Those of an image in colours are libjpeg's own array, without a copy in Pillow's memory.
+    """
     components = decode_components(parts)
     if parts.num_components == 3:
         return components
@@ -207,8 +215,10 @@ def _decode_strictly(file: bytes, colour_space: str) -> NDArray[np.uint8]:
 
 
 def _checked_frame(segment: bytes, earlier: bytes) -> bytes:
-    """The only frame of a file, of components as many as it says, sampled in a way that is decoded strictly.
-    Raises InvalidImage.
+    """The only frame of a file, checked to be whole and of a kind that is decoded strictly.
+
+    Its components must be as many as it says, in a common sampling. `earlier` is the frame found before, or
+    empty. Raises InvalidImage.
     """
     factors = [(byte >> 4, byte & 15) for byte in segment[_FRAME_HEAD + 1 :: 3]]
     is_whole = len(segment) > _FRAME_HEAD and len(segment) == _FRAME_HEAD + 3 * segment[9]
@@ -222,10 +232,9 @@ def _checked_frame(segment: bytes, earlier: bytes) -> bytes:
 
 
 def _is_common(sampling: Sequence[tuple[int, int]]) -> bool:
-    """Whether TurboJPEG knows a sampling, by (horizontal, vertical) factors of each component; black goes
-    with the first.
+    """Whether TurboJPEG knows a sampling, given the (horizontal, vertical) factors of each component.
 
-    Source: getSubsamp in libjpeg-turbo's turbojpeg.c.
+    Black must have the factors of the first component. Source: getSubsamp in libjpeg-turbo's turbojpeg.c.
     """
     first, colours, black = sampling[0], sampling[1:3], sampling[3:]
     if len(sampling) == 1:

@@ -1,5 +1,6 @@
-"""JPEG: its segments up to the first scan, and its scans up to the end of the image. Source: ITU-T T.81,
-annex B.
+"""JPEG: a file's segments up to the first scan, and its scans up to the end of the image.
+
+Source: ITU-T T.81, annex B.
 """
 
 import re
@@ -9,19 +10,19 @@ from phiserve.codecs.damage import DAMAGED
 from phiserve.errors import InvalidImage
 
 MAX_SEGMENTS = 4096
-"""20 MiB of metadata are 320 segments."""
+"""Maximum number of segments; 20 MiB of metadata are 320."""
 
 MAX_SCANS = 64
-"""Progressive encoders write ten to twenty. Each costs time by the image's size, however small it is in the
-file."""
+"""Maximum number of scans; progressive encoders write ten to twenty. Each costs time by the image's size,
+however small it is in the file."""
 
 MAX_ARITHMETIC_SCANS = 18
-"""Arithmetic coding costs five times as much; libjpeg's own encoder writes ten, and eighteen for four
-inks."""
+"""Maximum number of arithmetically coded scans, which take five times as long; libjpeg's own encoder
+writes ten, and eighteen for four inks."""
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 PROGRESSIVE, ARITHMETIC = (0xC2, 0xCA), (0xC9, 0xCA)
-"""Kinds of frames."""
+"""Kinds of frames that are progressive, and that are arithmetically coded."""
 
 START_OF_SCAN = 0xDA
 
@@ -32,15 +33,14 @@ restart, nor one of the others without content."""
 
 _STEP = 2**19
 _WHOLE_SPECTRUM = b"\0\x3f\0"
-"""How the head of a scan ends that is not progressive: 64 frequencies, all bits. Some encoders write other
-numbers, and decoders don't look at them; libjpeg warns."""
+"""How the head of a scan that is not progressive ends: 64 frequencies, all bits. Some encoders write other
+numbers, which decoders don't look at; libjpeg warns."""
 
 
 def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Kind, start and end of each segment, the head of the first scan being the last; bytes between segments
-    belong to none.
+    """The kind, start and end of each segment; the last one is the head of the first scan.
 
-    Raises InvalidImage.
+    Bytes between segments belong to none. Raises InvalidImage.
     """
     offset = len(START)
     for _ in range(MAX_SEGMENTS):
@@ -58,11 +58,13 @@ def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def whole_scans(content: bytes, start: int, frame: int, components: int) -> list[bytes | memoryview]:
-    """From the first scan, whose head is at `start`, to the end of the image, as views of `content`: other
-    images, films and padding may follow. `frame` is the kind of frame. Raises InvalidImage.
+    """The scans of an image, from the first one's head at `start` to the end of the image.
 
-    Where only the end's marker is missing it is added; libjpeg then tells whether the scan was complete. Not
-    where there are several scans, or may be: nothing would tell that the last ones are missing.
+    They are views of `content`, without what follows the image: other images, films or padding. `frame` is
+    the kind of frame, `components` the number of its components. Raises InvalidImage.
+
+    If only the end marker is missing, it is added; libjpeg then tells whether the scan was complete. It is
+    not added if there are several scans, or may be: nothing would tell that the last ones are missing.
     """
     view = memoryview(content)
     max_scans = MAX_ARITHMETIC_SCANS if frame in ARITHMETIC else MAX_SCANS
@@ -95,7 +97,7 @@ def _is_head_of_scan(segment: bytes, length: int) -> bool:
 
 
 def _next_marker(content: bytes, offset: int) -> re.Match[bytes] | None:
-    """The next marker, looked for in steps of milliseconds, between which other threads may run."""
+    """The next marker. It is looked for in steps of milliseconds, between which other threads may run."""
     for start in range(offset, len(content), _STEP):
         if marker := _MARKER.search(content, start, start + _STEP + 1):
             return marker

@@ -1,4 +1,4 @@
-"""Which way up an image is, from its EXIF block or its XMP packet, and nothing else of what these may hold.
+"""Reads which way up an image is from its EXIF block or its XMP packet, and nothing else of them.
 
 Pillow would read every entry of both, of which there may be tens of thousands. Source: TIFF 6.0, section 2;
 EXIF 2.32, 4.6.4.
@@ -9,24 +9,27 @@ from collections.abc import Mapping
 from typing import Literal
 
 ORIENTATION = 0x0112
-"""Tag of the entry."""
+"""The tag of EXIF's entry for the orientation."""
 
 UPRIGHT = 1
-"""Of the values 1 to 8, the one that asks for nothing."""
+"""Orientation of an image that needs no turning."""
 
 _Order = Literal["little", "big"]
 
 _HEAD = b"Exif\0\0"
 _ORDERS: dict[bytes, _Order] = {b"II*\0": "little", b"MM\0*": "big"}
 _INTEGER_BYTES = {3: 2, 4: 4}
-"""By type. EXIF allows SHORT only; some write LONG, and Pillow reads it."""
+"""Bytes of an integer by its type. EXIF allows SHORT only; some write LONG, and Pillow reads it."""
 _ENTRY_BYTES = 12
 """An entry holds its tag (2 bytes), type (2), number of values (4), and the value or its offset (4)."""
 _IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def orientation(exif: bytes, xmp: bytes) -> int:
-    """1 to 8. EXIF comes first; what is damaged says nothing about the pixels, and viewers ignore it too."""
+    """The orientation of an image, 1 to 8, from its EXIF block or else its XMP packet.
+
+    A damaged block counts as absent: it says nothing about the pixels, and viewers ignore it too.
+    """
     value = _in_exif(exif)
     if value is None and (found := _IN_XMP.search(xmp)):
         value = int(found[1])
@@ -34,8 +37,9 @@ def orientation(exif: bytes, xmp: bytes) -> int:
 
 
 def orientation_in(info: Mapping[str | tuple[int, int], object]) -> int:
-    """The same from what Pillow keeps of a file, its image's `info`. ImageMagick writes EXIF into a PNG's
-    texts, as hexadecimal below three lines.
+    """The orientation of an image, 1 to 8, from what Pillow keeps of its file in `Image.info`.
+
+    ImageMagick writes EXIF into a PNG's texts, in hexadecimal after three lines.
     """
     exif, profile = info.get("exif"), info.get("Raw profile type exif")
     if exif is None and isinstance(profile, str):
@@ -57,7 +61,7 @@ def _from_hexadecimal(text: str) -> bytes:
 
 
 def _in_exif(block: bytes) -> int | None:
-    """The value of the first directory's entry, whatever it is, or None."""
+    """The value of the orientation entry in the first directory, whatever it is, or None."""
     block = block.removeprefix(_HEAD).removeprefix(_HEAD)  # some write it twice
     order = _ORDERS.get(block[:4])
     if order is None:

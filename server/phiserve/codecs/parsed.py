@@ -1,4 +1,4 @@
-"""An image file that has been taken apart, whatever its format, and the pixels that come of it."""
+"""An image file that has been taken apart, whatever its format, and its pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Formats that Pillow parses and decodes, from files reduced beforehand."""
+"""Formats that Pillow parses and decodes."""
 
 import io
 import warnings
@@ -18,8 +18,9 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def open_image(file: bytes, name: str) -> Image.Image:
-    """A file of the format that Pillow calls `name`, opened by Pillow; nothing is decoded. Raises whatever
-    Pillow does.
+    """A file of the format that Pillow calls `name`, opened by Pillow; nothing is decoded.
+
+    Raises whatever Pillow raises.
     """
     return Image.open(io.BytesIO(file), formats=(name,))
 
@@ -27,11 +28,11 @@ def open_image(file: bytes, name: str) -> Image.Image:
 def parse_by_pillow(
     open_file: Callable[[], Image.Image], load: Callable[[Image.Image], None] | None = None
 ) -> ParsedImage:
-    """Parse what `open_file` opens; `load` decodes it in place, where `Image.load` is not enough. Raises
-    InvalidImage.
+    """Parse the file that `open_file` opens with Pillow. Raises InvalidImage.
 
-    The first decoding takes the image that was opened for its size, and a further one opens the file again:
-    an image once loaded would keep all of its pixels in memory.
+    `load` decodes the opened image in place, for formats where `Image.load` is not enough. The first decoding
+    uses the image that was opened for its size, and a further one opens the file again: an image once loaded
+    would keep all of its pixels in memory.
     """
     with library_failures():
         image = open_file()

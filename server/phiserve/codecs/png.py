@@ -1,5 +1,4 @@
-"""PNG: a file reduced to the chunks that its first image depends on, their checksums, and whether all rows
-are there.
+"""PNG: a file is reduced to the chunks that its first image depends on, and checked to be whole.
 
 Pillow leaves checksums of pixels unread, works through any number of chunks in Python, and takes a stream
 that ends early for the whole image. An animation becomes its default image. Source: W3C, Portable Network
@@ -20,20 +19,21 @@ from phiserve.codecs.pillow import open_image, parse_by_pillow
 from phiserve.errors import InvalidImage
 
 MAX_CHUNKS = 100_000
-"""An encoder that writes a chunk for each row needs some ten thousand; millions only cost time."""
+"""Maximum number of chunks. An encoder that writes one for each row needs some ten thousand; millions only
+cost time."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _EXIF_AND_XMP = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 """Keywords of text chunks that may hold the orientation; the first is ImageMagick's."""
 _MAX_METADATA_BYTES = 2**16
-"""As much as JPEG can hold in one segment."""
+"""Maximum length of a chunk of metadata: as much as JPEG can hold in one segment."""
 _GREY, _RGB = 0, 2
 _CHANNELS = {_GREY: 1, _RGB: 3, 3: 1, 4: 2, 6: 4}
-"""By colour type."""
+"""Number of channels by colour type."""
 
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Of an interlaced image: first column and row, steps to the next."""
+"""Passes of an interlaced image: first column, first row, step between columns, step between rows."""
 _ONE_PASS = ((0, 0, 1, 1),)
 _INFLATED_INPUT_BYTES = 2**14
 _MAX_INFLATED_BYTES = 2**18
@@ -43,7 +43,7 @@ _SENTINEL = 91
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """`whole` is the chunk with length and checksum, `body` what it holds."""
+    """A chunk as views of the file: `whole` with its length, kind and checksum, `body` its content alone."""
 
     kind: bytes
     whole: memoryview
@@ -60,7 +60,7 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """What the chunk IHDR says of an image's rows. `depth`: bits of a sample."""
+    """What the chunk IHDR says about an image's rows. `depth`: bits per sample."""
 
     size: tuple[int, int]
     depth: int
@@ -69,7 +69,10 @@ class PngHeader:
 
     @classmethod
     def read(cls, body: memoryview) -> "PngHeader":
-        """Raises InvalidImage where it is too short, or of a colour type that there is not."""
+        """Read the content of an IHDR.
+
+        Raises InvalidImage if it is too short or the colour type is unknown.
+        """
         if len(body) < 13 or body[9] not in _CHANNELS:
             raise InvalidImage(DAMAGED)
         size = int.from_bytes(body[:4]), int.from_bytes(body[4:8])
@@ -77,7 +80,7 @@ class PngHeader:
 
     @property
     def num_bytes(self) -> int:
-        """Length of all rows, each with its filter's byte."""
+        """Bytes of all rows when inflated, each with the byte of its filter."""
         width, height = self.size
         bits = _CHANNELS[self.colour_type] * self.depth
         total = 0
@@ -88,7 +91,7 @@ class PngHeader:
 
     @property
     def last_pixel(self) -> tuple[int, int]:
-        """(column, row) of the pixel that comes last."""
+        """(column, row) of the pixel that is decoded last."""
         width, height = self.size
         if self.is_interlaced and height > 1:
             return width - 1, (height & ~1) - 1
@@ -99,8 +102,10 @@ class PngHeader:
 
 @dataclass(frozen=True, slots=True)
 class PngParts:
-    """What the first image of a file depends on: a file of nothing else, its header, and the contents of all
-    data chunks, which are views of the original.
+    """The parts of a file that its first image depends on.
+
+    `file`: a file of nothing else. `header`: what its IHDR says. `data`: the contents of all data chunks,
+    views of the original file.
     """
 
     file: bytes
@@ -121,8 +126,9 @@ def parse(content: bytes) -> ParsedImage:
 
 
 def take_apart(content: bytes) -> PngParts:
-    """The file without what its pixels and orientation do not depend on. Raises InvalidImage: for a wrong
-    checksum, a missing end, chunks out of order or unknown ones that matter.
+    """The parts of a file that its pixels and orientation depend on.
+
+    Raises InvalidImage for a wrong checksum, a missing end, chunks out of order or unknown critical ones.
     """
     header: PngHeader | None = None
     metadata: list[memoryview] = []
@@ -147,7 +153,7 @@ def take_apart(content: bytes) -> PngParts:
 
 
 def _chunks(content: bytes) -> Iterator[_Chunk]:
-    """Every chunk up to the end. Raises InvalidImage where the end is missing, or far away."""
+    """Every chunk up to IEND. Raises InvalidImage if that is missing or MAX_CHUNKS chunks come before it."""
     view = memoryview(content)
     start = len(_SIGNATURE)
     for _ in range(MAX_CHUNKS):
@@ -171,10 +177,10 @@ def _may_turn(chunk: _Chunk) -> bool:
 
 
 def _as_pillow_compares(chunk: _Chunk, header: PngHeader) -> bytes | memoryview:
-    """The transparent colour in the depth that Pillow decodes to: it compares it as it stands in the file.
+    """The transparent colour's chunk, in the depth that Pillow decodes to.
 
-    RGB of 16 bits is decoded to its upper bytes, so that colours which differ in the lower ones only become
-    transparent too.
+    Pillow compares pixels with the colour as it stands in the file. RGB of 16 bits is decoded to its upper
+    bytes, so that colours which differ in the lower ones only become transparent too.
     """
     body: bytes
     if header.colour_type == _GREY and header.depth in (2, 4) and len(chunk.body) == 2:
@@ -188,10 +194,10 @@ def _as_pillow_compares(chunk: _Chunk, header: PngHeader) -> bytes | memoryview:
 
 
 def _load_rows(image: Image.Image, header: PngHeader, data: Iterable[memoryview]) -> None:
-    """Decode an opened PNG in place. Raises InvalidImage where rows are missing.
+    """Decode an opened PNG in place. Raises InvalidImage if rows are missing.
 
-    The pixel that comes last is set to a sentinel beforehand; only where the sentinel is still there, or a
-    pixel just like it has come, the data is inflated once more and its length checked.
+    The pixel that comes last is set to a sentinel beforehand. Only if the sentinel is still there, or a pixel
+    just like it has come, is the data inflated once more and its length checked.
     """
     with library_failures():
         canvas = Image.new(image.mode, image.size, None)
@@ -205,8 +211,9 @@ def _load_rows(image: Image.Image, header: PngHeader, data: Iterable[memoryview]
 
 
 def _inflated_bytes(data: Iterable[memoryview]) -> int:
-    """Length of the stream that the contents of all data chunks inflate to. Raises InvalidImage where they
-    do not.
+    """Length of the stream that the contents of all data chunks inflate to.
+
+    Raises InvalidImage if they can't be inflated.
     """
     stream = zlib.decompressobj()
     count = 0

@@ -1,4 +1,4 @@
-"""WEBP: as Pillow reads it; an animation is shown by its first frame."""
+"""WEBP: read by Pillow; of an animation, the first frame is shown."""
 
 from functools import partial
 

@@ -1,35 +1,34 @@
-"""Which addresses an image may be fetched from: those of the public internet, and nothing that leads back
-inside.
-"""
+"""Tells the addresses of the public internet, which images may be fetched from, from all others."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that IANA has given out for the public internet."""
+"""The IPv6 addresses that IANA has given out for the public internet."""
 
 _NOT_HOSTS_V6 = (
     IPv6Network("2001::/23"),  # protocol assignments; Teredo carries an IPv4 destination inside (RFC 4380)
     IPv6Network("2002::/16"),  # 6to4 carries one too (RFC 3056)
     IPv6Network("3fff::/20"),  # documentation (RFC 9637)
 )
-"""Inside the public range, and no public host's; Python's own tables know some of them, by version."""
+"""Networks in the public range that hold no public hosts. Python's tables list some of them, depending on
+its version."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""RFC 6052: on a network with NAT64 every IPv4 host resolves to this prefix and its address."""
+"""RFC 6052: on a network with NAT64, every IPv4 host resolves to this prefix followed by its address."""
 
 _NOT_HOSTS_V4 = (
     IPv4Network("168.63.129.16/32"),  # Azure's address of the host itself, public by its number only
-    IPv4Network(
-        "192.0.0.0/24"
-    ),  # protocol assignments (RFC 6890); Oracle's cloud has a metadata service there
+    IPv4Network("192.0.0.0/24"),  # protocol assignments (RFC 6890); metadata service of Oracle's cloud
     IPv4Network("192.88.99.0/24"),  # 6to4 relays (RFC 7526)
 )
-"""Public by Python's tables of some version, and still not the internet."""
+"""Networks that are not the public internet, although some versions of Python take them for public."""
 
 
 def is_public(address: str) -> bool:
-    """Whether `address`, as a resolver gives it, is a host of the public internet. Raises ValueError if it is
-    no address.
+    """Whether `address` belongs to a host of the public internet.
+
+    `address` is an IP address as a resolver returns it; a zone (`%eth0`) is ignored. Raises ValueError if it
+    is no IP address.
     """
     parsed = ip_address(address.partition("%")[0])
     return _is_public_v4(parsed) if isinstance(parsed, IPv4Address) else _is_public_v6(parsed)

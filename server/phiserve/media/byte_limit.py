@@ -1,8 +1,8 @@
-"""Limits on bytes: of an image's file, and of what its server sends besides the image, counted where it comes
-off the wire.
+"""Limits on the bytes that are received for an image, counted where they come off the wire.
 
-An HTTP parser hands over heads and bodies only: endless interim responses (`100 Continue`), trailers or a
-body in chunks of one byte cost it much, and nobody who counts what it hands over sees them.
+Besides the size of the file itself, what its server sends in addition is limited. An HTTP parser hands over
+heads and bodies only: endless interim responses (`100 Continue`), trailers or a body in chunks of one byte
+cost it much time, and whoever counts what it hands over does not see them.
 """
 
 import socket
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 OVERHEAD_BYTES = 2**18
-"""Allowed for heads, handshakes and framing. More than what can wait in buffers, received but not yet read as
-the image's."""
+"""Bytes allowed for heads, handshakes and framing. More than what can wait in buffers: received, but not
+yet read as the image's."""
 
 OVERHEAD_SHARE = 8
-"""One more byte of overhead is allowed for each so many of the image: TLS and chunks of a sensible size take
-less than a hundredth."""
+"""One more byte of overhead is allowed for every so many bytes of the image: TLS and chunks of a sensible
+size take less than a hundredth."""
 
 _READ_BYTES = 2**15
 
@@ -31,7 +31,7 @@ def too_many_bytes(max_bytes: int) -> InvalidImage:
 
 
 class ByteLimit:
-    """Bounds what is received for one image, over all redirects, by what has been read of the image."""
+    """Limits the bytes received for one image, over all redirects, by the bytes read of the image."""
 
     def __init__(self) -> None:
         self._received = 0
@@ -39,8 +39,9 @@ class ByteLimit:
         self.exceeded = False
 
     def add_received(self, count: int) -> None:
-        """Count bytes off the wire. Raises ConnectionAbortedError once they are too many, and at every call
-        from then on.
+        """Count bytes off the wire.
+
+        Raises ConnectionAbortedError once they are too many, and at every call from then on.
         """
         self._received += count
         if self._received > self._read + self._read // OVERHEAD_SHARE + OVERHEAD_BYTES:
@@ -53,8 +54,9 @@ class ByteLimit:
 
 
 class MeteredSocket(socket.socket):
-    """A TCP socket whose reads count. asyncio's own transports read through these two methods, TLS
-    included.
+    """A TCP socket that counts what is read from it.
+
+    asyncio's own transports read through the two methods below, also for TLS.
     """
 
     def __init__(self, family: int, limit: ByteLimit) -> None:
@@ -62,13 +64,19 @@ class MeteredSocket(socket.socket):
         self._limit = limit
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Like socket's, at most 32 KiB at a time. Raises ConnectionAbortedError beyond the limit."""
+        """Like `socket.recv`, at most 32 KiB at a time.
+
+        Raises ConnectionAbortedError beyond the limit.
+        """
         received = super().recv(min(bufsize, _READ_BYTES), flags)
         self._limit.add_received(len(received))
         return received
 
     def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
-        """Like socket's, at most 32 KiB at a time. Raises ConnectionAbortedError beyond the limit."""
+        """Like `socket.recv_into`, at most 32 KiB at a time.
+
+        Raises ConnectionAbortedError beyond the limit.
+        """
         count = super().recv_into(buffer, min(nbytes or memoryview(buffer).nbytes, _READ_BYTES), flags)
         self._limit.add_received(count)
         return count

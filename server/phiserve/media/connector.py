@@ -1,6 +1,4 @@
-"""Images that are not in the request itself: on the web and in a folder, each only where the settings allow
-it.
-"""
+"""Fetches images that are not in the request itself, from the web or a folder, if the settings allow it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +10,16 @@ from phiserve.media.web import WebFetcher
 
 
 def scheme_of(url: str) -> str:
-    """The scheme of a URL in lower case, or nothing. Looks at its beginning only: a data URL may be long."""
+    """The scheme of a URL in lower case, or an empty string.
+
+    Only the first 16 characters are looked at: a data URL may be long.
+    """
     return url[:16].partition(":")[0].lower() if ":" in url[:16] else ""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaConnector:
-    """Fetches images by http, https and file URLs. Without `web` or `folder`, nothing comes from there."""
+    """Fetches images by http, https and file URLs. Without `web` or `folder`, such URLs are refused."""
 
     web: WebFetcher | None = None
     folder: MediaFolder | None = None
@@ -29,10 +30,10 @@ class MediaConnector:
             await self.web.close()
 
     async def fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
-        """The content of an http, https or file URL. `arrived` is called with the size of each part that has
-        come, and may raise.
+        """The content of an http, https or file URL.
 
-        Raises ForbiddenUrl, DownloadFailed, or InvalidImage beyond `max_bytes`.
+        `arrived` is called with the size of each part that has come, and may raise. Raises ForbiddenUrl,
+        DownloadFailed, or InvalidImage for more than `max_bytes`.
         """
         check_length(url)  # before anything parses it
         match scheme_of(url):

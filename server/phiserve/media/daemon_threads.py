@@ -1,4 +1,4 @@
-"""Blocking calls on threads that nobody has to wait for."""
+"""Runs blocking calls on threads that nobody has to wait for."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,8 +13,8 @@ _Result = TypeVar("_Result")
 class DaemonThreads:
     """Runs blocking calls, `limit` at a time, each on a daemon thread.
 
-    A call that hangs can't be interrupted: it counts until it ends, and holds up neither the loop's default
-    pool nor the end of the process, which waits for every pool.
+    A call that hangs can't be interrupted, and counts until it ends. It holds up neither the event loop's
+    default pool, which others work on, nor the end of the process, which waits for the threads of every pool.
     """
 
     def __init__(self, name: str, limit: int) -> None:
@@ -22,8 +22,9 @@ class DaemonThreads:
         self._free = asyncio.Semaphore(limit)
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
-        """The result of `work`, or what it raises, once a thread is free for it. Raises OSError if none can
-        be started.
+        """The result of `work`, or what it raises, once a thread is free for it.
+
+        Raises OSError if no thread can be started.
         """
         await self.reserve()
         return await self.start(work)
@@ -37,8 +38,9 @@ class DaemonThreads:
         self._free.release()
 
     def start(self, work: Callable[[], _Result]) -> asyncio.Future[_Result]:
-        """Start `work` on a reserved thread; the future holds its result. Raises OSError, and gives the
-        reservation back, if the system has no thread left.
+        """Start `work` on a reserved thread; the future holds its result.
+
+        Raises OSError, and gives the reservation back, if the system has no thread left.
         """
         result: Future[_Result] = Future()
         result.set_running_or_notify_cancel()  # cannot be cancelled from here on: it counts until it ends

@@ -1,5 +1,6 @@
-"""`data:` URLs -> bytes (RFC 2397, base64 only). The media type is not believed: the content is sniffed
-later.
+"""`data:` URLs -> bytes (RFC 2397, base64 only).
+
+The media type is not believed: `codecs` looks at the content.
 """
 
 import binascii

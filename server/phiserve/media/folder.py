@@ -1,4 +1,4 @@
-"""`file://` URLs, below one folder that the settings name."""
+"""Reads images by `file://` URLs, below one folder that the settings name."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from phiserve.media.daemon_threads import DaemonThreads
 from phiserve.media.url_gate import parse_url
 
 MAX_READS = 16
-"""At a time; a read that nobody waits for any more counts until it ends."""
+"""Reads at a time, including those that nobody waits for any more."""
 
 
 class MediaFolder:
-    """Reads regular files below `folder`, wherever symbolic links lead; everything else is answered alike, as
-    absent.
+    """Reads regular files below `folder`, each within `timeout_s` seconds.
 
-    Each within `timeout_s` seconds, on threads of their own: the folder may be on another machine that does
+    Symbolic links are followed, and what they lead to must be below `folder` as well. Everything else is
+    answered alike, as absent. Reads have threads of their own: the folder may be on another machine that does
     not answer.
     """
 
@@ -29,8 +29,9 @@ class MediaFolder:
         self._threads = DaemonThreads("phiserve-read", MAX_READS)
 
     async def fetch(self, url: str, max_bytes: int) -> bytes:
-        """Like `read`, off the event loop. Also raises DownloadFailed, after `timeout_s` seconds or when the
-        file can't be read.
+        """Like `read`, off the event loop.
+
+        Also raises DownloadFailed, after `timeout_s` seconds or if the file can't be read.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -41,8 +42,9 @@ class MediaFolder:
             raise DownloadFailed("the image could not be read") from None
 
     def read(self, url: str, max_bytes: int) -> bytes:
-        """The content of a `file:///…` URL. Raises ForbiddenUrl, or InvalidImage beyond `max_bytes` or if
-        the file is empty.
+        """The content of a `file:///…` URL.
+
+        Raises ForbiddenUrl if there is no such file, InvalidImage if it is empty or larger than `max_bytes`.
         """
         try:
             descriptor = self._open(_path_of(url))
@@ -58,8 +60,10 @@ class MediaFolder:
         return content
 
     def _open(self, path: Path) -> int:
-        """Open without waiting (a FIFO would) and look again at what has been opened: a link may change in
-        between.
+        """Open a regular file below the folder and return its descriptor.
+
+        Does not wait, as it would for a FIFO, and looks again at what has been opened: a link may change in
+        between. Raises OSError or ValueError.
         """
         if not self._is_inside(path.resolve(strict=True)):
             raise ValueError

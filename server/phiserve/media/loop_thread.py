@@ -10,10 +10,10 @@ _Result = TypeVar("_Result")
 
 
 class LoopThread:
-    """Runs coroutines on a thread of its own, which starts with the first of them. Used from one other
-    thread.
+    """Runs coroutines on a thread of its own, which starts with the first of them.
 
-    The loop is asyncio's own, not uvloop: its transports read from Python's sockets (see `media.byte_limit`).
+    Its methods are called from one other thread only. The loop is asyncio's own, not uvloop: its transports
+    read from Python's sockets (see `media.byte_limit`).
     """
 
     def __init__(self, name: str) -> None:
@@ -23,8 +23,9 @@ class LoopThread:
         self._closed = False
 
     async def run(self, work: Coroutine[object, None, _Result]) -> _Result:
-        """The result of `work`, run there. If the caller is cancelled, so is the work. Raises RuntimeError
-        once closed.
+        """The result of `work`, run on the thread. If the caller is cancelled, so is the work.
+
+        Raises RuntimeError once closed.
         """
         if self._closed:
             work.close()
@@ -32,8 +33,9 @@ class LoopThread:
         return await asyncio.wrap_future(self._submit(work))
 
     async def close(self, last: Callable[[], Coroutine[object, None, None]]) -> None:
-        """Cancel what still runs, run `last`, end the thread. Does nothing if nothing has ever been run, or
-        the second time.
+        """Cancel what still runs, run `last`, and end the thread.
+
+        Does nothing if no coroutine has ever been run, or the second time.
         """
         thread, self._thread, self._closed = self._thread, None, True
         if thread is None:

@@ -1,4 +1,4 @@
-"""Names -> public addresses: looked up on a few threads of their own, and refused unless all are public."""
+"""Host names -> public addresses: looked up by the system, and refused unless all of them are public."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from phiserve.media.daemon_threads import DaemonThreads
 
 MAX_LOOK_UPS = 16
-"""At a time; a look-up that nobody waits for any more counts until it ends."""
+"""Look-ups at a time, including those that nobody waits for any more."""
 
 _Question = tuple[str, int, socket.AddressFamily]
 
@@ -20,10 +20,9 @@ class PrivateAddress(Exception):
 
 
 class SystemResolver(AbstractResolver):
-    """Asks the system, `limit` names at a time; who asks for one that is being looked up shares the answer.
+    """Asks the system's resolver for `limit` names at a time, on daemon threads (see `DaemonThreads`).
 
-    Each look-up has a daemon thread: a name server that does not answer must hold up neither the loop's
-    default pool, which others work on, nor the end of the process.
+    Callers who ask for a name while it is being looked up share the answer.
     """
 
     def __init__(self, limit: int = MAX_LOOK_UPS) -> None:
@@ -78,8 +77,9 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of `host`, one at least. Raises OSError if there is none, PrivateAddress if one of them
-        is not public.
+        """The addresses of `host`, at least one.
+
+        Raises OSError if there is none, PrivateAddress if one of them is not public.
         """
         found = await self._resolver.resolve(host, port, family)
         if not found:

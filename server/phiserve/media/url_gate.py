@@ -1,5 +1,6 @@
-"""Which URLs are fetched from the web at all: each is judged here before its host is looked up, and so is
-every redirect.
+"""Decides which URLs are fetched from the web.
+
+A URL is judged before its host is looked up, and so is every redirect.
 """
 
 import re
@@ -16,8 +17,8 @@ from phiserve.media.addresses import is_public
 
 MAX_URL_CHARACTERS = 8192
 MAX_AUTHORITY_CHARACTERS = 260
-"""Of host and port, as they are and in Unicode's compatible form (NFKC, up to 18 characters for one). Longer
-ones can't be right, and IDNA needs half a second for some of them."""
+"""Maximum length of host and port, as they are and in Unicode's compatible form (NFKC, up to 18 characters
+for one). Longer ones can't be right, and IDNA needs half a second for some of them."""
 
 _AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f]")
@@ -28,11 +29,10 @@ _ENTRY = re.compile(r"(\*\.)?([^\s/?#@:*%\\\[\]]+)")
 """An entry of the setting `image_hosts`, other than `*`."""
 
 _LOCAL_NAMES = ("localhost", "localhost.localdomain")
-"""These and all below them lead to this host itself, by standard (RFC 6761) and by custom; no resolver is
-asked."""
+"""These and all names below them lead to this host itself, by standard (RFC 6761) and by custom; no
+resolver is asked."""
 
 _NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.ASCII)
-
 
 _HOST_FAULT = "this server does not fetch images from that host; send the image as a data URL"
 
@@ -44,7 +44,7 @@ def check_length(text: str) -> None:
 
 
 def parse_url(text: str) -> URL:
-    """Parse a URL with yarl, in bounded time. Raises ValueError for what is none, or is too long to try."""
+    """Parse a URL with yarl, in bounded time. Raises ValueError for an invalid or too long one."""
     authority = _AUTHORITY.match(text)
     if len(text) > MAX_URL_CHARACTERS or (authority and _is_long(authority[1])):
         raise ValueError
@@ -93,7 +93,7 @@ class UrlGate:
         return None if self._allows(host.rstrip(".")) else _HOST_FAULT
 
     def _host_fault(self, host: str) -> str | None:
-        """Why nothing is fetched from a host, whatever the list of hosts says."""
+        """Why nothing is fetched from a host, whatever `hosts` allows, or None."""
         if _is_literal(host):
             return None if self.is_public(host) else _HOST_FAULT
         name = host.rstrip(".")
@@ -107,7 +107,7 @@ class UrlGate:
         )
 
     def _rule(self, entry: str) -> str:
-        """An entry of the settings' list, its name as a URL's host is read."""
+        """An entry of `hosts`, its name in the form that yarl gives a URL's host. Raises StartupError."""
         if entry == "*":
             return entry
         if parts := _ENTRY.fullmatch(entry):
@@ -141,7 +141,7 @@ def _is_long(authority: str) -> bool:
 
 
 def _is_literal(host: str) -> bool:
-    """Whether `host` is an IP address. One with a zone (`%eth0`) is no name either."""
+    """Whether `host` is an IP address without a zone; one with a zone (`%eth0`) is no valid name either."""
     try:
         ip_address(host)
     except ValueError:

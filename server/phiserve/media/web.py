@@ -1,5 +1,6 @@
-"""Downloads images from the web, each within one deadline and one size. Every hop is judged, looked up once
-and pinned to the addresses found.
+"""Downloads images from the web, each within one deadline and one limit on its size.
+
+Every hop is judged, its host looked up once, and the connection pinned to the addresses found.
 """
 
 import asyncio
@@ -21,10 +22,10 @@ from phiserve.media.url_gate import UrlGate
 
 MAX_REDIRECTS = 3
 MAX_CONNECTIONS = 64
-"""Downloads at a time; more wait for one of these, within their own deadline."""
+"""Downloads at a time. More of them wait for one of these to end, within their own deadline."""
 
 MAX_CONNECTIONS_PER_HOST = 16
-"""So that one slow host holds up its own images only."""
+"""Downloads at a time from one host, so that a slow host holds up its own images only."""
 
 _BUFFER_BYTES = 2**15
 _FAILED = "the image could not be downloaded"
@@ -50,10 +51,10 @@ class WebFetcher:
         self._open_session: aiohttp.ClientSession | None = None
 
     async def fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
-        """The body that an image's URL leads to. `arrived` is called with the size of each part that has
-        come, on a thread of ours, and may raise.
+        """The body of the response that an image's URL leads to.
 
-        Raises ForbiddenUrl, DownloadFailed, or InvalidImage beyond `max_bytes`.
+        `arrived` is called with the size of each part that has come, on the fetcher's thread, and may raise.
+        Raises ForbiddenUrl, DownloadFailed, or InvalidImage for more than `max_bytes`.
         """
         return await self._thread.run(self._fetch(url, max_bytes, arrived))
 
@@ -77,7 +78,7 @@ class WebFetcher:
 
     @asynccontextmanager
     async def _followed(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response at the end of all redirects."""
+        """The response at the end of all redirects. Raises DownloadFailed if they are too many."""
         for _ in range(MAX_REDIRECTS + 1):
             async with self._session().get(url, allow_redirects=False) as response:
                 if response.status not in _REDIRECTS:
@@ -87,7 +88,7 @@ class WebFetcher:
         raise DownloadFailed(f"the URL redirects more than {MAX_REDIRECTS} times")
 
     def _session(self) -> aiohttp.ClientSession:
-        """The session of all downloads, opened on its loop."""
+        """The session of all downloads, opened on the fetcher's loop when it is first needed."""
         if self._open_session is None:
             self._open_session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -108,7 +109,7 @@ class WebFetcher:
         return self._open_session
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        """Called by aiohttp in the task of the download that needs it."""
+        """A socket that counts for the download in whose task aiohttp calls this."""
         limit = self._byte_limit.get()
         limit.add_received(0)  # aiohttp tries again where a connection broke off: not beyond the limit
         return MeteredSocket(address[0], limit)

@@ -21,8 +21,8 @@ def cut_crops(pixels: Pixels, plan: CropPlan) -> Crops:
     A portrait image is resized as if lying on its side, as the reference does: rows are resized first and
     rounded in between, so the upright resize differs by one level here and there.
     """
-    # numba takes half a second to import, and vLLM 0.32's engine processes, which import what the command
-    # does, trip over it.
+    # Imported here: numba takes half a second to import, and vLLM 0.32's engine processes, which import what
+    # the command does and then go through all modules, fail on those of llvmlite.
     from phiserve.vision.resampling import fill_landscape, fill_portrait
 
     crops = np.empty((plan.rows, plan.columns, CROP_SIDE, 3 * CROP_SIDE), np.uint8)
@@ -37,8 +37,9 @@ def cut_crops(pixels: Pixels, plan: CropPlan) -> Crops:
 
 
 def compile_ahead() -> None:
-    """Compile what `cut_crops` calls, or read it from numba's cache: some seconds that no image should wait
-    for.
+    """Compile what `cut_crops` calls, or load it from numba's cache.
+
+    This takes some seconds, which no image should wait for.
     """
     for width, height in ((2, 1), (1, 2)):
         cut_crops(np.zeros((height, width, 3), np.uint8), plan_crops(width, height, 1))

@@ -1,4 +1,4 @@
-"""How closely to look at each image of a request, so that all fit. Sizes and counts only."""
+"""Decides how many crops each image of a request gets, so that all fit. Sizes and counts only."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,12 @@ STEPS = (16, 9, 4, 1)
 def fit_crops(
     sizes: Sequence[tuple[int, int]], details: Sequence[str], max_crops: int, available_tokens: int
 ) -> tuple[CropPlan, ...]:
-    """Plan images of (width, height) by their `details`: `low` with one crop, `high` with up to `max_crops`,
-    `auto` with as many as fit into `available_tokens` with all the others.
+    """Plan the crops of a request's images so that all of them fit into `available_tokens`.
 
-    All `auto` images of a request share one step, so that images to be compared are seen alike. If even the
-    lowest step does not fit, it is returned: the caller reports what is too much.
+    `sizes` are (width, height). Each image's detail is `low` for one crop, `high` for up to `max_crops`, or
+    `auto` for as many as fit with all the others. All `auto` images of a request share one step of STEPS, so
+    that images to be compared are seen alike. If even the lowest step does not fit, it is returned: the
+    caller reports what is too much.
     """
     plans: tuple[CropPlan, ...] = ()
     for step in (max_crops, *(step for step in STEPS if step < max_crops)):

@@ -1,5 +1,4 @@
-"""The image pipeline as a service: everything that blocks runs on a thread pool of its own, never on the
-event loop.
+"""Reads and cuts images; what takes long runs on a thread pool of its own, never on the event loop.
 
 Errors raised below name no image; `read` and `crops` attach the path of the image at fault.
 """
@@ -36,10 +35,10 @@ SHORT_URL = 256 * 2**10
 thread would have woken up."""
 
 MAX_KNOWN_IMAGES = 4096
-"""Images whose sizes are kept, by hash: what is shown again is not parsed again."""
+"""Number of images whose sizes are kept, by hash: what is shown again is not parsed again."""
 
 SHARED_S = 0.5
-"""How long the crops of an image stay for others who are just about to ask for them."""
+"""Seconds for which finished crops are kept for concurrent requests."""
 
 READ = Counter("phiserve_images_read", "Images received and hashed.")
 DECODED = Counter("phiserve_images_decoded", "Images decoded and cut into crops.")
@@ -50,10 +49,11 @@ Parse = Callable[[bytes, Collection[str]], ParsedImage]
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image as it came, not decoded: the file's content and its BLAKE3 hash, (width, height) as shown, and
-    the path of its value in the request.
+    """An image as it was received, not decoded.
 
-    `parsed` is None where the size was known by the hash: the file is parsed only if it has to be decoded.
+    `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal. `size`: (width, height) as shown.
+    `param`: the path of the image's value in the request. `parsed`: None if the size was known by the hash;
+    the file is then parsed only if it has to be decoded.
     """
 
     content: bytes = field(repr=False)
@@ -65,14 +65,14 @@ class EncodedImage:
 
 @dataclass(slots=True)
 class _SharedWork:
-    """Crops being cut, and how many wait for them."""
+    """The crops of an image being cut, and the number of callers who wait for them."""
 
     work: asyncio.Future[Crops]
     waiting: int = 0
 
 
 def image_key(digest: str, plan: CropPlan) -> str:
-    """The key of vLLM's image caches: equal exactly when content and crops are.
+    """The key of vLLM's image caches: equal exactly if content and crops are.
 
     The grid decides the crops, whichever max_crops led to it.
     """
@@ -80,7 +80,7 @@ def image_key(digest: str, plan: CropPlan) -> str:
 
 
 class ImageService:
-    """Reads and cuts images on `workers` threads. Close with `close`."""
+    """Reads and cuts images on `workers` threads. End it with `close`."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class ImageService:
         self._lock = threading.Lock()
 
     async def compile_ahead(self) -> None:
-        """Compile what images are cut with, on one of the threads."""
+        """Compile the code that cuts images, on one of the threads."""
         await self._run(compile_ahead)
 
     async def read(self, placeholders: Sequence[ImagePlaceholder]) -> list[EncodedImage]:
@@ -126,10 +126,9 @@ class ImageService:
         return read
 
     async def crops(self, image: EncodedImage, plan: CropPlan) -> Crops:
-        """Decode an image and cut it by `plan`: uint8 (n, 336, 336, 3), not to be changed. Raises
-        InvalidImage or EngineFailure.
+        """Decode an image and cut it by `plan`: uint8 (n, 336, 336, 3), not to be changed.
 
-        Requests that show the same image at once share the work.
+        Requests that show the same image at once share the work. Raises InvalidImage or EngineFailure.
         """
         key = image_key(image.digest, plan)
         if (shared := self._cutting.get(key)) is None:
@@ -153,7 +152,7 @@ class ImageService:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _forget_later(self, key: str, shared: _SharedWork) -> None:
-        """Once those who wait have sent the image, the engine has it."""
+        """Forget finished work after SHARED_S: once those who wait have sent the image, the engine has it."""
         if not shared.work.cancelled():
             shared.work.exception()  # retrieved, in case that nobody waits any more
         asyncio.get_running_loop().call_later(SHARED_S, self._forget, key, shared)
@@ -175,27 +174,35 @@ class ImageService:
             else:
                 content = await self._connector.fetch(url, self._limits.max_bytes, meter.add_bytes)
             digest = _digest(content) if len(content) < SHORT_URL else None
-            if digest in self._sizes:
-                return self._describe(content, param, digest)
+            size = self._known_size(digest) if digest else None
+            if digest and size:
+                return self._accept(EncodedImage(content, digest, size, param))
             return await self._run(lambda: self._describe(content, param, digest))
 
     def _decode_url(self, url: str) -> bytes:
         return decode_data_url(url, max_bytes=self._limits.max_bytes)
 
     def _describe(self, content: bytes, param: str, digest: str | None = None) -> EncodedImage:
+        """Hash an image, and parse it unless its size is known. Raises InvalidImage or EngineFailure."""
         digest = digest or _digest(content)
-        parsed: ParsedImage | None = None
+        if size := self._known_size(digest):
+            return self._accept(EncodedImage(content, digest, size, param))
+        with _faults_logged(digest):
+            parsed = self._parse(content, self._limits.formats)
         with self._lock:
-            size = self._sizes.get(digest)
-        if size is None:
-            with _faults_logged(digest):
-                parsed = self._parse(content, self._limits.formats)
-            size = parsed.size
-            with self._lock:
-                self._sizes[digest] = size
-        self._limits.check_size(size)
+            self._sizes[digest] = parsed.size
+        return self._accept(EncodedImage(content, digest, parsed.size, param, parsed))
+
+    def _accept(self, image: EncodedImage) -> EncodedImage:
+        """Count an image that has been read, and return it. Raises InvalidImage beyond the limits."""
+        self._limits.check_size(image.size)
         READ.inc()
-        return EncodedImage(content, digest, size, param, parsed)
+        return image
+
+    def _known_size(self, digest: str) -> tuple[int, int] | None:
+        """The size of an image that was parsed before, if it is still kept. May be called on any thread."""
+        with self._lock:
+            return self._sizes.get(digest)
 
     def _cut(self, image: EncodedImage, plan: CropPlan) -> Crops:
         with _faults_logged(image.digest):
@@ -211,7 +218,7 @@ def _digest(content: bytes) -> str:
 
 @contextmanager
 def _faults_logged(digest: str) -> Iterator[None]:
-    """Log what nobody expected over the image of this hash, and answer 500: it is this server's fault.
+    """Log an unexpected exception over the image of this hash, and raise EngineFailure (500) instead.
 
     Neither the exception's message nor the file's content is logged: both may be private.
     """
@@ -227,8 +234,9 @@ def _faults_logged(digest: str) -> Iterator[None]:
 
 @contextmanager
 def _failures_at(param: str) -> Iterator[None]:
-    """Attach `param` to an InvalidRequest or EngineFailure raised within. Each who waits for shared work
-    raises an object of its own.
+    """Attach `param` to an InvalidRequest or EngineFailure raised within, in a new object.
+
+    Requests that share work may meet the same error, each at a path of its own.
     """
     try:
         with errors_at(param):

@@ -1,5 +1,6 @@
-"""What images may be, one by one and all of a request together. Each limit is named in its error as in the
-settings.
+"""Limits on images, each by itself and all of a request together.
+
+Each limit is named in its error as in the settings.
 """
 
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ from phiserve.vision.sizes import MAX_ASPECT_RATIO
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Bytes of files and pixels as shown. `max_aspect_ratio` is long side to short side; `formats`: see
-    `codecs.formats`.
+    """Limits on one image and on all images of a request.
+
+    Bytes are those of files as received, pixels those of images as shown. `max_aspect_ratio`: long side to
+    short side. `formats`: names of the formats that are read (see `codecs.formats`).
     """
 
     max_bytes: int = 20 * 2**20
@@ -24,7 +27,7 @@ class ImageLimits:
     formats: tuple[str, ...] = FORMATS
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Judge (width, height) of one image. Raises InvalidImage."""
+        """Check the (width, height) of one image. Raises InvalidImage."""
         width, height = size
         if width * height > self.max_pixels:
             limit = f"{self.max_pixels} (max_image_pixels)"
@@ -37,7 +40,7 @@ class ImageLimits:
 
 @dataclass(slots=True)
 class RequestMeter:
-    """Counts what the images of one request add up to, as it comes in; bytes from any thread."""
+    """Adds up the bytes and pixels of one request's images as they come in; bytes from any thread."""
 
     limits: ImageLimits
     bytes: int = 0
@@ -45,7 +48,7 @@ class RequestMeter:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def add_bytes(self, count: int) -> None:
-        """Raises InvalidImage where the request becomes too large."""
+        """Count bytes of a file. Raises InvalidImage if all together have too many bytes."""
         with self._lock:
             self.bytes += count
             total = self.bytes
@@ -54,7 +57,7 @@ class RequestMeter:
             raise _too_large("with this one the request's images are larger than allowed together", limit)
 
     def add_pixels(self, size: tuple[int, int]) -> None:
-        """Raises InvalidImage where the request has too many pixels."""
+        """Count an image of (width, height). Raises InvalidImage if all together have too many pixels."""
         self.pixels += size[0] * size[1]
         if self.pixels > self.limits.max_request_pixels:
             limit = f"{self.limits.max_request_pixels} (max_request_image_pixels)"

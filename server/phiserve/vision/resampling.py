@@ -1,8 +1,8 @@
-"""Pillow's bilinear resize, bit for bit, written straight into crops: compiled by numba, without the
-interpreter's lock.
+"""Pillow's bilinear resize, bit for bit, written straight into crops.
 
-Pillow spends nearly as long on copying pixels into its own memory and out again as on resizing. Here an image
-is read once and every crop is written once; only the few rows between the two passes are kept.
+It is compiled by numba and runs without the interpreter's lock. Pillow spends nearly as long on copying
+pixels into its own memory and out again as on resizing. Here an image is read once and every crop is written
+once; only the few rows between the two passes are kept.
 
 Source: Pillow 13, `src/libImaging/Resample.c` (precompute_coeffs, normalize_coeffs_8bpc, the 8 bit passes).
 What must be kept of it: weights in doubles, summed in order; fixed point of 22 bits; the pass along rows
@@ -27,15 +27,16 @@ _CROP_ROW = 3 * CROP_SIDE
 """Bytes of a row of a crop."""
 
 _BLOCK = 32
-"""Rows that are resized along themselves at once."""
+"""Number of rows that are resized along themselves at once."""
 
 Bytes = NDArray[np.uint8]
 Fixed = NDArray[np.int32]
 
 
 def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Have numba compile a function when it is first called, to run without the interpreter's lock. What it
-    compiles is kept on disk where it finds a folder that it can write to.
+    """Have numba compile a function when it is first called, to run without the interpreter's lock.
+
+    What it compiles is kept on disk if it finds a folder that it can write to.
     """
     try:
         return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
@@ -45,8 +46,10 @@ def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters,
 
 @_compiled
 def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
-    """What each output pixel is made of: its first input pixel (num_out,), the number of input pixels
-    (num_out,), and their weights (num_out, most), in fixed point.
+    """The input pixels that each output pixel is made of, and their weights.
+
+    Returns the first input pixel (num_out,), the number of input pixels (num_out,), and their weights in
+    fixed point (num_out, maximum number of input pixels).
     """
     scale = num_in / num_out
     support = max(scale, 1.0)
@@ -126,8 +129,9 @@ def along_rows(
 
 @_compiled
 def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes) -> None:
-    """Resize `pixels` (h, w, 3) to `size` (width, height), along rows first, and write it into `crops` (rows,
-    columns, 336, 1008) from row `top` of the padded image on.
+    """Resize `pixels` (h, w, 3) to `size` (width, height) and write them into `crops`, along rows first.
+
+    `crops` is (rows, columns, 336, 1008) and is filled from row `top` of the padded image on.
     """
     height, width = pixels.shape[:2]
     source = pixels.reshape(height, 3 * width)
@@ -152,8 +156,10 @@ def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes)
 
 @_compiled
 def fill_portrait(pixels: Bytes, size: tuple[int, int], left: int, crops: Bytes) -> None:
-    """Resize `pixels` (h, w, 3) to `size` (width, height), along columns first, as if the image lay on its
-    side, and write it into `crops` (rows, columns, 336, 1008) from column `left` on, white beside it.
+    """Resize `pixels` (h, w, 3) to `size` (width, height) and write them into `crops`, along columns first.
+
+    This is how the image is resized as if it lay on its side. `crops` is (rows, columns, 336, 1008) and is
+    filled from column `left` of the padded image on, white beside it.
     """
     height, width = pixels.shape[:2]
     source = pixels.reshape(height, 3 * width)

@@ -12,8 +12,8 @@ CROP_SIDE = 336
 """Side of a crop in pixels, the input size of CLIP ViT-L/14-336."""
 
 MAX_ASPECT_RATIO = CROP_SIDE
-"""Up to this ratio of long to short side, some of the short side is left under every max_crops (the reference
-crashes beyond)."""
+"""Ratio of long to short side up to which the resized short side has at least one pixel, whatever
+`max_crops` is. The reference crashes beyond it."""
 
 TOKENS_PER_CROP_SIDE = 12
 """CLIP's 24 x 24 patches of a crop, merged 2 x 2."""
@@ -49,8 +49,9 @@ class CropPlan:
 
 
 def num_image_tokens(columns: int, rows: int) -> int:
-    """Tokens of an image of `columns` x `rows` crops: crops, row separators, the global view and its
-    separators.
+    """Number of tokens of an image of `columns` x `rows` crops.
+
+    They are those of the crops, of the separators between rows, and of the global view with its separators.
     """
     side = TOKENS_PER_CROP_SIDE
     return (rows * columns + 1) * side * side + 1 + (rows + 1) * side
@@ -80,7 +81,8 @@ def plan_crops(width: int, height: int, max_crops: int) -> CropPlan:
 
 
 def most_image_tokens(max_crops: int) -> int:
-    """Tokens of the most expensive image under `max_crops`: one column of crops, since each row adds a
-    separator.
+    """Number of tokens of the most expensive image under `max_crops`.
+
+    It has one column of crops, since each row adds a separator.
     """
     return num_image_tokens(1, max_crops)

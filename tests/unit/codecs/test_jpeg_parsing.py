@@ -1,5 +1,6 @@
-"""JPEG taken apart: what is said of size, colours, profile and orientation, however oddly; and which kinds
-are served. Covers `jpeg` up to decoding.
+"""JPEG files are taken apart: size, colours, profile and orientation are found, and rare kinds refused.
+
+Covers `jpeg` up to decoding.
 """
 
 from itertools import product
