@@ -20,15 +20,18 @@ from phiserve.config import Settings
 from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
 from phiserve.constraints.keywords import (
     ANNOTATIONS,
-    FORMAT_LENGTH,
     FORMATS,
     KEYWORDS,
+    MAX_COMBINED_PATTERNS,
     MAX_COUNTED_PROPERTIES,
     MAX_DECIMALS,
     MAX_EXCLUSIVE,
     MAX_ITEMS,
     MAX_LENGTH,
+    MAX_MULTIPLE,
     MAX_NUMBER,
+    MAX_OPTIONAL_PROPERTIES,
+    MAX_PATTERN_CHARACTERS,
     MAX_PROPERTIES,
     MAX_SCHEMA_BYTES,
     MAX_SCHEMA_DEPTH,
@@ -137,13 +140,17 @@ def schema_bounds() -> str:
         "without effect": f"{_code(ANNOTATIONS)}, and names that begin with `x-`",
         "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
         "`properties`": (
-            f"{MAX_PROPERTIES} of an object; {MAX_COUNTED_PROPERTIES} of all objects that count them"
+            f"{MAX_PROPERTIES} of an object, {MAX_OPTIONAL_PROPERTIES} of them optional; "
+            f"{MAX_COUNTED_PROPERTIES} where they are counted"
         ),
-        "`minItems`, `maxItems`, `minProperties`, `maxProperties`": str(MAX_ITEMS),
-        "`minLength`, `maxLength`, patterns, formats": (
-            f"{MAX_LENGTH} characters together; a format counts for {FORMAT_LENGTH}"
+        "`minItems`, `maxItems`": f"{MAX_ITEMS} together",
+        "`minProperties`, `maxProperties`": str(MAX_ITEMS),
+        "`minLength`, `maxLength`": str(MAX_LENGTH),
+        "`pattern`": (
+            f"{MAX_PATTERN_CHARACTERS} characters; {MAX_COMBINED_PATTERNS} in schemas that are combined"
         ),
-        "bounds of numbers": f"±{MAX_NUMBER}, {MAX_DECIMALS} decimals",
+        "numbers": f"±{MAX_NUMBER}; bounds have {MAX_DECIMALS} decimals",
+        "`multipleOf`": f"digits, without the point, that add up to {MAX_MULTIPLE}",
         "branches of `oneOf`": str(MAX_EXCLUSIVE),
         "`regex`": f"{MAX_REGEX_CHARACTERS} characters; counts to {MAX_COUNT}",
         "`grammar`": f"{MAX_GRAMMAR_CHARACTERS} characters, {MAX_RULES} rules; counts to {MAX_GRAMMAR_COUNT}",

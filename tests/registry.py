@@ -9,8 +9,9 @@ import subprocess
 import pytest
 
 _UNREACHABLE = re.compile(
-    r".*(NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"  # pip's words
-    r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH).*"  # npm's
+    # pip's words, then npm's
+    r".*(NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"
+    r"|ENOTFOUND|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ETIMEDOUT|ENETUNREACH).*"
 )
 _PIP = {"PIP_RETRIES": "2", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 """pip names a connection's fault when it tries again; what it says in the end is the same for a version that

@@ -4,6 +4,7 @@ enforced.
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jsonschema
@@ -12,6 +13,7 @@ import pytest
 
 from e2e.conftest import MODEL
 from images import image_part, photo, text_part
+from phiserve.chat.encoder import PromptEncoder
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -77,12 +79,15 @@ def test_schema_as_a_class(client: openai.OpenAI) -> None:
     assert isinstance(completion.choices[0].message.parsed, Image)
 
 
-def test_json_object(client: openai.OpenAI) -> None:
-    """Any object: it begins as one, and where the model ends it, it is one."""
-    choice = ask(client, response_format={"type": "json_object"}, temperature=0, max_tokens=30).choices[0]
-    assert choice.message.content.startswith("{")
-    if choice.finish_reason == "stop":
-        assert isinstance(json.loads(choice.message.content), dict)
+def test_json_object(client: openai.OpenAI, encoder: PromptEncoder) -> None:
+    """Any object. A bias for quotes and commas helps a model whose strings hardly ever end by themselves."""
+    bias = {str(encoder.encode_text(text)[-1]): 8 for text in ('a"', "a{", "a}", "a:")}
+    choices = ask(
+        client, response_format={"type": "json_object"}, n=8, seed=1, logit_bias=bias, max_tokens=60
+    ).choices
+    finished = [json.loads(choice.message.content) for choice in choices if choice.finish_reason == "stop"]
+    assert finished
+    assert {type(value) for value in finished} == {dict}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +135,87 @@ def test_bounds_are_enforced(client: openai.OpenAI) -> None:
     assert finished
     for choice in finished:
         jsonschema.validate(json.loads(choice.message.content), BOUNDED)
+
+
+def test_optional_ends(client: openai.OpenAI) -> None:
+    """Where an answer may end or go on, each of the model's four end tokens ends it: one alone hardly ever
+    comes.
+    """
+    outputs = {"structured_outputs": {"regex": "[0-9]+"}}
+    choices = ask(client, extra_body=outputs, n=8, seed=5, temperature=1).choices
+    assert all(re.fullmatch("[0-9]+", choice.message.content) for choice in choices)
+    assert all(choice.finish_reason == "stop" for choice in choices)
+
+
+def test_nothing_follows_the_end(client: openai.OpenAI) -> None:
+    """Not even where `ignore_eos` would let the model go on."""
+    options = {"structured_outputs": {"choice": ["yes", "no"]}, "ignore_eos": True}
+    choice = ask(client, extra_body=options, max_tokens=9).choices[0]
+    assert choice.message.content in ("yes", "no")
+    assert choice.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("text", ["<|user|>", "a<|end|>b", "</s>", "<s><unk>", "<|endoftext|>"])
+def test_spelt_control_tokens(client: openai.OpenAI, text: str) -> None:
+    """A text that spells a control token is an answer's text like any other."""
+    schema = {
+        "type": "object",
+        "properties": {text: {"const": text}},
+        "required": [text],
+        "additionalProperties": False,
+    }
+    choice = ask(client, **schema_format(schema)).choices[0]
+    assert json.loads(choice.message.content) == {text: text}
+    assert choice.finish_reason == "stop"
+
+
+COSTLY = {"structured_outputs": {"grammar": 'root ::= a "."\na ::= [a-z]' + " | [a-z] a" * 8}}
+"""Has ever more readings from letter to letter."""
+
+
+@pytest.mark.parametrize("parts", [(), (image_part(photo("coffee"), "low"),)], ids=["text", "image"])
+def test_too_costly_in_mid_answer(client: openai.OpenAI, parts: tuple[Any, ...]) -> None:
+    """An error, never half an answer as if it were whole."""
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client, *parts, extra_body=COSTLY)
+    assert (caught.value.status_code, caught.value.code) == (500, "engine_error")
+
+
+def test_too_costly_while_it_is_streamed(client: openai.OpenAI) -> None:
+    """The error is the last event, after what had been written."""
+    chunks = ask(client, extra_body=COSTLY, stream=True)
+    texts: list[str] = []
+
+    def read() -> None:
+        for chunk in chunks:
+            texts.extend(choice.delta.content or "" for choice in chunk.choices)
+
+    with pytest.raises(openai.APIError) as caught:
+        read()
+    assert caught.value.code == "engine_error"
+    assert re.fullmatch("[a-z]+", "".join(texts))
+
+
+def test_many_at_once(client: openai.OpenAI) -> None:
+    """Constraints of every kind beside each other and beside ones that fail: each answer is its own."""
+    kinds: list[tuple[dict[str, Any], str]] = [
+        (schema_format(SCHEMA), r"\{.*\}"),
+        ({"extra_body": {"structured_outputs": {"regex": "[a-c]{3,9}[0-9]"}}}, "[a-c]{3,9}[0-9]"),
+        ({"extra_body": {"structured_outputs": {"choice": ["one", "two"]}}}, "one|two"),
+        ({"extra_body": COSTLY}, ""),
+    ]
+
+    def answer(number: int) -> str:
+        options, pattern = kinds[number % len(kinds)]
+        try:
+            choice = ask(client, seed=number, **options).choices[0]
+        except openai.InternalServerError:
+            return "" if not pattern else "failed"
+        assert choice.finish_reason == "stop"
+        return "" if re.fullmatch(pattern, choice.message.content) else choice.message.content
+
+    with ThreadPoolExecutor(64) as threads:
+        assert list(threads.map(answer, range(64))) == [""] * 64
 
 
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,21 +1,43 @@
-"""A constraint on an answer's form that has passed every check."""
+"""A constraint on an answer's form that has passed every check, and why one is refused."""
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
-from typing import Any, Literal
 
-Kind = Literal["json_object", "json", "regex", "choice", "grammar"]
-"""By vLLM's names; `json` is a JSON schema."""
-
-
-ConstraintValue = Mapping[str, Any] | str | tuple[str, ...] | None
-"""A schema (`json`), a text (`regex`, `grammar`), the texts to choose from (`choice`) or nothing (`json_object`)."""
+SchemaPath = tuple[str | int, ...]
+"""Keys and indices from a schema's root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What an answer must look like, written for the grammar library; `param` is the path that asks for it."""
+    """What an answer must look like, as a Lark grammar of llguidance's; `param` is the path that asks for it.
 
-    kind: Kind
-    value: ConstraintValue
+    `grammar` has been compiled once, within `limits.LIMITS`.
+    """
+
+    grammar: str
     param: str
+
+
+class UnsupportedConstraint(Exception):
+    """What would not be enforced, could never be answered or costs too much; `path` is where it stands."""
+
+    def __init__(self, reason: str, path: SchemaPath = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+
+
+class InvalidSchema(UnsupportedConstraint):
+    """The schema is not one."""
+
+
+def write_path(path: SchemaPath) -> str:
+    """`("properties", "a b", "anyOf", 0)` -> `.properties["a b"].anyOf[0]`."""
+    return "".join(map(_write_step, path))
+
+
+def _write_step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    plain = step.replace("$", "").replace("-", "_").isidentifier() and len(step) <= 100
+    return f".{step}" if plain else f"[{json.dumps(step[:100])}]"

@@ -1,34 +1,22 @@
-"""Grammars in GBNF, llama.cpp's form of EBNF, read into `constraints.syntax` and judged.
+"""Grammars in GBNF, llama.cpp's form of EBNF, translated to Lark.
 
-Read are rules (`name ::= …`), texts, classes of characters, groups, choices, repetitions and comments. What
-the grammar library knows beyond that (tokens by id, tag dispatch, look-ahead, Lark) is refused. A rule goes
-on over lines until the next rule begins.
+Read are rules (`name ::= …`), texts, classes of characters, groups, choices, repetitions and comments;
+anything else is refused by its line and column. A rule goes on over lines until the next rule begins. No
+character of a client's reaches Lark but in quotes or by its code, and rules have names of ours.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 
-from phiserve.constraints.ambiguity import check_ambiguity, names
-from phiserve.constraints.regex import is_count
-from phiserve.constraints.syntax import (
-    Chain,
-    Chars,
-    Choice,
-    Name,
-    Node,
-    Repeat,
-    UnsupportedExpression,
-    joined,
-    others,
-)
+from phiserve.constraints.constraint import UnsupportedConstraint
+from phiserve.constraints.lark import Range, quote, rules_grammar, write_class
+from phiserve.constraints.regex import is_character, is_count
 
 ROOT = "root"
 MAX_RULES = 200
-MAX_GRAMMAR_COUNT = 128
-"""Most repetitions that `{m,n}` may ask for; from there on each token costs milliseconds."""
-
-MAX_RANGES = 1000
-"""Ranges of characters in all classes of a grammar."""
+MAX_GRAMMAR_COUNT = 1000
+"""Most repetitions that `{m,n}` may ask for."""
 
 MAX_DEPTH = 50
 """Groups within groups."""
@@ -46,256 +34,203 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(
     r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([^xuU]))|([^\\])", re.DOTALL
 )
-_CONTROLS = {
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "f": "\f",
-    "v": "\v",
-    "b": "\b",
-    "a": "\a",
-    "0": "\0",
-    "e": "\x1b",
-}
+_CONTROLS = dict(zip("nrtfvba0e", map(ord, "\n\r\t\f\v\b\a\0\x1b"), strict=True))
 
-_Token = tuple[str, str]
+_R = "\0"
+"""Begins a rule's name until it is known which letter does; it is nowhere else in a grammar."""
+
+_Ends = Callable[[Collection[str]], bool]
+"""Whether some text of finite length follows, given the rules of which that is known."""
 
 
-def check_grammar(text: str) -> None:
-    """Raises UnsupportedExpression for a grammar that is malformed, has no end or cannot be followed
-    cheaply.
-    """
-    rules = _in_order(_parse(text))
-    endless = rules.keys() - _rules_with_an_end(rules)
-    if endless:
-        raise UnsupportedExpression(f"has a rule that never comes to an end: {min(endless)}")
-    check_ambiguity(rules)
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    where: str
+    """Line and column."""
 
 
-def _parse(text: str) -> dict[str, Node]:
-    """All rules by name."""
+_END = _Token("end", "", "at its end")
+
+
+def gbnf_grammar(text: str) -> str:
+    """A grammar of ours for one in GBNF. Raises UnsupportedConstraint."""
     tokens = list(_tokens(text))
-    rules: dict[str, Node] = {}
-    while tokens:
-        (kind, name), *tokens = tokens
-        if kind != "rule":
-            raise UnsupportedExpression(f"is not in GBNF, `{ROOT} ::= …`, near {name!r}")
-        if name in rules:
-            raise UnsupportedExpression(f"defines the rule {name} twice")
-        end = next((index for index, token in enumerate(tokens) if token[0] == "rule"), len(tokens))
-        body = _Body(tokens[1:end])
-        rules[name] = body.whole()
-        tokens = tokens[end:]
-    if ROOT not in rules:
-        raise UnsupportedExpression(f"has no rule {ROOT}")
-    if len(rules) > MAX_RULES:
-        raise UnsupportedExpression(f"has more than {MAX_RULES} rules")
-    if sum(map(_count_ranges, rules.values())) > MAX_RANGES:
-        raise UnsupportedExpression(f"has classes with more than {MAX_RANGES} ranges of characters")
-    return rules
+    starts = [index for index, token in enumerate(tokens) if token.kind == "rule"]
+    if not starts or starts[0] > 0:
+        raise UnsupportedConstraint(f"is not in GBNF: it does not begin with a rule, `{ROOT} ::= …`")
+    if len(starts) > MAX_RULES:
+        raise UnsupportedConstraint(f"has more than {MAX_RULES} rules")
+    names = [tokens[index].text for index in starts]
+    for name in names:
+        if names.count(name) > 1:
+            raise UnsupportedConstraint(f"defines the rule {name} twice")
+    if ROOT not in names:
+        raise UnsupportedConstraint(f"has no rule {ROOT}")
+    bodies = {
+        tokens[start].text: _Body(tokens[start + 2 : end], names)
+        for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)
+    }
+    written = {name: body.whole() for name, body in bodies.items()}
+    _check_ends({name: ends for name, (_, ends) in written.items()})
+    # Without recursion all is one expression, which is followed faster: Lark tells by the case of names.
+    letter = "r" if _is_recursive({name: body.used for name, body in bodies.items()}) else "R"
+    rules = [f"{_R}{index}: {written[name][0]}" for index, name in enumerate(names)]
+    return rules_grammar([f"start: {_R}{names.index(ROOT)}", *rules]).replace(_R, letter)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
     at = 0
     while at < len(text):
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         found = _TOKEN.match(text, at)
         if found is None or found.lastgroup is None:
-            raise UnsupportedExpression(
-                f"has something that is not GBNF, or not supported, at {text[at : at + 20]!r}"
+            raise UnsupportedConstraint(
+                f"has something that is not GBNF, or not supported, at line {line}, column {column}"
             )
         at = found.end()
         if found.lastgroup != "space":
-            yield found.lastgroup, found.group()
+            yield _Token(found.lastgroup, found.group(), f"at line {line}, column {column}")
 
 
 class _Body:
     """Recursive descent over the tokens of one rule."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: list[_Token], names: list[str]) -> None:
+        self.tokens = [*tokens, _END]
+        self.names = names
+        self.used: set[str] = set()
         self.at = 0
 
-    def whole(self) -> Node:
+    def whole(self) -> tuple[str, _Ends]:
         """The rule's body, to its last token."""
-        node = self.choice(0)
-        if self.at < len(self.tokens):
-            raise UnsupportedExpression(f"has a {self.tokens[self.at][1]!r} that fits nothing")
-        return node
+        written = self.choice(0)
+        if self.here is not _END:
+            raise UnsupportedConstraint(f"has a {self.here.text!r} that fits nothing {self.here.where}")
+        return written
 
-    def choice(self, depth: int) -> Node:
+    def choice(self, depth: int) -> tuple[str, _Ends]:
         """Alternatives between bars; `depth` counts the groups around them."""
         if depth > MAX_DEPTH:
-            raise UnsupportedExpression(f"has groups nested more than {MAX_DEPTH} deep")
+            raise UnsupportedConstraint(f"has groups nested more than {MAX_DEPTH} deep")
         options = [self.chain(depth)]
         while self.take("|"):
             options.append(self.chain(depth))
-        return options[0] if len(options) == 1 else Choice(tuple(options))
+        return " | ".join(text for text, _ in options), lambda known: any(ends(known) for _, ends in options)
 
-    def chain(self, depth: int) -> Node:
+    def chain(self, depth: int) -> tuple[str, _Ends]:
         """One alternative: items one after the other."""
-        items: list[Node] = []
-        while (kind := self.kind) in ("name", "text", "class") or self.here == "(":
-            items.append(self.repeated(self.item(kind, depth)))
+        items: list[tuple[str, _Ends]] = []
+        while self.here.kind in ("name", "text", "class") or self.here.text == "(":
+            items.append(self.repeated(*self.item(depth)))
         if not items:
-            raise UnsupportedExpression('has an empty alternative; the empty text is ""')
-        return items[0] if len(items) == 1 else Chain(tuple(items))
+            raise UnsupportedConstraint(f'has an empty alternative {self.here.where}; the empty text is ""')
+        return " ".join(text for text, _ in items), lambda known: all(ends(known) for _, ends in items)
 
-    def item(self, kind: str, depth: int) -> Node:
+    def item(self, depth: int) -> tuple[str, _Ends]:
         """A name, a text, a class of characters or a group."""
         token = self.here
         self.at += 1
-        if kind == "name":
-            return Name(token)
-        if kind == "text":
-            return Chain(
-                tuple(Chars(((ord(character), ord(character)),)) for character, _ in _characters(token[1:-1]))
-            )
-        if kind == "class":
-            return _class(token[1:-1])
-        node = self.choice(depth + 1)
+        if token.kind == "name":
+            if token.text not in self.names:
+                raise UnsupportedConstraint(f"names a rule that it does not define: {token.text}")
+            self.used.add(token.text)
+            return f"{_R}{self.names.index(token.text)}", lambda known: token.text in known
+        if token.kind == "text":
+            return quote("".join(chr(code) for code, _ in _characters(token))), lambda _: True
+        if token.kind == "class":
+            return _class(token), lambda _: True
+        text, ends = self.choice(depth + 1)
         if not self.take(")"):
-            raise UnsupportedExpression("has a '(' that is not closed")
-        return node
+            raise UnsupportedConstraint(f"has a '(' that is not closed {token.where}")
+        return f"({text})", ends
 
-    def repeated(self, item: Node) -> Node:
+    def repeated(self, item: str, ends: _Ends) -> tuple[str, _Ends]:
         """The item with its repetition, if it has one."""
-        for mark, (least, most) in {"*": (0, None), "+": (1, None), "?": (0, 1)}.items():
-            if self.take(mark):
-                return Repeat(item, least, most)
-        if self.kind != "count":
-            return item
-        low, comma, high = (part.strip() for part in self.here[1:-1].partition(","))
-        most = (
-            int(high)
-            if is_count(high)
-            else None
-            if comma and not high
-            else int(low)
-            if is_count(low) and not comma
-            else -1
-        )
-        if (
-            not is_count(low)
-            or (most is not None and most < int(low))
-            or max(int(low), most or 0) > MAX_GRAMMAR_COUNT
-        ):
-            raise UnsupportedExpression(
-                f"has a count that is none, or more than {MAX_GRAMMAR_COUNT}: {self.here}"
-            )
+        token = self.here
+        if token.text in ("*", "?"):
+            self.at += 1
+            return item + token.text, lambda _: True
+        if self.take("+"):
+            return f"{item}+", ends
+        if token.kind != "count":
+            return item, ends
         self.at += 1
-        return Repeat(item, int(low), most)
+        low, comma, high = (part.strip() for part in token.text[1:-1].partition(","))
+        most = high or low
+        if not (is_count(low) and is_count(most) and int(low) <= int(most) <= MAX_GRAMMAR_COUNT):
+            raise UnsupportedConstraint(
+                f"has a count that is none, or more than {MAX_GRAMMAR_COUNT}, {token.where}: {token.text}"
+            )
+        counted = f"{item}{{{low}{comma}{high}}}" if comma or int(low) else '""'
+        return counted, ends if int(low) else lambda _: True
 
     def take(self, mark: str) -> bool:
         """Whether the mark comes next; goes past it."""
-        found = self.here == mark and self.kind == "mark"
+        found = self.here.kind == "mark" and self.here.text == mark
         self.at += found
         return found
 
     @property
-    def here(self) -> str:
-        return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
-
-    @property
-    def kind(self) -> str:
-        return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
+    def here(self) -> _Token:
+        """The next token."""
+        return self.tokens[self.at]
 
 
-def _characters(text: str) -> Iterator[tuple[str, bool]]:
-    """Characters of a text or class, and whether each was escaped."""
-    at = 0
+def _characters(token: _Token) -> Iterator[tuple[int, bool]]:
+    """Codes of a text's or class's characters, and whether each was escaped."""
+    text, at = token.text[1:-1], 0
     while at < len(text):
         found = _ESCAPE.match(text, at)
-        if found is None or (
-            (code := next(filter(None, found.group(1, 2, 3)), None)) and not _is_character(int(code, 16))
-        ):
-            raise UnsupportedExpression(f"has an escape that is no character: {text[at : at + 10]!r}")
+        digits = found and next(filter(None, found.group(1, 2, 3)), None)
+        if found is None or (digits and not is_character(int(digits, 16))):
+            raise UnsupportedConstraint(
+                f"has an escape that is no character, {text[at : at + 10]!r}, {token.where}"
+            )
         at = found.end()
-        plain = found[4] or found[5]
-        yield (
-            (chr(int(code, 16)) if code else _CONTROLS.get(plain, plain) if found[4] else plain),
-            found[5] is None,
-        )
+        if digits:
+            yield int(digits, 16), True
+        elif found[4]:
+            yield _CONTROLS.get(found[4], ord(found[4])), True
+        else:
+            yield ord(found[5]), False
 
 
-def _count_ranges(node: Node) -> int:
-    """Ranges of characters; a single one by itself is not counted."""
-    match node:
-        case Chars(ranges):
-            return len(ranges) if len(ranges) > 1 else 0
-        case Chain(items) | Choice(items):
-            return sum(map(_count_ranges, items))
-        case Repeat(item, _, _):
-            return _count_ranges(item)
-        case Name():
-            return 0
-
-
-def _is_character(code: int) -> bool:
-    return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
-
-
-def _class(text: str) -> Node:
-    negated = text.startswith("^")
-    members = list(_characters(text[negated:]))
-    ranges: list[tuple[int, int]] = []
+def _class(token: _Token) -> str:
+    members = list(_characters(token))
+    negated = bool(members) and members[0] == (ord("^"), False)
+    members = members[negated:]
+    ranges: list[Range] = []
     while members:
-        low = high = ord(members.pop(0)[0])
-        if len(members) > 1 and members[0] == ("-", False):
-            high = ord(members[1][0])
+        low = high = members.pop(0)[0]
+        if len(members) > 1 and members[0] == (ord("-"), False):
+            high = members[1][0]
             del members[:2]
         if low > high:
-            raise UnsupportedExpression(f"has a range of characters out of order: [{text}]")
+            raise UnsupportedConstraint(f"has a range of characters out of order {token.where}")
         ranges.append((low, high))
-    found = others(joined(tuple(ranges))) if negated else joined(tuple(ranges))
-    if not found:
-        raise UnsupportedExpression(f"has a class of characters that holds none: [{text}]")
-    return Chars(found)
+    if not ranges:
+        raise UnsupportedConstraint(f"has a class of characters that holds none or all {token.where}")
+    return f"/{write_class(ranges, negated=negated)}/"
 
 
-def _in_order(rules: Mapping[str, Node]) -> dict[str, Node]:
-    """Rules that the root is built from, each before those it names, where they don't go in circles.
-
-    Raises UnsupportedExpression.
-    """
-    finished: dict[str, Node] = {}
-    entered: set[str] = set()
-    waiting: list[tuple[str, bool]] = [(ROOT, False)]
-    while waiting:
-        name, is_done = waiting.pop()
-        if is_done:
-            finished[name] = rules[name]
-        elif name not in entered:
-            if name not in rules:
-                raise UnsupportedExpression(f"names a rule that it does not define: {name}")
-            entered.add(name)
-            waiting.append((name, True))
-            waiting += [(other, False) for other in names(rules[name])]
-    return dict(reversed(finished.items()))
-
-
-def _rules_with_an_end(rules: Mapping[str, Node]) -> set[str]:
-    """Rules that some text of finite length follows."""
+def _check_ends(rules: dict[str, _Ends]) -> None:
+    """Refuse rules that no text of finite length follows."""
     ending: set[str] = set()
     size = -1
     while size < len(ending):
         size = len(ending)
-        ending.update(
-            name
-            for name, node in reversed(list(rules.items()))
-            if name not in ending and _has_end(node, ending)
-        )
-    return ending
+        ending.update(name for name, ends in rules.items() if name not in ending and ends(ending))
+    endless = sorted(rules.keys() - ending)
+    if endless:
+        raise UnsupportedConstraint(f"has a rule that never comes to an end: {endless[0]}")
 
 
-def _has_end(node: Node, ending: set[str]) -> bool:
-    match node:
-        case Chars():
-            return True
-        case Name(name):
-            return name in ending
-        case Choice(items):
-            return any(_has_end(item, ending) for item in items)
-        case Chain(items):
-            return all(_has_end(item, ending) for item in items)
-        case Repeat(item, least, _):
-            return least == 0 or _has_end(item, ending)
+def _is_recursive(uses: dict[str, set[str]]) -> bool:
+    """Whether any rule leads back to itself."""
+    left = dict(uses)
+    while leaves := [name for name, used in left.items() if not used & left.keys()]:
+        for name in leaves:
+            del left[name]
+    return bool(left)

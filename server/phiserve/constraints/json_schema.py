@@ -1,232 +1,209 @@
 """JSON schemas as constraints: each keyword holds for every answer, or the schema is refused by its name and
-place.
+path.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
-from phiserve.constraints.keywords import (
-    FORMS,
-    KEYWORDS,
-    MAX_COUNTED_PROPERTIES,
-    MAX_SCHEMA_BYTES,
-    MAX_SCHEMA_DEPTH,
-    TYPES,
-    is_annotation,
+from pydantic import JsonValue
+
+from phiserve.constraints.constraint import InvalidSchema, SchemaPath, UnsupportedConstraint
+from phiserve.constraints.keywords import KEYWORDS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, is_annotation
+from phiserve.constraints.lark import check_compiles, schema_grammar
+from phiserve.constraints.schema_checks import check_whole
+from phiserve.constraints.schema_nodes import Node, reachable
+from phiserve.constraints.schema_values import (
+    Totals,
+    check_format,
+    check_object,
+    check_pattern,
+    read_keyword,
+    write_names,
 )
-from phiserve.constraints.references import check_references
-from phiserve.constraints.value_types import Found, InvalidSchema, Place, UnsupportedSchema, check_kinds
+from phiserve.constraints.schema_writer import write_schema
 
-_DEFINITIONS = ("$defs", "definitions")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
+_SINGLE = ("items", "additionalProperties")
+_SUBJECTS = {
+    "oneOf": ("oneOf",),
+    "circular references": ("$ref",),
+    "min/maxProperties": ("minProperties", "maxProperties"),
+    "patternProperty": ("patternProperties",),
+    "required property": ("required",),
+    "number range": ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"),
+    "integer range": ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"),
+    "regex": ("pattern", "minLength", "maxLength", "format"),
+    "incompatible types": ("allOf", "type"),
+}
+"""Words of the library's, and the keywords that they are about. Others that it names it names as they are."""
+
+_ANY_OBJECT: Mapping[str, JsonValue] = {"type": "object"}
 
 
-def check_schema(schema: Any) -> None:
-    """Raises InvalidSchema, or UnsupportedSchema for what is valid and would not be enforced; both know the
-    place.
+def json_schema_grammar(schema: Mapping[str, JsonValue] = _ANY_OBJECT) -> str:
+    """A grammar of JSON without white space that follows a schema, by default of any object.
+
+    Raises InvalidSchema, or UnsupportedConstraint for what is valid and would not be enforced; both know the
+    path.
     """
     _check_size(schema)
-    checked = _Checker()
-    checked.schema(schema, ())
-    check_references(checked.found)
-    if checked.found.counted_properties > MAX_COUNTED_PROPERTIES:
-        raise UnsupportedSchema(
-            (),
-            f"objects with 'minProperties' or 'maxProperties' have more than {MAX_COUNTED_PROPERTIES} properties",
-        )
+    reader = _Reader()
+    root = reader.schema(dict(schema), (), ())
+    reader.resolve()
+    nodes = list(dict.fromkeys([*reader.nodes.values(), *reachable([root])]))
+    check_whole(nodes)
+    grammar = schema_grammar(write_schema(root))
+    try:
+        check_compiles(grammar)
+    except UnsupportedConstraint as error:
+        raise UnsupportedConstraint(error.reason, _path_of(error.reason, nodes)) from None
+    return grammar
 
 
-def write_place(place: Place) -> str:
-    """`("properties", "a b", "anyOf", 0)` -> `.properties["a b"].anyOf[0]`."""
-    return "".join(map(_write_step, place))
-
-
-def _write_step(step: str | int) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    plain = step.replace("$", "").replace("-", "_").isidentifier() and len(step) <= 100
-    return f".{step}" if plain else f"[{json.dumps(step[:100])}]"
-
-
-def _check_size(schema: Any) -> None:
-    level, nodes = 0, [schema]
+def _check_size(schema: Mapping[str, JsonValue]) -> None:
+    level = 0
+    nodes: list[Mapping[str, JsonValue] | list[JsonValue]] = [schema]
     while nodes:
         level += 1
         if level > MAX_SCHEMA_DEPTH:
-            raise UnsupportedSchema((), f"the schema is nested more than {MAX_SCHEMA_DEPTH} levels deep")
+            raise UnsupportedConstraint(f"the schema is nested more than {MAX_SCHEMA_DEPTH} levels deep")
         nodes = [
             child
             for parent in nodes
-            for child in (parent.values() if isinstance(parent, dict) else parent)
+            for child in (parent if isinstance(parent, list) else parent.values())
             if isinstance(child, dict | list)
         ]
     try:
         size = len(json.dumps(schema, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, UnicodeEncodeError):
-        raise InvalidSchema((), "the schema holds a number or a text that JSON does not have") from None
+        raise InvalidSchema("the schema holds a number or a text that JSON does not have") from None
     if size > MAX_SCHEMA_BYTES:
-        raise UnsupportedSchema((), f"the schema is larger than {MAX_SCHEMA_BYTES} bytes")
+        raise UnsupportedConstraint(f"the schema is larger than {MAX_SCHEMA_BYTES} bytes")
 
 
-@dataclass(slots=True)
-class _Checker:
-    """Goes through a schema, keyword by keyword."""
+def _path_of(sentence: str, nodes: list[Node]) -> SchemaPath:
+    """The first schema that holds what the library's sentence is about, which names no path."""
+    subjects = next((keywords for words, keywords in _SUBJECTS.items() if words in sentence), None)
+    if subjects is None:
+        subjects = tuple(keyword for keyword in KEYWORDS if re.search(rf"(?<![\w$]){keyword}\b", sentence))
+    for node in nodes:
+        held = node.keywords.keys() | node.lists.keys() | node.named.keys() | node.single.keys()
+        for keyword in subjects:
+            if keyword in held or (keyword == "$ref" and node.target is not None):
+                return (*node.path, keyword)
+    return ()
 
-    found: Found = field(default_factory=Found)
 
-    def schema(self, schema: Any, place: Place) -> None:
-        """Check one schema and all within it."""
-        if schema is True:
-            return
-        if schema is False:
-            raise UnsupportedSchema(place, "false allows nothing, so that no answer would be possible")
-        if not isinstance(schema, dict):
-            raise InvalidSchema(place, "a schema must be an object or true")
-        self.found.add(schema, place)
-        keywords = [keyword for keyword in schema if not is_annotation(keyword)]
-        for keyword in keywords:
-            if keyword not in KEYWORDS:
-                raise UnsupportedSchema(
-                    (*place, keyword),
-                    f"the keyword {keyword[:100]!r} is not supported; it would not be enforced",
-                )
-        for keyword in _DEFINITIONS:
-            self.schemas(schema.get(keyword, {}), (*place, keyword))
-        keywords = [keyword for keyword in keywords if keyword not in _DEFINITIONS]
-        form = next((form for form in FORMS if form in schema), None)
-        if form is None:
-            self.typed(schema, keywords, place)
-            return
-        may_stand = {form, "type"} if form in ("const", "enum") else {form}
-        for keyword in keywords:
-            if keyword not in may_stand:
-                raise UnsupportedSchema(
-                    (*place, keyword), f"the keyword {keyword!r} is not enforced beside {form!r}"
-                )
-        _FORM_CHECKS[form](self, schema, (*place, form))
+class _Reader:
+    """Goes through a schema, keyword by keyword; `base` is the path that `#` means, which `$id` moves."""
 
-    def schemas(self, schemas: Any, place: Place) -> None:
-        """Check schemas by name."""
-        if not isinstance(schemas, dict):
-            raise InvalidSchema(place, "must be an object of schemas")
-        for name, schema in schemas.items():
-            self.schema(schema, (*place, name))
+    def __init__(self) -> None:
+        self.nodes: dict[SchemaPath, Node] = {}
+        self.references: list[tuple[Node, str, SchemaPath]] = []
+        self.name_schemas: list[tuple[Node, Node]] = []
+        self.totals = Totals()
 
-    def branches(self, schema: dict[str, Any], place: Place) -> None:
-        """Check `anyOf`, `oneOf`, `allOf`."""
-        options = schema[str(place[-1])]
-        if not isinstance(options, list) or not options:
-            raise InvalidSchema(place, "must be a list of at least one schema")
-        if place[-1] == "allOf" and len(options) > 1:
-            raise UnsupportedSchema(
-                place, "'allOf' of more than one schema is not supported: it would not be enforced"
-            )
-        for index, option in enumerate(options):
-            self.schema(option, (*place, index))
-
-    def values(self, schema: dict[str, Any], place: Place) -> None:
-        """Check `const` and `enum`, and the `type` beside them."""
-        values = schema["enum"] if place[-1] == "enum" else [schema["const"]]
-        if not isinstance(values, list) or not values:
-            raise InvalidSchema(place, "must be a list of at least one value")
-        types = read_types(schema, place[:-1])
-        for index, value in enumerate(values):
-            where = (*place, index) if place[-1] == "enum" else place
-            if types is not None and not any(_is_of_type(value, name) for name in types):
-                raise UnsupportedSchema(
-                    where, f"the value is not of the type that 'type' asks for, {' or '.join(types)}"
-                )
-            if any(abs(number) >= 2**63 for number in _numbers(value)):
-                raise UnsupportedSchema(where, "whole numbers of more than 63 bits are not supported")
-
-    def reference(self, schema: dict[str, Any], place: Place) -> None:
-        """Check that `$ref` has the form of one; where it leads is known only when all has been seen."""
-        if not isinstance(schema["$ref"], str):
-            raise InvalidSchema(place, "must be a string")
-
-    def typed(self, schema: dict[str, Any], keywords: list[str], place: Place) -> None:
-        """Check a schema that says by `type`, or leaves open, what a value is."""
-        types = read_types(schema, place)
-        if types is None:
-            types = _implied_types(schema)
-        if types is None:
-            for keyword in keywords:
-                raise UnsupportedSchema(
-                    (*place, keyword), f"the keyword {keyword!r} is not enforced without 'type'"
-                )
-            return
-        kinds = {TYPES[name] for name in types}
-        check_kinds(schema, kinds, types, place, self.found)
+    def schema(self, schema: JsonValue, path: SchemaPath, base: SchemaPath) -> Node:
+        """Read one schema and all within it."""
+        if not isinstance(schema, dict | bool):
+            raise InvalidSchema("a schema must be an object, true or false", path)
+        node = self.nodes[path] = Node(path, allows_nothing=schema is False)
+        if isinstance(schema, bool):
+            return node
+        if not str(schema.get("$id", "#")).startswith("#"):
+            base = path
         for keyword, value in schema.items():
-            if keyword in KEYWORDS and KEYWORDS[keyword].kind in kinds:
-                self.within(keyword, value, (*place, keyword))
+            if is_annotation(keyword):
+                continue
+            where = (*path, keyword)
+            if keyword not in KEYWORDS:
+                raise UnsupportedConstraint(
+                    f"the keyword {keyword[:100]!r} is not supported; it would not be enforced", where
+                )
+            if reader := _READERS.get(keyword):
+                reader(self, node, value, where, base)
+            elif keyword != "additionalItems":
+                node.keywords |= read_keyword(keyword, value, where, self.totals)
+        if "additionalItems" in schema:
+            self.additional_items(node, schema, base)
+        check_format(node)
+        check_object(node)
+        return node
 
-    def within(self, keyword: str, value: Any, place: Place) -> None:
-        """Check the schemas within a keyword of objects or arrays."""
-        if keyword in ("properties", "patternProperties"):
-            self.schemas(value, place)
-        elif keyword == "prefixItems":
-            for index, item in enumerate(value):
-                self.schema(item, (*place, index))
-        elif keyword in ("items", "additionalProperties") and value is not False:
-            self.schema(value, place)
+    def schemas(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
+        """Read a list of schemas."""
+        if not isinstance(value, list) or not value:
+            raise InvalidSchema("must be a list of at least one schema", path)
+        keyword = "prefixItems" if path[-1] == "items" else str(path[-1])
+        if keyword in node.lists:
+            raise InvalidSchema("is given twice, as 'items' and as 'prefixItems'", path)
+        node.lists[keyword] = [self.schema(child, (*path, index), base) for index, child in enumerate(value)]
+
+    def by_name(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
+        """Read schemas by name. Definitions are read for what leads to them."""
+        if not isinstance(value, dict):
+            raise InvalidSchema("must be an object of schemas", path)
+        nodes: dict[str, Node] = {}
+        for name, child in value.items():
+            where = (*path, name)
+            written = check_pattern(name, where) if path[-1] == "patternProperties" else name
+            if written in nodes:
+                raise UnsupportedConstraint("is the same pattern as another", where)
+            nodes[written] = self.schema(child, where, base)
+        if path[-1] not in ("$defs", "definitions"):
+            node.named[str(path[-1])] = nodes
+
+    def single(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
+        """Read `items`, which draft 7 allows to be a list, and `additionalProperties`."""
+        if isinstance(value, list) and path[-1] == "items":
+            self.schemas(node, value, path, base)
+        else:
+            node.single[str(path[-1])] = self.schema(value, path, base)
+
+    def additional_items(self, node: Node, schema: dict[str, JsonValue], base: SchemaPath) -> None:
+        """Read draft 7's `additionalItems`, which are today's `items`."""
+        where = (*node.path, "additionalItems")
+        if not isinstance(schema.get("items"), list):
+            raise UnsupportedConstraint("is not enforced but beside a list of 'items'", where)
+        node.single["items"] = self.schema(schema["additionalItems"], where, base)
+
+    def property_names(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
+        """Read a schema of names."""
+        self.name_schemas.append((node, self.schema(value, path, base)))
+
+    def reference(self, node: Node, value: JsonValue, path: SchemaPath, base: SchemaPath) -> None:
+        """Note a reference; where it leads is known only when all has been read."""
+        if not isinstance(value, str):
+            raise InvalidSchema("must be a string", path)
+        self.references.append((node, value, base))
+
+    def resolve(self) -> None:
+        """Lead references to their schemas, and make patterns of names."""
+        by_pointer = {tuple(map(str, path)): node for path, node in self.nodes.items()}
+        for node, reference, base in self.references:
+            where = (*node.path, "$ref")
+            pointer, *steps = reference.split("/")
+            if pointer != "#":
+                raise UnsupportedConstraint(
+                    f"{reference[:100]!r} is no path from '#' and is not followed", where
+                )
+            path = (unquote(step).replace("~1", "/").replace("~0", "~") for step in steps)
+            target = by_pointer.get((*map(str, base), *path))
+            if target is None:
+                raise UnsupportedConstraint(f"{reference[:100]!r} leads to no schema", where)
+            node.target = target
+        for node, names in self.name_schemas:
+            write_names(node, names)
 
 
-_FORM_CHECKS: Mapping[str, Callable[[_Checker, dict[str, Any], Place], None]] = {
-    "$ref": _Checker.reference,
-    "const": _Checker.values,
-    "enum": _Checker.values,
-    "anyOf": _Checker.branches,
-    "oneOf": _Checker.branches,
-    "allOf": _Checker.branches,
+_Read = Callable[[_Reader, Node, JsonValue, SchemaPath, SchemaPath], None]
+_READERS: Mapping[str, _Read] = {
+    **dict.fromkeys(_LISTS, _Reader.schemas),
+    **dict.fromkeys(_BY_NAME, _Reader.by_name),
+    **dict.fromkeys(_SINGLE, _Reader.single),
+    "propertyNames": _Reader.property_names,
+    "$ref": _Reader.reference,
 }
-
-
-def read_types(schema: dict[str, Any], place: Place) -> tuple[str, ...] | None:
-    """The types that `type` names; None where it is absent. Raises InvalidSchema."""
-    if "type" not in schema:
-        return None
-    given = schema["type"]
-    names = given if isinstance(given, list) else [given]
-    if (
-        not names
-        or not all(isinstance(name, str) and name in TYPES for name in names)
-        or len(set(names)) < len(names)
-    ):
-        raise InvalidSchema((*place, "type"), f"must be one or several of {', '.join(TYPES)}")
-    return tuple(names)
-
-
-def _implied_types(schema: dict[str, Any]) -> tuple[str, ...] | None:
-    """What the grammar library takes a schema without `type` for."""
-    if "properties" in schema or "additionalProperties" in schema:
-        return ("object",)
-    return ("array",) if "items" in schema or "prefixItems" in schema else None
-
-
-def _is_of_type(value: Any, name: str) -> bool:
-    match value:
-        case None:
-            return name == "null"
-        case bool():
-            return name == "boolean"
-        case int():
-            return name in ("integer", "number")
-        case float():
-            return name == "number" or (name == "integer" and value.is_integer())
-        case str():
-            return name == "string"
-        case list():
-            return name == "array"
-        case _:
-            return name == "object"
-
-
-def _numbers(value: Any) -> Iterator[int]:
-    """The whole numbers within a value."""
-    if isinstance(value, int):
-        yield value
-    elif isinstance(value, dict | list):
-        for child in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(child)

@@ -1,8 +1,8 @@
 """Which keywords of JSON Schema are enforced. The check, its errors and the documents come from these tables.
 
-A keyword is here only if an answer that violates it was seen to be rejected by xgrammar 0.2.8, as it is used
-here (`tests/unit/engine/test_forms.py` shows it for each). Any other keyword is refused, since it would be
-ignored without a word.
+A keyword is here only if an answer that violates it was seen to be rejected by llguidance 1.7.6, as it is
+used here (`tests/unit/constraints/test_enforced.py` shows it for each). Any other keyword is refused, since
+it would be ignored without a word.
 """
 
 from typing import Literal, NamedTuple
@@ -19,57 +19,64 @@ class Keyword(NamedTuple):
 
 KEYWORDS: dict[str, Keyword] = {
     "type": Keyword("any", "one or several"),
-    "enum": Keyword("any", "beside it only `type`"),
-    "const": Keyword("any", "beside it only `type`"),
-    "$ref": Keyword("any", "`#`, or `#/…` through objects; nothing beside it"),
+    "enum": Keyword("any"),
+    "const": Keyword("any"),
+    "$ref": Keyword("any", "within the schema; what stands beside it holds too"),
     "$defs": Keyword("any"),
     "definitions": Keyword("any"),
-    "anyOf": Keyword("any", "nothing beside it"),
+    "anyOf": Keyword("any"),
     "oneOf": Keyword(
-        "any",
-        "nothing beside it; branches of other types, other `const` or `enum`, or such a required property",
+        "any", "branches of other types, other `const` or `enum`, or told apart by a required property"
     ),
-    "allOf": Keyword("any", "of a single schema; nothing beside it"),
-    "properties": Keyword("object", "in this order; no others unless `additionalProperties` is given"),
-    "required": Keyword("object", "names from `properties`"),
-    "additionalProperties": Keyword("object", "beside `properties` only `false`"),
-    "patternProperties": Keyword(
-        "object", "one pattern; not beside `properties` or `propertyNames`; no other names"
+    "allOf": Keyword("any"),
+    "properties": Keyword(
+        "object", "in this order; no others unless `additionalProperties` or `patternProperties` is given"
     ),
+    "required": Keyword("object"),
+    "additionalProperties": Keyword("object", "not beside `patternProperties`, unless false"),
+    "patternProperties": Keyword("object", "no name may match two patterns; no other names"),
     "propertyNames": Keyword(
-        "object", "`enum`, `const`, `pattern`, lengths or `$ref`; not beside `properties`"
+        "object", "of `enum`, `const`, `pattern` or lengths; not beside `properties` or `patternProperties`"
     ),
-    "minProperties": Keyword("object", "beside `properties`"),
+    "minProperties": Keyword("object", "1, or as many as are `required`"),
     "maxProperties": Keyword("object"),
-    "items": Keyword("array", "one schema"),
-    "prefixItems": Keyword("array", "no more items unless `items` is given"),
+    "items": Keyword("array", "one schema, or draft 7's list"),
+    "additionalItems": Keyword("array", "draft 7's, beside a list of `items`"),
+    "prefixItems": Keyword("array"),
     "minItems": Keyword("array"),
-    "maxItems": Keyword("array", "not fewer than `prefixItems`"),
+    "maxItems": Keyword("array"),
+    "uniqueItems": Keyword("array", "only false"),
     "minLength": Keyword("string"),
     "maxLength": Keyword("string"),
-    "pattern": Keyword("string", "matches the whole text; not beside a length"),
-    "format": Keyword("string", "the form only; not beside `pattern` or a length"),
+    "pattern": Keyword("string", "somewhere in the text, as JSON Schema says"),
+    "format": Keyword("string", "the form only"),
     "minimum": Keyword("number"),
     "maximum": Keyword("number"),
     "exclusiveMinimum": Keyword("number"),
     "exclusiveMaximum": Keyword("number"),
+    "multipleOf": Keyword("number", "multiples from 0 on"),
 }
-
-FORMS = ("$ref", "const", "enum", "anyOf", "oneOf", "allOf")
-"""Keywords that say what a value is by themselves; the grammar library looks at the first of them and at
-nothing else."""
 
 ANNOTATIONS = (
     *("$schema", "$id", "$comment", "title", "description", "default", "example", "examples"),
     *("deprecated", "readOnly", "writeOnly", "discriminator"),
+    *("contentEncoding", "contentMediaType", "contentSchema"),
 )
-"""Keywords without effect on what is valid. So is every name that begins with `x-`."""
+"""Keywords without effect on what is valid. So is every name that begins with `x-`. `$id` says what `$ref`
+begins at."""
 
 FORMATS = (
     *("date", "date-time", "time", "duration", "email", "hostname"),
-    *("ipv4", "ipv6", "uuid", "uri", "uri-reference", "uri-template"),
+    *("ipv4", "ipv6", "uuid", "uri"),
 )
-"""Values of `format` whose form is enforced: a date may be the 30th of February."""
+"""Values of `format` whose form is enforced: a date may be the 29th of February in any year."""
+
+UNENFORCED_FORMATS = (
+    *("regex", "json-pointer", "relative-json-pointer", "uri-reference", "uri-template"),
+    *("iri", "iri-reference", "idn-email", "idn-hostname"),
+)
+"""The draft's other formats, which are refused. Any that the draft does not know is a name for the `pattern`
+that stands beside it, as zod writes it, and refused where there is none."""
 
 TYPES: dict[str, Kind] = {
     "object": "object",
@@ -84,33 +91,40 @@ TYPES: dict[str, Kind] = {
 
 MAX_SCHEMA_BYTES = 64 * 2**10
 MAX_SCHEMA_DEPTH = 32
-MAX_PROPERTIES = 500
-"""Of one object."""
+MAX_PROPERTIES = 1000
+"""Of one object: compiling takes time with the square."""
+
+MAX_OPTIONAL_PROPERTIES = 499
+"""Of one object: each takes four of the items that `limits.LIMITS` allows in a row."""
 
 MAX_COUNTED_PROPERTIES = 50
-"""Of all objects whose properties are counted too: the grammar grows with the square."""
+"""Of one object whose properties are counted too."""
+
+MAX_ITEMS = 10_000
+"""Highest `minItems`, `maxItems`, `minProperties`, `maxProperties`; also what those of arrays may add up
+to.
+"""
+
+MAX_LENGTH = 1_000_000
+"""Highest `minLength` and `maxLength`."""
+
+MAX_PATTERN_CHARACTERS = 1024
+MAX_COMBINED_PATTERNS = 10
+"""Patterns in all schemas that are combined with others by `allOf` or beside `$ref`, `anyOf`, `oneOf`: the
+library decides whether any text matches several, in time that grows as a power of their number."""
+
+MAX_MULTIPLE = 10_000
+"""What the digits of all `multipleOf` may add up to, and multiply to where schemas are combined."""
 
 MAX_EXCLUSIVE = 100
 """Branches of one `oneOf`."""
 
-MAX_ITEMS = 10_000
-"""Highest `minItems`, `maxItems`, `minProperties`, `maxProperties`."""
+MAX_NUMBER = 2**53
+"""Highest number, either way: as far as whole numbers are exact as floats. The library ends its process at
+some beyond 63 bits."""
 
-MAX_LENGTH = 1000
-"""Highest `minLength` and `maxLength`; also what all lengths, patterns (counts written out) and formats may
-add up to.
-
-A grammar takes milliseconds to compile for each of these characters.
-"""
-
-FORMAT_LENGTH = 10
-"""What a format counts for in that."""
-
-MAX_NUMBER = 10**15
-"""Highest bound of a number, either way; of an integer it is exact as a float."""
-
-MAX_DECIMALS = 6
-"""Of a number's bound: the grammar library writes bounded numbers with as many."""
+MAX_DECIMALS = 15
+"""Of a number's bound."""
 
 
 def is_annotation(keyword: str) -> bool:

@@ -20,7 +20,6 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
-from phiserve.constraints.constraint import Constraint
 from phiserve.core import FinishReason, GenerationRequest
 from phiserve.engine.interface import Admission, Candidate, Delta, EngineLimits, Generation, Position
 from phiserve.engine.sampling import VerifiedParams, sampling_params
@@ -35,7 +34,8 @@ MAX_REASON_CHARACTERS = 500
 
 _FINISH_REASONS = get_args(FinishReason)
 
-_REFUSED_CONSTRAINT = "the grammar library refuses this constraint"
+_GAVE_UP = "The engine gave up on the request"
+_COSTLY_CONSTRAINT = f"{_GAVE_UP}: most likely, what its answer must look like costs too much to follow"
 
 CropsByKey = dict[str, NDArray[np.uint8]]
 Outputs = AsyncGenerator[RequestOutput, None]
@@ -80,7 +80,7 @@ class Engine:
         with _our_errors():
             if self._llm.errored:
                 raise EngineDeadError
-            params = await self._verified(request)
+            params = self._verified(request)
             self._check_choices(params.n)
             self._llm.check_admission(params.n)
         return Admitted(params, copies=request.num_choices // params.n)
@@ -89,17 +89,16 @@ class Engine:
         """Deltas of all choices. See `EngineClient.generate`."""
         admitted = cast("Admitted", generation.admission)
         admitted.params.max_tokens = generation.max_tokens
-        copies = admitted.copies
         with _our_errors():
             first, following = await self._start(generation, admitted.params)
             del generation  # with its images' files, which the rest of the answer does not need
             async with aclosing(following):
                 self._last_answer = time.monotonic()
-                for delta in _deltas(first, copies):
+                for delta in _deltas(first, admitted):
                     yield delta
                 async for output in following:
                     self._last_answer = time.monotonic()
-                    for delta in _deltas(output, copies):
+                    for delta in _deltas(output, admitted):
                         yield delta
 
     async def answers_within(self, timeout_s: float) -> bool:
@@ -132,34 +131,13 @@ class Engine:
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
 
-    async def _verified(self, request: GenerationRequest) -> VerifiedParams:
-        """vLLM's parameters, verified; on a thread where a constraint on the answer's form is compiled for
-        that.
-        """
+    def _verified(self, request: GenerationRequest) -> VerifiedParams:
+        """vLLM's parameters, verified in all that does not depend on the prompt."""
         params = sampling_params(request, request.stops.max_tokens or self._limits.context_tokens)
-        if request.constraint is None:
-            self._verify(params)
-        else:
-            await asyncio.to_thread(self._verify_constrained, params, request.constraint)
+        # Without the configuration of structured outputs, vLLM leaves the constraint alone.
+        params.verify(self._llm.model_config, None, None, self._llm.tokenizer)
         params.__class__ = VerifiedParams
         return cast("VerifiedParams", params)
-
-    def _verify(self, params: SamplingParams) -> None:
-        """vLLM's own checks of everything that does not depend on the prompt. Compiles a constraint on the
-        answer's form.
-        """
-        config = self._llm.vllm_config.structured_outputs_config
-        params.verify(self._llm.model_config, None, config, self._llm.tokenizer)
-
-    def _verify_constrained(self, params: SamplingParams, constraint: Constraint) -> None:
-        try:
-            self._verify(params)
-        except (VLLMClientError, ValueError, RuntimeError) as error:
-            if getattr(error, "parameter", None):
-                raise
-            raise InvalidRequest(
-                _REFUSED_CONSTRAINT, param=constraint.param, code="unsupported_schema"
-            ) from error
 
     def _check_choices(self, choices: int) -> None:
         """More choices than the engine ever admits would be told to come back for ever."""
@@ -227,23 +205,24 @@ class Engine:
 def _lacks_image(first: RequestOutput, generation: Generation) -> bool:
     """vLLM reports an image missing from the engine's cache as finish reason "error" before any token."""
     return bool(generation.images) and any(
-        completion.finish_reason == "error" for completion in first.outputs
+        completion.finish_reason == "error" and not completion.token_ids for completion in first.outputs
     )
 
 
-def _deltas(output: RequestOutput, copies: int) -> list[Delta]:
-    """One for each choice; greedy choices are computed once and told `copies` times."""
+def _deltas(output: RequestOutput, admitted: Admitted) -> list[Delta]:
+    """One for each choice; greedy choices are computed once and told `copies` times. Raises EngineFailure."""
+    for completion in output.outputs:
+        if completion.finish_reason not in (None, *_FINISH_REASONS):
+            failed = completion.finish_reason == "error"
+            constrained = admitted.params.structured_outputs is not None
+            raise EngineFailure(_COSTLY_CONSTRAINT if failed and constrained else _GAVE_UP)
     deltas = [_delta(completion, output) for completion in output.outputs]
-    return (
-        deltas
-        if copies == 1
-        else [replace(delta, index=index) for delta in deltas for index in range(copies)]
-    )
+    if admitted.copies == 1:
+        return deltas
+    return [replace(delta, index=index) for delta in deltas for index in range(admitted.copies)]
 
 
 def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
-    if completion.finish_reason is not None and completion.finish_reason not in _FINISH_REASONS:
-        raise EngineFailure("The engine gave up on the request")
     return Delta(
         completion.index,
         completion.text,

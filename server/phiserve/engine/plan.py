@@ -16,6 +16,7 @@ from vllm.platforms import current_platform
 from vllm.utils.cpu_resource_utils import get_memory_node_info
 
 from phiserve.checkpoint.opened import Checkpoint
+from phiserve.engine.sampling import GRAMMAR_BACKEND
 from phiserve.errors import StartupError
 from phiserve.plugin.processor import MAX_CROPS_KEY
 from phiserve.plugin.register import TOKENIZER_MODE
@@ -41,7 +42,7 @@ OWNED_ARGUMENTS = {
     "served_model_name": "use --served-model-name",
     "limit_mm_per_prompt": "use max_images",
     "mm_processor_kwargs": "use max_crops",
-    "structured_outputs_config": "schemas are held against what xgrammar enforces",
+    "structured_outputs_config": "constraints are written for the backend that phiserve brings",
     "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
 }
 """Arguments that are decided elsewhere, and where."""
@@ -136,8 +137,8 @@ def _own_arguments(checkpoint: Checkpoint, options: EngineOptions, max_crops: in
         "mm_processor_kwargs": {MAX_CROPS_KEY: max_crops},
         "mm_processor_cache_type": "lru",
         "use_tqdm_on_load": False,
-        # Weak models fill JSON with white space for ever where they may; only a named backend can forbid it.
-        "structured_outputs_config": StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
+        # The one that `plugin.register` replaces.
+        "structured_outputs_config": StructuredOutputsConfig(backend=GRAMMAR_BACKEND),
         # A terminal's Ctrl-C reaches the engine's process too: without this it would drop what is running.
         "shutdown_timeout": options.shutdown_grace_s,
     }

@@ -7,7 +7,13 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from phiserve.chat.special_tokens import STOP_TOKEN_IDS
 from phiserve.constraints.constraint import Constraint
-from phiserve.core import GenerationRequest, StopConditions
+from phiserve.core import GenerationRequest
+
+GRAMMAR_BACKEND = "guidance"
+"""vLLM's name for llguidance, which follows the grammars that `constraints` writes."""
+
+STOPS = tuple(int(token_id) for token_id in STOP_TOKEN_IDS)
+"""The model's own; vLLM's `ignore_eos` covers its own end token only."""
 
 SEEDS = 2**62
 """vLLM adds a choice's index to its seed, in 64 bits, and takes -1 for none: every seed is folded into what
@@ -15,8 +21,8 @@ is safe."""
 
 
 class VerifiedParams(SamplingParams):
-    """Parameters that have been verified. vLLM would do so again when they are sent, on the event loop,
-    constraint and all.
+    """Parameters that have been verified. vLLM would do so again when they are sent, and compile a constraint
+    for that, on the event loop.
     """
 
     def verify(self, *_: Any) -> None:
@@ -31,8 +37,12 @@ def engine_choices(request: GenerationRequest) -> int:
 
 
 def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingParams:
-    """Build vLLM's parameters. Raises VLLMValidationError for what a surface cannot know."""
+    """Build vLLM's parameters. Raises VLLMValidationError for what a surface cannot know.
+
+    `ignore_eos` leaves constrained answers alone: nothing may follow their end.
+    """
     sampling, stops = request.sampling, request.stops
+    ignore_eos = stops.ignore_eos and request.constraint is None
     greedy = sampling.is_greedy
     return SamplingParams.from_optional(
         n=engine_choices(request),
@@ -47,8 +57,8 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingPara
         logit_bias=dict(sampling.logit_bias) or None,
         logprobs=request.top_logprobs,
         stop=list(stops.strings),
-        stop_token_ids=_stop_token_ids(stops),
-        ignore_eos=stops.ignore_eos,
+        stop_token_ids=sorted({*stops.token_ids, *(() if ignore_eos else STOPS)}),
+        ignore_eos=ignore_eos,
         structured_outputs=None if request.constraint is None else _structured_outputs(request.constraint),
         max_tokens=max_tokens,
         min_tokens=stops.min_tokens,
@@ -56,19 +66,10 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingPara
     )
 
 
-def _stop_token_ids(stops: StopConditions) -> list[int]:
-    """The request's own and the model's; vLLM's `ignore_eos` covers its own end token only."""
-    ids = set(stops.token_ids)
-    if not stops.ignore_eos:
-        ids.update(int(token_id) for token_id in STOP_TOKEN_IDS)
-    return sorted(ids)
-
-
 def _structured_outputs(constraint: Constraint) -> StructuredOutputsParams:
-    match constraint.kind:
-        case "json_object":
-            return StructuredOutputsParams(json_object=True)
-        case "choice":
-            return StructuredOutputsParams(choice=list(constraint.value or ()))
-        case kind:
-            return StructuredOutputsParams(**{kind: constraint.value})
+    """A constraint as the engine takes it. vLLM's verification, which compiles it once more, would name the
+    backend; it is left out, since `constraints` has verified it.
+    """
+    outputs = StructuredOutputsParams(grammar=constraint.grammar)
+    outputs._backend = GRAMMAR_BACKEND
+    return outputs

@@ -16,16 +16,22 @@ MODEL_CLASS = "phiserve.plugin.model:Phi3VForCausalLM"
 
 
 def register() -> None:
-    """Register the config class, the tokenizer and the model class with transformers and vLLM."""
+    """Register the config class, the tokenizer and the model class with transformers and vLLM, and the way
+    answers are constrained.
+    """
     from transformers import AutoConfig
     from vllm import ModelRegistry
     from vllm.renderers.registry import RENDERER_REGISTRY
     from vllm.tokenizers.registry import TokenizerRegistry
+    from vllm.v1 import structured_output
 
     from phiserve.plugin.hf_config import Phi3VConfig
+    from phiserve.plugin.structured_output import EnforcingBackend
 
     AutoConfig.register(Phi3VConfig.model_type, Phi3VConfig, exist_ok=True)
     # Assigned rather than registered: vLLM warns when a name is registered again.
     TokenizerRegistry.tokenizers[TOKENIZER_MODE] = TOKENIZER_CLASS
     RENDERER_REGISTRY.renderers[TOKENIZER_MODE] = RENDERER_CLASS
     ModelRegistry.register_model("Phi3VForCausalLM", MODEL_CLASS)
+    # vLLM has no registry of these: its manager looks the class up in its module by this name.
+    structured_output.GuidanceBackend = EnforcingBackend

@@ -1,21 +1,21 @@
 """Constraints on the form of an answer: OpenAI's `response_format` and vLLM's `structured_outputs`.
 
-What would not be enforced, could never be answered or costs too much to follow is refused, by name and place.
+What would not be enforced, could never be answered or costs too much to follow is refused, by name and path.
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, Tag, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from phiserve.constraints.ambiguity import check_ambiguity
-from phiserve.constraints.constraint import Constraint, ConstraintValue, Kind
-from phiserve.constraints.for_xgrammar import engine_regex, engine_schema
-from phiserve.constraints.gbnf import check_grammar
-from phiserve.constraints.json_schema import check_schema, write_place
-from phiserve.constraints.regex import parse_regex
-from phiserve.constraints.syntax import UnsupportedExpression
-from phiserve.constraints.value_types import InvalidSchema, UnsupportedSchema
+from phiserve.constraints.constraint import Constraint, InvalidSchema, UnsupportedConstraint, write_path
+from phiserve.constraints.gbnf import gbnf_grammar
+from phiserve.constraints.json_schema import json_schema_grammar
+from phiserve.constraints.lark import check_compiles, choice_grammar
+from phiserve.constraints.regex import regex_grammar
+from phiserve.errors import InvalidRequest, shortened
 from phiserve.protocol.messages import WireModel, choose_by
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
@@ -25,54 +25,34 @@ MAX_CHOICES = 1000
 MAX_CHOICE_CHARACTERS = 64 * 2**10
 """Of all choices together."""
 
+_Given = TypeVar("_Given")
 
-def _enforced_schema(schema: dict[str, Any]) -> dict[str, Any]:
+
+def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Constraint:
+    """A constraint that was compiled. An error is raised as it is: told to pydantic, it would be looked for,
+    and the constraint compiled, once more.
+    """
     try:
-        check_schema(schema)
-    except InvalidSchema as error:
-        kind = "unsupported_schema" if isinstance(error, UnsupportedSchema) else "schema"
-        context = {"text": error.message, "path": write_place(error.place)}
-        raise PydanticCustomError(kind, "{text}", context) from None
-    return engine_schema(schema)
+        grammar = write(given)
+        if write is not json_schema_grammar:
+            check_compiles(grammar)
+    except UnsupportedConstraint as error:
+        code = "invalid_value" if isinstance(error, InvalidSchema) else "unsupported_schema"
+        param = shortened(param + write_path(error.path))
+        raise InvalidRequest(error.reason, param=param, code=code) from None
+    return Constraint(grammar, param)
 
 
-def _enforced_regex(regex: str) -> str:
-    try:
-        node = parse_regex(regex)
-        check_ambiguity({"": node})
-    except UnsupportedExpression as error:
-        raise _unsupported(f"the expression {error}") from None
-    return engine_regex(node)
+@cache
+def _any_object() -> Constraint:
+    """The same for every request."""
+    return _compiled(json_schema_grammar, {"type": "object"}, "response_format")
 
 
-def _enforced_grammar(grammar: str) -> str:
-    try:
-        check_grammar(grammar)
-    except UnsupportedExpression as error:
-        raise _unsupported(f"the grammar {error}") from None
-    return grammar
-
-
-def _bounded_choices(choices: tuple[str, ...]) -> tuple[str, ...]:
-    if sum(map(len, choices)) > MAX_CHOICE_CHARACTERS:
-        raise _unsupported(f"the choices have more than {MAX_CHOICE_CHARACTERS} characters together")
-    return choices
-
-
-def _unsupported(message: str) -> PydanticCustomError:
-    return PydanticCustomError("unsupported_schema", "{text}", {"text": message})
-
-
-Schema = Annotated[dict[str, Any], AfterValidator(_enforced_schema)]
-Regex = Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS), AfterValidator(_enforced_regex)]
-Grammar = Annotated[
-    str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS), AfterValidator(_enforced_grammar)
-]
-Choices = Annotated[
-    tuple[str, ...],
-    Field(min_length=1, max_length=MAX_CHOICES, strict=False),
-    AfterValidator(_bounded_choices),
-]
+def _choices(texts: tuple[str, ...]) -> str:
+    if sum(map(len, texts)) > MAX_CHOICE_CHARACTERS:
+        raise UnsupportedConstraint(f"the choices have more than {MAX_CHOICE_CHARACTERS} characters together")
+    return choice_grammar(texts)
 
 
 class TextFormat(WireModel):
@@ -90,20 +70,38 @@ class JsonObjectFormat(WireModel):
     """Any JSON object."""
 
     type: Literal["json_object"]
+    _constraint: Constraint = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _compile(self) -> Self:
+        self._constraint = _any_object()
+        return self
 
     @property
     def constraint(self) -> Constraint | None:
         """Any object."""
-        return Constraint("json_object", None, "response_format")
+        return self._constraint
 
 
 class JsonSchema(WireModel):
     """A named JSON schema. `strict` is accepted either way: the schema is always enforced."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    schema_: Annotated[Schema, Field(alias="schema", default_factory=dict)]
+    schema_: Annotated[dict[str, JsonValue], Field(alias="schema", default_factory=dict)]
     description: str | None = None
     strict: bool | None = None
+    _constraint: Constraint = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _compile(self) -> Self:
+        param = "response_format.json_schema.schema"
+        self._constraint = _compiled(json_schema_grammar, self.schema_, param)
+        return self
+
+    @property
+    def constraint(self) -> Constraint:
+        """The schema, as it passed every check."""
+        return self._constraint
 
 
 class JsonSchemaFormat(WireModel):
@@ -114,8 +112,8 @@ class JsonSchemaFormat(WireModel):
 
     @property
     def constraint(self) -> Constraint | None:
-        """The schema, as it passed every check."""
-        return Constraint("json", self.json_schema.schema_, "response_format.json_schema.schema")
+        """The schema's."""
+        return self.json_schema.constraint
 
 
 ResponseFormat = Annotated[
@@ -129,28 +127,32 @@ ResponseFormat = Annotated[
 class StructuredOutputs(WireModel):
     """vLLM's extra: exactly one of a JSON schema, a regular expression, a list of choices, a grammar."""
 
-    json_: Annotated[Schema | None, Field(alias="json")] = None
-    regex: Regex | None = None
-    choice: Choices | None = None
-    grammar: Grammar | None = None
+    json_: Annotated[dict[str, JsonValue] | None, Field(alias="json")] = None
+    regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS)] | None = None
+    choice: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False)] | None = (
+        None
+    )
+    grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS)] | None = None
+    _constraint: Constraint = PrivateAttr()
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
+    def _compile(self) -> Self:
         given = [field for field in (self.json_, self.regex, self.choice, self.grammar) if field is not None]
         if len(given) != 1:
             raise PydanticCustomError(
                 "structured_outputs", "exactly one of json, regex, choice and grammar must be given"
             )
+        if self.json_ is not None:
+            self._constraint = _compiled(json_schema_grammar, self.json_, "structured_outputs.json")
+        if self.regex is not None:
+            self._constraint = _compiled(regex_grammar, self.regex, "structured_outputs.regex")
+        if self.choice is not None:
+            self._constraint = _compiled(_choices, self.choice, "structured_outputs.choice")
+        if self.grammar is not None:
+            self._constraint = _compiled(gbnf_grammar, self.grammar, "structured_outputs.grammar")
         return self
 
     @property
     def constraint(self) -> Constraint:
         """The one that is given, as it passed every check."""
-        given: tuple[tuple[Kind, ConstraintValue], ...] = (
-            ("json", self.json_),
-            ("regex", self.regex),
-            ("choice", self.choice),
-            ("grammar", self.grammar),
-        )
-        kind, value = next((kind, value) for kind, value in given if value is not None)
-        return Constraint(kind, value, f"structured_outputs.{kind}")
+        return self._constraint

@@ -1,18 +1,19 @@
 """The adapter around a scripted AsyncLLM: vLLM's failures become ours, and nothing is left behind."""
 
 import asyncio
-import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from types import SimpleNamespace
 from typing import Any
 
+import llguidance
 import numpy as np
 import pytest
-from vllm import SamplingParams
+from llguidance import LLMatcher, LLTokenizer
+from vllm.config import StructuredOutputsConfig
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+from phiserve.constraints import lark
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Conversation, GenerationRequest, SamplingOptions
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
@@ -25,57 +26,11 @@ from phiserve.errors import (
     Overloaded,
     RequestError,
 )
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.translation import to_generation_request
 from phiserve.vision.crops import Crops
 from phiserve.vision.sizes import plan_crops
-
-Script = Callable[[int], AsyncGenerator[Any, None]]
-
-
-def output(text: str = "", *, finish: str | None = None, ids: tuple[int, ...] = ()) -> Any:
-    """One of vLLM's outputs."""
-    completion = SimpleNamespace(index=0, text=text, token_ids=list(ids), logprobs=None, finish_reason=finish)
-    return SimpleNamespace(outputs=[completion], num_cached_tokens=0)
-
-
-class ScriptedLLM:
-    """Plays `script(attempt)` for every call of `generate`."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.started: list[str] = []
-        self.aborted: list[str] = []
-        self.errored = False
-        self.hangs = False
-        self.pings = 0
-        mm_config = SimpleNamespace(mm_processor_cache_gb=0)
-        model_config = SimpleNamespace(
-            max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False
-        )
-        self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
-        self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
-        self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4)
-        self.vllm_config = SimpleNamespace(structured_outputs_config=None)
-        self.tokenizer = None
-        self.full = False
-
-    def check_admission(self, n: int = 1) -> None:
-        if self.full:
-            raise QueueOverflowError
-
-    async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:
-        self.started.append(request_id)
-        async for item in self._script(len(self.started)):
-            yield item
-
-    async def abort(self, request_id: str) -> None:
-        self.aborted.append(request_id)
-
-    async def is_sleeping(self) -> bool:
-        self.pings += 1
-        if self.hangs:
-            await asyncio.Event().wait()
-        return False
-
+from scripted_llm import Script, ScriptedLLM, output
 
 GREEDY = SamplingOptions(temperature=0)
 
@@ -157,6 +112,24 @@ def test_greedy_choices_are_copied() -> None:
     ]
 
 
+CONSTRAINT = Constraint('start: "a"', "response_format")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "reason", "named"),
+    [(None, "error", False), (CONSTRAINT, "abort", False), (CONSTRAINT, "error", True)],
+)
+def test_the_constraint_is_named(constraint: Constraint | None, reason: str, named: bool) -> None:
+    """As the likely cause of an error, where there is one."""
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output(finish=reason)
+
+    with pytest.raises(EngineFailure) as caught:
+        run(ScriptedLLM(script), constraint=constraint)
+    assert ("what its answer must look like" in caught.value.reason) is named
+
+
 @pytest.mark.parametrize("reason", ["error", "abort"])
 def test_text_requests_are_not_retried(reason: str) -> None:
     """Only an image can be missing; anything else that ends with "error" or "abort" is a failure."""
@@ -198,12 +171,17 @@ def test_missing_images_are_sent_again_once() -> None:
         run(ScriptedLLM(never), (image(loads),))
 
 
-def test_nothing_is_retried_once_text_was_shown() -> None:
+@pytest.mark.parametrize(
+    "outputs",
+    [(output("half"), output(finish="error")), (output("half", finish="error", ids=(7,)),)],
+    ids=["streamed", "whole"],
+)
+def test_nothing_is_retried_once_there_was_a_token(outputs: tuple[Any, ...]) -> None:
     """A failure in mid-answer is told, not repeated from the start."""
 
     async def script(attempt: int) -> AsyncGenerator[Any, None]:
-        yield output("half")
-        yield output(finish="error")
+        for item in outputs:
+            yield item
 
     llm = ScriptedLLM(script)
     with pytest.raises(EngineFailure):
@@ -227,13 +205,26 @@ def test_admission() -> None:
         asyncio.run(engine.admit(request()))
 
 
-def test_constraints_are_compiled_once_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While vLLM verifies a constraint, the event loop goes on; what admission verified is not verified again
-    when the request is sent, not even by vLLM itself.
+def test_constraints_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, and by `constraints`: neither admission nor vLLM, as the request is sent, does so
+    again.
     """
-    loop_went_on = threading.Event()
-    waited: list[bool] = []
-    monkeypatch.setattr(SamplingParams, "verify", lambda *_: waited.append(loop_went_on.wait(30)))
+    compiled: list[str] = []
+
+    class CountingMatcher:
+        """Stands for llguidance's class wherever a grammar is compiled with it."""
+
+        def __new__(cls, tokenizer: LLTokenizer, grammar: str, **options: Any) -> Any:
+            compiled.append(grammar)
+            return LLMatcher(tokenizer, grammar, **options)
+
+        @staticmethod
+        def validate_grammar(grammar: str, tokenizer: LLTokenizer | None = None) -> str:
+            compiled.append(grammar)
+            return LLMatcher.validate_grammar(grammar, tokenizer)
+
+    for module in (llguidance, lark):
+        monkeypatch.setattr(module, "LLMatcher", CountingMatcher)
 
     async def script(attempt: int) -> AsyncGenerator[Any, None]:
         yield output(finish="stop")
@@ -242,21 +233,25 @@ def test_constraints_are_compiled_once_off_the_loop(monkeypatch: pytest.MonkeyPa
         async def generate(
             self, engine_input: Any, params: Any, request_id: str
         ) -> AsyncGenerator[Any, None]:
-            params.verify(None, None, None, None)
+            params.verify(self.model_config, None, StructuredOutputsConfig(backend="guidance"), None)
+            assert params.structured_outputs.grammar == compiled[0]
             async for item in super().generate(engine_input, params, request_id):
                 yield item
 
-    async def admit_and_generate(engine: Engine) -> None:
-        constraint = Constraint("regex", "a", "structured_outputs.regex")
-        admitting = asyncio.create_task(engine.admit(request(constraint=constraint)))
-        await asyncio.sleep(0)
-        loop_went_on.set()
-        generation = Generation("r", [1], (), await admitting, 5)
-        async with aclosing(engine.generate(generation)) as deltas:
-            await anext(deltas)
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "null"}}}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "response_format": form}
+    chat = ChatCompletionRequest.model_validate(body)
+    run(Verifying(script), constraint=to_generation_request(chat).constraint)
+    assert len(compiled) == 1
 
-    asyncio.run(admit_and_generate(Engine(Verifying(script))))
-    assert waited == [True]
+
+def test_other_parameters_of_constrained_requests() -> None:
+    """Are verified as ever, though the constraint is not."""
+    constraint = Constraint("start: nowhere", "response_format")
+    sampling = SamplingOptions(logit_bias={32064: 1.0})
+    with pytest.raises(InvalidRequest) as caught:
+        run(ScriptedLLM(failing(AssertionError())), constraint=constraint, sampling=sampling)
+    assert caught.value.param == "logit_bias"
 
 
 def test_ping_is_timed_and_shared() -> None:

@@ -1,11 +1,13 @@
 """OpenAI's parameters become vLLM's, and our stops are always among them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
+from phiserve.constraints.constraint import Constraint
 from phiserve.core import GenerationRequest
 from phiserve.engine.sampling import engine_choices, sampling_params
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -69,35 +71,22 @@ def test_ignore_eos_leaves_our_stops_out() -> None:
     assert (result.stop_token_ids, result.ignore_eos) == ([9], True)
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({}, None),
-        ({"response_format": {"type": "text"}}, None),
-        ({"response_format": {"type": "json_object"}}, ("json_object", True)),
-        (
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "n", "schema": {"type": "null"}},
-                }
-            },
-            ("json", {"type": "null"}),
-        ),
-        ({"structured_outputs": {"json": {"type": "null"}}}, ("json", {"type": "null"})),
-        ({"structured_outputs": {"regex": "a+"}}, ("regex", "(?:[a]{1,})")),
-        ({"structured_outputs": {"choice": ["a", "b"]}}, ("choice", ["a", "b"])),
-        ({"structured_outputs": {"grammar": 'root ::= "a"'}}, ("grammar", 'root ::= "a"')),
-    ],
-)
-def test_constraints_on_the_form(fields: dict[str, Any], expected: tuple[str, Any] | None) -> None:
-    """Each becomes vLLM's own kind, and only that."""
-    outputs = params(**fields).structured_outputs
-    if expected is None:
-        assert outputs is None
-    else:
-        assert outputs is not None
-        assert getattr(outputs, expected[0]) == expected[1]
+def test_constraints() -> None:
+    """Reach vLLM as the grammars they were written as, with the backend that its own verification would
+    name.
+    """
+    assert params().structured_outputs is None
+    constrained = replace(request(), constraint=Constraint('start: "a"', "response_format"))
+    outputs = sampling_params(constrained, max_tokens=50).structured_outputs
+    assert outputs is not None
+    assert (outputs.grammar, outputs._backend) == ('start: "a"', "guidance")
+
+
+def test_constrained_answers_end() -> None:
+    """Whatever `ignore_eos` says: nothing may follow their end."""
+    constrained = replace(request(ignore_eos=True), constraint=Constraint('start: "a"', "response_format"))
+    result = sampling_params(constrained, max_tokens=50)
+    assert (sorted(result.stop_token_ids), result.ignore_eos) == (STOPS, False)
 
 
 def test_every_seed_is_a_seed() -> None:

@@ -9,10 +9,12 @@ from vllm import ModelRegistry
 from vllm.renderers.hf import HfRenderer
 from vllm.renderers.registry import RENDERER_REGISTRY
 from vllm.tokenizers.registry import TokenizerRegistry
+from vllm.v1 import structured_output
 
 from phiserve.plugin.hf_config import Phi3VConfig
 from phiserve.plugin.model import Phi3VForCausalLM
 from phiserve.plugin.register import MODEL_CLASS, TOKENIZER_MODE, register
+from phiserve.plugin.structured_output import EnforcingBackend
 from phiserve.plugin.tokenizer import Phi3VTokenizer
 
 GROUP = "vllm.general_plugins"
@@ -35,6 +37,7 @@ def test_what_is_registered() -> None:
     assert TokenizerRegistry.load_tokenizer_cls(TOKENIZER_MODE) is Phi3VTokenizer
     assert RENDERER_REGISTRY.load_renderer_cls(TOKENIZER_MODE) is HfRenderer
     assert ModelRegistry.models["Phi3VForCausalLM"].load_model_cls() is Phi3VForCausalLM
+    assert structured_output.GuidanceBackend is EnforcingBackend
 
 
 def test_the_models_name() -> None:

@@ -20,15 +20,6 @@ from phiserve.protocol.parsing import decodes_quickly, parse_off_loop, parse_req
 USER = {"role": "user", "content": "Hi"}
 
 
-NAME = "response_format.json_schema.name"
-SCHEMA = "response_format.json_schema.schema"
-
-
-def nested(levels: int) -> dict[str, Any]:
-    """A schema this many levels deep."""
-    return {"items": nested(levels - 1)} if levels else {}
-
-
 def parse(**fields: Any) -> Any:
     body = json.dumps({"model": "m", "messages": [USER]} | fields).encode()
     return parse_request(body, ChatCompletionRequest)
@@ -108,63 +99,6 @@ def content(*parts: Any) -> list[Any]:
         ({"tools": [{}]}, "tools", "unsupported_parameter"),
         ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
         ({"nonsense": 1}, "nonsense", "unknown_parameter"),
-        ({"response_format": {"type": "xml"}}, "response_format", "invalid_value"),
-        (
-            {"response_format": {"type": "json_schema"}},
-            "response_format.json_schema",
-            "missing_required_parameter",
-        ),
-        ({"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}}, NAME, "invalid_value"),
-        (
-            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": nested(40)}}},
-            SCHEMA,
-            "unsupported_schema",
-        ),
-        (
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "a", "schema": {"x": "y" * 70_000}},
-                }
-            },
-            SCHEMA,
-            "unsupported_schema",
-        ),
-        (
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "a", "schema": {"items": {"not": {}}}},
-                }
-            },
-            f"{SCHEMA}.items.not",
-            "unsupported_schema",
-        ),
-        (
-            {"structured_outputs": {"json": {"properties": {"a": 1}}}},
-            "structured_outputs.json.properties.a",
-            "invalid_value",
-        ),
-        ({"structured_outputs": {"regex": "(a*)*"}}, "structured_outputs.regex", "unsupported_schema"),
-        (
-            {"structured_outputs": {"grammar": "root ::= root"}},
-            "structured_outputs.grammar",
-            "unsupported_schema",
-        ),
-        (
-            {"structured_outputs": {"choice": ["a" * 70_000]}},
-            "structured_outputs.choice",
-            "unsupported_schema",
-        ),
-        ({"structured_outputs": {}}, "structured_outputs", "invalid_value"),
-        ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs", "invalid_value"),
-        ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "invalid_value"),
-        ({"structured_outputs": {"regex": "a" * 2000}}, "structured_outputs.regex", "invalid_value"),
-        (
-            {"structured_outputs": {"regex": "a"}, "response_format": {"type": "text"}},
-            "structured_outputs",
-            "invalid_value",
-        ),
         ({"seed": 2**63}, "seed", "invalid_value"),
         ({"top_k": 10**20}, "top_k", "invalid_value"),
         ({"min_tokens": 10**20}, "min_tokens", "invalid_value"),
@@ -321,16 +255,8 @@ VALUES: tuple[Any, ...] = (
 
 
 CONTENTS: tuple[Any, ...] = (
-    *(
-        None,
-        1,
-        "a",
-        [],
-        ["a"],
-        {"type": "text"},
-        [{"type": "text", "text": "a"}],
-        [{"type": "text", "text": 1}],
-    ),
+    *(None, 1, "a", [], ["a"], {"type": "text"}),
+    *([{"type": "text", "text": "a"}], [{"type": "text", "text": 1}]),
     *(
         [{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}],
         [{"type": "image_url", "image_url": "u"}],
