@@ -1,5 +1,6 @@
-"""A conversation in the terminal with the openai client: every answer is streamed, and remembered for the
-next question.
+"""A conversation in the terminal with the openai client.
+
+Every answer is streamed, and remembered for the next question.
 
 usage: python openai_streaming.py "What is a heron?" "And what does it eat?"
        OPENAI_BASE_URL names the server; the default is http://127.0.0.1:8000/v1
@@ -28,8 +29,9 @@ def main(*questions: str) -> None:
 
 
 def answer(client: OpenAI, model: str, messages: list[ChatCompletionMessageParam]) -> str:
-    """Print an answer as it arrives. Leaving the `with` block early, e.g. by ctrl-C, stops the server's work
-    on it.
+    """Print an answer as it arrives.
+
+    Leaving the `with` block early, e.g. by ctrl-C, stops the server's work on it.
     """
     text = ""
     with client.chat.completions.create(model=model, messages=messages, max_tokens=50, stream=True) as stream:

@@ -21,8 +21,9 @@ def data_url(path: str) -> str:
 
 
 def main(question: str, *images: str) -> None:
-    """Stream the answer, then print what the request cost. `detail` may be low, high or auto: as close as
-    fits the context.
+    """Stream the answer, then print what the request cost.
+
+    `detail` may be low, high or auto: as close as fits the context.
     """
     client = OpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),

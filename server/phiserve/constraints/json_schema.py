@@ -1,5 +1,6 @@
-"""JSON schemas as constraints: each keyword holds for every answer, or the schema is refused by its name and
-path.
+"""JSON schemas as constraints.
+
+Each keyword holds for every answer, or the schema is refused by the keyword's name and path.
 """
 
 import json

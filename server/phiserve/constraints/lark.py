@@ -1,5 +1,7 @@
-"""Lark as llguidance reads it: texts and classes written so that no character of a client's means anything
-there, and the library's own verdict on a grammar.
+"""Grammars in Lark, as llguidance reads it.
+
+Texts and classes are written so that no character of a client's means anything there; the library's own
+verdict on a grammar is asked for here too.
 """
 
 import json
@@ -61,9 +63,10 @@ def _byte_tokenizer() -> LLTokenizer:
 
 
 def check_compiles(grammar: str) -> None:
-    """Compile a grammar, once in this process, as far as that does not depend on a vocabulary. May take
-    tenths of a second, without the interpreter's lock. Raises UnsupportedConstraint with the library's own
-    sentence.
+    """Compile a grammar, as far as that does not depend on a vocabulary.
+
+    May take tenths of a second, without the interpreter's lock. Raises UnsupportedConstraint with the
+    library's own sentence.
     """
     matcher = LLMatcher(_byte_tokenizer(), grammar, log_level=0, limits=LIMITS)
     if not matcher.is_error():

@@ -1,9 +1,9 @@
-r"""Regular expressions: read by JavaScript's rules, which are JSON Schema's, and written for the grammar
-library, whose rules are those of Rust's `regex`.
+r"""Regular expressions: read by JavaScript's rules, and written by those of Rust's `regex`.
 
-The two agree but for what is read here: which characters `.`, `\d`, `\w` and `\s` are, escapes, and what only
-Rust knows (`[[:alpha:]]`, `&&` in a class, `(?i)`, `\A`). Every character is written as itself or as its
-code, so that it can mean nothing else; the library checks the rest.
+JSON Schema means the former, the grammar library the latter. The two agree but for what is read here: which
+characters `.`, `\d`, `\w` and `\s` are, escapes, and what only Rust knows (`[[:alpha:]]`, `&&` in a class,
+`(?i)`, `\A`). Every character is written as itself or as its code, so that it can mean nothing else; the
+library checks the rest.
 """
 
 from string import hexdigits
@@ -45,8 +45,10 @@ def regex_grammar(text: str) -> str:
 
 
 def translate(text: str, *, whole: bool = False) -> str:
-    """An expression as the library reads it. `whole`: it is to match all of a text, so that anchors at its
-    ends say nothing new and are left out. Raises UnsupportedConstraint.
+    """Write an expression as the library reads it.
+
+    `whole`: it is to match all of a text, so that anchors at its ends say nothing new and are left out.
+    Raises UnsupportedConstraint.
     """
     return _Translator(text, whole).translated()
 

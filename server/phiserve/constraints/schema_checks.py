@@ -1,5 +1,7 @@
-"""What holds of a schema as a whole: references do not go in circles, all can come to an end, and what it
-costs to combine schemas is bounded. Where the branches of `oneOf` exclude each other, it becomes `anyOf`.
+"""What holds of a schema as a whole.
+
+References do not go in circles, recursion can terminate, and what it costs to combine schemas is bounded.
+Where the branches of `oneOf` exclude each other, it becomes `anyOf`.
 """
 
 import json
@@ -67,8 +69,10 @@ def _check_ends(nodes: Sequence[Node]) -> None:
 
 
 def _has_end(node: Node, ending: Collection[Node]) -> bool:
-    """Whether some answer to a schema is finite, given those of which that is known. That nothing at all
-    answers it, the library finds out.
+    """Whether some answer to a schema is finite.
+
+    `ending`: the schemas of which that is known. Schemas that no answer at all follows are left to the
+    library.
     """
     if node.target is not None and node.target not in ending:
         return False
@@ -130,8 +134,9 @@ def _check_costs(nodes: Sequence[Node]) -> None:
 
 
 def _check_exclusive(options: list[Node], path: SchemaPath) -> None:
-    """Refuse `oneOf` unless it is plain that no value fits two of its branches. The library would judge by
-    objects as they are closed here.
+    """Refuse `oneOf` unless it is plain that no value fits two of its branches.
+
+    The library would judge by objects as they are closed here.
     """
     if len(options) > MAX_EXCLUSIVE:
         raise UnsupportedConstraint(f"has more than {MAX_EXCLUSIVE} branches", path)
@@ -162,8 +167,9 @@ def _exclude_each_other(one: Node, other: Node) -> bool:
 
 
 def _differ_by_property(one: Node, other: Node) -> bool:
-    """Whether both require a property for which they allow different values, or one requires what the other
-    does not have.
+    """Whether two objects exclude each other by a property.
+
+    Both require it and allow different values, or one requires what the other does not have.
     """
     if _lacks_required(one, other) or _lacks_required(other, one):
         return True

@@ -178,8 +178,9 @@ _READERS: Mapping[str, Callable[[JsonValue, SchemaPath, Totals], JsonValue]] = {
 
 
 def check_format(node: Node) -> None:
-    """Leave out a format that says nothing. Raises UnsupportedConstraint for one that would not be
-    enforced.
+    """Leave out a format that says nothing.
+
+    Raises UnsupportedConstraint for one that would not be enforced.
     """
     name = node.keywords.get("format")
     if name is None or name in FORMATS:
@@ -233,8 +234,9 @@ def write_names(node: Node, names: Node) -> None:
 
 
 def _name_keyword(names: Node) -> tuple[str, list[str]] | None:
-    """`properties` or `patternProperties`, and the names or patterns that a schema allows; no pattern for any
-    name. None where there is none.
+    """The keyword that stands for a schema of names, and the names or patterns that it allows.
+
+    `properties` or `patternProperties`; no pattern where any name is allowed. None where neither can say it.
     """
     kept = names.keywords.keys() - {"type"}
     held = names.lists or names.named or names.single or names.target is not None or names.allows_nothing

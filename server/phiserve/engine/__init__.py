@@ -1,3 +1,4 @@
-"""vLLM as our process sees it: arguments, start, adapter. Knows nothing of HTTP; `plugin` is what runs in
-vLLM's processes.
+"""vLLM as our process sees it: arguments, start, adapter.
+
+Knows nothing of HTTP; `plugin` is what runs in vLLM's processes.
 """

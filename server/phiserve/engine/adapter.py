@@ -30,7 +30,7 @@ PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
 
 MAX_REASON_CHARACTERS = 500
-"""Most of a sentence of vLLM's that an error passes on: it may repeat a value whole."""
+"""Longest message of vLLM's that an error passes on: it may repeat a value whole."""
 
 _FINISH_REASONS = get_args(FinishReason)
 
@@ -43,8 +43,9 @@ Outputs = AsyncGenerator[RequestOutput, None]
 
 @dataclass(frozen=True, slots=True)
 class Admitted(Admission):
-    """vLLM's verified parameters, and how many choices each of its sequences stands for (see
-    `engine_choices`).
+    """vLLM's verified parameters.
+
+    `copies`: how many choices each of its sequences stands for (see `engine_choices`).
     """
 
     params: SamplingParams
@@ -68,14 +69,16 @@ class Engine:
         return self._limits
 
     async def warm_up(self) -> None:
-        """Cache what the first request would otherwise await: the image protocol needs `generate` to send at
-        once.
+        """Cache what the first request would otherwise await.
+
+        The image protocol needs `generate` to send at once (see `sender`).
         """
         await self._llm.get_supported_tasks()
 
     async def admit(self, request: GenerationRequest) -> Admission:
-        """Verify what does not depend on the prompt, once. Raises InvalidRequest, Overloaded or
-        EngineUnavailable.
+        """Verify what does not depend on the prompt, once.
+
+        Raises InvalidRequest, Overloaded or EngineUnavailable.
         """
         with _our_errors():
             if self._llm.errored:
@@ -102,8 +105,9 @@ class Engine:
                         yield delta
 
     async def answers_within(self, timeout_s: float) -> bool:
-        """Whether the engine loop answered lately or answers a ping within `timeout_s`. Concurrent callers
-        share one ping.
+        """Whether the engine loop answered lately or answers a ping within `timeout_s`.
+
+        Concurrent callers share one ping.
         """
         if self._llm.errored:
             return False
@@ -140,7 +144,10 @@ class Engine:
         return cast("VerifiedParams", params)
 
     def _check_choices(self, choices: int) -> None:
-        """More choices than the engine ever admits would be told to come back for ever."""
+        """Refuse more choices than the engine ever admits.
+
+        A 429 would make clients retry for ever. Raises InvalidRequest.
+        """
         most = self._llm.scheduler_config.max_num_queued_reqs
         if most is not None and choices > most:
             raise InvalidRequest(f"this server runs at most {most} choices at once", param="n")
@@ -180,8 +187,9 @@ class Engine:
     async def _send(
         self, generation: Generation, params: SamplingParams, crops: CropsByKey, request_id: str
     ) -> tuple[RequestOutput, Outputs]:
-        """Send once and wait for the first output. Nothing may be awaited before the first step of
-        `generate`: see `sender`.
+        """Send once and wait for the first output.
+
+        Nothing may be awaited before the first step of `generate` (see `sender`).
         """
         self._llm.check_admission(params.n)
         try:

@@ -80,8 +80,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What the user decides about the engine. `max_crops` None means the checkpoint's own; `overrides` are
-    vLLM's arguments by their own names.
+    """What the user decides about the engine.
+
+    `max_crops` None means the checkpoint's own; `overrides` are vLLM's arguments by their own names.
     """
 
     name: str
@@ -213,8 +214,10 @@ def _gpu_defaults(host: Host) -> EngineArguments:
 
 
 def _kv_bytes(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> int:
-    """Bytes of KV cache on CPU: every sequence at full length, but at most half of what weights and runtime
-    leave. Raises StartupError when that holds no whole context.
+    """Bytes of KV cache on CPU.
+
+    Every sequence at full length, but at most half of what weights and runtime leave. Raises StartupError
+    when that holds no whole context.
     """
     dtype = str(args.get("dtype", "auto"))
     per_token = checkpoint.kv_bytes_per_token(dtype)
@@ -266,8 +269,9 @@ def _float32_fits(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> 
 
 
 def _cgroup_free() -> int:
-    """Bytes left under the container's memory limit, or 2**62 without one. File cache counts as free, because
-    it gives way.
+    """Bytes left under the container's memory limit, or 2**62 without one.
+
+    File cache counts as free, because it gives way.
     """
     folder = Path("/sys/fs/cgroup")
     try:

@@ -16,13 +16,13 @@ STOPS = tuple(int(token_id) for token_id in STOP_TOKEN_IDS)
 """The model's own; vLLM's `ignore_eos` covers its own end token only."""
 
 SEEDS = 2**62
-"""vLLM adds a choice's index to its seed, in 64 bits, and takes -1 for none: every seed is folded into what
-is safe."""
+"""vLLM adds a choice's index to its seed, in 64 bits, and takes -1 for none: seeds are taken modulo this."""
 
 
 class VerifiedParams(SamplingParams):
-    """Parameters that have been verified. vLLM would do so again when they are sent, and compile a constraint
-    for that, on the event loop.
+    """Parameters that have been verified.
+
+    vLLM would do so again when they are sent, and compile a constraint for that, on the event loop.
     """
 
     def verify(self, *_: Any) -> None:
@@ -30,8 +30,9 @@ class VerifiedParams(SamplingParams):
 
 
 def engine_choices(request: GenerationRequest) -> int:
-    """Sequences the engine runs: greedy choices are all alike, so one is run (vLLM refuses more) and
-    copied.
+    """Sequences that the engine runs.
+
+    Greedy choices are all alike, so one is run (vLLM refuses more) and copied.
     """
     return 1 if request.sampling.is_greedy else request.num_choices
 
@@ -67,8 +68,10 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingPara
 
 
 def _structured_outputs(constraint: Constraint) -> StructuredOutputsParams:
-    """A constraint as the engine takes it. vLLM's verification, which compiles it once more, would name the
-    backend; it is left out, since `constraints` has verified it.
+    """A constraint as the engine takes it.
+
+    vLLM's verification, which compiles it once more, would name the backend; it is left out, since
+    `constraints` has verified it.
     """
     outputs = StructuredOutputsParams(grammar=constraint.grammar)
     outputs._backend = GRAMMAR_BACKEND

@@ -16,8 +16,10 @@ MODEL_CLASS = "phiserve.plugin.model:Phi3VForCausalLM"
 
 
 def register() -> None:
-    """Register the config class, the tokenizer and the model class with transformers and vLLM, and the way
-    answers are constrained.
+    """Register what vLLM's processes need of phiserve.
+
+    The config class, the tokenizer and the model class with transformers and vLLM, and the way answers are
+    constrained.
     """
     from transformers import AutoConfig
     from vllm import ModelRegistry

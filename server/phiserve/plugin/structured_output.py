@@ -70,8 +70,9 @@ class EnforcedGrammar(StructuredOutputGrammar):
     ends: int = 0
 
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
-        """Go on by tokens that were chosen. False fails the request: the matcher is in error, or a token does
-        not fit.
+        """Go on by tokens that were chosen.
+
+        False fails the request: the matcher is in error, or a token does not fit.
         """
         return all(self._accepts(request_id, token) for token in tokens)
 
@@ -100,8 +101,10 @@ class EnforcedGrammar(StructuredOutputGrammar):
         self.matcher.rollback(num_tokens - ends)
 
     def fill_bitmask(self, bitmask: torch.Tensor, batch_index: int) -> None:
-        """Mark the tokens that fit. After the end, and in error, these are the end tokens; in error,
-        `accept_tokens` then refuses whichever is chosen.
+        """Mark the tokens that fit.
+
+        After the end, and in error, these are the end tokens; in error, `accept_tokens` then refuses
+        whichever is chosen.
         """
         fill_next_token_bitmask(self.matcher, bitmask, batch_index)
 

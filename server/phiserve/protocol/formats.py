@@ -29,8 +29,10 @@ _Given = TypeVar("_Given")
 
 
 def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Constraint:
-    """A constraint that was compiled. An error is raised as it is: told to pydantic, it would be looked for,
-    and the constraint compiled, once more.
+    """A constraint that was compiled.
+
+    An error is raised as it is: told to pydantic, it would be looked for, and the constraint compiled, once
+    more.
     """
     try:
         grammar = write(given)
