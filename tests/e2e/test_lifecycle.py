@@ -89,7 +89,7 @@ def test_ctrl_c_ends_long_streams_after_the_grace(short_server: ServerProcess) -
     processes = descendants(short_server)
     body = BODY | {"n": CHOICES}
     with httpx.stream("POST", f"{short_server.url}/v1/chat/completions", json=body, timeout=60) as response:
-        lines = response.iter_lines()
+        lines = response.iter_lines()  # kept: without it, httpx would hang up
         next(lines)
         short_server.stop(signal.SIGINT, group=True)
         rest: list[str] = []
@@ -117,7 +117,8 @@ def test_a_killed_server_leaves_no_engine_behind(server: ServerProcess) -> None:
     processes = descendants(server)
     assert any(process.name().startswith("VLLM") for process in processes)
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY, timeout=60) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # kept: without it, httpx would hang up
+        next(lines)
         server.process.kill()
     wait_until(lambda: gone(processes))
     assert server.stop() == -signal.SIGKILL

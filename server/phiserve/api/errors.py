@@ -1,5 +1,6 @@
 """Errors on the wire: every failure becomes OpenAI's envelope, here and nowhere else."""
 
+import asyncio
 import logging
 from typing import cast
 
@@ -9,7 +10,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phiserve.api.json_response import error_to_response
 from phiserve.api.streaming import ClientGone
-from phiserve.errors import EngineFailure, InvalidRequest, MethodNotAllowed, NotFound, RequestError, shortened
+from phiserve.errors import (
+    EngineFailure,
+    EngineUnavailable,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    shortened,
+)
 
 _LOG = logging.getLogger(__name__)
 CLIENT_CLOSED_REQUEST = 499
@@ -48,7 +57,7 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
 
 
 class _CatchAllMiddleware:
-    """Answers what nobody expected with a 500 in the envelope, and logs it.
+    """Answers what nobody expected with a 500 in the envelope, and logs it; ends quietly what is cancelled.
 
     Starlette would do so outside all middleware, where the response gets no request id.
     """
@@ -66,6 +75,13 @@ class _CatchAllMiddleware:
 
         try:
             await self._app(scope, receive, watched_send)
+        except asyncio.CancelledError:  # uvicorn's, when the grace for running requests is over; it says so
+            if scope["type"] != "http":
+                raise
+            if not started:
+                await error_to_response(EngineUnavailable("The server is shutting down"))(
+                    scope, receive, send
+                )
         except Exception:
             if scope["type"] != "http" or started:
                 raise

@@ -1,5 +1,6 @@
 """The envelope is around everything the framework refuses."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -34,3 +35,18 @@ def test_a_long_path_is_cut(make_services: MakeServices) -> None:
     message = call(make_services(ScriptedEngine()), "GET", "/" + "x" * 10_000).json()["error"]["message"]
     assert "/xxx" in message
     assert len(message) < 300
+
+
+class CancelledEngine(ScriptedEngine):
+    """An engine whose answer the server does not wait for any longer."""
+
+    async def answers_within(self, timeout_s: float) -> bool:
+        """Be cancelled, as uvicorn cancels what still runs when the grace is over."""
+        raise asyncio.CancelledError
+
+
+def test_what_the_server_s_end_cancels_is_told_so(make_services: MakeServices) -> None:
+    """A 503 in the envelope, where nothing has been sent yet."""
+    response = call(make_services(CancelledEngine()), "GET", "/ready")
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_unavailable")
+    assert response.json()["error"]["message"] == "The server is shutting down"
