@@ -20,6 +20,7 @@ from phiserve.api.services import Services
 from phiserve.checkpoint.embedded import BLANK_NAME
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
+from phiserve.engine.environment import prepare_environment
 
 START_TIMEOUT_S = 240
 _Result = TypeVar("_Result")
@@ -126,6 +127,7 @@ class InProcessServer:
     async def _start(settings: Settings) -> Services:
         from phiserve.assembly import start_services
 
+        prepare_environment()  # as for a real server: or idle threads of the engine would spin, on all cores
         assert settings.model is not None
         services, _ = await start_services(settings, open_checkpoint(settings.model))
         return services

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from e2e.processes import wait_until
 from e2e.running import InProcessServer
 from images import image_part, noise, text_part
 from phiserve.engine.adapter import Engine
@@ -79,6 +80,7 @@ def test_drift_is_found_out_and_mended(counted: InProcessServer) -> None:
     """The engine forgets its images behind our back: the answer is the same, and the image was sent again."""
     images = [image_part(noise(50, 40, seed=seed), "low") for seed in (3, 4)]
     expected = content(ask(counted, *images))
+    wait_until(lambda: not counted.services.pipeline._images._cutting)  # crops stay a moment, for others
     before = counters(counted)
     counted.run(engine_of(counted)._llm.engine_core.reset_mm_cache_async())
     counted.run(engine_of(counted)._llm.reset_prefix_cache())
