@@ -16,6 +16,9 @@ from phiserve.checkpoint.tokenizer_files import write_tokenizer
 _SHARED = Path(os.environ.get("GOLDEN_VECTORS", Path(__file__).parents[2] / "shared"))
 _REQUIRED = "GOLDEN_VECTORS_REQUIRED" in os.environ
 
+# Before torch is imported: after each parallel operation its threads would spin on cores that others need.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
 hypothesis.settings.register_profile("untimed", deadline=None)  # how fast a shared machine is says nothing
 hypothesis.settings.load_profile("untimed")
 
