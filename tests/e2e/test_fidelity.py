@@ -28,7 +28,10 @@ from phiserve.vision.images import ImageService, image_key
 from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
 
-TOLERANCE = 0.005
+TOLERANCE = 0.03
+"""Of a log-probability. Sums in another order move them by less than 0.0001; where a processor multiplies float32 with
+eleven bits of precision, as TF32 does, by 0.01; with bfloat16's eight bits, by 0.06 to 2."""
+
 CASES = [("logprobs.json", index) for index in range(9)] + [
     ("logprobs_large.json", index) for index in range(2)
 ]
@@ -177,12 +180,10 @@ def test_same_as_the_reference(
     assert ids == [step["token"] for step in case["steps"]]
     for ours, theirs in zip(found, expected_candidates(case, vocabulary), strict=True):
         assert [p for _, p in ours] == pytest.approx([p for _, p in theirs], abs=TOLERANCE)
-        lowest = min(
-            p for _, p in ours
-        )  # at the end of the list, near ties may fall out of it on either side
-        assert sorted(raw for raw, p in theirs if p > lowest + TOLERANCE) == sorted(
-            raw for raw, p in ours if p > lowest + TOLERANCE
-        )
+        # At the end of the list, near ties may fall out of it on either side.
+        clearly = min(p for _, p in ours) + TOLERANCE
+        assert {raw for raw, p in theirs if p > clearly} <= {raw for raw, _ in ours}
+        assert {raw for raw, p in ours if p > clearly} <= {raw for raw, _ in theirs}
 
 
 def test_most_cases_go_through_http(golden: Path) -> None:
