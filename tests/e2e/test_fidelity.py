@@ -29,8 +29,11 @@ from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
 
 TOLERANCE = 0.03
-"""Of a log-probability. Sums in another order move them by less than 0.0001; where a processor multiplies float32 with
-eleven bits of precision, as TF32 does, by 0.01; with bfloat16's eight bits, by 0.06 to 2."""
+"""Of a log-probability. Sums in another order move them by less than 0.0001.
+
+On one machine of unknown kind they moved by 0.01, as products with TF32's eleven bits would. Those with
+bfloat16's eight bits move them by 0.06 to 2.
+"""
 
 CASES = [("logprobs.json", index) for index in range(9)] + [
     ("logprobs_large.json", index) for index in range(2)
