@@ -9,7 +9,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from phiserve import __version__
+from phiserve.access.budgets import Budgets
+from phiserve.access.gate import Gate
+from phiserve.access.keyring import Keyring
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
@@ -41,11 +46,12 @@ CLOSE_TIMEOUT_S = 5.0
 def check_settings(settings: Settings) -> None:
     """Check what can be checked before anything is loaded or fetched.
 
-    Beyond each setting's own form: whether the extra image formats have their decoders, and whether URLs can
-    name the image hosts. Raises StartupError.
+    Beyond each setting's own form: whether the extra image formats have their decoders, whether URLs can
+    name the image hosts, and whether the file of keys can be read. Raises StartupError.
     """
     require_decoders(settings.extra_image_formats)
     media_connector(settings)
+    access_gate(settings)
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
@@ -65,9 +71,16 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     limits = _prompt_limits(settings, engine, plan)
     preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
 
+    if (gate := access_gate(settings)) is not None:
+        gate.start()
+
     async def close() -> None:
         """End all connections, threads and processes."""
-        await _close(connector, images.close, engine.shutdown)
+        try:
+            await _close(connector, images.close, engine.shutdown)
+        finally:
+            if gate is not None:
+                await gate.close()
 
     services = Services(
         settings=settings,
@@ -79,6 +92,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
         close=close,
+        gate=gate,
     )
     return services, report.lines()
 
@@ -104,6 +118,18 @@ def media_connector(settings: Settings) -> MediaConnector:
         web=WebFetcher(UrlGate(hosts), timeout_s) if hosts else None,
         folder=MediaFolder(folder, timeout_s) if folder else None,
     )
+
+
+def access_gate(settings: Settings) -> Gate | None:
+    """Who may come in; None for everybody. Raises StartupError for a file of keys that can't be read."""
+    if settings.api_key is None and settings.keys_file is None:
+        return None
+    keyring = Keyring(_revealed(settings.api_key), settings.keys_file)
+    return Gate(keyring, Budgets(_revealed(settings.limits_url)))
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def model_name(settings: Settings) -> str:

@@ -48,6 +48,14 @@ class Settings(BaseModel):
     api_key: Annotated[
         SecretStr | None, Field(min_length=1, description="Key that clients must send; default: no key.")
     ] = None
+    keys_file: Annotated[
+        Path | None,
+        Field(description="YAML file of keys with owners and limits (`phiserve keys`); default: no file."),
+    ] = None
+    limits_url: Annotated[
+        SecretStr | None,
+        Field(description="Redis in which several servers count together (redis://…); default: memory."),
+    ] = None
     cors_origins: Annotated[
         tuple[str, ...],
         Field(
@@ -110,7 +118,9 @@ class Settings(BaseModel):
     ] = {}
 
 
-_STRING_SETTINGS = frozenset({"model", "served_model_name", "host", "api_key", "image_folder"})
+_STRING_SETTINGS = frozenset(
+    {"model", "served_model_name", "host", "api_key", "keys_file", "limits_url", "image_folder"}
+)
 """Settings whose variables are never parsed as YAML.
 
 As YAML, an API key `null` would be no key, and `0123` the number 83.

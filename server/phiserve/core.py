@@ -114,9 +114,9 @@ class GenerationRequest:
     `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
     well. `stream`: deltas as they come; otherwise one for each choice, at the end.
 
-    The last four are neither set nor honoured yet: `priority` (lower is served sooner), `deadline_s` (seconds
-    from arrival after which nobody waits any more), `tenant` (whose request it is), `cache_salt` (requests
-    share cached prefixes and images only under equal salts).
+    `tenant` is whose request it is, None where there are no keys. Requests share cached prefixes and images
+    only under equal `cache_salt`. Neither set nor honoured yet: `priority` (lower is served sooner) and
+    `deadline_s` (seconds from arrival after which nobody waits any more).
     """
 
     id: str

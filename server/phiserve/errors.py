@@ -14,6 +14,7 @@ PhiserveError
       ├── MethodNotAllowed      405
       ├── RequestTooLarge       413
       ├── Overloaded            429   carries Retry-After
+      ├── RateLimitReached      429   the same, of a key's limits
       ├── EngineFailure         500
       └── EngineUnavailable     503
 """
@@ -183,6 +184,23 @@ class RequestTooLarge(RequestError):
 
 class Overloaded(RequestError):
     """Too many unfinished requests; try again after `retry_after_s` seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`Retry-After`, which the openai client obeys."""
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+class RateLimitReached(RequestError):
+    """A limit of the API key is used up; try again after `retry_after_s` seconds."""
 
     status = 429
     type = "rate_limit_error"

@@ -24,6 +24,7 @@ class PreparedRequest:
     id: str
     prompt: PreparedPrompt
     admission: Admission
+    cache_salt: str | None = None
 
 
 class Pipeline:
@@ -41,11 +42,13 @@ class Pipeline:
         InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
         """
         admission = await self._engine.admit(request)
-        prompt = await self._preparer.prepare(request.conversation, request.stops.max_tokens)
+        prompt = await self._preparer.prepare(
+            request.conversation, request.stops.max_tokens, request.cache_salt
+        )
         if request.stops.min_tokens > prompt.max_tokens:
             reason = f"the context leaves room for {prompt.max_tokens} tokens"
             raise InvalidRequest(reason, param="min_tokens")
-        return PreparedRequest(request.id, prompt, admission)
+        return PreparedRequest(request.id, prompt, admission, request.cache_salt)
 
     def deltas(self, prepared: PreparedRequest) -> AsyncGenerator[Delta, None]:
         """Run a prepared request. Closing the generator aborts it.
@@ -55,7 +58,9 @@ class Pipeline:
         prompt = prepared.prompt
         images = tuple(map(self._prompt_image, prompt.images))
         return self._engine.generate(
-            Generation(prepared.id, prompt.ids, images, prepared.admission, prompt.max_tokens)
+            Generation(
+                prepared.id, prompt.ids, images, prepared.admission, prompt.max_tokens, prepared.cache_salt
+            )
         )
 
     def _prompt_image(self, image: PreparedImage) -> PromptImage:

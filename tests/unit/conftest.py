@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from phiserve.api.services import Services
+from phiserve.assembly import access_gate
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
@@ -62,8 +63,10 @@ def make_services(
 
     def make(engine: ScriptedEngine, **settings: object) -> Services:
         preparer = make_preparer(engine.context_tokens)
+        parsed = Settings.model_validate(settings)
         return Services(
-            settings=Settings.model_validate(settings),
+            settings=parsed,
+            gate=access_gate(parsed),
             engine=engine,
             pipeline=Pipeline(engine, preparer, image_service),
             preparer=preparer,

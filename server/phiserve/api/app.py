@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from phiserve import __version__
 from phiserve.api import chat, status
-from phiserve.api.authorization import ApiKeyMiddleware
+from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
 from phiserve.api.errors import install_error_handlers
 from phiserve.api.openapi import document
 from phiserve.api.request_id import RequestIdMiddleware
@@ -33,15 +33,15 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(chat.router)
     app.include_router(status.router)
     install_error_handlers(app)
-    if services.settings.api_key is not None:
-        app.add_middleware(ApiKeyMiddleware, key=services.settings.api_key.get_secret_value())
+    if services.gate is not None:
+        app.add_middleware(AuthorizationMiddleware, gate=services.gate)
     if services.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=services.settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "retry-after", *LIMIT_HEADERS],
         )
     app.add_middleware(RequestIdMiddleware)  # outermost: preflights are answered by the one before
     app.openapi = cache(lambda: document(app, services))  # type: ignore[method-assign]

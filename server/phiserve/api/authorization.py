@@ -1,49 +1,91 @@
-"""A static API key, where the settings have one."""
+"""Who may come in: keys, where the settings have any, and what each may ask for.
 
-import hashlib
-import hmac
+All decisions go by the path that the application routes by (ASGI's `path`), which no header can change.
+"""
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phiserve.access.gate import Gate, KeyVisit, Visit
+from phiserve.access.key import Key
 from phiserve.api.json_response import error_to_response
-from phiserve.errors import Unauthorized
+from phiserve.errors import RateLimitReached, Unauthorized
 
 OPEN_PATHS = ("/health", "/ready", "/version", "/docs", "/openapi.json")
 """What a load balancer asks, and the page on which a person enters the key; everything else needs it."""
 
+COUNTED_PATHS = ("/v1/chat/completions", "/tokenize")
+"""What counts as a request of a key: what reads prompts. Lists and metrics cost nothing."""
+
+_STANDINGS = ("limit", "remaining", "reset")
+LIMIT_HEADERS = tuple(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in _STANDINGS)
+"""Headers of answers to keys with limits."""
+
 _OPEN_FOLDER = "/static-offline-docs/"
 """Scripts of that page."""
 
+_VISIT = "phiserve.visit"
+"""Scope key of the request's visit."""
 
-class ApiKeyMiddleware:
-    """Refuses requests without `Authorization: Bearer <key>` before their body is read.
 
-    Keys are compared in constant time.
+class AuthorizationMiddleware:
+    """Refuses requests without `Authorization: Bearer <key>`, and those beyond a key's limits.
+
+    Both before their body is read.
     """
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
-        self._digest = _digest(key.encode())
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer 401."""
-        if scope["type"] == "http" and not _is_open(scope["path"]) and not self._allows(Headers(scope=scope)):
+        """Let a request pass, or answer 401 or 429."""
+        if scope["type"] != "http" or _is_open(scope["path"]):
+            await self._app(scope, receive, send)
+        elif (key := self._key_of(scope)) is None:
             await error_to_response(Unauthorized("The API key is missing or wrong"))(scope, receive, send)
+        elif scope["path"] in COUNTED_PATHS:
+            await self._answer_counted(key, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _allows(self, headers: Headers) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        return (
-            hmac.compare_digest(_digest(given.encode("latin-1")), self._digest) and scheme.lower() == "bearer"
-        )
+    def _key_of(self, scope: Scope) -> Key | None:
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        secret = given if scheme.lower() == "bearer" else ""
+        return self._gate.key_of(secret.encode("latin-1"))  # as headers are decoded
+
+    async def _answer_counted(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._gate.enter(key) as visit:
+                scope[_VISIT] = visit
+                send = _with_limits(send, visit)
+                try:
+                    await visit.begin()
+                except RateLimitReached as refusal:
+                    await error_to_response(refusal)(scope, receive, send)
+                else:
+                    await self._app(scope, receive, send)
+        except RateLimitReached as refusal:  # of `enter`
+            await error_to_response(refusal)(scope, receive, send)
+
+
+def visit_of(request: Request) -> Visit:
+    """The visit that a request is, which says whose it is; one of anybody where the server has no keys."""
+    visit: Visit = request.scope.get(_VISIT) or Visit()
+    return visit
+
+
+def _with_limits(send: Send, visit: KeyVisit) -> Send:
+    """A `send` that adds to the head of a response how the key's limits stand."""
+
+    async def send_with_limits(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(visit.headers())
+        await send(message)
+
+    return send_with_limits
 
 
 def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(_OPEN_FOLDER)
-
-
-def _digest(key: bytes) -> bytes:
-    """Equal lengths, so that not even the key's length shows in the time. Headers come decoded as Latin-1."""
-    return hashlib.sha256(key).digest()

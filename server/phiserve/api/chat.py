@@ -5,7 +5,9 @@ from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
 
+from phiserve.access.gate import Visit
 from phiserve.answer import Answer
+from phiserve.api.authorization import visit_of
 from phiserve.api.body import read_body
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
@@ -19,6 +21,7 @@ from phiserve.errors import (
     InvalidRequest,
     ModelNotFound,
     Overloaded,
+    RateLimitReached,
     RequestTooLarge,
 )
 from phiserve.preparation import PreparedPrompt
@@ -29,7 +32,7 @@ from phiserve.protocol.parsing import parse_off_loop
 from phiserve.protocol.translation import build_conversation, to_generation_request
 
 router = APIRouter()
-_READING = (InvalidRequest, ModelNotFound, RequestTooLarge)
+_READING = (InvalidRequest, ModelNotFound, RequestTooLarge, RateLimitReached)
 _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
 
 
@@ -44,7 +47,7 @@ _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may show images; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
-    answering = _respond(services, await _read_request(request, services))
+    answering = _respond(services, await _read_request(request, services), visit_of(request))
     return await unless_hung_up(request.receive, answering)
 
 
@@ -59,9 +62,8 @@ async def chat_completions(request: Request) -> Response:
 async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each image costs, without generating anything."""
     services = services_of(request)
-    chat = await _read_request(request, services)
-    preparing = services.preparer.prepare(build_conversation(chat.messages), chat.output_limit)
-    prompt = await unless_hung_up(request.receive, preparing)
+    counting = _count(services, await _read_request(request, services), visit_of(request))
+    prompt = await unless_hung_up(request.receive, counting)
     return json_response(_tokenized(prompt, services.card.max_model_len))
 
 
@@ -72,13 +74,22 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
     return chat
 
 
-async def _respond(services: Services, chat: ChatCompletionRequest) -> Response:
+async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit) -> PreparedPrompt:
+    conversation = build_conversation(chat.messages)
+    await visit.take_images(conversation.images)
+    return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt)
+
+
+async def _respond(services: Services, chat: ChatCompletionRequest, visit: Visit) -> Response:
     """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
-    inner = to_generation_request(chat)
+    inner = to_generation_request(chat, visit.owner, visit.cache_salt)
+    await visit.take_images(inner.conversation.images)
     head = AnswerHead.of(inner.id, services.card.id, chat)
     prepared = await services.pipeline.prepare(inner)
     prompt = prepared.prompt
+    await visit.take_prompt(len(prompt.ids))
     answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
+    visit.answering(answer.counts)
     deltas = services.pipeline.deltas(prepared)
     is_streamed = inner.stream
     del chat, inner, prepared, prompt

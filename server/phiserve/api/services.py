@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from phiserve.access.gate import Gate
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
@@ -20,7 +21,11 @@ async def _nothing_to_close() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Parts of a running server. `metrics` renders the engine's and our own in Prometheus' text format."""
+    """Parts of a running server.
+
+    `gate` knows the keys, if there are any. `metrics` renders the engine's and our own in Prometheus' text
+    format.
+    """
 
     settings: Settings
     engine: EngineClient
@@ -31,6 +36,7 @@ class Services:
     metrics: Callable[[], bytes]
     versions: dict[str, str]
     close: Callable[[], Coroutine[object, object, None]] = field(default=_nothing_to_close)
+    gate: Gate | None = None
 
     def check_model(self, name: str) -> None:
         """Raises ModelNotFound unless `name` is the served model."""

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from phiserve import __version__
-from phiserve.cli import ask, chat, checkpoint, doctor, serve, tokens
+from phiserve.cli import ask, chat, checkpoint, doctor, keys, serve, tokens
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import prepare_streams, settle_stdout
 
@@ -55,6 +55,7 @@ app.command()(chat.chat)
 app.command()(tokens.tokens)
 app.command()(doctor.doctor)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()

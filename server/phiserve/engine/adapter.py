@@ -196,7 +196,7 @@ class Engine:
             engine_input: EngineInput = (
                 self._sender.assemble(generation, crops)
                 if generation.images
-                else tokens_input(generation.prompt_ids)
+                else tokens_input(generation.prompt_ids, cache_salt=generation.cache_salt)
             )
             outputs = self._llm.generate(engine_input, params, request_id)
             return await anext(outputs), outputs

@@ -41,7 +41,8 @@ class Admission:
 class Generation:
     """One request to the engine.
 
-    `prompt_ids` holds `<|image|>` for every image token. `max_tokens` is decided, never absent.
+    `prompt_ids` holds `<|image|>` for every image token. `max_tokens` is decided, never absent. Cached
+    prompts are shared only under an equal `cache_salt`.
     """
 
     request_id: str
@@ -49,6 +50,7 @@ class Generation:
     images: tuple[PromptImage, ...]
     admission: Admission
     max_tokens: int
+    cache_salt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class ImageSender:
             mm_placeholders={
                 "image": [PlaceholderRange(image.offset, image.plan.num_tokens) for image in images]
             },
+            cache_salt=generation.cache_salt,
         )
 
     def forget(self, images: Iterable[PromptImage]) -> None:

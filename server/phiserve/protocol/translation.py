@@ -32,8 +32,13 @@ from phiserve.protocol.messages import (
 _Value = TypeVar("_Value")
 
 
-def to_generation_request(chat: ChatCompletionRequest) -> GenerationRequest:
-    """Translate a chat request. Raises InvalidRequest for text that is not Unicode (lone surrogates)."""
+def to_generation_request(
+    chat: ChatCompletionRequest, tenant: str | None = None, cache_salt: str | None = None
+) -> GenerationRequest:
+    """Translate a chat request of `tenant`, whose caches `cache_salt` separates from those of others.
+
+    Raises InvalidRequest for text that is not Unicode (lone surrogates).
+    """
     return GenerationRequest(
         id=f"chatcmpl-{uuid.uuid4().hex}",
         conversation=build_conversation(chat.messages),
@@ -45,6 +50,8 @@ def to_generation_request(chat: ChatCompletionRequest) -> GenerationRequest:
         top_logprobs=(chat.top_logprobs or 0) if chat.logprobs else None,
         num_choices=chat.num_choices,
         stream=bool(chat.stream),
+        tenant=tenant,
+        cache_salt=cache_salt,
     )
 
 

@@ -51,9 +51,10 @@ Parse = Callable[[bytes, Collection[str]], ParsedImage]
 class EncodedImage:
     """An image as it was received, not decoded.
 
-    `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal. `size`: (width, height) as shown.
-    `param`: the path of the image's value in the request. `parsed`: None if the size was known by the hash;
-    the file is then parsed only if it has to be decoded.
+    `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal, keyed by the owner's cache salt
+    where there is one, so that what is kept by the hash serves that owner alone. `size`: (width, height) as
+    shown. `param`: the path of the image's value in the request. `parsed`: None if the size was known by the
+    hash; the file is then parsed only if it has to be decoded.
     """
 
     content: bytes = field(repr=False)
@@ -101,9 +102,12 @@ class ImageService:
         """Compile the code that cuts images, on one of the threads."""
         await self._run(compile_ahead)
 
-    async def read(self, placeholders: Sequence[ImagePlaceholder]) -> list[EncodedImage]:
+    async def read(
+        self, placeholders: Sequence[ImagePlaceholder], cache_salt: str | None = None
+    ) -> list[EncodedImage]:
         """Read all images of a request: content, hash and size, nothing decoded.
 
+        An image that was seen before is known again only under an equal `cache_salt`.
         Raises InvalidRequest, InvalidImage or EngineFailure; if several are bad, the first is named. Bytes
         that have to be fetched are counted as they come, everything else in the images' order, so that the
         same request is always refused for the same one.
@@ -111,10 +115,11 @@ class ImageService:
         meter = RequestMeter(self._limits)
         if len(placeholders) > 1:
             results = await asyncio.gather(
-                *(self._read(placeholder, meter) for placeholder in placeholders), return_exceptions=True
+                *(self._read(placeholder, meter, cache_salt) for placeholder in placeholders),
+                return_exceptions=True,
             )
         else:  # without a task, which takes nearly as long as to read an image that was seen before
-            results = [await self._read(placeholder, meter) for placeholder in placeholders]
+            results = [await self._read(placeholder, meter, cache_salt) for placeholder in placeholders]
         read: list[EncodedImage] = []
         for placeholder, result in zip(placeholders, results, strict=True):
             if isinstance(result, BaseException):
@@ -164,30 +169,36 @@ class ImageService:
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    async def _read(self, placeholder: ImagePlaceholder, meter: RequestMeter) -> EncodedImage:
+    async def _read(
+        self, placeholder: ImagePlaceholder, meter: RequestMeter, cache_salt: str | None
+    ) -> EncodedImage:
         url, param = placeholder.url, placeholder.param
         with _failures_at(param):
             if scheme_of(url) == "data":
                 if len(url) > SHORT_URL:
-                    return await self._run(lambda: self._describe(self._decode_url(url), param))
+                    return await self._run(lambda: self._describe_url(url, param, cache_salt))
                 content = self._decode_url(url)
             else:
                 content = await self._connector.fetch(url, self._limits.max_bytes, meter.add_bytes)
-            digest = _digest(content) if len(content) < SHORT_URL else None
-            size = self._known_size(digest) if digest else None
-            if digest and size:
+            if len(content) >= SHORT_URL:
+                return await self._run(lambda: self._describe(content, param, _digest(content, cache_salt)))
+            digest = _digest(content, cache_salt)
+            if size := self._known_size(digest):
                 return self._accept(EncodedImage(content, digest, size, param))
             return await self._run(lambda: self._describe(content, param, digest))
 
     def _decode_url(self, url: str) -> bytes:
         return decode_data_url(url, max_bytes=self._limits.max_bytes)
 
-    def _describe(self, content: bytes, param: str, digest: str | None = None) -> EncodedImage:
-        """Hash an image, and parse it unless its size is known. Raises InvalidImage or EngineFailure."""
-        digest = digest or _digest(content)
+    def _describe_url(self, url: str, param: str, cache_salt: str | None) -> EncodedImage:
+        content = self._decode_url(url)
+        return self._describe(content, param, _digest(content, cache_salt))
+
+    def _describe(self, content: bytes, param: str, digest: str) -> EncodedImage:
+        """Parse an image unless its size is known by its hash. Raises InvalidImage or EngineFailure."""
         if size := self._known_size(digest):
             return self._accept(EncodedImage(content, digest, size, param))
-        with _faults_logged(digest):
+        with _faults_logged(content):
             parsed = self._parse(content, self._limits.formats)
         with self._lock:
             self._sizes[digest] = parsed.size
@@ -205,20 +216,22 @@ class ImageService:
             return self._sizes.get(digest)
 
     def _cut(self, image: EncodedImage, plan: CropPlan) -> Crops:
-        with _faults_logged(image.digest):
+        with _faults_logged(image.content):
             parsed = image.parsed or self._parse(image.content, self._limits.formats)
             crops = cut_crops(parsed.decode(), plan)
         DECODED.inc()
         return crops
 
 
-def _digest(content: bytes) -> str:
-    return blake3(content).hexdigest()
+def _digest(content: bytes, cache_salt: str | None) -> str:
+    if cache_salt is None:
+        return blake3(content).hexdigest()
+    return blake3(content, key=blake3(cache_salt.encode()).digest()).hexdigest()
 
 
 @contextmanager
-def _faults_logged(digest: str) -> Iterator[None]:
-    """Log an unexpected exception over the image of this hash, and raise EngineFailure (500) instead.
+def _faults_logged(content: bytes) -> Iterator[None]:
+    """Log an unexpected exception over an image with the hash of its file, and raise EngineFailure (500).
 
     Neither the exception's message nor the file's content is logged: both may be private.
     """
@@ -228,7 +241,9 @@ def _faults_logged(digest: str) -> Iterator[None]:
         raise
     except Exception as error:
         trace = "".join(traceback.format_tb(error.__traceback__))
-        _LOG.error("%s over the image with BLAKE3 %s\n%s", type(error).__name__, digest, trace)
+        _LOG.error(
+            "%s over the image with BLAKE3 %s\n%s", type(error).__name__, _digest(content, None), trace
+        )
         raise EngineFailure("the server failed on this image", code="internal_error") from None
 
 

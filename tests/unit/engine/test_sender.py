@@ -65,6 +65,13 @@ def test_sent_once() -> None:
     assert pair.send("b", "c", "a", "c") == [False, True, False, False]
 
 
+@pytest.mark.parametrize("salt", [None, "salt"])
+def test_the_salt_goes_along(salt: str | None) -> None:
+    """vLLM finds cached prompts only under an equal one."""
+    generation = Generation("r", [], (image("a"),), Admission(), 1, salt)
+    assert Pair(room=10).sender.assemble(generation, pixels("a")).get("cache_salt") == salt
+
+
 def test_eviction_keeps_both_sides_in_step() -> None:
     """What is evicted is sent again; the engine never lacks what is not sent."""
     pair = Pair(room=3.5)

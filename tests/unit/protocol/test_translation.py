@@ -131,6 +131,15 @@ def test_every_option_is_carried() -> None:
     assert (request.top_logprobs, request.num_choices, request.stream) == (4, 3, True)
 
 
+def test_whose_request_it_is() -> None:
+    """The owner and the salt are the key's, not the body's."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    chat = ChatCompletionRequest.model_validate(body)
+    for owner, salt in ((None, None), ("alice", "salt")):
+        request = to_generation_request(chat, owner, salt)
+        assert (request.tenant, request.cache_salt) == (owner, salt)
+
+
 def test_logprobs_without_candidates() -> None:
     """The chosen token's log-probability alone."""
     assert translated(logprobs=True).top_logprobs == 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from blake3 import blake3
 
 from images import data_url, encode, noise
 from phiserve import codecs
@@ -171,6 +172,27 @@ def test_an_image_is_parsed_once(service: ImageService, watched: WatchedCodecs, 
     assert watched.decoded == [content]
 
 
+@pytest.mark.parametrize("side", [40, 350], ids=["short", "long"])
+def test_owners_know_nothing_of_each_others_images(
+    service: ImageService, watched: WatchedCodecs, side: int
+) -> None:
+    """Under another salt the same image has another hash and is parsed and decoded anew."""
+    content = encode(noise(side, 250), "BMP")
+
+    async def run() -> None:
+        salts = (None, "alice", "bob", "alice")
+        images = [(await service.read(shown(content), salt))[0] for salt in salts]
+        plan = plan_crops(*images[0].size, 1)
+        await asyncio.gather(*(service.crops(image, plan) for image in images))
+        nobody, alice, bob, again = (image.digest for image in images)
+        assert len({nobody, alice, bob}) == 3
+        assert alice == again
+
+    asyncio.run(run())
+    assert watched.parsed == [content] * 3
+    assert watched.decoded == [content] * 3
+
+
 def test_what_is_known_by_its_size_is_parsed_where_it_must_be_decoded(
     service: ImageService, watched: WatchedCodecs
 ) -> None:
@@ -276,7 +298,7 @@ def test_a_fault_of_ours_is_not_the_images(
         raise IndexError(f"content: {content!r}")
 
     async def run() -> None:
-        images = await service.read(shown(CONTENT))
+        images = await service.read(shown(CONTENT), "salt")
         await service.crops(images[0], PLAN)
 
     setattr(watched, step, fail)
@@ -285,7 +307,7 @@ def test_a_fault_of_ours_is_not_the_images(
     assert (caught.value.status, caught.value.code, caught.value.param) == (500, "internal_error", "p0")
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("phiserve.vision.images", logging.ERROR)
-    assert record.message.startswith("IndexError over the image with BLAKE3 ")
+    assert record.message.startswith(f"IndexError over the image with BLAKE3 {blake3(CONTENT).hexdigest()}")
     assert "in fail" in record.message
     assert "IHDR" not in caplog.text
 

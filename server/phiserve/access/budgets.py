@@ -1,0 +1,148 @@
+"""Counts what each key has used in its minute: in memory, or in Redis, which several servers share.
+
+Fixed windows: a minute begins with the first use after the last one ended, and all of the budget is there
+again when it ends. So it is known when a refused request will succeed, which sliding windows don't tell.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import ConfigurationError, StorageError
+from prometheus_client import Counter
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from phiserve.errors import RateLimitReached, StartupError
+
+_LOG = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+WINDOW_S = 60
+"""Seconds of a window: limits are per minute."""
+
+STORE_TIMEOUT_S = 1.0
+"""Seconds that Redis gets for an answer. Generous: a busy event loop makes it look slower than it is."""
+
+STORE_PAUSE_S = 5.0
+"""Seconds for which Redis is not asked again after it failed, so that requests do not wait for it in turn."""
+
+MAX_RETRY_AFTER_S = 60
+"""The openai client obeys no longer `Retry-After`. No window is longer."""
+
+_SCHEMES = ("redis://", "rediss://", "redis+unix://")
+
+_WRONG_URL = f"Setting limits_url: a URL like redis://host:6379/0 is expected ({', '.join(_SCHEMES)})"
+
+STORE_FAILURES = Counter(
+    "phiserve_limits_store_failures", "Times that Redis did not answer, and this server counted alone."
+)
+
+Unit = Literal["requests", "tokens", "images"]
+"""What is counted by the minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much of a minute's budget is left. All of it is there again at `resets_at`, seconds since 1970."""
+
+    limit: int
+    remaining: int
+    resets_at: float
+
+    @property
+    def reset_s(self) -> float:
+        """Seconds until the reset; 0 where nothing has been used."""
+        return max(0.0, self.resets_at - time.time()) if self.remaining < self.limit else 0.0
+
+
+class Budgets:
+    """The counters of all keys. `url`: of a Redis, None for memory. Raises StartupError for other URLs.
+
+    While Redis does not answer, each server counts by itself: limits protect the capacity of servers, and a
+    server without its Redis still has that. Refusing everything would make Redis a second thing that must
+    never be down; counting nothing would let one client in with everything.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._store = None if url is None else _redis(url)
+        self._shared = None if self._store is None else FixedWindowRateLimiter(self._store)
+        self._shared_again_at = 0.0
+
+    async def standing(self, key_id: str, unit: Unit, limit: int) -> Standing:
+        """What is left, without using any."""
+        item = _item(limit)
+        stats = await self._ask(lambda limiter: limiter.get_window_stats(item, key_id, unit))
+        unused = stats.remaining >= limit
+        return Standing(limit, stats.remaining, time.time() + WINDOW_S if unused else stats.reset_time)
+
+    async def take(self, key_id: str, unit: Unit, limit: int, amount: int) -> Standing:
+        """Use `amount`, or nothing: raises RateLimitReached where less is left."""
+        standing = await self.standing(key_id, unit, limit)
+        if amount > standing.remaining or not await self.charge(key_id, unit, limit, amount):
+            raise limit_reached(unit, standing, amount)
+        return Standing(limit, standing.remaining - amount, standing.resets_at)
+
+    async def charge(self, key_id: str, unit: Unit, limit: int, amount: int) -> bool:
+        """Use `amount` even where less is left; whether it was left."""
+        item = _item(limit)
+        return await self._ask(lambda limiter: limiter.hit(item, key_id, unit, cost=amount))
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._store is not None:
+            bridge: Any = self._store.bridge  # of redis-py, which limits' own type does not say
+            await bridge.get_connection().aclose()
+
+    async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[_Result]]) -> _Result:
+        """Ask Redis, or the counters of this server where there is no Redis or it has failed."""
+        if self._shared is not None and time.monotonic() >= self._shared_again_at:
+            try:
+                async with asyncio.timeout(STORE_TIMEOUT_S):
+                    return await question(self._shared)
+            except (StorageError, TimeoutError) as error:
+                STORE_FAILURES.inc()
+                self._shared_again_at = time.monotonic() + STORE_PAUSE_S
+                reason = str(error) or f"no answer within {STORE_TIMEOUT_S:g} s"
+                _LOG.warning("Redis (limits_url) failed; this server counts alone for now: %s", reason)
+        return await question(self._own)
+
+
+def _item(limit: int) -> RateLimitItemPerSecond:
+    return RateLimitItemPerSecond(limit, WINDOW_S, namespace="phiserve")
+
+
+def limit_reached(unit: Unit, standing: Standing, amount: int) -> RateLimitReached:
+    """The refusal of `amount`, which says when all of the budget is there again."""
+    # A whole second more than what is left: Redis rounds its own answer, to the nearest second
+    retry_after_s = min(MAX_RETRY_AFTER_S, math.floor(standing.reset_s) + 1)
+    reason = (
+        f"Rate limit reached for {unit}: the key's limit is {standing.limit} per minute, of which "
+        f"{standing.remaining} are left, and the request needs {amount}; try again in {retry_after_s} s"
+    )
+    return RateLimitReached(reason, retry_after_s=retry_after_s)
+
+
+def _redis(url: str) -> RedisStorage:
+    """The storage of a Redis at this URL, which is not asked yet. Raises StartupError."""
+    if not url.startswith(_SCHEMES):
+        raise StartupError(_WRONG_URL)
+    options: dict[str, Any] = {  # redis-py's own
+        "socket_timeout": STORE_TIMEOUT_S,
+        "socket_connect_timeout": STORE_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    try:
+        return RedisStorage(
+            f"async+{url}", implementation="redispy", wrap_exceptions=True, key_prefix="phiserve", **options
+        )
+    except (ConfigurationError, ValueError):  # whose messages may repeat the URL's password
+        raise StartupError(_WRONG_URL) from None

@@ -1,0 +1,119 @@
+"""`phiserve keys`: make, list and revoke the keys of a server."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from phiserve.access.key import ID_LENGTH, Limits
+from phiserve.access.keys_editing import add_key, revoke_key
+from phiserve.access.keys_file import KeyEntry, moment_of, read_entries
+from phiserve.core import Detail
+from phiserve.errors import StartupError
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of a server.")
+
+KeysFile = Annotated[
+    Path,
+    typer.Option(envvar="PHISERVE_KEYS_FILE", help="File of keys, the server's setting keys_file."),
+]
+_PIPE_WIDTH = 240
+"""Columns where no terminal says how many it has."""
+
+PerMinute = Annotated[int | None, typer.Option(min=1, help="Most of them in a minute; default: no limit.")]
+
+
+@app.command()
+def add(
+    owner: Annotated[str, typer.Argument(help="Whose key it is. Owners share no cached prompts and images.")],
+    keys_file: KeysFile,
+    expires: Annotated[
+        str | None, typer.Option(help="When it ends: 2027-01-31 or 2027-01-31T12:00+01:00; default: never.")
+    ] = None,
+    requests_per_minute: PerMinute = None,
+    tokens_per_minute: PerMinute = None,
+    images_per_minute: PerMinute = None,
+    concurrent_requests: Annotated[
+        int | None, typer.Option(min=1, help="Most requests at once; default: no limit.")
+    ] = None,
+    max_detail: Annotated[
+        str | None, typer.Option(help="How closely it may look at images: low, auto or high; default: high.")
+    ] = None,
+) -> None:
+    """Make a key. Its secret is printed once and stored nowhere; running servers know it within a second."""
+    limits = Limits(
+        requests_per_minute,
+        tokens_per_minute,
+        images_per_minute,
+        concurrent_requests,
+        None if max_detail is None else _detail(max_detail),
+    )
+    key = add_key(keys_file, owner, None if expires is None else _moment(expires), limits)
+    typer.echo(f"Key {key.id} of {owner}; this is its secret, which is never shown again:", err=True)
+    typer.echo(key.secret)
+
+
+@app.command("list")
+def list_keys(keys_file: KeysFile) -> None:
+    """Print all keys: whose they are, whether they are valid, and their limits. Secrets are not known."""
+    table = Table("id", "owner", "state", "created", "expires", "limits", box=None, pad_edge=False)
+    for entry in read_entries(keys_file):
+        table.add_row(
+            entry.sha256[:ID_LENGTH],
+            entry.owner,
+            _state(entry),
+            _day(entry.created),
+            _day(entry.expires),
+            _limits_text(entry),
+        )
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    Console(highlight=False, markup=False, width=width).print(table)
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="Its id as `phiserve keys list` shows it, or the beginning.")],
+    keys_file: KeysFile,
+) -> None:
+    """Revoke a key; a running server refuses it within a second. Its entry stays in the file, marked."""
+    entry = revoke_key(keys_file, key_id)
+    typer.echo(f"Revoked the key {entry.sha256[:ID_LENGTH]} of {entry.owner}", err=True)
+
+
+def _detail(text: str) -> Detail:
+    found: Detail | None = next((detail for detail in get_args(Detail) if detail == text), None)
+    if found is None:
+        raise StartupError(f"--max-detail takes low, auto or high, not {text!r}")
+    return found
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return moment_of(text)
+    except ValueError:
+        raise StartupError(f"--expires takes a date or time like 2027-01-31, not {text!r}") from None
+
+
+def _state(entry: KeyEntry) -> str:
+    if entry.revoked is not None:
+        return "revoked"
+    return "expired" if entry.expires is not None and entry.expires <= datetime.now(UTC) else "valid"
+
+
+def _day(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def _limits_text(entry: KeyEntry) -> str:
+    counts = {
+        "requests/min": entry.requests_per_minute,
+        "tokens/min": entry.tokens_per_minute,
+        "images/min": entry.images_per_minute,
+        "at once": entry.concurrent_requests,
+    }
+    texts = [f"{count} {name}" for name, count in counts.items() if count is not None]
+    return ", ".join([*texts, *([f"detail {entry.max_detail}"] if entry.max_detail else [])])
