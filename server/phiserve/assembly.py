@@ -71,16 +71,14 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     limits = _prompt_limits(settings, engine, plan)
     preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
 
-    if (gate := access_gate(settings)) is not None:
-        gate.start()
+    gate = _started_gate(settings)
 
     async def close() -> None:
         """End all connections, threads and processes."""
         try:
             await _close(connector, images.close, engine.shutdown)
         finally:
-            if gate is not None:
-                await gate.close()
+            await _close_gate(gate)
 
     services = Services(
         settings=settings,
@@ -126,6 +124,17 @@ def access_gate(settings: Settings) -> Gate | None:
         return None
     keyring = Keyring(_revealed(settings.api_key), settings.keys_file)
     return Gate(keyring, Budgets(_revealed(settings.limits_url)))
+
+
+def _started_gate(settings: Settings) -> Gate | None:
+    if (gate := access_gate(settings)) is not None:
+        gate.start()
+    return gate
+
+
+async def _close_gate(gate: Gate | None) -> None:
+    if gate is not None:
+        await gate.close()
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -172,27 +172,6 @@ def test_an_image_is_parsed_once(service: ImageService, watched: WatchedCodecs, 
     assert watched.decoded == [content]
 
 
-@pytest.mark.parametrize("side", [40, 350], ids=["short", "long"])
-def test_owners_know_nothing_of_each_others_images(
-    service: ImageService, watched: WatchedCodecs, side: int
-) -> None:
-    """Under another salt the same image has another hash and is parsed and decoded anew."""
-    content = encode(noise(side, 250), "BMP")
-
-    async def run() -> None:
-        salts = (None, "alice", "bob", "alice")
-        images = [(await service.read(shown(content), salt))[0] for salt in salts]
-        plan = plan_crops(*images[0].size, 1)
-        await asyncio.gather(*(service.crops(image, plan) for image in images))
-        nobody, alice, bob, again = (image.digest for image in images)
-        assert len({nobody, alice, bob}) == 3
-        assert alice == again
-
-    asyncio.run(run())
-    assert watched.parsed == [content] * 3
-    assert watched.decoded == [content] * 3
-
-
 def test_what_is_known_by_its_size_is_parsed_where_it_must_be_decoded(
     service: ImageService, watched: WatchedCodecs
 ) -> None:
