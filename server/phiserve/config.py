@@ -63,6 +63,29 @@ class Settings(BaseModel):
         ),
     ] = ()
     max_body_bytes: Annotated[int, Field(ge=1024, description="Maximum size of a request body.")] = 132 * MIB
+    max_body_bytes_in_flight: Annotated[
+        int,
+        Field(
+            ge=1024,
+            description="Maximum size of all bodies being received, beside 64 KiB of each; beyond it: 429.",
+        ),
+    ] = 1024 * MIB
+    max_connections: Annotated[
+        int | None,
+        Field(ge=1, description="Maximum number of connections; default: what `ulimit -n` allows."),
+    ] = None
+    head_timeout_s: Annotated[
+        float, Field(gt=0, description="Seconds within which a connection must send a request's head.")
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0, description="Seconds within which a body must come, with one more for each 16 KiB of it."
+        ),
+    ] = 30.0
+    read_timeout_s: Annotated[
+        float, Field(gt=0, description="Seconds after which a client that reads no answer is cut off.")
+    ] = 60.0
     max_images: Annotated[int, Field(ge=0, description="Maximum number of images in a request.")] = 16
     max_image_bytes: Annotated[int, Field(ge=1, description="Maximum file size of an image.")] = 20 * MIB
     max_image_pixels: Annotated[int, Field(ge=1, description="Maximum number of pixels of an image.")] = (
@@ -123,6 +146,13 @@ _STRING_SETTINGS = frozenset(
 )
 """Settings whose variables are never parsed as YAML.
 
+    shutdown_delay_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Seconds that the port stays open on SIGTERM if nothing runs, with /ready at 503.",
+        ),
+    ] = 0
 As YAML, an API key `null` would be no key, and `0123` the number 83.
 """
 

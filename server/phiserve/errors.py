@@ -13,11 +13,16 @@ PhiserveError
       │    └── ModelNotFound
       ├── MethodNotAllowed      405
       ├── RequestTooLarge       413
+      ├── RequestTimeout        408
       ├── Overloaded            429   carries Retry-After
+      ├── UnsupportedCoding     415
       ├── RateLimitReached      429   the same, of a key's limits
       ├── EngineFailure         500
+      ├── RequestHeadTooLarge   431
       └── EngineUnavailable     503
+      ├── ServerBusy            503   carries Retry-After
 """
+           └── ShuttingDown           carries Retry-After
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,6 +95,8 @@ class InvalidRequest(RequestError):
         "missing_required_parameter": "A field that must be there is missing.",
         "too_many_images": "More images than `max_images`.",
         "unknown_parameter": "There is no such field.",
+        "invalid_body": "The body is not in the coding that it says, or ends too soon.",
+        "invalid_http": "What was sent is not HTTP/1.1.",
         "unsupported_parameter": "A field of OpenAI's that is not served, or a value of one.",
         "unsupported_schema": "What constrains the answer's form is not valid or cannot be enforced.",
     }
@@ -179,6 +186,14 @@ class RequestTooLarge(RequestError):
 
     status = 413
     type = "invalid_request_error"
+class RequestTimeout(RequestError):
+    """The request came too slowly."""
+
+    status = 408
+    type = "invalid_request_error"
+    default_code = "request_timeout"
+
+
     default_code = "request_too_large"
 
 
@@ -187,6 +202,27 @@ class Overloaded(RequestError):
 
     status = 429
     type = "rate_limit_error"
+class UnsupportedCoding(RequestError):
+    """The body is compressed in a way that the server does not read."""
+
+    status = 415
+    type = "invalid_request_error"
+    default_code = "unsupported_content_encoding"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it does read (RFC 9110, section 15.5.16)."""
+        return {"Accept-Encoding": "gzip, deflate"}
+
+
+class RequestHeadTooLarge(RequestError):
+    """Address and header fields are larger than the server reads."""
+
+    status = 431
+    type = "invalid_request_error"
+    default_code = "request_head_too_large"
+
+
     default_code = "rate_limit_exceeded"
 
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
@@ -230,3 +266,24 @@ class EngineUnavailable(RequestError):
 
     status = 503
     default_code = "engine_unavailable"
+
+
+class ServerBusy(RequestError):
+    """More connections than the server can serve at once."""
+
+    status = 503
+    default_code = "server_busy"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`Retry-After`, which the openai client obeys."""
+        return {"Retry-After": "1"}
+
+
+class ShuttingDown(EngineUnavailable):
+    """The server ends; another, or its successor, will answer."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`Retry-After`: a load balancer has turned to another server by then."""
+        return {"Retry-After": "2"}

@@ -10,27 +10,23 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import uvicorn
 import uvloop
 from rich.console import Console
 
 from phiserve import __version__
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
+from phiserve.api.shutdown import Shutdown
 from phiserve.assembly import check_settings, model_name, start_services
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
+from phiserve.connections.limits import ConnectionLimits, affordable_connections
+from phiserve.connections.server import DrainingServer, server_config
 from phiserve.core import Conversation, GenerationRequest, ImagePlaceholder, StopConditions, Turn
 from phiserve.engine.environment import prepare_environment
 from phiserve.errors import RequestError, StartupError
-
-KEEP_ALIVE_S = 65
-"""Seconds that an idle connection stays open, longer than clients keep theirs.
-
-httpx closes after 5 s, as uvicorn does by default; a request sent in that instant would be lost.
-"""
 
 _WARM_UP_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
@@ -63,14 +59,6 @@ async def _serve(
             await _warm_up(services)
         url = _url_of(listener)
         lines = _banner(url, services.card.id, checkpoint.kind, report, time.monotonic() - began)
-        config = uvicorn.Config(
-            create_app(services),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=settings.shutdown_grace_s,
-            timeout_keep_alive=KEEP_ALIVE_S,
-        )
         # Off while loading, so that no second server could bind; on again, so that the next one can soon
         # after this one's end.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,7 +72,7 @@ async def _serve(
 
         gc.collect()
         gc.freeze()  # or every full collection would go through all that the imported modules hold
-        await _AnnouncingServer(config, announce).serve(sockets=[listener])
+        await _server(services, announce).serve(sockets=[listener])
     finally:
         await services.close()
 
@@ -105,17 +93,23 @@ async def _warm_up(services: Services) -> None:
         raise StartupError(f"The engine starts, but cannot answer a small image: {error.message}") from error
 
 
-class _AnnouncingServer(uvicorn.Server):
-    """Calls `announce` once connections are accepted."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then announce it."""
-        await super().startup(sockets)
-        self._announce()
+def _server(services: Services, announce: Callable[[], None]) -> DrainingServer:
+    """The application behind connections with the settings' limits."""
+    settings = services.settings
+    limits = ConnectionLimits(
+        settings.max_connections or affordable_connections(),
+        settings.head_timeout_s,
+        settings.body_timeout_s,
+        settings.read_timeout_s,
+    )
+    shutdown = Shutdown()
+    return DrainingServer(
+        server_config(create_app(services, shutdown), limits),
+        shutdown,
+        grace_s=settings.shutdown_grace_s,
+        delay_s=settings.shutdown_delay_s,
+        announce=announce,
+    )
 
 
 def _url_of(listener: socket.socket) -> str:

@@ -11,14 +11,20 @@ from starlette.middleware.cors import CORSMiddleware
 from phiserve import __version__
 from phiserve.api import chat, status
 from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
+from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
+from phiserve.api.head_requests import HeadMiddleware
 from phiserve.api.openapi import document
 from phiserve.api.request_id import RequestIdMiddleware
 from phiserve.api.services import Services
+from phiserve.api.shutdown import Shutdown, ShutdownMiddleware
 
 
-def create_app(services: Services) -> FastAPI:
-    """Build the application; it closes the services when it shuts down."""
+def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
+    """Build the application; it closes the services when it shuts down.
+
+    `shutdown` tells it when the server begins to end.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -30,11 +36,15 @@ def create_app(services: Services) -> FastAPI:
         title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False, redoc_url=None
     )
     app.state.services = services
+    settings = services.settings
+    app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
     app.include_router(chat.router)
     app.include_router(status.router)
     install_error_handlers(app)
     if services.gate is not None:
         app.add_middleware(AuthorizationMiddleware, gate=services.gate)
+    app.add_middleware(ShutdownMiddleware, shutdown=shutdown or Shutdown())
+    app.add_middleware(HeadMiddleware)
     if services.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

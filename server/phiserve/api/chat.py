@@ -23,6 +23,7 @@ from phiserve.errors import (
     Overloaded,
     RateLimitReached,
     RequestTooLarge,
+    UnsupportedCoding,
 )
 from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -32,7 +33,7 @@ from phiserve.protocol.parsing import parse_off_loop
 from phiserve.protocol.translation import build_conversation, to_generation_request
 
 router = APIRouter()
-_READING = (InvalidRequest, ModelNotFound, RequestTooLarge, RateLimitReached)
+_READING = (InvalidRequest, ModelNotFound, RequestTooLarge, UnsupportedCoding, RateLimitReached)
 _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
 
 
@@ -68,8 +69,8 @@ async def tokenize(request: Request) -> Response:
 
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
-    body = await read_body(request, services.settings.max_body_bytes)
-    chat = await parse_off_loop(body, ChatCompletionRequest)
+    async with read_body(request, services.settings.max_body_bytes) as body:
+        chat = await parse_off_loop(body, ChatCompletionRequest)
     services.check_model(chat.model)
     return chat
 

@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phiserve.api.json_response import error_to_response
+from phiserve.api.shutdown import shutting_down
 from phiserve.api.streaming import ClientGone
 from phiserve.errors import (
     EngineFailure,
-    EngineUnavailable,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -75,13 +75,11 @@ class _CatchAllMiddleware:
 
         try:
             await self._app(scope, receive, watched_send)
-        except asyncio.CancelledError:  # uvicorn's, when the grace for running requests is over; it says so
+        except asyncio.CancelledError:  # the server's, when the grace for running requests is over
             if scope["type"] != "http":
                 raise
             if not started:
-                await error_to_response(EngineUnavailable("The server is shutting down"))(
-                    scope, receive, send
-                )
+                await error_to_response(shutting_down())(scope, receive, send)
         except Exception:
             if scope["type"] != "http" or started:
                 raise

@@ -12,6 +12,7 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from phiserve.api.shutdown import ends_with_server, shutting_down
 from phiserve.errors import EngineFailure, RequestError
 from phiserve.protocol.events import DONE, KEEPALIVE, error_response, event
 
@@ -76,6 +77,7 @@ class EventStream(Response):
         super().__init__()
         self._first = first
         self._frames = frames
+        self._has_started = False
 
     @classmethod
     async def open(cls, frames: Frames) -> "EventStream":
@@ -90,9 +92,15 @@ class EventStream(Response):
             raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end or until the client hangs up."""
+        """Send until the end or until the client hangs up; if the server ends first, the stream says so."""
+        send_body = scope.get(PLAIN_SEND, send)
         try:
-            await unless_hung_up(receive, self._send_all(send, scope.get(PLAIN_SEND, send)))
+            await unless_hung_up(receive, self._send_all(send, send_body))
+        except asyncio.CancelledError:
+            if not (self._has_started and ends_with_server(scope)):
+                raise
+            await send_body(_last_body(shutting_down()))
+            await send_body({"type": "http.response.body", "body": b""})
         except ClientGone:
             _LOG.debug("a client hung up while its answer was streamed")
         finally:
@@ -100,22 +108,25 @@ class EventStream(Response):
 
     async def _send_all(self, send: Send, send_body: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        self._has_started = True
         await send_body(_body(self._first))
         try:
             async for frame in self._frames:
                 await send_body(_body(frame))
         except RequestError as error:
-            await send_body(_body(event(error_response(error)) + DONE))
+            await send_body(_last_body(error))
         except Exception:
             _LOG.exception("a stream failed")
-            await send_body(
-                _body(event(error_response(EngineFailure("The server failed on this request"))) + DONE)
-            )
+            await send_body(_last_body(EngineFailure("The server failed on this request")))
         await send_body({"type": "http.response.body", "body": b""})
 
 
 def _body(frame: bytes) -> Message:
     return {"type": "http.response.body", "body": frame, "more_body": True}
+
+
+def _last_body(error: RequestError) -> Message:
+    return _body(event(error_response(error)) + DONE)
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -43,6 +43,7 @@ def test_every_operation_documents_its_answers(document: dict[str, Any]) -> None
         "400",
         "404",
         "413",
+        "415",
         "429",
         "500",
         "503",

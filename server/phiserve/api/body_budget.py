@@ -1,0 +1,51 @@
+"""How many bytes of bodies the process holds at once."""
+
+from phiserve.errors import Overloaded
+
+FREE_BYTES = 64 * 1024
+"""Of each body, not counted: a text finds room however many large bodies there are.
+
+uvicorn holds as many of each connection anyway; the number of connections bounds them.
+"""
+
+
+class BodyBudget:
+    """Bytes of all bodies that are being received or validated, bounded.
+
+    Counted is what has come, not what was announced: an announcement costs a client nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.held_bytes = 0
+
+    def check(self, size: int) -> None:
+        """Raises Overloaded where as many more bytes do not fit now."""
+        if size > 0 and self.held_bytes + size > self._max_bytes:
+            raise Overloaded("The server holds too many request bodies at once")
+
+
+class BodyShare:
+    """What one body holds of the budget."""
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self._size = 0
+        self._held_bytes = 0
+
+    def announce(self, size: int) -> None:
+        """Raises Overloaded where a body of this size would not fit now."""
+        self._budget.check(size - FREE_BYTES)
+
+    def add(self, size: int) -> None:
+        """Count bytes that came. Raises Overloaded where they do not fit."""
+        more = max(0, self._size + size - FREE_BYTES) - self._held_bytes
+        self._budget.check(more)
+        self._size += size
+        self._held_bytes += more
+        self._budget.held_bytes += more
+
+    def release(self) -> None:
+        """The body is held no longer."""
+        self._budget.held_bytes -= self._held_bytes
+        self._held_bytes = 0

@@ -1,0 +1,46 @@
+"""The open connections of a server, those that can be closed without loss in the order of their waiting."""
+
+from asyncio import Transport
+from typing import Protocol
+
+from phiserve.connections.limits import SPARE_CONNECTIONS, ConnectionLimits
+
+
+class Waiting(Protocol):
+    """A connection with no request on it."""
+
+    transport: Transport
+
+
+class OpenConnections:
+    """Counts connections, and makes room for new ones by closing the one that has waited longest.
+
+    So clients that are silent cannot lock out those that have something to say.
+    """
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._open = 0
+        self._waiting: dict[Waiting, None] = {}
+
+    def opened(self, connection: Waiting) -> None:
+        """A connection that waits for its first request; another may be closed for it."""
+        self._open += 1
+        self._waiting[connection] = None
+        if self._open > self.limits.max_connections + SPARE_CONNECTIONS:
+            oldest = next(iter(self._waiting))
+            oldest.transport.abort()
+
+    def closed(self, connection: Waiting) -> None:
+        """It is gone."""
+        self._open -= 1
+        self._waiting.pop(connection, None)
+
+    def begins(self, connection: Waiting) -> bool:
+        """A request has come on this connection; whether there is room for it among those that have one."""
+        self._waiting.pop(connection, None)
+        return self._open - len(self._waiting) <= self.limits.max_connections
+
+    def rests(self, connection: Waiting) -> None:
+        """Its request is answered: it waits for another, or for its end."""
+        self._waiting[connection] = None
