@@ -136,6 +136,13 @@ class Settings(BaseModel):
     shutdown_grace_s: Annotated[
         int, Field(ge=0, description="Seconds that running requests get on SIGTERM.")
     ] = 10
+    shutdown_delay_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Seconds that the port stays open on SIGTERM if nothing runs, with /ready at 503.",
+        ),
+    ] = 0
     engine: Annotated[
         dict[str, JsonValue], Field(description="vLLM's engine arguments, by their own names.")
     ] = {}
@@ -146,13 +153,6 @@ _STRING_SETTINGS = frozenset(
 )
 """Settings whose variables are never parsed as YAML.
 
-    shutdown_delay_s: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="Seconds that the port stays open on SIGTERM if nothing runs, with /ready at 503.",
-        ),
-    ] = 0
 As YAML, an API key `null` would be no key, and `0123` the number 83.
 """
 

@@ -12,17 +12,17 @@ PhiserveError
       ├── NotFound              404
       │    └── ModelNotFound
       ├── MethodNotAllowed      405
-      ├── RequestTooLarge       413
       ├── RequestTimeout        408
-      ├── Overloaded            429   carries Retry-After
+      ├── RequestTooLarge       413
       ├── UnsupportedCoding     415
+      ├── Overloaded            429   carries Retry-After
       ├── RateLimitReached      429   the same, of a key's limits
-      ├── EngineFailure         500
       ├── RequestHeadTooLarge   431
-      └── EngineUnavailable     503
+      ├── EngineFailure         500
       ├── ServerBusy            503   carries Retry-After
-"""
+      └── EngineUnavailable     503
            └── ShuttingDown           carries Retry-After
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,13 +90,13 @@ class InvalidRequest(RequestError):
     type = "invalid_request_error"
     default_code = "invalid_value"
     other_codes: ClassVar[Mapping[str, str]] = {
+        "invalid_body": "The body is not in the coding that it says, or ends too soon.",
+        "invalid_http": "What was sent is not HTTP/1.1.",
         "invalid_json": "The body is empty or not JSON.",
         "invalid_type": "A value has another type than its field.",
         "missing_required_parameter": "A field that must be there is missing.",
         "too_many_images": "More images than `max_images`.",
         "unknown_parameter": "There is no such field.",
-        "invalid_body": "The body is not in the coding that it says, or ends too soon.",
-        "invalid_http": "What was sent is not HTTP/1.1.",
         "unsupported_parameter": "A field of OpenAI's that is not served, or a value of one.",
         "unsupported_schema": "What constrains the answer's form is not valid or cannot be enforced.",
     }
@@ -181,11 +181,6 @@ class MethodNotAllowed(RequestError):
     default_code = "method_not_allowed"
 
 
-class RequestTooLarge(RequestError):
-    """The body is larger than the server reads."""
-
-    status = 413
-    type = "invalid_request_error"
 class RequestTimeout(RequestError):
     """The request came too slowly."""
 
@@ -194,14 +189,14 @@ class RequestTimeout(RequestError):
     default_code = "request_timeout"
 
 
+class RequestTooLarge(RequestError):
+    """The body is larger than the server reads."""
+
+    status = 413
+    type = "invalid_request_error"
     default_code = "request_too_large"
 
 
-class Overloaded(RequestError):
-    """Too many unfinished requests; try again after `retry_after_s` seconds."""
-
-    status = 429
-    type = "rate_limit_error"
 class UnsupportedCoding(RequestError):
     """The body is compressed in a way that the server does not read."""
 
@@ -223,6 +218,11 @@ class RequestHeadTooLarge(RequestError):
     default_code = "request_head_too_large"
 
 
+class Overloaded(RequestError):
+    """Too many unfinished requests; try again after `retry_after_s` seconds."""
+
+    status = 429
+    type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
 
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
