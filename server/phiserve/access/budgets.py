@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.errors import ConfigurationError, StorageError
 from prometheus_client import Counter
 from redis.asyncio.retry import Retry
@@ -63,6 +62,32 @@ class Standing:
         return max(0.0, self.resets_at - time.time()) if self.remaining < self.limit else 0.0
 
 
+class _Counters:
+    """The counters of one storage: its ends of windows are asked for once a window, the counts each time."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._ends: dict[str, float] = {}
+
+    async def look(self, name: str) -> tuple[int, float]:
+        """What was used of a counter in its window, and when that ends, in seconds since 1970."""
+        used = await self._storage.get(name)
+        return used, await self._end_of(name) if used else time.time() + WINDOW_S
+
+    async def add(self, name: str, amount: int) -> tuple[int, float]:
+        """Use `amount`; what was used with it, and when the window ends."""
+        used = await self._storage.incr(name, WINDOW_S, amount)
+        if used == amount:  # the first of a new window
+            self._ends.pop(name, None)
+        return used, await self._end_of(name)
+
+    async def _end_of(self, name: str) -> float:
+        end = self._ends.get(name, 0.0)
+        if end <= time.time():
+            end = self._ends[name] = await self._storage.get_expiry(name)
+        return end
+
+
 class Budgets:
     """The counters of all keys. `url`: of a Redis, None for memory. Raises StartupError for other URLs.
 
@@ -72,29 +97,36 @@ class Budgets:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._own = _Counters(MemoryStorage())
         self._store = None if url is None else _redis(url)
-        self._shared = None if self._store is None else FixedWindowRateLimiter(self._store)
+        self._shared = None if self._store is None else _Counters(self._store)
         self._shared_again_at = 0.0
 
     async def standing(self, key_id: str, unit: Unit, limit: int) -> Standing:
         """What is left, without using any."""
-        item = _item(limit)
-        stats = await self._ask(lambda limiter: limiter.get_window_stats(item, key_id, unit))
-        unused = stats.remaining >= limit
-        return Standing(limit, stats.remaining, time.time() + WINDOW_S if unused else stats.reset_time)
+        name = _name(key_id, unit, limit)
+        used, end = await self._ask(lambda counters: counters.look(name))
+        return Standing(limit, max(0, limit - used), end)
 
     async def take(self, key_id: str, unit: Unit, limit: int, amount: int) -> Standing:
-        """Use `amount`, or nothing: raises RateLimitReached where less is left."""
-        standing = await self.standing(key_id, unit, limit)
-        if amount > standing.remaining or not await self.charge(key_id, unit, limit, amount):
-            raise limit_reached(unit, standing, amount)
-        return Standing(limit, standing.remaining - amount, standing.resets_at)
+        """Use `amount`; raises RateLimitReached where less is left, and then leaves it to others.
 
-    async def charge(self, key_id: str, unit: Unit, limit: int, amount: int) -> bool:
-        """Use `amount` even where less is left; whether it was left."""
-        item = _item(limit)
-        return await self._ask(lambda limiter: limiter.hit(item, key_id, unit, cost=amount))
+        One more of something is just counted: where it is too much, nothing is left for others either.
+        """
+        if amount > 1:
+            standing = await self.standing(key_id, unit, limit)
+            if amount > standing.remaining:
+                raise limit_reached(unit, standing, amount)
+        name = _name(key_id, unit, limit)
+        used, end = await self._ask(lambda counters: counters.add(name, amount))
+        if used > limit:
+            raise limit_reached(unit, Standing(limit, max(0, limit - used + amount), end), amount)
+        return Standing(limit, limit - used, end)
+
+    async def charge(self, key_id: str, unit: Unit, limit: int, amount: int) -> None:
+        """Use `amount` even where less is left."""
+        name = _name(key_id, unit, limit)
+        await self._ask(lambda counters: counters.add(name, amount))
 
     async def close(self) -> None:
         """Close the connections to Redis."""
@@ -102,7 +134,7 @@ class Budgets:
             bridge: Any = self._store.bridge  # of redis-py, which limits' own type does not say
             await bridge.get_connection().aclose()
 
-    async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[_Result]]) -> _Result:
+    async def _ask(self, question: Callable[[_Counters], Awaitable[_Result]]) -> _Result:
         """Ask Redis, or the counters of this server where there is no Redis or it has failed."""
         if self._shared is not None and time.monotonic() >= self._shared_again_at:
             try:
@@ -116,8 +148,9 @@ class Budgets:
         return await question(self._own)
 
 
-def _item(limit: int) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(limit, WINDOW_S, namespace="phiserve")
+def _name(key_id: str, unit: Unit, limit: int) -> str:
+    """The counter's name in a storage; a changed limit begins to count anew."""
+    return RateLimitItemPerSecond(limit, WINDOW_S, namespace="phiserve").key_for(key_id, unit)
 
 
 def limit_reached(unit: Unit, standing: Standing, amount: int) -> RateLimitReached:
