@@ -9,6 +9,7 @@ from key_files import secret_of, write_keys
 from phiserve.access.key import Key, Limits, digest_of
 from phiserve.access.keys_file import moment_of, parse_entries, read_entries
 from phiserve.errors import StartupError
+from snippets import all_snippets
 
 FILE = Path("keys.yaml")
 ENTRY = f"owner: a, sha256: '{'0' * 64}'"
@@ -34,6 +35,14 @@ def test_only_an_owner(tmp_path: Path) -> None:
     """Everything else is optional, and limits nothing."""
     (entry,) = read_entries(write_keys(tmp_path / "k", alice={}))
     assert entry.key().limits == Limits()
+
+
+def test_the_documented_file() -> None:
+    """The example in docs/keys.md is one."""
+    (example,) = (snippet.code for snippet in all_snippets() if snippet.code.startswith("keys:\n"))
+    plain, limited = parse_entries(example, FILE)
+    assert plain.key().limits == Limits()
+    assert limited.key().limits == Limits(600, 100000, 300, 4, "low")
 
 
 @pytest.mark.parametrize(
