@@ -20,10 +20,12 @@ from phiserve.constraints.constraint import Constraint
 from phiserve.errors import shortened
 from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
-from phiserve.protocol.messages import Message, WireModel
+from phiserve.protocol.messages import Message, WireModel, bounded
 
 MAX_STOP_STRINGS = 4
 """OpenAI's limit."""
+
+MAX_STOP_TOKEN_IDS = 128
 
 MAX_MESSAGES = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""
@@ -34,7 +36,7 @@ MAX_WIRE_INTEGER = 2**31 - 1
 _TOKEN_ID = re.compile(r"[0-9]{1,10}")
 
 _StopString = Annotated[str, Field(min_length=1)]
-_StopStrings = Annotated[tuple[_StopString, ...], Field(max_length=MAX_STOP_STRINGS, strict=False)]
+_StopStrings = Annotated[tuple[_StopString, ...], bounded(MAX_STOP_STRINGS)]
 
 
 def _stop_strings(stop: object) -> object:
@@ -86,7 +88,7 @@ class ChatCompletionRequest(WireModel):
     model_config = ConfigDict(json_schema_extra=_describe_refused)
 
     model: str
-    messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MAX_MESSAGES, strict=False)]
+    messages: Annotated[tuple[Message, ...], bounded(MAX_MESSAGES, least=1)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
@@ -100,13 +102,15 @@ class ChatCompletionRequest(WireModel):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     frequency_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
     presence_penalty: Annotated[FiniteFloat, Field(ge=-2, le=2)] | None = 0.0
-    logit_bias: dict[str, Annotated[FiniteFloat, Field(ge=-100, le=100)]] | None = None
+    logit_bias: (
+        Annotated[dict[str, Annotated[FiniteFloat, Field(ge=-100, le=100)]], Field(fail_fast=True)] | None
+    ) = None
     logprobs: bool | None = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
     response_format: ResponseFormat | None = None
 
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], Field(fail_fast=True)] | None = None
     parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
@@ -134,7 +138,7 @@ class ChatCompletionRequest(WireModel):
     ignore_eos: bool = False
     min_tokens: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] = 0
     stop_token_ids: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)], ...], Field(max_length=128, strict=False)
+        tuple[Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)], ...], bounded(MAX_STOP_TOKEN_IDS)
     ] = ()
     structured_outputs: StructuredOutputs | None = None
     return_token_ids: bool = False

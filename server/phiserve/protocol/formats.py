@@ -16,7 +16,7 @@ from phiserve.constraints.json_schema import json_schema_grammar
 from phiserve.constraints.lark import check_compiles, choice_grammar
 from phiserve.constraints.regex import regex_grammar
 from phiserve.errors import InvalidRequest, shortened
-from phiserve.protocol.messages import WireModel, choose_by
+from phiserve.protocol.messages import WireModel, bounded, choose_by
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
 MAX_GRAMMAR_CHARACTERS = 16 * 2**10
@@ -131,9 +131,7 @@ class StructuredOutputs(WireModel):
 
     json_: Annotated[dict[str, JsonValue] | None, Field(alias="json")] = None
     regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS)] | None = None
-    choice: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_CHOICES, strict=False)] | None = (
-        None
-    )
+    choice: Annotated[tuple[str, ...], bounded(MAX_CHOICES, least=1)] | None = None
     grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS)] | None = None
     _constraint: Constraint = PrivateAttr()
 

@@ -1,8 +1,9 @@
 """The messages of a chat request, one small class for each role and content part."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.fields import FieldInfo
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 PART_TYPES = ("text", "image_url", "refusal")
@@ -14,6 +15,15 @@ class WireModel(BaseModel):
     """Base of everything a client sends: exact types, no unknown keys, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def bounded(most: int, *, least: int | None = None) -> FieldInfo:
+    """The field of a list: at most so many items, and no look at others once one is wrong.
+
+    An error for each of a million items would take seconds and gigabytes.
+    """
+    # Strict, a tuple could not be read from a list.
+    return cast("FieldInfo", Field(min_length=least, max_length=most, strict=False, fail_fast=True))
 
 
 class TextPart(WireModel):
@@ -75,20 +85,15 @@ AssistantPart = Annotated[_TextPart | _RefusalPart, _PartChoice]
 
 _ContentChoice = Discriminator(_content_tag)
 TextContent = Annotated[
-    _String
-    | Annotated[tuple[TextPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _String | Annotated[tuple[TextPart, ...], Tag(":parts"), bounded(MAX_PARTS, least=1)],
     _ContentChoice,
 ]
 UserContent = Annotated[
-    _String
-    | Annotated[tuple[UserPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)],
+    _String | Annotated[tuple[UserPart, ...], Tag(":parts"), bounded(MAX_PARTS, least=1)],
     _ContentChoice,
 ]
 AssistantContent = Annotated[
-    _String
-    | Annotated[
-        tuple[AssistantPart, ...], Tag(":parts"), Field(min_length=1, max_length=MAX_PARTS, strict=False)
-    ],
+    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), bounded(MAX_PARTS, least=1)],
     _ContentChoice,
 ]
 
@@ -137,7 +142,7 @@ class AssistantMessage(WireModel):
     content: AssistantContent | None = None
     name: str | None = None
     refusal: str | None = None
-    tool_calls: Annotated[tuple[ToolCall, ...], Field(max_length=MAX_PARTS, strict=False)] | None = None
+    tool_calls: Annotated[tuple[ToolCall, ...], bounded(MAX_PARTS)] | None = None
     annotations: None = None
     audio: None = None
     function_call: None = None

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from phiserve.errors import InvalidRequest, shortened
 from phiserve.protocol.messages import WireModel
+from phiserve.protocol.raw_body import MAX_VALUES, decodes_quickly, holds_too_many_values
 
 _Wire = TypeVar("_Wire", bound=WireModel)
 
@@ -25,8 +26,10 @@ INVALID_TYPE, INVALID_VALUE = "invalid_type", "invalid_value"
 _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
 
 
-_SHORT_BODY, _LONG_BODY = 16 * 2**10, 256 * 2**10
-_FEW = 512
+MAX_FIELDS = 100
+"""Fields of one object, but for those whose names the client chooses."""
+
+_NAMED_BY_CLIENT = ("metadata", "logit_bias", "schema", "json")
 _CONSTRAINTS = ("response_format", "structured_outputs")
 """On the answer's form: they may take a tenth of a second to check."""
 
@@ -46,27 +49,10 @@ async def parse_off_loop(body: bytes, wire: type[_Wire]) -> _Wire:
     return _validate(document, body, wire)
 
 
-def decodes_quickly(body: bytes) -> bool:
-    """Whether a body is short, or long for a few strings alone, as images are."""
-    return len(body) <= _SHORT_BODY or (
-        len(body) <= _LONG_BODY and _has_few(body, b'"') and _has_few(body, b",")
-    )
-
-
-def _has_few(body: bytes, character: bytes) -> bool:
-    """Whether `character` occurs fewer than `_FEW` times.
-
-    `find` skips to the next one; `count` would look at every byte.
-    """
-    offset = -1
-    for _ in range(_FEW):
-        offset = body.find(character, offset + 1)
-        if offset < 0:
-            return True
-    return False
-
-
 def _decode(body: bytes) -> object:
+    """Raises InvalidRequest for too many values, which would take long to decode and much memory."""
+    if holds_too_many_values(body):
+        raise InvalidRequest(f"The body holds more than {MAX_VALUES} JSON values", code=INVALID_VALUE)
     try:
         document: object = from_json(body)
     except ValueError:  # what is wrong is said by `_validate`
@@ -82,12 +68,35 @@ def _validate(document: object, body: bytes, wire: type[_Wire]) -> _Wire:
     """
     try:
         return wire.model_validate(document)
-    except ValidationError:
-        pass
+    except ValidationError as error:
+        if error.error_count() > MAX_FIELDS:
+            _check_fields(document)
     try:
         return wire.model_validate_json(body)
     except ValidationError as error:
         raise _invalid_request(error.errors(include_url=False, include_input=False)[0]) from None
+
+
+def _check_fields(document: object) -> None:
+    """Refuse objects of very many fields, of which each would be an error with a text of its own.
+
+    Lists and objects of the client's own names end at their first error (`FailFast`). Raises InvalidRequest.
+    """
+    objects: list[tuple[str, object]] = [("", document)]
+    for path, value in objects:
+        if isinstance(value, list):
+            objects += [(f"{path}[{index}]", child) for index, child in enumerate(value)]
+        elif isinstance(value, dict):
+            if len(value) > MAX_FIELDS:
+                reason = f"has {len(value)} fields; no object of a request has more than {MAX_FIELDS}"
+                if not path:
+                    raise InvalidRequest(f"The body {reason}", code=INVALID_VALUE)
+                raise InvalidRequest(reason, param=shortened(path), code=INVALID_VALUE)
+            objects += [
+                (f"{path}.{name}" if path else name, child)
+                for name, child in value.items()
+                if name not in _NAMED_BY_CLIENT
+            ]
 
 
 def _invalid_request(detail: ErrorDetails) -> InvalidRequest:

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from phiserve.errors import MAX_ECHO_CHARACTERS, InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import ROLES
-from phiserve.protocol.parsing import decodes_quickly, parse_off_loop, parse_request
+from phiserve.protocol.parsing import parse_off_loop, parse_request
 
 USER = {"role": "user", "content": "Hi"}
 
@@ -175,22 +175,6 @@ def test_an_answer_comes_back_as_the_openai_client_writes_it_out() -> None:
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
 LONG_TEXT = {"type": "text", "text": "x" * 20_000}
-
-
-@pytest.mark.parametrize(
-    ("fields", "quick"),
-    [
-        ({"stop": "x" * 10}, True),
-        ({"messages": content(IMAGE)}, True),
-        ({"messages": content(IMAGE, IMAGE, IMAGE)}, False),
-        ({"messages": content(*[{"type": "text", "text": "word"}] * 1000)}, False),
-        ({"stop_token_ids": [1] * 10_000}, False),
-    ],
-    ids=["short", "an image", "several images", "many parts", "many numbers"],
-)
-def test_what_decodes_quickly(fields: dict[str, Any], quick: bool) -> None:
-    """What is short, and what is long for a few strings."""
-    assert decodes_quickly(json.dumps({"model": "m", "messages": [USER]} | fields).encode()) is quick
 
 
 @pytest.mark.parametrize(
