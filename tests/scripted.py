@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from phiserve.core import GenerationRequest
-from phiserve.engine.interface import Admission, Delta, EngineLimits, Generation
+from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
 from phiserve.errors import RequestError
 
 
@@ -31,6 +31,10 @@ class ScriptedEngine:
     @property
     def limits(self) -> EngineLimits:
         return EngineLimits(self.context_tokens)
+
+    @property
+    def health(self) -> EngineHealth:
+        return EngineHealth("serving")
 
     async def admit(self, request: GenerationRequest) -> Admission:
         if self.refuse is not None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.codecs import FORMATS, require_decoders
 from phiserve.config import Settings
+from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
 from phiserve.media.connector import MediaConnector
 from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import UrlGate
@@ -33,7 +34,6 @@ from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
 if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks have passed
-    from phiserve.engine.adapter import Engine
     from phiserve.engine.plan import EnginePlan, Host
     from phiserve.engine.start import EngineReport
 
@@ -67,7 +67,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     plan = engine_plan(settings, checkpoint, host)
     connector = media_connector(settings)
     images = ImageService(_image_limits(settings), settings.image_workers or host.cores, connector)
-    engine, report = await _start_engine(plan, checkpoint, images)
+    engine, report = await _start_engine(settings, plan, checkpoint, images)
     limits = _prompt_limits(settings, engine, plan)
     preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
 
@@ -76,7 +76,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     async def close() -> None:
         """End all connections, threads and processes."""
         try:
-            await _close(connector, images.close, engine.shutdown)
+            await _close(connector, images.close, engine.close)
         finally:
             await _close_gate(gate)
 
@@ -90,6 +90,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
         close=close,
+        lost=engine.lost,
         gate=gate,
     )
     return services, report.lines()
@@ -152,27 +153,37 @@ def model_name(settings: Settings) -> str:
 
 
 async def _start_engine(
-    plan: "EnginePlan", checkpoint: Checkpoint, images: ImageService
-) -> tuple["Engine", "EngineReport"]:
+    settings: Settings, plan: "EnginePlan", checkpoint: Checkpoint, images: ImageService
+) -> tuple[SupervisedEngine, "EngineReport"]:
     """Start the engine, and meanwhile compile what images are cut with. Closes `images` if that fails."""
-    from phiserve.engine.start import start_engine
+    from phiserve.engine.start import EngineStarter
 
+    starter = EngineStarter(plan, checkpoint)
     try:
         compiling = asyncio.create_task(images.compile_ahead())
         await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads
-        engine, report = await start_engine(plan, checkpoint)
+        engine, report = await starter.first()
         await compiling
     except BaseException:
         images.close()
         raise
-    return engine, report
+    policy = RestartPolicy(
+        max_restarts=settings.max_engine_restarts,
+        hang_s=settings.engine_hang_s,
+        max_waiting=plan.args["max_num_queued_reqs"],
+    )
+    supervised = SupervisedEngine(engine, starter.again, policy)
+    supervised.watch()
+    return supervised, report
 
 
-async def _close(connector: MediaConnector, *others: Callable[[], None]) -> None:
-    """Close the connector, then everything else in this order, whatever hangs or raises before it."""
+async def _close(
+    connector: MediaConnector, images: Callable[[], None], engine: Callable[[], Awaitable[None]]
+) -> None:
+    """Close the connector, then images and engine in this order, whatever hangs or raises before it."""
     async with AsyncExitStack() as parts:
-        for close in reversed(others):
-            parts.callback(close)
+        parts.push_async_callback(engine)
+        parts.callback(images)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await connector.close()
@@ -191,7 +202,7 @@ def _image_limits(settings: Settings) -> ImageLimits:
     )
 
 
-def _prompt_limits(settings: Settings, engine: "Engine", plan: "EnginePlan") -> PromptLimits:
+def _prompt_limits(settings: Settings, engine: SupervisedEngine, plan: "EnginePlan") -> PromptLimits:
     return PromptLimits(
         context_tokens=engine.limits.context_tokens,
         max_crops=plan.max_crops,

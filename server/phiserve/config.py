@@ -133,6 +133,16 @@ class Settings(BaseModel):
     ready_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds within which the engine must answer /ready.")
     ] = 5.0
+    engine_hang_s: Annotated[
+        float,
+        Field(
+            gt=0, description="Seconds after which an engine that has work and answers nothing is replaced."
+        ),
+    ] = 300.0
+    max_engine_restarts: Annotated[
+        int,
+        Field(ge=0, description="Engines started within ten minutes before the server gives up and ends."),
+    ] = 5
     shutdown_grace_s: Annotated[
         int, Field(ge=0, description="Seconds that running requests get on SIGTERM.")
     ] = 10

@@ -2,6 +2,7 @@
 
 PhiserveError
  ├── StartupError                     one sentence for the operator; the command exits
+ ├── EngineLost                       the same, of a server that ran
  └── RequestError                     has a status and becomes OpenAI's error object
       ├── Unauthorized          401
       ├── InvalidRequest        400
@@ -43,6 +44,10 @@ class PhiserveError(Exception):
 
 class StartupError(PhiserveError):
     """Why the server does not start, in one sentence that names the remedy."""
+
+
+class EngineLost(PhiserveError):
+    """Why a running server ends by itself: no engine could be kept running."""
 
 
 class RequestError(PhiserveError):

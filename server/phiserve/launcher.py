@@ -1,5 +1,6 @@
 """A running server: its socket, signals, warm-up, banner and end."""
 
+import asyncio
 import gc
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import uvicorn
 import uvloop
 from rich.console import Console
 
@@ -26,7 +28,7 @@ from phiserve.connections.limits import ConnectionLimits, affordable_connections
 from phiserve.connections.server import DrainingServer, server_config
 from phiserve.core import Conversation, GenerationRequest, ImagePlaceholder, StopConditions, Turn
 from phiserve.engine.environment import prepare_environment
-from phiserve.errors import RequestError, StartupError
+from phiserve.errors import EngineLost, RequestError, StartupError
 
 _WARM_UP_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 """A GIF of one pixel."""
@@ -72,9 +74,26 @@ async def _serve(
 
         gc.collect()
         gc.freeze()  # or every full collection would go through all that the imported modules hold
-        await _server(services, announce).serve(sockets=[listener])
+        await _serve_until_lost(_server(services, announce), listener, services)
     finally:
         await services.close()
+
+
+async def _serve_until_lost(server: uvicorn.Server, listener: socket.socket, services: Services) -> None:
+    """Serve until a signal ends it. Raises EngineLost once no engine can be kept running."""
+
+    async def end_when_lost() -> str:
+        reason = await services.lost()
+        server.should_exit = True
+        return reason
+
+    ending = asyncio.create_task(end_when_lost())
+    try:
+        await server.serve(sockets=[listener])
+        if ending.done():
+            raise EngineLost(ending.result())
+    finally:
+        ending.cancel()
 
 
 async def _warm_up(services: Services) -> None:

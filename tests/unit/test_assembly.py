@@ -100,7 +100,7 @@ def test_everything_is_closed_though_a_part_fails(monkeypatch: pytest.MonkeyPatc
         ended.append("images")
         raise RuntimeError("images")
 
-    def engine() -> None:
+    async def engine() -> None:
         ended.append("engine")
 
     asyncio.run(_close(HangingConnector(), lambda: ended.append("images"), engine))

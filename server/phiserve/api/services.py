@@ -1,5 +1,6 @@
 """What the routes work with, built once at start-up and passed along; nothing global."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
@@ -19,12 +20,17 @@ async def _nothing_to_close() -> None:
     """For services made of parts that hold nothing."""
 
 
+async def _never_lost() -> str:
+    """For services whose engine nobody watches."""
+    return await asyncio.Future()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Parts of a running server.
 
     `gate` knows the keys, if there are any. `metrics` renders the engine's and our own in Prometheus' text
-    format.
+    format. `lost` waits until no further engine will be started, and says why.
     """
 
     settings: Settings
@@ -36,6 +42,7 @@ class Services:
     metrics: Callable[[], bytes]
     versions: dict[str, str]
     close: Callable[[], Coroutine[object, object, None]] = field(default=_nothing_to_close)
+    lost: Callable[[], Coroutine[object, object, str]] = field(default=_never_lost)
     gate: Gate | None = None
 
     def check_model(self, name: str) -> None:

@@ -47,9 +47,16 @@ async def show_compatibility() -> dict[str, dict[str, dict[str, object]]]:
     return compatibility()
 
 
-@router.get("/health", tags=["status"], summary="Is the process alive?")
-async def health() -> dict[str, str]:
-    """Says only that the server answers."""
+@router.get(
+    "/health",
+    tags=["status"],
+    summary="Can the server still recover?",
+    responses=responses(None, EngineUnavailable),
+)
+async def health(request: Request) -> dict[str, str]:
+    """200 while the server serves or starts a new engine; 503 once it will do neither again."""
+    if (engine := services_of(request).engine.health).state == "lost":
+        raise EngineUnavailable(engine.reason)
     return {"status": "ok"}
 
 
@@ -59,6 +66,8 @@ async def health() -> dict[str, str]:
 async def ready(request: Request) -> dict[str, str]:
     """200 when the engine answered lately or answers a ping now; 503 otherwise."""
     services = services_of(request)
+    if (health := services.engine.health).state != "serving":
+        raise EngineUnavailable(health.reason)
     timeout_s = services.settings.ready_timeout_s
     if not await services.engine.answers_within(timeout_s):
         raise EngineUnavailable(f"The engine has not answered within {timeout_s:g} s")

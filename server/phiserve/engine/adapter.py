@@ -1,13 +1,17 @@
 """The running engine: vLLM's AsyncLLM behind `EngineClient`."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
+import zmq
 from msgspec.structs import replace
 from numpy.typing import NDArray
 from prometheus_client import generate_latest
@@ -21,10 +25,21 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
 from phiserve.core import FinishReason, GenerationRequest
-from phiserve.engine.interface import Admission, Candidate, Delta, EngineLimits, Generation, Position
+from phiserve.engine.interface import (
+    Admission,
+    Candidate,
+    Delta,
+    EngineHealth,
+    EngineLimits,
+    Generation,
+    Position,
+)
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
 from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
+
+_END_TIMEOUT_S = 5.0
+"""Seconds within which a killed process has ended."""
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
@@ -62,11 +77,27 @@ class Engine:
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
         self._limits = EngineLimits(llm.model_config.max_model_len)
+        manager = llm.engine_core.resources.engine_manager
+        self._socket_files = _socket_files(llm)
+        self._processes: list[BaseProcess] = [] if manager is None else list(manager.processes)
 
     @property
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
         return self._limits
+
+    @property
+    def health(self) -> EngineHealth:
+        """Whether the engine's process runs, and how it ended."""
+        if not self._llm.errored:
+            return EngineHealth("serving")
+        codes = (process.exitcode for process in self._processes)
+        return EngineHealth("lost", f"The engine {_how_it_ended(next(filter(None, codes), None))}")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether requests wait for the engine's answer."""
+        return bool(self._llm.output_processor.has_unfinished_requests())
 
     async def warm_up(self) -> None:
         """Cache what the first request would otherwise await.
@@ -78,11 +109,9 @@ class Engine:
     async def admit(self, request: GenerationRequest) -> Admission:
         """Verify what does not depend on the prompt, once.
 
-        Raises InvalidRequest, Overloaded or EngineUnavailable.
+        Raises InvalidRequest or Overloaded.
         """
         with _our_errors():
-            if self._llm.errored:
-                raise EngineDeadError
             params = self._verified(request)
             self._check_choices(params.n)
             self._llm.check_admission(params.n)
@@ -115,14 +144,27 @@ class Engine:
             return True
         if self._ping is None or self._ping.done():
             self._ping = asyncio.create_task(self._ping_engine())
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._ping), timeout_s)
-        except TimeoutError:
-            return False
+        ping = self._ping
+        await asyncio.wait({ping}, timeout=timeout_s)
+        return ping.done() and not ping.cancelled() and ping.result()
 
     def render_metrics(self) -> bytes:
         """vLLM's metrics and ours, which share its registry, in Prometheus' text format."""
         return generate_latest(get_prometheus_registry())
+
+    def kill(self) -> None:
+        """End the engine's processes as SIGKILL does, whatever they are at."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join(_END_TIMEOUT_S)
+
+    def fail_requests(self) -> None:
+        """Tell all unfinished requests that the engine has ended. Must run in the event loop.
+
+        vLLM tells them too, unless `shutdown` comes first.
+        """
+        self._llm.output_processor.propagate_error(EngineDeadError())
 
     def shutdown(self) -> None:
         """End the engine's processes; may be called again. Unfinished requests are aborted."""
@@ -132,6 +174,8 @@ class Engine:
         if self._ping is not None:
             self._ping.cancel()
         self._llm.shutdown()
+        for file in self._socket_files:
+            file.unlink(missing_ok=True)
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
 
@@ -210,6 +254,25 @@ class Engine:
             raise
 
 
+def _socket_files(llm: AsyncLLM) -> list[Path]:
+    """Files of the sockets to the engine, which ZeroMQ leaves behind."""
+    sockets = llm.engine_core.input_socket, llm.engine_core.resources.output_socket
+    endpoints = [socket.getsockopt_string(zmq.LAST_ENDPOINT) for socket in sockets]
+    return [Path(point.removeprefix("ipc://")) for point in endpoints if point.startswith("ipc://")]
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    """A sentence's end, from what multiprocessing knows of a process's end: below zero, a signal's number."""
+    if exit_code is None:
+        return "no longer answers"
+    if exit_code >= 0:
+        return f"ended with status {exit_code}"
+    try:
+        return f"was ended by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was ended by signal {-exit_code}"
+
+
 def _lacks_image(first: RequestOutput, generation: Generation) -> bool:
     """vLLM reports an image missing from the engine's cache as finish reason "error" before any token."""
     return bool(generation.images) and any(
@@ -265,6 +328,6 @@ def _our_errors() -> Iterator[None]:
     except GracefulHTTPError as error:
         raise Overloaded("Too many unfinished requests; try again in a moment") from error
     except EngineDeadError as error:
-        raise EngineUnavailable("The engine has stopped; the server must be restarted") from error
+        raise EngineUnavailable("The engine has stopped") from error
     except EngineGenerateError as error:
         raise EngineFailure("The engine failed on this request") from error

@@ -5,7 +5,7 @@ No vLLM in here, so that the pipeline can be tested without it.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -90,12 +90,28 @@ class EngineLimits:
     context_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """Whether there is an engine.
+
+    `serving`: it runs. `restarting`: it ended, and a new one is being started. `lost`: no further one will
+    be. `reason` says why it does not serve.
+    """
+
+    state: Literal["serving", "restarting", "lost"]
+    reason: str = ""
+
+
 class EngineClient(Protocol):
-    """The engine as the pipeline sees it."""
+    """The engine as the pipeline and the routes see it."""
 
     @property
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
+
+    @property
+    def health(self) -> EngineHealth:
+        """Whether there is an engine."""
 
     async def admit(self, request: GenerationRequest) -> Admission:
         """Verify what does not depend on the prompt, once.

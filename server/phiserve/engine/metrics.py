@@ -3,8 +3,10 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from typing import ClassVar, Self, cast
 
 from prometheus_client import Histogram
+from vllm.config import VllmConfig
 from vllm.v1.metrics.loggers import PrometheusStatLogger
 from vllm.v1.metrics.stats import IterationStats, MultiModalCacheStats, SchedulerStats
 
@@ -33,6 +35,36 @@ class StepStatLogger(PrometheusStatLogger):
             super().record(scheduler_stats, iteration_stats, mm_cache_stats, engine_idx)
         finally:  # other loggers get the same object
             iteration_stats.inter_token_latencies_iter = latencies
+
+
+def one_stat_logger() -> type[StepStatLogger]:
+    """A class of which there is one object, whatever number is asked for.
+
+    Given to engine after engine, its counters go on, where vLLM would register new ones at zero.
+    """
+
+    class OneStatLogger(StepStatLogger):
+        """Made once."""
+
+        _first: ClassVar[StepStatLogger | None] = None
+
+        def __new__(cls, vllm_config: VllmConfig, engine_indexes: list[int] | None = None) -> Self:
+            if cls._first is None:
+                cls._first = super().__new__(cls)
+            return cast("Self", cls._first)
+
+        def __init__(self, vllm_config: VllmConfig, engine_indexes: list[int] | None = None) -> None:
+            if not hasattr(self, "_is_registered"):
+                self._is_registered = False
+                super().__init__(vllm_config, engine_indexes)
+
+        def log_engine_initialized(self) -> None:
+            """Register the metric that describes the KV cache, once."""
+            if not self._is_registered:
+                self._is_registered = True
+                super().log_engine_initialized()
+
+    return OneStatLogger
 
 
 def observe_all(histogram: Histogram, amounts: Sequence[float]) -> None:

@@ -1,5 +1,7 @@
 """Starts vLLM's engine by a plan, and reports what was decided."""
 
+import asyncio
+import multiprocessing
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +16,14 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
-from phiserve.engine.metrics import StepStatLogger
+from phiserve.engine.metrics import one_stat_logger
 from phiserve.engine.plan import EnginePlan
 from phiserve.errors import StartupError, shortened
 from phiserve.plugin.lifeline import tied_processes
 from phiserve.vision.sizes import most_image_tokens
+
+_ENGINE_PROCESS = "EngineCore"
+"""What vLLM's names of its engines' processes begin with."""
 
 REQUEST_TEXT_TOKENS = 512
 """Tokens of text and answer that are assumed beside an image when capacity is stated."""
@@ -50,18 +55,70 @@ class EngineReport:
         ]
 
 
-async def start_engine(plan: EnginePlan, checkpoint: Checkpoint) -> tuple[Engine, EngineReport]:
-    """Start vLLM's engine and wait until it can generate. Raises StartupError.
+class EngineStarter:
+    """Starts engines by one plan, one after the other in one process.
 
-    Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
+    A second AsyncLLM in a process is sound in vLLM 0.32 if it gets a configuration of its own (the engine's
+    start adds to it) and if the metrics of the first go on. It leaves two socket files behind, which
+    `Engine.shutdown` removes.
     """
-    args, config = _configured(plan)
-    llm = _started(args, config)
-    # vLLM does so in the engine's process; without it, ours reads the environment for every token.
-    envs.enable_envs_cache()
-    engine = Engine(llm)
-    await engine.warm_up()
-    return engine, _report(config, plan, checkpoint)
+
+    def __init__(self, plan: EnginePlan, checkpoint: Checkpoint) -> None:
+        self._plan = plan
+        self._checkpoint = checkpoint
+        self._stat_logger = one_stat_logger()
+
+    async def first(self) -> tuple[Engine, EngineReport]:
+        """Start an engine and wait until it can generate. Raises StartupError.
+
+        Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
+        """
+        llm, config = self._start()
+        # vLLM does so in the engine's process; without it, ours reads the environment for every token.
+        envs.enable_envs_cache()
+        engine = Engine(llm)
+        await engine.warm_up()
+        return engine, _report(config, self._plan, self._checkpoint)
+
+    async def again(self) -> Engine:
+        """Start an engine as at first, while the loop goes on.
+
+        When cancelled, ends what has been started. Raises StartupError.
+        """
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        try:
+            llm, _ = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await _end(starting)
+            raise
+        engine = Engine(llm)
+        await engine.warm_up()
+        return engine
+
+    def _start(self) -> tuple[AsyncLLM, VllmConfig]:
+        """Start the engine, its processes tied to ours. Raises StartupError."""
+        args, config = _configured(self._plan)
+        try:
+            with tied_processes():
+                return AsyncLLM.from_vllm_config(
+                    config,
+                    enable_log_requests=args.enable_log_requests,
+                    disable_log_stats=args.disable_log_stats,
+                    stat_loggers=None if args.disable_log_stats else [self._stat_logger],
+                ), config
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error
+
+
+async def _end(starting: asyncio.Future[tuple[AsyncLLM, VllmConfig]]) -> None:
+    """End an engine that is being started, and wait until its start has failed."""
+    while not starting.done():
+        for process in multiprocessing.active_children():
+            if process.name.startswith(_ENGINE_PROCESS):
+                process.kill()
+        await asyncio.wait({starting}, timeout=0.1)
+    if starting.exception() is None:
+        starting.result()[0].shutdown()
 
 
 def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
@@ -73,20 +130,6 @@ def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
         raise StartupError(f"vLLM refuses the engine's arguments: {reason_of(error)}") from error
     config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens  # there is no argument for it
     return args, config
-
-
-def _started(args: AsyncEngineArgs, config: VllmConfig) -> AsyncLLM:
-    """Start the engine, its processes tied to ours. Raises StartupError."""
-    try:
-        with tied_processes():
-            return AsyncLLM.from_vllm_config(
-                config,
-                enable_log_requests=args.enable_log_requests,
-                disable_log_stats=args.disable_log_stats,
-                stat_loggers=None if args.disable_log_stats else [StepStatLogger],
-            )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error
 
 
 def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> EngineReport:

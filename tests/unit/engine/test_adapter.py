@@ -16,8 +16,8 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from phiserve.constraints import lark
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Conversation, GenerationRequest, SamplingOptions
-from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
-from phiserve.engine.interface import Delta, Generation, PromptImage
+from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine, _how_it_ended
+from phiserve.engine.interface import Delta, EngineHealth, Generation, PromptImage
 from phiserve.errors import (
     MAX_ECHO_CHARACTERS,
     EngineFailure,
@@ -190,7 +190,7 @@ def test_nothing_is_retried_once_there_was_a_token(outputs: tuple[Any, ...]) -> 
 
 
 def test_admission() -> None:
-    """A full engine, a dead one, and more choices than it ever runs at once."""
+    """A full engine, and more choices than it ever runs at once."""
     llm = ScriptedLLM(failing(AssertionError()))
     engine = Engine(llm)
     with pytest.raises(InvalidRequest) as caught:
@@ -200,9 +200,29 @@ def test_admission() -> None:
     llm.full = True
     with pytest.raises(Overloaded):
         asyncio.run(engine.admit(request()))
+
+
+def test_health() -> None:
+    """Lost once vLLM has seen its process end."""
+    llm = ScriptedLLM(failing(AssertionError()))
+    engine = Engine(llm)
+    assert engine.health == EngineHealth("serving")
     llm.errored = True
-    with pytest.raises(EngineUnavailable):
-        asyncio.run(engine.admit(request()))
+    assert engine.health == EngineHealth("lost", "The engine no longer answers")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "expected"),
+    [
+        (-9, "was ended by SIGKILL"),
+        (-99, "was ended by signal 99"),
+        (1, "ended with status 1"),
+        (None, "no longer answers"),
+    ],
+)
+def test_how_it_ended(exit_code: int | None, expected: str) -> None:
+    """As multiprocessing tells it."""
+    assert _how_it_ended(exit_code) == expected
 
 
 def test_constraints_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:

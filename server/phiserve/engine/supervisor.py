@@ -1,0 +1,263 @@
+"""An engine that comes back: when its process ends or hangs, a new one is started and requests go on.
+
+Knows no vLLM: what starts an engine is passed in.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge
+
+from phiserve.core import GenerationRequest
+from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, EngineLimits, Generation
+from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StartupError
+
+_LOG = logging.getLogger(__name__)
+
+ENDS = Counter("phiserve_engine_ends", "Times that the engine ended or hung.")
+RESTARTS = Counter("phiserve_engine_restarts", "Engines started in place of one that had ended.")
+RESENT = Counter("phiserve_requests_resent", "Requests sent again to a new engine.")
+SERVING = Gauge("phiserve_engine_serving", "1 while there is an engine to send requests to, else 0.")
+
+WATCH_INTERVAL_S = 0.2
+"""Seconds between two looks at the engine's process."""
+
+LONGEST_BACKOFF_S = 30.0
+"""Most seconds that pass before an engine is started anew."""
+
+RESTART_WINDOW_S = 600.0
+"""Ends that are older than these seconds are forgotten."""
+
+MAX_SENDS = 2
+"""Times that a request is sent: it may be what ends engines."""
+
+
+class StartedEngine(EngineClient, Protocol):
+    """An engine whose process can be looked at and ended."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether requests wait for its answer."""
+
+    def kill(self) -> None:
+        """End its processes at once."""
+
+    def fail_requests(self) -> None:
+        """Tell all unfinished requests that it has ended."""
+
+    def shutdown(self) -> None:
+        """Give back all that it holds; may be called again."""
+
+    def render_metrics(self) -> bytes:
+        """Metrics in Prometheus' text format."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """When an engine is given up.
+
+    `max_restarts`: so many in `RESTART_WINDOW_S`, not more. `hang_s`: an engine that has requests and
+    answers nothing for so long is ended. `max_waiting`: so many requests may wait for a new engine.
+    """
+
+    max_restarts: int
+    hang_s: float
+    max_waiting: int
+
+
+class SupervisedEngine:
+    """Implements `EngineClient` on engines that `start` starts, one after the other.
+
+    `watch` must be called once, inside the event loop.
+    """
+
+    def __init__(
+        self,
+        engine: StartedEngine,
+        start: Callable[[], Awaitable[StartedEngine]],
+        policy: RestartPolicy,
+    ) -> None:
+        self._engine = engine
+        self._start = start
+        self._policy = policy
+        self._health = EngineHealth("serving")
+        self._decided = asyncio.Event()
+        self._decided.set()
+        self._suspected = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._ends: deque[float] = deque()
+        self._waiting = 0
+        self._watching: asyncio.Task[None] | None = None
+        self._last_restart_s = 1.0
+        SERVING.set(1)
+
+    @property
+    def limits(self) -> EngineLimits:
+        """Limits that hold for every request."""
+        return self._engine.limits
+
+    @property
+    def health(self) -> EngineHealth:
+        """Whether there is an engine, or will be one."""
+        return self._health
+
+    def watch(self) -> None:
+        """Watch the engine from now on."""
+        self._watching = asyncio.create_task(self._watch(), name="engine supervisor")
+
+    async def lost(self) -> str:
+        """Wait until no further engine will be started. The reason."""
+        await self._lost.wait()
+        return self._health.reason
+
+    async def admit(self, request: GenerationRequest) -> Admission:
+        """Verify what does not depend on the prompt, once.
+
+        Raises InvalidRequest, Overloaded or EngineUnavailable.
+        """
+        if self._health.state == "lost":
+            raise EngineUnavailable(self._health.reason)
+        if self._waiting >= self._policy.max_waiting:
+            raise Overloaded(
+                "The engine is being restarted, and too many requests wait for it",
+                retry_after_s=max(1, round(self._last_restart_s)),
+            )
+        return await self._engine.admit(request)
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        """Deltas of all choices. See `EngineClient.generate`.
+
+        A request whose engine ends before its first delta is sent again to the next engine.
+        """
+        for sends in range(1, MAX_SENDS + 1):
+            engine = await self._serving_engine()
+            shown = False
+            try:
+                async with aclosing(engine.generate(generation)) as deltas:
+                    async for delta in deltas:
+                        shown = True
+                        yield delta
+            except EngineUnavailable:
+                if shown:
+                    raise EngineUnavailable("The engine ended during this answer; ask again") from None
+                if sends < MAX_SENDS:
+                    RESENT.inc()
+                    continue
+                raise EngineFailure(f"The engine ended {sends} times over this request") from None
+            return
+
+    async def answers_within(self, timeout_s: float) -> bool:
+        """Whether the engine loop answered lately or answers a ping within `timeout_s`."""
+        return self._health.state == "serving" and await self._engine.answers_within(timeout_s)
+
+    def render_metrics(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return self._engine.render_metrics()
+
+    async def close(self) -> None:
+        """End the engine and stop watching it; what is being started is ended as well."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        self._health = EngineHealth("lost", "The server is shutting down")
+        self._decided.set()
+        self._engine.shutdown()
+
+    async def _serving_engine(self) -> StartedEngine:
+        """The engine, as soon as one serves. Raises EngineUnavailable when none will."""
+        if self._engine.health.state != "serving" and self._health.state == "serving":
+            self._decided.clear()
+            self._suspected.set()
+        if not self._decided.is_set():
+            self._waiting += 1
+            try:
+                await self._decided.wait()
+            finally:
+                self._waiting -= 1
+        if self._health.state == "lost":
+            raise EngineUnavailable(self._health.reason)
+        return self._engine
+
+    async def _watch(self) -> None:
+        while self._health.state != "lost":
+            reason = await self._until_it_fails()
+            await self._replace(reason)
+
+    async def _until_it_fails(self) -> str:
+        """Wait until the engine has ended, or hangs and has been ended. How it ended."""
+        hanging_since: float | None = None
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._suspected.wait(), WATCH_INTERVAL_S)
+            self._suspected.clear()
+            health = self._engine.health
+            if health.state != "serving":
+                return health.reason
+            if not self._engine.is_busy or await self._engine.answers_within(WATCH_INTERVAL_S):
+                hanging_since = None
+            elif hanging_since is None:
+                hanging_since = time.monotonic()
+            elif time.monotonic() - hanging_since > self._policy.hang_s:
+                await asyncio.to_thread(self._engine.kill)
+                return f"The engine answered nothing for {self._policy.hang_s:g} s and was ended"
+
+    async def _replace(self, reason: str) -> None:
+        """Start engines until one serves, or none may be started any more."""
+        self._decided.clear()
+        SERVING.set(0)
+        goes_on = self._goes_on_after(reason)
+        self._engine.fail_requests()
+        await asyncio.to_thread(self._engine.shutdown)
+        while goes_on:
+            await asyncio.sleep(self._backoff_s())
+            began = time.monotonic()
+            try:
+                self._engine = await self._start()
+            except StartupError as error:
+                goes_on = self._goes_on_after(str(error))
+                continue
+            self._last_restart_s = time.monotonic() - began
+            self._serve()
+            return
+
+    def _goes_on_after(self, reason: str) -> bool:
+        """Count an end, and decide whether another engine may be started."""
+        now = time.monotonic()
+        ENDS.inc()
+        self._ends.append(now)
+        while now - self._ends[0] > RESTART_WINDOW_S:
+            self._ends.popleft()
+        if len(self._ends) > self._policy.max_restarts:
+            self._give_up(reason)
+            return False
+        count = f"start {len(self._ends)} of at most {self._policy.max_restarts} in {RESTART_WINDOW_S:g} s"
+        self._health = EngineHealth("restarting", f"{reason}; a new engine is being started ({count})")
+        _LOG.error("%s", self._health.reason)
+        return True
+
+    def _backoff_s(self) -> float:
+        """Nothing at first, then a second, twice as long each time."""
+        ends = len(self._ends)
+        return 0 if ends == 1 else min(LONGEST_BACKOFF_S, 2.0 ** (ends - 2))
+
+    def _serve(self) -> None:
+        self._health = EngineHealth("serving")
+        SERVING.set(1)
+        RESTARTS.inc()
+        _LOG.warning("A new engine serves after %.1f s", self._last_restart_s)
+        self._decided.set()
+
+    def _give_up(self, reason: str) -> None:
+        self._health = EngineHealth(
+            "lost", f"{reason}; {len(self._ends)} ends in {RESTART_WINDOW_S:g} s are too many"
+        )
+        _LOG.critical("%s: giving up", self._health.reason)
+        self._decided.set()
+        self._lost.set()

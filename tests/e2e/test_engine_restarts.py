@@ -1,0 +1,152 @@
+"""The engine's process ends or stands still, and the server goes on by itself."""
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+
+import httpx
+import openai
+import psutil
+import pytest
+
+from e2e.conftest import MODEL
+from e2e.processes import wait_until
+from e2e.running import START_TIMEOUT_S, ServerProcess, server_process
+
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "ignore_eos": True}
+LONG = BODY | {"stream": True, "max_tokens": 3500}
+LEAKED_MIB = 80
+"""Most memory that three engines may leave behind in the server's process: the second costs some once."""
+
+
+@pytest.fixture(scope="module")
+def restarting() -> Iterator[ServerProcess]:
+    """A server that notices at once when its engine stands still, and starts as many as the tests need."""
+    with server_process(PHISERVE_ENGINE_HANG_S="3", PHISERVE_MAX_ENGINE_RESTARTS="20") as server:
+        server.wait_until_ready()
+        yield server
+
+
+def engine_of(server: ServerProcess) -> psutil.Process:
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    (engine,) = [child for child in children if child.name().startswith("VLLM")]
+    return engine
+
+
+def ready_reason(server: ServerProcess) -> str | None:
+    """Why the server is not ready; None when it is."""
+    response = httpx.get(f"{server.url}/ready", timeout=30)
+    return None if response.status_code == 200 else response.json()["error"]["message"]
+
+
+def counter(server: ServerProcess, name: str) -> float:
+    """A counter's value, over all its labels."""
+    text = httpx.get(f"{server.url}/metrics", timeout=30).text
+    return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)$", text, re.M))
+
+
+def answer(server: ServerProcess, **more: object) -> httpx.Response:
+    url = f"{server.url}/v1/chat/completions"
+    return httpx.post(url, json=BODY | {"max_tokens": 5} | more, timeout=START_TIMEOUT_S)
+
+
+class Streaming(threading.Thread):
+    """Reads a long stream to its end."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.begun = threading.Event()
+        self._url = f"{server.url}/v1/chat/completions"
+        self.start()
+        assert self.begun.wait(60)
+
+    def run(self) -> None:
+        with httpx.stream("POST", self._url, json=LONG, timeout=90) as response:
+            for line in response.iter_lines():
+                self.lines.append(line)
+                self.begun.set()
+
+    def error_frame(self) -> str:
+        """The last event of the finished stream."""
+        self.join(START_TIMEOUT_S)
+        *_, error, _, done, _ = self.lines
+        assert done == "data: [DONE]"
+        return error
+
+
+def test_a_killed_engine_comes_back(restarting: ServerProcess) -> None:
+    """A stream is told of it, an answer that had not begun comes from the new engine, counters go on."""
+    assert ready_reason(restarting) is None
+    old = engine_of(restarting)
+    streaming = Streaming(restarting)
+    answers: list[httpx.Response] = []
+    whole = threading.Thread(target=lambda: answers.append(answer(restarting, max_tokens=3000)))
+    whole.start()
+    before = counter(restarting, "vllm:prompt_tokens_total")
+    wait_until(lambda: counter(restarting, "vllm:num_requests_running") >= 2, 30)
+    old.send_signal(signal.SIGKILL)
+    wait_until(lambda: ready_reason(restarting) is not None, 30)
+    reason = ready_reason(restarting)
+    assert reason is None or "was ended by SIGKILL; a new engine is being started (start 1" in reason
+    assert httpx.get(f"{restarting.url}/health").status_code == 200
+    frame = streaming.error_frame()
+    assert '"code":"engine_unavailable"' in frame
+    assert "The engine ended during this answer" in frame
+    whole.join(START_TIMEOUT_S)
+    assert answers[0].status_code == 200
+    assert answers[0].json()["usage"]["completion_tokens"] == 3000
+    wait_until(lambda: ready_reason(restarting) is None, START_TIMEOUT_S)
+    assert engine_of(restarting).pid != old.pid
+    assert counter(restarting, "phiserve_engine_restarts_total") == 1
+    assert counter(restarting, "phiserve_requests_resent_total") == 1
+    assert counter(restarting, "vllm:prompt_tokens_total") > before
+
+
+def test_an_engine_that_stands_still_is_replaced(restarting: ServerProcess) -> None:
+    """It is found out while somebody waits for it, within engine_hang_s."""
+    old = engine_of(restarting)
+    streaming = Streaming(restarting)
+    old.send_signal(signal.SIGSTOP)
+    assert "The engine ended during this answer" in streaming.error_frame()
+    with openai.OpenAI(base_url=f"{restarting.url}/v1", api_key="none", max_retries=0) as client:
+        completion = client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "Hi"}], max_tokens=5
+        )
+    assert completion.usage is not None
+    assert engine_of(restarting).pid != old.pid
+    assert not psutil.pid_exists(old.pid)
+    assert "answered nothing for 3 s and was ended" in "".join(restarting.lines)
+
+
+def test_nothing_stays_of_ended_engines(restarting: ServerProcess) -> None:
+    """Threads, descriptors, memory, requests."""
+
+    def held() -> tuple[int, int, float]:
+        process = psutil.Process(restarting.process.pid)
+        assert answer(restarting).status_code == 200
+        return process.num_threads(), process.num_fds(), process.memory_info().rss / 2**20
+
+    threads, descriptors, memory = held()
+    for _ in range(3):
+        engine_of(restarting).send_signal(signal.SIGKILL)
+        wait_until(lambda: ready_reason(restarting) is not None, 30)
+        assert answer(restarting).status_code == 200
+    threads_after, descriptors_after, memory_after = held()
+    assert threads_after <= threads + 2  # workers of the default pool, which has a bound
+    assert descriptors_after <= descriptors + 2
+    assert memory_after <= memory + LEAKED_MIB
+    assert counter(restarting, "vllm:num_requests_running") == 0
+
+
+def test_the_server_ends_when_no_engine_stays() -> None:
+    """With a status that makes a service manager start it anew."""
+    with server_process(PHISERVE_MAX_ENGINE_RESTARTS="0") as server:
+        server.wait_until_ready()
+        os.kill(engine_of(server).pid, signal.SIGKILL)
+        assert server.process.wait(60) not in (0, None)
+        server.stop()
+        assert "was ended by SIGKILL" in "".join(server.lines)
+        assert "Traceback" not in "".join(server.lines)

@@ -1,0 +1,213 @@
+"""What becomes of requests when engines end, with scripted ones: also starts that fail."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from phiserve.core import Conversation, GenerationRequest, Turn
+from phiserve.engine import supervisor
+from phiserve.engine.interface import Admission, Delta, EngineHealth, Generation
+from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
+from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StartupError
+from scripted import ScriptedEngine, delta
+
+GENERATION = Generation("id", [1], (), Admission(), 5)
+REQUEST = GenerationRequest("id", Conversation((Turn("user", ("Hi",)),)))
+POLICY = RestartPolicy(max_restarts=2, hang_s=0.3, max_waiting=1)
+
+
+@dataclass
+class MortalEngine(ScriptedEngine):
+    """A scripted engine that `end` ends, as a signal would."""
+
+    is_busy: bool = False
+    reason: str = ""
+    was_killed: bool = False
+    was_shut_down: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def health(self) -> EngineHealth:
+        return EngineHealth("lost", self.reason) if self.reason else EngineHealth("serving")
+
+    def end(self) -> None:
+        self.reason = "The engine was ended by SIGKILL"
+
+    def kill(self) -> None:
+        self.was_killed = True
+        self.end()
+
+    def fail_requests(self) -> None:
+        self.told.set()
+
+    def shutdown(self) -> None:
+        self.was_shut_down = True
+
+    def render_metrics(self) -> bytes:
+        return b""
+
+
+def ends_after(engine: MortalEngine, *deltas: Delta) -> None:
+    """Let the engine end after these deltas of each request."""
+
+    async def end() -> None:
+        engine.end()
+        raise EngineUnavailable("The engine has stopped")
+
+    engine.steps = (*deltas, lambda: asyncio.ensure_future(end()))
+
+
+@asynccontextmanager
+async def supervised(
+    engine: MortalEngine, *following: MortalEngine | StartupError
+) -> AsyncGenerator[SupervisedEngine]:
+    """Engines in the order in which they are started; the last start never comes to an end."""
+    starts = iter(following)
+
+    async def start() -> StartedEngine:
+        match next(starts, None):
+            case StartupError() as error:
+                raise error
+            case MortalEngine() as started:
+                return started
+        return await asyncio.Future()
+
+    engines = SupervisedEngine(engine, start, POLICY)
+    engines.watch()
+    try:
+        yield engines
+    finally:
+        await engines.close()
+
+
+async def texts(engines: SupervisedEngine) -> list[str]:
+    return [delta.text async for delta in engines.generate(GENERATION)]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(supervisor, "LONGEST_BACKOFF_S", 0.01)
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(work(), 20)
+
+    asyncio.run(bounded())
+
+
+def test_a_request_that_has_shown_nothing_is_sent_again() -> None:
+    """To the next engine, whole."""
+
+    async def work() -> None:
+        first, second = MortalEngine(), MortalEngine(steps=[delta("a"), delta("b", finish="stop")])
+        ends_after(first)
+        async with supervised(first, second) as engines:
+            assert await texts(engines) == ["a", "b"]
+            assert engines.health == EngineHealth("serving")
+            assert first.was_shut_down
+            assert first.told.is_set()
+
+    run(work)
+
+
+def test_a_request_that_has_shown_text_fails() -> None:
+    """A second beginning after a first one would be nonsense."""
+
+    async def work() -> None:
+        first = MortalEngine()
+        ends_after(first, delta("a"))
+        async with supervised(first, MortalEngine()) as engines:
+            with pytest.raises(EngineUnavailable, match="ended during this answer"):
+                await texts(engines)
+
+    run(work)
+
+
+def test_a_request_that_ends_engines_is_given_up() -> None:
+    """After two of them; the next engine is for others."""
+
+    async def work() -> None:
+        first, second, third = MortalEngine(), MortalEngine(), MortalEngine(steps=[delta("c", finish="stop")])
+        ends_after(first)
+        ends_after(second)
+        async with supervised(first, second, third) as engines:
+            with pytest.raises(EngineFailure, match="2 times"):
+                await texts(engines)
+            assert await texts(engines) == ["c"]
+
+    run(work)
+
+
+def test_starts_that_fail_count(caplog: pytest.LogCaptureFixture) -> None:
+    """After the limit the engine is lost: whoever waits is told so, and whoever comes."""
+
+    async def work() -> None:
+        first = MortalEngine()
+        errors = StartupError("no memory"), StartupError("still no memory")
+        async with supervised(first, *errors) as engines:
+            first.end()
+            with pytest.raises(EngineUnavailable, match="still no memory"):
+                await texts(engines)
+            assert "still no memory" in await engines.lost()
+            assert engines.health.state == "lost"
+            with pytest.raises(EngineUnavailable):
+                await engines.admit(REQUEST)
+            assert not await engines.answers_within(1)
+
+    run(work)
+    assert "start 2 of at most 2" in caplog.text
+
+
+def test_a_silent_engine_is_ended_only_if_somebody_waits() -> None:
+    """Silence of an idle engine means nothing."""
+
+    async def work() -> None:
+        first, second = MortalEngine(alive=False), MortalEngine()
+        async with supervised(first, second):
+            await asyncio.sleep(0.5)
+            assert not first.was_killed
+            first.is_busy = True
+            await first.told.wait()
+            assert first.was_killed
+
+    run(work)
+
+
+def test_few_wait_for_a_new_engine() -> None:
+    """One more than `max_waiting` is refused at once, and told when to come again."""
+
+    async def work() -> None:
+        first = MortalEngine()
+        async with supervised(first) as engines:
+            first.end()
+            waiting = asyncio.create_task(texts(engines))
+            await first.told.wait()
+            assert engines.health.state == "restarting"
+            with pytest.raises(Overloaded) as refused:
+                await engines.admit(REQUEST)
+            assert refused.value.retry_after_s >= 1
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await engines.admit(REQUEST)
+
+    run(work)
+
+
+def test_closing_ends_waiting_requests() -> None:
+    """And the start of the next engine."""
+
+    async def work() -> None:
+        first = MortalEngine()
+        async with supervised(first) as engines:
+            first.end()
+            waiting = asyncio.create_task(texts(engines))
+            await first.told.wait()
+        with pytest.raises(EngineUnavailable, match="shutting down"):
+            await waiting
+
+    run(work)
