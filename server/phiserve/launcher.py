@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import time
@@ -74,7 +75,10 @@ async def _serve(
 
         gc.collect()
         gc.freeze()  # or every full collection would go through all that the imported modules hold
-        await _serve_until_lost(_server(services, announce), listener, services)
+        server = _server(services, announce)
+        await _serve_until_lost(server, listener, services)
+        if server.hurried_by is not None:
+            os._exit(128 + server.hurried_by)  # the engine's processes watch this one, and end with it
     finally:
         await services.close()
 

@@ -42,7 +42,8 @@ class DrainingServer(uvicorn.Server):
 
     On SIGTERM or Ctrl-C it goes on accepting connections (`Shutdown` has what they are answered) while
     requests run, for `grace_s` seconds at most and `delay_s` at least. Then what still runs is told to end.
-    A second signal skips the waiting. After SIGTERM the process ends with status 0 unless it was hurried.
+    A second signal skips the waiting: `hurried_by` is its number. `serve` returns after SIGTERM, so that the
+    process ends with status 0.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class DrainingServer(uvicorn.Server):
         self._grace_s = grace_s
         self._delay_s = delay_s
         self._announce = announce
+        self.hurried_by: int | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then announce it."""
@@ -67,7 +69,9 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; at a second signal, end at once."""
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            self.hurried_by = sig
         self._shutdown.begin()
         super().handle_exit(sig, frame)
 
@@ -85,8 +89,10 @@ class DrainingServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
-        if not self.force_exit:  # uvicorn would end the process by the signal
-            self._captured_signals = [sig for sig in self._captured_signals if sig != signal.SIGTERM]
+        is_hurried = self.hurried_by is not None
+        self._captured_signals = [  # uvicorn would end the process by them
+            sig for sig in self._captured_signals if sig != signal.SIGTERM and not is_hurried
+        ]
 
     async def _wait_for_requests(self) -> None:
         earliest = time.monotonic() + self._delay_s
