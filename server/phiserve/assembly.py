@@ -83,7 +83,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     services = Services(
         settings=settings,
         engine=engine,
-        pipeline=Pipeline(engine, preparer, images),
+        pipeline=Pipeline(engine, preparer, images, settings.max_choices),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
         card=_model_card(settings, checkpoint, limits),

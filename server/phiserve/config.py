@@ -86,6 +86,9 @@ class Settings(BaseModel):
     read_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds after which a client that reads no answer is cut off.")
     ] = 60.0
+    max_choices: Annotated[
+        int, Field(ge=1, le=128, description="Maximum number of choices (`n`) of a request.")
+    ] = 16
     max_images: Annotated[int, Field(ge=0, description="Maximum number of images in a request.")] = 16
     max_image_bytes: Annotated[int, Field(ge=1, description="Maximum file size of an image.")] = 20 * MIB
     max_image_pixels: Annotated[int, Field(ge=1, description="Maximum number of pixels of an image.")] = (

@@ -30,10 +30,13 @@ class PreparedRequest:
 class Pipeline:
     """Turns requests into deltas. Holds the parts; each request's state is in `PreparedRequest`."""
 
-    def __init__(self, engine: EngineClient, preparer: PromptPreparer, images: ImageService) -> None:
+    def __init__(
+        self, engine: EngineClient, preparer: PromptPreparer, images: ImageService, max_choices: int
+    ) -> None:
         self._engine = engine
         self._preparer = preparer
         self._images = images
+        self._max_choices = max_choices
 
     async def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Everything before the engine's work, cheapest checks first.
@@ -41,6 +44,9 @@ class Pipeline:
         Whether the engine would take the request at all, then the prompt. Raises InvalidRequest,
         InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
         """
+        if request.num_choices > self._max_choices:
+            reason = f"this server gives at most {self._max_choices} choices (max_choices)"
+            raise InvalidRequest(reason, param="n")
         admission = await self._engine.admit(request)
         prompt = await self._preparer.prepare(
             request.conversation, request.stops.max_tokens, request.cache_salt

@@ -68,7 +68,7 @@ def make_services(
             settings=parsed,
             gate=access_gate(parsed),
             engine=engine,
-            pipeline=Pipeline(engine, preparer, image_service),
+            pipeline=Pipeline(engine, preparer, image_service, parsed.max_choices),
             preparer=preparer,
             vocabulary=vocabulary,
             card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], LIMITS, ""),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from phiserve.vision.images import ImageService
 from scripted import ScriptedEngine, delta
 
 MakePipeline = Callable[[ScriptedEngine], Pipeline]
+MAX_CHOICES = 3
 
 
 @pytest.fixture
 def make_pipeline(make_preparer: Callable[..., PromptPreparer], image_service: ImageService) -> MakePipeline:
     """Builds a pipeline on a scripted engine."""
-    return lambda engine: Pipeline(engine, make_preparer(engine.context_tokens), image_service)
+    return lambda engine: Pipeline(engine, make_preparer(engine.context_tokens), image_service, MAX_CHOICES)
 
 
 def request(*parts: Any) -> GenerationRequest:
@@ -37,6 +39,18 @@ def test_a_full_engine_refuses_before_any_image_is_read(make_pipeline: MakePipel
         asyncio.run(make_pipeline(engine).prepare(request(image_part(b"bad"))))
     with pytest.raises(InvalidImage):
         asyncio.run(make_pipeline(ScriptedEngine()).prepare(request(image_part(b"bad"))))
+
+
+def test_too_many_choices(make_pipeline: MakePipeline) -> None:
+    """Are refused by `n`, before the engine is asked: a 429 would make clients retry for ever."""
+    pipeline = make_pipeline(ScriptedEngine(refuse=Overloaded("full")))
+    for choices, error in ((MAX_CHOICES, Overloaded), (MAX_CHOICES + 1, InvalidRequest)):
+        with pytest.raises(error) as caught:
+            asyncio.run(
+                pipeline.prepare(replace(request({"type": "text", "text": "Hi"}), num_choices=choices))
+            )
+    assert caught.value.param == "n"
+    assert caught.value.message == "n: this server gives at most 3 choices (max_choices)"
 
 
 def test_an_answer_that_must_be_longer_than_its_room(make_pipeline: MakePipeline) -> None:
