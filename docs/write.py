@@ -273,8 +273,8 @@ def _type(annotation: Any) -> str:
     }
     name = getattr(origin or annotation, "__name__", "")
     if name == "Annotated":
-        return _type(arguments[0])
-    return names.get(name, "folder" if "Path" in name or "Path" in str(annotation) else name)
+        return "folder" if "path_type='dir'" in str(annotation) else _type(arguments[0])
+    return names.get(name, "file" if "Path" in name else name)
 
 
 def _default(field: FieldInfo) -> str:

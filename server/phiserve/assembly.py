@@ -63,6 +63,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     from phiserve.engine.plan import detect_host
     from phiserve.engine.start import versions
 
+    gate = _started_gate(settings)
     host = detect_host()
     plan = engine_plan(settings, checkpoint, host)
     connector = media_connector(settings)
@@ -70,8 +71,6 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     engine, report = await _start_engine(settings, plan, checkpoint, images)
     limits = _prompt_limits(settings, engine, plan)
     preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
-
-    gate = _started_gate(settings)
 
     async def close() -> None:
         """End all connections, threads and processes."""

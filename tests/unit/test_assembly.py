@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from phiserve.assembly import (
     _close,
     _image_limits,
+    access_gate,
     check_settings,
     media_connector,
     model_name,
@@ -75,6 +77,25 @@ def test_hosts_that_never_match_are_told_before_anything_is_loaded() -> None:
     check_settings(Settings(image_hosts=("*", "images.example.com", "*.BÜCHER.example.")))
     with pytest.raises(StartupError, match=r"Setting image_hosts: .*'10\.0\.0\.1'"):
         check_settings(Settings(image_hosts=("images.example.com", "10.0.0.1")))
+
+
+def test_keys_are_read_before_anything_is_loaded(tmp_path: Path) -> None:
+    """A file that says what it may not, and a Redis that is none, end the start."""
+    with pytest.raises(StartupError, match="does not exist"):
+        check_settings(Settings(keys_file=tmp_path / "k"))
+    (tmp_path / "k").write_text("keys: []")
+    check_settings(Settings(keys_file=tmp_path / "k"))
+    with pytest.raises(StartupError, match="Setting limits_url"):
+        check_settings(Settings(keys_file=tmp_path / "k", limits_url=SecretStr("http://a")))
+
+
+def test_everybody_may_come_in_where_there_are_no_keys() -> None:
+    """And with one of the two settings, nobody without a key."""
+    assert access_gate(Settings()) is None
+    gate = access_gate(Settings(api_key=SecretStr("k")))
+    assert gate is not None
+    assert gate.key_of(b"k") is not None
+    assert gate.key_of(b"") is None
 
 
 class HangingConnector(MediaConnector):
