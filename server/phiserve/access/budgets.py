@@ -82,9 +82,14 @@ class _Counters:
         return used, await self._end_of(name)
 
     async def _end_of(self, name: str) -> float:
+        now = time.time()
         end = self._ends.get(name, 0.0)
-        if end <= time.time():
-            end = self._ends[name] = await self._storage.get_expiry(name)
+        if not now < end <= now + WINDOW_S:
+            end = await self._storage.get_expiry(name)
+            if end > now + WINDOW_S + 1:  # the clock was put back: the window would last too long
+                await self._storage.clear(name)
+                end = now + WINDOW_S
+            self._ends[name] = end
         return end
 
 

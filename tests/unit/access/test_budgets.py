@@ -133,6 +133,27 @@ def test_redis_that_stands_still(redis: "RedisServer") -> None:
     asyncio.run(run())
 
 
+def test_a_clock_that_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put forward, it ends the window; put back, the key is not kept out until it has caught up."""
+    real = time.time
+    offset_s = 0.0
+    monkeypatch.setattr(time, "time", lambda: real() + offset_s)
+
+    async def run() -> None:
+        nonlocal offset_s
+        budgets = Budgets()
+        await budgets.take("k", "requests", 1, 1)
+        offset_s = 3600.0
+        await budgets.take("k", "requests", 1, 1)
+        offset_s = 0.0
+        with pytest.raises(RateLimitReached) as caught:
+            await budgets.take("k", "requests", 1, 1)
+        assert caught.value.retry_after_s <= 60
+        await budgets.take("k", "requests", 1, 1)
+
+    asyncio.run(run())
+
+
 def test_redis_that_is_nowhere() -> None:
     """A server starts without it, and counts."""
 
