@@ -59,7 +59,7 @@ def test_in_redis(redis: "RedisServer") -> None:
 @pytest.mark.parametrize("shared", [False, True])
 def test_windows_end(shared: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a window ends, all of its budget is there again; whoever waits as long as told is let in."""
-    monkeypatch.setattr(module, "WINDOW_S", 1)
+    monkeypatch.setattr(module, "WINDOW_S", 2)
     url = request.getfixturevalue("redis").url if shared else None
 
     async def run() -> None:
