@@ -28,7 +28,11 @@ def call(services: Services, method: str, path: str, **options: object) -> httpx
 
 
 def post(
-    services: Services, body: Any = None, path: str = "/v1/chat/completions", **fields: Any
+    services: Services,
+    body: Any = None,
+    path: str = "/v1/chat/completions",
+    headers: dict[str, str] | None = None,
+    **fields: Any,
 ) -> httpx.Response:
     """One request through the whole application."""
 
@@ -36,7 +40,7 @@ def post(
         transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             content = body if isinstance(body, bytes) else json.dumps((body or BODY) | fields).encode()
-            return await client.post(path, content=content)
+            return await client.post(path, content=content, headers=headers)
 
     return asyncio.run(run())
 

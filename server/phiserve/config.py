@@ -129,6 +129,14 @@ class Settings(BaseModel):
     image_workers: Annotated[
         int | None, Field(ge=1, description="Image worker threads; default: one per core.")
     ] = None
+    max_request_s: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="Seconds within which a request must be answered whole; x-request-timeout may ask for "
+            "fewer; default: no limit.",
+        ),
+    ] = None
     sse_keepalive_s: Annotated[
         float | None,
         Field(gt=0, description="Seconds of silence after which a stream sends a comment; default: never."),

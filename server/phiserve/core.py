@@ -115,8 +115,8 @@ class GenerationRequest:
     well. `stream`: deltas as they come; otherwise one for each choice, at the end.
 
     `tenant` is whose request it is, None where there are no keys. Requests share cached prefixes and images
-    only under equal `cache_salt`. Neither set nor honoured yet: `priority` (lower is served sooner) and
-    `deadline_s` (seconds from arrival after which nobody waits any more).
+    only under equal `cache_salt`. `deadline_s`: seconds from arrival after which nobody waits any more, None
+    for no such moment. Neither set nor honoured yet: `priority` (lower is served sooner).
     """
 
     id: str

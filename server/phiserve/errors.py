@@ -17,12 +17,13 @@ PhiserveError
       ├── RequestTooLarge       413
       ├── UnsupportedCoding     415
       ├── Overloaded            429   carries Retry-After
-      ├── RateLimitReached      429   the same, of a key's limits
+      │    └── RateLimitReached       a key's limits are used up
       ├── RequestHeadTooLarge   431
       ├── EngineFailure         500
       ├── ServerBusy            503   carries Retry-After
-      └── EngineUnavailable     503
-           └── ShuttingDown           carries Retry-After
+      ├── EngineUnavailable     503
+      │    └── ShuttingDown           carries Retry-After
+      └── DeadlineExceeded      504
 """
 
 from collections.abc import Iterator, Mapping
@@ -240,21 +241,8 @@ class Overloaded(RequestError):
         return {"Retry-After": str(self.retry_after_s)}
 
 
-class RateLimitReached(RequestError):
+class RateLimitReached(Overloaded):
     """A limit of the API key is used up; try again after `retry_after_s` seconds."""
-
-    status = 429
-    type = "rate_limit_error"
-    default_code = "rate_limit_exceeded"
-
-    def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """`Retry-After`, which the openai client obeys."""
-        return {"Retry-After": str(self.retry_after_s)}
 
 
 class EngineFailure(RequestError):
@@ -292,3 +280,10 @@ class ShuttingDown(EngineUnavailable):
     def headers(self) -> dict[str, str]:
         """`Retry-After`: a load balancer has turned to another server by then."""
         return {"Retry-After": "2"}
+
+
+class DeadlineExceeded(RequestError):
+    """The request took longer than its client, or the server's settings, would wait."""
+
+    status = 504
+    default_code = "request_timeout"

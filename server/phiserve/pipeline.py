@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from phiserve.core import GenerationRequest
+from phiserve.deadline import Deadline
 from phiserve.engine.interface import Admission, Delta, EngineClient, Generation, PromptImage
 from phiserve.errors import InvalidRequest
 from phiserve.preparation import PreparedImage, PreparedPrompt, PromptPreparer
@@ -25,6 +26,7 @@ class PreparedRequest:
     prompt: PreparedPrompt
     admission: Admission
     cache_salt: str | None = None
+    deadline: Deadline | None = None
 
 
 class Pipeline:
@@ -42,32 +44,33 @@ class Pipeline:
         """Everything before the engine's work, cheapest checks first.
 
         Whether the engine would take the request at all, then the prompt. Raises InvalidRequest,
-        InvalidImage, ContextLengthExceeded, Overloaded or EngineUnavailable.
+        InvalidImage, ContextLengthExceeded, Overloaded, EngineUnavailable or DeadlineExceeded.
         """
+        deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
         if request.num_choices > self._max_choices:
             reason = f"this server gives at most {self._max_choices} choices (max_choices)"
             raise InvalidRequest(reason, param="n")
         admission = await self._engine.admit(request)
-        prompt = await self._preparer.prepare(
-            request.conversation, request.stops.max_tokens, request.cache_salt
-        )
+        preparing = self._preparer.prepare(request.conversation, request.stops.max_tokens, request.cache_salt)
+        prompt = await (preparing if deadline is None else deadline.bound(preparing))
         if request.stops.min_tokens > prompt.max_tokens:
             reason = f"the context leaves room for {prompt.max_tokens} tokens"
             raise InvalidRequest(reason, param="min_tokens")
-        return PreparedRequest(request.id, prompt, admission, request.cache_salt)
+        return PreparedRequest(request.id, prompt, admission, request.cache_salt, deadline)
 
     def deltas(self, prepared: PreparedRequest) -> AsyncGenerator[Delta, None]:
         """Run a prepared request. Closing the generator aborts it.
 
-        Raises as `EngineClient.generate`, and InvalidImage.
+        Raises as `EngineClient.generate`, InvalidImage and DeadlineExceeded.
         """
         prompt = prepared.prompt
         images = tuple(map(self._prompt_image, prompt.images))
-        return self._engine.generate(
+        deltas = self._engine.generate(
             Generation(
                 prepared.id, prompt.ids, images, prepared.admission, prompt.max_tokens, prepared.cache_salt
             )
         )
+        return deltas if prepared.deadline is None else prepared.deadline.bound_each(deltas)
 
     def _prompt_image(self, image: PreparedImage) -> PromptImage:
         return PromptImage(

@@ -12,10 +12,12 @@ from phiserve.api.body import read_body
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import CHAT_BODY, responses
+from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
 from phiserve.engine.interface import Delta
 from phiserve.errors import (
+    DeadlineExceeded,
     EngineFailure,
     EngineUnavailable,
     InvalidRequest,
@@ -34,7 +36,7 @@ from phiserve.protocol.translation import build_conversation, to_generation_requ
 
 router = APIRouter()
 _READING = (InvalidRequest, ModelNotFound, RequestTooLarge, UnsupportedCoding, RateLimitReached)
-_ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
+_ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable, DeadlineExceeded)
 
 
 @router.post(
@@ -48,7 +50,8 @@ _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable)
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may show images; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
-    answering = _respond(services, await _read_request(request, services), visit_of(request))
+    deadline_s = deadline_s_of(request, services.settings.max_request_s)
+    answering = _respond(services, await _read_request(request, services), visit_of(request), deadline_s)
     return await unless_hung_up(request.receive, answering)
 
 
@@ -81,9 +84,11 @@ async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit) 
     return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt)
 
 
-async def _respond(services: Services, chat: ChatCompletionRequest, visit: Visit) -> Response:
+async def _respond(
+    services: Services, chat: ChatCompletionRequest, visit: Visit, deadline_s: float | None
+) -> Response:
     """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
-    inner = to_generation_request(chat, visit.owner, visit.cache_salt)
+    inner = to_generation_request(chat, visit.owner, visit.cache_salt, deadline_s)
     await visit.take_images(inner.conversation.images)
     head = AnswerHead.of(inner.id, services.card.id, chat)
     prepared = await services.pipeline.prepare(inner)

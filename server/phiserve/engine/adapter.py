@@ -1,17 +1,13 @@
 """The running engine: vLLM's AsyncLLM behind `EngineClient`."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
-import zmq
 from msgspec.structs import replace
 from numpy.typing import NDArray
 from prometheus_client import generate_latest
@@ -34,12 +30,10 @@ from phiserve.engine.interface import (
     Generation,
     Position,
 )
+from phiserve.engine.process import EngineProcess
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
 from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
-
-_END_TIMEOUT_S = 5.0
-"""Seconds within which a killed process has ended."""
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
@@ -76,23 +70,19 @@ class Engine:
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
-        self._limits = EngineLimits(llm.model_config.max_model_len)
-        manager = llm.engine_core.resources.engine_manager
-        self._socket_files = _socket_files(llm)
-        self._processes: list[BaseProcess] = [] if manager is None else list(manager.processes)
+        self._process = EngineProcess(llm)
 
     @property
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
-        return self._limits
+        return EngineLimits(self._llm.model_config.max_model_len)
 
     @property
     def health(self) -> EngineHealth:
         """Whether the engine's process runs, and how it ended."""
         if not self._llm.errored:
             return EngineHealth("serving")
-        codes = (process.exitcode for process in self._processes)
-        return EngineHealth("lost", f"The engine {_how_it_ended(next(filter(None, codes), None))}")
+        return EngineHealth("lost", f"The engine {self._process.how_it_ended()}")
 
     @property
     def is_busy(self) -> bool:
@@ -154,10 +144,7 @@ class Engine:
 
     def kill(self) -> None:
         """End the engine's processes as SIGKILL does, whatever they are at."""
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.join(_END_TIMEOUT_S)
+        self._process.kill()
 
     def fail_requests(self) -> None:
         """Tell all unfinished requests that the engine has ended. Must run in the event loop.
@@ -174,14 +161,13 @@ class Engine:
         if self._ping is not None:
             self._ping.cancel()
         self._llm.shutdown()
-        for file in self._socket_files:
-            file.unlink(missing_ok=True)
+        self._process.remove_socket_files()
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
 
     def _verified(self, request: GenerationRequest) -> VerifiedParams:
         """vLLM's parameters, verified in all that does not depend on the prompt."""
-        params = sampling_params(request, request.stops.max_tokens or self._limits.context_tokens)
+        params = sampling_params(request, request.stops.max_tokens or self.limits.context_tokens)
         # Without the configuration of structured outputs, vLLM leaves the constraint alone.
         params.verify(self._llm.model_config, None, None, self._llm.tokenizer)
         params.__class__ = VerifiedParams
@@ -252,25 +238,6 @@ class Engine:
             self._sender.forget(generation.images)
             await self._llm.abort(request_id)
             raise
-
-
-def _socket_files(llm: AsyncLLM) -> list[Path]:
-    """Files of the sockets to the engine, which ZeroMQ leaves behind."""
-    sockets = llm.engine_core.input_socket, llm.engine_core.resources.output_socket
-    endpoints = [socket.getsockopt_string(zmq.LAST_ENDPOINT) for socket in sockets]
-    return [Path(point.removeprefix("ipc://")) for point in endpoints if point.startswith("ipc://")]
-
-
-def _how_it_ended(exit_code: int | None) -> str:
-    """A sentence's end, from what multiprocessing knows of a process's end: below zero, a signal's number."""
-    if exit_code is None:
-        return "no longer answers"
-    if exit_code >= 0:
-        return f"ended with status {exit_code}"
-    try:
-        return f"was ended by {signal.Signals(-exit_code).name}"
-    except ValueError:
-        return f"was ended by signal {-exit_code}"
 
 
 def _lacks_image(first: RequestOutput, generation: Generation) -> bool:

@@ -33,9 +33,14 @@ _Value = TypeVar("_Value")
 
 
 def to_generation_request(
-    chat: ChatCompletionRequest, tenant: str | None = None, cache_salt: str | None = None
+    chat: ChatCompletionRequest,
+    tenant: str | None = None,
+    cache_salt: str | None = None,
+    deadline_s: float | None = None,
 ) -> GenerationRequest:
     """Translate a chat request of `tenant`, whose caches `cache_salt` separates from those of others.
+
+    After `deadline_s` seconds nobody waits for the answer any more.
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
@@ -52,6 +57,7 @@ def to_generation_request(
         stream=bool(chat.stream),
         tenant=tenant,
         cache_salt=cache_salt,
+        deadline_s=deadline_s,
     )
 
 

@@ -47,6 +47,7 @@ def test_every_operation_documents_its_answers(document: dict[str, Any]) -> None
         "429",
         "500",
         "503",
+        "504",
     }
 
 

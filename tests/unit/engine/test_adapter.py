@@ -16,7 +16,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from phiserve.constraints import lark
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Conversation, GenerationRequest, SamplingOptions
-from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine, _how_it_ended
+from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.interface import Delta, EngineHealth, Generation, PromptImage
 from phiserve.errors import (
     MAX_ECHO_CHARACTERS,
@@ -209,20 +209,6 @@ def test_health() -> None:
     assert engine.health == EngineHealth("serving")
     llm.errored = True
     assert engine.health == EngineHealth("lost", "The engine no longer answers")
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "expected"),
-    [
-        (-9, "was ended by SIGKILL"),
-        (-99, "was ended by signal 99"),
-        (1, "ended with status 1"),
-        (None, "no longer answers"),
-    ],
-)
-def test_how_it_ended(exit_code: int | None, expected: str) -> None:
-    """As multiprocessing tells it."""
-    assert _how_it_ended(exit_code) == expected
 
 
 def test_constraints_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
