@@ -40,7 +40,7 @@ class ScriptedLLM:
         self.full = False
 
     def check_admission(self, n: int = 1) -> None:
-        if self.full:
+        if self.full or n > self.scheduler_config.max_num_queued_reqs:
             raise QueueOverflowError
 
     async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:

@@ -2,34 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import cast
+from weakref import WeakSet
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 from prometheus_client import generate_latest
 from vllm import SamplingParams
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import EngineInput, tokens_input
-from vllm.logprobs import SampleLogprobs
-from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
-from phiserve.core import FinishReason, GenerationRequest
-from phiserve.engine.interface import (
-    Admission,
-    Candidate,
-    Delta,
-    EngineHealth,
-    EngineLimits,
-    Generation,
-    Position,
-)
+from phiserve.core import GenerationRequest
+from phiserve.engine.deltas import deltas_of
+from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
 from phiserve.engine.process import EngineProcess
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
@@ -41,16 +33,11 @@ PING_INTERVAL_S = 1.0
 MAX_REASON_CHARACTERS = 500
 """Longest message of vLLM's that an error passes on: it may repeat a value whole."""
 
-_FINISH_REASONS = get_args(FinishReason)
-
-_GAVE_UP = "The engine gave up on the request"
-_COSTLY_CONSTRAINT = f"{_GAVE_UP}: most likely, what its answer must look like costs too much to follow"
-
 CropsByKey = dict[str, NDArray[np.uint8]]
 Outputs = AsyncGenerator[RequestOutput, None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Admitted(Admission):
     """vLLM's verified parameters.
 
@@ -59,6 +46,10 @@ class Admitted(Admission):
 
     params: SamplingParams
     copies: int
+
+    def deltas(self, output: RequestOutput) -> list[Delta]:
+        """The deltas of one output. Raises EngineFailure."""
+        return deltas_of(output, self.copies, is_constrained=self.params.structured_outputs is not None)
 
 
 class Engine:
@@ -70,6 +61,7 @@ class Engine:
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
+        self._unsent: WeakSet[Admitted] = WeakSet()
         self._process = EngineProcess(llm)
 
     @property
@@ -97,30 +89,34 @@ class Engine:
         await self._llm.get_supported_tasks()
 
     async def admit(self, request: GenerationRequest) -> Admission:
-        """Verify what does not depend on the prompt, once.
+        """Verify what does not depend on the prompt, once, and reserve room until the request is sent.
 
-        Raises InvalidRequest or Overloaded.
+        The room is free again as soon as the admission is sent or nobody holds it. Raises InvalidRequest or
+        Overloaded.
         """
         with _our_errors():
             params = self._verified(request)
             self._check_choices(params.n)
-            self._llm.check_admission(params.n)
-        return Admitted(params, copies=request.num_choices // params.n)
+            unsent = sum(admitted.params.n for admitted in self._unsent)
+            self._llm.check_admission(params.n + unsent)
+        admitted = Admitted(params, copies=request.num_choices // params.n)
+        self._unsent.add(admitted)
+        return admitted
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """Deltas of all choices. See `EngineClient.generate`."""
         admitted = cast("Admitted", generation.admission)
         admitted.params.max_tokens = generation.max_tokens
         with _our_errors():
-            first, following = await self._start(generation, admitted.params)
+            first, following = await self._start(generation, admitted)
             del generation  # with its images' files, which the rest of the answer does not need
             async with aclosing(following):
                 self._last_answer = time.monotonic()
-                for delta in _deltas(first, admitted):
+                for delta in admitted.deltas(first):
                     yield delta
                 async for output in following:
                     self._last_answer = time.monotonic()
-                    for delta in _deltas(output, admitted):
+                    for delta in admitted.deltas(output):
                         yield delta
 
     async def answers_within(self, timeout_s: float) -> bool:
@@ -191,7 +187,7 @@ class Engine:
         self._last_answer = time.monotonic()
         return True
 
-    async def _start(self, generation: Generation, params: SamplingParams) -> tuple[RequestOutput, Outputs]:
+    async def _start(self, generation: Generation, admitted: Admitted) -> tuple[RequestOutput, Outputs]:
         """Send a request: its first output and the way to the others.
 
         When the engine turns out to lack an image it should hold, once more with all pixels.
@@ -199,8 +195,9 @@ class Engine:
         crops: CropsByKey = {}
         for attempt in ("first", "retry"):
             await self._load_missing(generation, crops)
+            self._unsent.discard(admitted)
             first, following = await self._send(
-                generation, params, crops, f"{generation.request_id}-{attempt}"
+                generation, admitted.params, crops, f"{generation.request_id}-{attempt}"
             )
             if not _lacks_image(first, generation):
                 return first, following
@@ -245,40 +242,6 @@ def _lacks_image(first: RequestOutput, generation: Generation) -> bool:
     return bool(generation.images) and any(
         completion.finish_reason == "error" and not completion.token_ids for completion in first.outputs
     )
-
-
-def _deltas(output: RequestOutput, admitted: Admitted) -> list[Delta]:
-    """One for each choice; greedy choices are computed once and told `copies` times. Raises EngineFailure."""
-    for completion in output.outputs:
-        if completion.finish_reason not in (None, *_FINISH_REASONS):
-            failed = completion.finish_reason == "error"
-            constrained = admitted.params.structured_outputs is not None
-            raise EngineFailure(_COSTLY_CONSTRAINT if failed and constrained else _GAVE_UP)
-    deltas = [_delta(completion, output) for completion in output.outputs]
-    if admitted.copies == 1:
-        return deltas
-    return [replace(delta, index=index) for delta in deltas for index in range(admitted.copies)]
-
-
-def _delta(completion: CompletionOutput, output: RequestOutput) -> Delta:
-    return Delta(
-        completion.index,
-        completion.text,
-        completion.token_ids,
-        None if completion.logprobs is None else _positions(completion.token_ids, completion.logprobs),
-        cast("FinishReason | None", completion.finish_reason),
-        output.num_cached_tokens or 0,
-    )
-
-
-def _positions(token_ids: Sequence[int], logprobs: SampleLogprobs) -> tuple[Position, ...]:
-    """vLLM's candidates, which hold the chosen token besides the k best where it is not one of them."""
-    positions = []
-    for token_id, candidates in zip(token_ids, logprobs, strict=True):
-        ranked = sorted(candidates.items(), key=lambda item: item[1].rank or 0)
-        top = tuple(Candidate(candidate_id, candidate.logprob) for candidate_id, candidate in ranked)
-        positions.append(Position(Candidate(token_id, candidates[token_id].logprob), top))
-    return tuple(positions)
 
 
 @contextmanager

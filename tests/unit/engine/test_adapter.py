@@ -202,6 +202,27 @@ def test_admission() -> None:
         asyncio.run(engine.admit(request()))
 
 
+def test_room_is_reserved_until_a_request_is_sent() -> None:
+    """Whoever comes while others' images are decoded is refused before its own are."""
+
+    async def script(attempt: int) -> AsyncGenerator[Any, None]:
+        yield output("a", finish="stop")
+
+    async def check() -> None:
+        engine = Engine(ScriptedLLM(script))
+        first, second = await engine.admit(request(num_choices=3)), await engine.admit(request())
+        with pytest.raises(Overloaded):
+            await engine.admit(request())
+        del second
+        await engine.admit(request())
+        await engine.admit(request())
+        async with aclosing(engine.generate(Generation("r", [1], (), first, 5))) as deltas:
+            await anext(deltas)
+            await engine.admit(request(num_choices=3))
+
+    asyncio.run(check())
+
+
 def test_health() -> None:
     """Lost once vLLM has seen its process end."""
     llm = ScriptedLLM(failing(AssertionError()))
