@@ -14,7 +14,7 @@ from e2e.processes import gone, wait_until
 from e2e.running import START_TIMEOUT_S, ServerProcess, server_process
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True, "ignore_eos": True}
-CHOICES = 32
+CHOICES = 16
 """Of an answer that takes longer than a second to fill a small context."""
 
 
@@ -29,6 +29,12 @@ def engine_is_loading(server: ServerProcess) -> bool:
             if process.name().startswith("VLLM") or "EngineCore" in " ".join(process.cmdline()):
                 return True
     return False
+
+
+def requests_in_engine(server: ServerProcess) -> float:
+    """Requests that run or wait, by the engine's metrics."""
+    text = httpx.get(f"{server.url}/metrics").text
+    return sum(map(float, re.findall(r"^vllm:num_requests_(?:running|waiting)\{.*\} (.*)$", text, re.M)))
 
 
 def test_banner(server: ServerProcess) -> None:
@@ -51,8 +57,8 @@ def test_settings_reach_the_engine(configured_server: ServerProcess) -> None:
 
 
 def test_sigterm_lets_running_streams_finish(configured_server: ServerProcess) -> None:
-    """A running answer is finished, then all ends."""
-    assert_finished(configured_server, MODEL, signal.SIGTERM, group=False)
+    """A running answer is finished, then all ends, with status 0."""
+    assert assert_finished(configured_server, MODEL, signal.SIGTERM, group=False) == 0
 
 
 def test_ctrl_c_lets_running_streams_finish(demo_server: ServerProcess) -> None:
@@ -60,8 +66,10 @@ def test_ctrl_c_lets_running_streams_finish(demo_server: ServerProcess) -> None:
     assert_finished(demo_server, "phiserve-demo", signal.SIGINT, group=True)
 
 
-def assert_finished(server: ServerProcess, model: str, number: int, *, group: bool) -> None:
-    """End a server in the middle of an answer: the answer comes whole, and no process stays."""
+def assert_finished(server: ServerProcess, model: str, number: int, *, group: bool) -> int:
+    """End a server in the middle of an answer: the answer comes whole, and no process stays. The exit
+    status.
+    """
     processes = descendants(server)
     assert processes
     lines: list[str] = []
@@ -77,27 +85,56 @@ def assert_finished(server: ServerProcess, model: str, number: int, *, group: bo
     listening = threading.Thread(target=listen)
     listening.start()
     assert begun.wait(60)
-    assert server.stop(number, group=group) in (0, 130, 143)
+    status = server.stop(number, group=group)
+    assert status in (0, 130, 143)
     listening.join(30)
     assert lines[-2:] == ["data: [DONE]", ""]
     assert '"finish_reason":"length"' in "".join(lines)
     wait_until(lambda: gone(processes))
+    return status
 
 
 def test_ctrl_c_ends_long_streams_after_the_grace(short_server: ServerProcess) -> None:
-    """A stream that does not end in time is cut, and the engine's processes end too."""
+    """A stream that does not end in time is told so, and the engine's processes end too."""
     processes = descendants(short_server)
     body = BODY | {"n": CHOICES}
     with httpx.stream("POST", f"{short_server.url}/v1/chat/completions", json=body, timeout=60) as response:
         lines = response.iter_lines()  # kept: without it, httpx would hang up
         next(lines)
         short_server.stop(signal.SIGINT, group=True)
-        rest: list[str] = []
-        with suppress(httpx.TransportError):
-            rest.extend(lines)
-    assert "data: [DONE]" not in rest
+        *_, error, _, done, _ = lines
+    assert "The server is shutting down" in error
+    assert done == "data: [DONE]"
     wait_until(lambda: gone(processes))
     assert "Traceback" not in "".join(short_server.lines)
+
+
+def test_a_second_sigterm_ends_at_once() -> None:
+    """However long the grace: streams and whole answers are told, and no process stays."""
+    with server_process(PHISERVE_SHUTDOWN_GRACE_S="600") as server:
+        server.wait_until_ready()
+        processes = descendants(server)
+        url, answers = f"{server.url}/v1/chat/completions", []
+
+        def ask() -> None:
+            answers.append(httpx.post(url, json=BODY | {"n": CHOICES, "stream": False}, timeout=60))
+
+        asking = threading.Thread(target=ask)
+        with httpx.stream("POST", url, json=BODY | {"n": CHOICES}, timeout=60) as response:
+            lines = response.iter_lines()
+            next(lines)
+            asking.start()
+            wait_until(lambda: requests_in_engine(server) > CHOICES)
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: httpx.get(f"{server.url}/ready").status_code == 503)
+            assert httpx.post(url, json=BODY).headers["retry-after"] == "2"
+            assert server.stop(signal.SIGTERM) == 128 + signal.SIGTERM
+            *_, error, _, done, _ = lines
+        asking.join(30)
+        assert ("The server is shutting down" in error, done) == (True, "data: [DONE]")
+        assert [answer.status_code for answer in answers] == [503]
+        wait_until(lambda: gone(processes))
+        assert "Traceback" not in "".join(server.lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
