@@ -133,8 +133,8 @@ class Settings(BaseModel):
         float | None,
         Field(
             gt=0,
-            description="Seconds within which a request must be answered whole; x-request-timeout may ask for "
-            "fewer; default: no limit.",
+            description="Seconds within which a request must be answered, x-request-timeout may say fewer; "
+            "default: no limit.",
         ),
     ] = None
     sse_keepalive_s: Annotated[

@@ -114,7 +114,8 @@ class GenerationRequest:
     `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
     well. `stream`: deltas as they come; otherwise one for each choice, at the end.
 
-    `tenant` is whose request it is, None where there are no keys. Requests share cached prefixes and images
+    `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address; image
+    threads take turns between tenants. Requests share cached prefixes and images
     only under equal `cache_salt`. `deadline_s`: seconds from arrival after which nobody waits any more, None
     for no such moment. Neither set nor honoured yet: `priority` (lower is served sooner).
     """

@@ -51,7 +51,9 @@ class Pipeline:
             reason = f"this server gives at most {self._max_choices} choices (max_choices)"
             raise InvalidRequest(reason, param="n")
         admission = await self._engine.admit(request)
-        preparing = self._preparer.prepare(request.conversation, request.stops.max_tokens, request.cache_salt)
+        preparing = self._preparer.prepare(
+            request.conversation, request.stops.max_tokens, request.cache_salt, request.tenant
+        )
         prompt = await (preparing if deadline is None else deadline.bound(preparing))
         if request.stops.min_tokens > prompt.max_tokens:
             reason = f"the context leaves room for {prompt.max_tokens} tokens"

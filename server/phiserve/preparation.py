@@ -69,17 +69,21 @@ class PromptPreparer:
         self._limits = limits
 
     async def prepare(
-        self, conversation: Conversation, max_tokens: int | None = None, cache_salt: str | None = None
+        self,
+        conversation: Conversation,
+        max_tokens: int | None = None,
+        cache_salt: str | None = None,
+        tenant: str | None = None,
     ) -> PreparedPrompt:
         """Prepare a conversation, cheapest checks first; nothing is decoded.
 
         `max_tokens` is the answer's own limit, if it has one. Images are known again only under an equal
-        `cache_salt`. Raises InvalidRequest, InvalidImage or
+        `cache_salt`; threads take turns between tenants. Raises InvalidRequest, InvalidImage or
         ContextLengthExceeded.
         """
         placeholders = conversation.images
         self._check_image_count(placeholders)
-        images = await self._images.read(placeholders, cache_salt)
+        images = await self._images.read(placeholders, cache_salt, tenant)
         prompt = await self._encode(conversation, placeholders, images, max_tokens)
         need = self._need(prompt.num_text_tokens, placeholders, images, max_tokens)
         self._check_context(need, conversation.param)

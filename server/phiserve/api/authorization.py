@@ -70,6 +70,12 @@ class AuthorizationMiddleware:
             await error_to_response(refusal)(scope, receive, send)
 
 
+def tenant_of(request: Request) -> str | None:
+    """Whose request it is: the key's owner, else the client's address, else nobody's."""
+    client = request.client
+    return visit_of(request).owner or (client.host if client else None)
+
+
 def visit_of(request: Request) -> Visit:
     """The visit that a request is, which says whose it is; one of anybody where the server has no keys."""
     visit: Visit = request.scope.get(_VISIT) or Visit()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from phiserve.access.gate import Visit
 from phiserve.answer import Answer
-from phiserve.api.authorization import visit_of
+from phiserve.api.authorization import tenant_of, visit_of
 from phiserve.api.body import read_body
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
@@ -15,6 +15,7 @@ from phiserve.api.openapi import CHAT_BODY, responses
 from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
+from phiserve.core import GenerationRequest
 from phiserve.engine.interface import Delta
 from phiserve.errors import (
     DeadlineExceeded,
@@ -50,9 +51,12 @@ _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable, DeadlineE
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may show images; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
-    deadline_s = deadline_s_of(request, services.settings.max_request_s)
-    answering = _respond(services, await _read_request(request, services), visit_of(request), deadline_s)
-    return await unless_hung_up(request.receive, answering)
+    visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
+    chat = await _read_request(request, services)
+    inner = to_generation_request(chat, tenant_of(request), visit.cache_salt, deadline_s)
+    head = AnswerHead.of(inner.id, services.card.id, chat)
+    del chat
+    return await unless_hung_up(request.receive, _respond(services, inner, head, visit))
 
 
 @router.post(
@@ -66,7 +70,7 @@ async def chat_completions(request: Request) -> Response:
 async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each image costs, without generating anything."""
     services = services_of(request)
-    counting = _count(services, await _read_request(request, services), visit_of(request))
+    counting = _count(services, await _read_request(request, services), visit_of(request), tenant_of(request))
     prompt = await unless_hung_up(request.receive, counting)
     return json_response(_tokenized(prompt, services.card.max_model_len))
 
@@ -78,19 +82,17 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
     return chat
 
 
-async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit) -> PreparedPrompt:
+async def _count(
+    services: Services, chat: ChatCompletionRequest, visit: Visit, tenant: str | None
+) -> PreparedPrompt:
     conversation = build_conversation(chat.messages)
     await visit.take_images(conversation.images)
-    return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt)
+    return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt, tenant)
 
 
-async def _respond(
-    services: Services, chat: ChatCompletionRequest, visit: Visit, deadline_s: float | None
-) -> Response:
+async def _respond(services: Services, inner: GenerationRequest, head: AnswerHead, visit: Visit) -> Response:
     """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
-    inner = to_generation_request(chat, visit.owner, visit.cache_salt, deadline_s)
     await visit.take_images(inner.conversation.images)
-    head = AnswerHead.of(inner.id, services.card.id, chat)
     prepared = await services.pipeline.prepare(inner)
     prompt = prepared.prompt
     await visit.take_prompt(len(prompt.ids))
@@ -98,7 +100,7 @@ async def _respond(
     visit.answering(answer.counts)
     deltas = services.pipeline.deltas(prepared)
     is_streamed = inner.stream
-    del chat, inner, prepared, prompt
+    del inner, prepared, prompt
     if is_streamed:
         frames = _frames(deltas, ChunkWriter(answer, head))
         interval_s = services.settings.sse_keepalive_s

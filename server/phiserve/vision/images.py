@@ -5,13 +5,13 @@ Errors raised below name no image; `read` and `crops` attach the path of the ima
 
 import asyncio
 import logging
+import math
 import threading
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 from blake3 import blake3
 from cachetools import LRUCache
@@ -24,15 +24,18 @@ from phiserve.errors import EngineFailure, RequestError, errors_at
 from phiserve.media.connector import MediaConnector, scheme_of
 from phiserve.media.data_url import decode_data_url
 from phiserve.vision.crops import Crops, compile_ahead, cut_crops
+from phiserve.vision.fair_pool import FairPool
 from phiserve.vision.limits import ImageLimits, RequestMeter
 from phiserve.vision.sizes import CropPlan
 
 _LOG = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
 SHORT_URL = 256 * 2**10
 """Characters or bytes up to which images are decoded from base64 and hashed on the event loop, before a
 thread would have woken up."""
+
+PARSING_COST = 0.1
+"""What a byte costs to be parsed and hashed, where decoding a pixel costs 1."""
 
 MAX_KNOWN_IMAGES = 4096
 """Number of images whose sizes are kept, by hash: what is shown again is not parsed again."""
@@ -53,15 +56,24 @@ class EncodedImage:
 
     `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal, keyed by the owner's cache salt
     where there is one, so that what is kept by the hash serves that owner alone. `size`: (width, height) as
-    shown. `param`: the path of the image's value in the request. `parsed`: None if the size was known by the
-    hash; the file is then parsed only if it has to be decoded.
+    shown. `param`: the path of the image's value in the request. `tenant`: whose it is. `parsed`: None if
+    the size was known by the hash; the file is then parsed only if it has to be decoded.
     """
 
     content: bytes = field(repr=False)
     digest: str
     size: tuple[int, int]
     param: str
+    tenant: str | None = None
     parsed: ParsedImage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose images are read, and the salt of their hashes."""
+
+    tenant: str | None
+    cache_salt: str | None
 
 
 @dataclass(slots=True)
@@ -93,33 +105,37 @@ class ImageService:
         self._limits = limits
         self._connector = connector or MediaConnector()
         self._parse = parse
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="phiserve-image")
+        self._pool = FairPool(workers, "phiserve-image")
         self._cutting: dict[str, _SharedWork] = {}
         self._sizes: LRUCache[str, tuple[int, int]] = LRUCache(MAX_KNOWN_IMAGES)
         self._lock = threading.Lock()
 
     async def compile_ahead(self) -> None:
         """Compile the code that cuts images, on one of the threads."""
-        await self._run(compile_ahead)
+        await self._pool.run(None, 0, compile_ahead)
 
     async def read(
-        self, placeholders: Sequence[ImagePlaceholder], cache_salt: str | None = None
+        self,
+        placeholders: Sequence[ImagePlaceholder],
+        cache_salt: str | None = None,
+        tenant: str | None = None,
     ) -> list[EncodedImage]:
         """Read all images of a request: content, hash and size, nothing decoded.
 
-        An image that was seen before is known again only under an equal `cache_salt`.
+        An image that was seen before is known again only under an equal `cache_salt`. Threads take turns
+        between tenants.
         Raises InvalidRequest, InvalidImage or EngineFailure; if several are bad, the first is named. Bytes
         that have to be fetched are counted as they come, everything else in the images' order, so that the
         same request is always refused for the same one.
         """
-        meter = RequestMeter(self._limits)
+        meter, owner = RequestMeter(self._limits), _Owner(tenant, cache_salt)
         if len(placeholders) > 1:
             results = await asyncio.gather(
-                *(self._read(placeholder, meter, cache_salt) for placeholder in placeholders),
+                *(self._read(placeholder, meter, owner) for placeholder in placeholders),
                 return_exceptions=True,
             )
         else:  # without a task, which takes nearly as long as to read an image that was seen before
-            results = [await self._read(placeholder, meter, cache_salt) for placeholder in placeholders]
+            results = [await self._read(placeholder, meter, owner) for placeholder in placeholders]
         read: list[EncodedImage] = []
         for placeholder, result in zip(placeholders, results, strict=True):
             if isinstance(result, BaseException):
@@ -137,7 +153,8 @@ class ImageService:
         """
         key = image_key(image.digest, plan)
         if (shared := self._cutting.get(key)) is None:
-            work = asyncio.get_running_loop().run_in_executor(self._pool, self._cut, image, plan)
+            cutting = self._pool.run(image.tenant, math.prod(image.size), partial(self._cut, image, plan))
+            work = asyncio.ensure_future(cutting)
             shared = self._cutting[key] = _SharedWork(work)
             work.add_done_callback(lambda done: self._forget_later(key, shared))
         shared.waiting += 1
@@ -154,7 +171,7 @@ class ImageService:
 
     def close(self) -> None:
         """Stop the threads; work not yet begun is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.close()
 
     def _forget_later(self, key: str, shared: _SharedWork) -> None:
         """Forget finished work after SHARED_S: once those who wait have sent the image, the engine has it."""
@@ -166,43 +183,38 @@ class ImageService:
         if self._cutting.get(key) is shared:
             del self._cutting[key]
 
-    async def _run(self, work: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-
-    async def _read(
-        self, placeholder: ImagePlaceholder, meter: RequestMeter, cache_salt: str | None
-    ) -> EncodedImage:
+    async def _read(self, placeholder: ImagePlaceholder, meter: RequestMeter, owner: _Owner) -> EncodedImage:
         url, param = placeholder.url, placeholder.param
         with _failures_at(param):
             if scheme_of(url) == "data":
                 if len(url) > SHORT_URL:
-                    return await self._run(lambda: self._describe_url(url, param, cache_salt))
+                    describe = partial(self._describe_url, url, param, owner)
+                    return await self._pool.run(owner.tenant, len(url) * PARSING_COST, describe)
                 content = self._decode_url(url)
             else:
                 content = await self._connector.fetch(url, self._limits.max_bytes, meter.add_bytes)
-            if len(content) >= SHORT_URL:
-                return await self._run(lambda: self._describe(content, param, _digest(content, cache_salt)))
-            digest = _digest(content, cache_salt)
-            if size := self._known_size(digest):
-                return self._accept(EncodedImage(content, digest, size, param))
-            return await self._run(lambda: self._describe(content, param, digest))
+            digest = None if len(content) >= SHORT_URL else _digest(content, owner.cache_salt)
+            if digest is not None and (size := self._known_size(digest)):
+                return self._accept(EncodedImage(content, digest, size, param, owner.tenant))
+            describe = partial(self._describe, content, param, owner, digest)
+            return await self._pool.run(owner.tenant, len(content) * PARSING_COST, describe)
 
     def _decode_url(self, url: str) -> bytes:
         return decode_data_url(url, max_bytes=self._limits.max_bytes)
 
-    def _describe_url(self, url: str, param: str, cache_salt: str | None) -> EncodedImage:
-        content = self._decode_url(url)
-        return self._describe(content, param, _digest(content, cache_salt))
+    def _describe_url(self, url: str, param: str, owner: _Owner) -> EncodedImage:
+        return self._describe(self._decode_url(url), param, owner)
 
-    def _describe(self, content: bytes, param: str, digest: str) -> EncodedImage:
+    def _describe(self, content: bytes, param: str, owner: _Owner, digest: str | None = None) -> EncodedImage:
         """Parse an image unless its size is known by its hash. Raises InvalidImage or EngineFailure."""
+        digest = digest or _digest(content, owner.cache_salt)
         if size := self._known_size(digest):
-            return self._accept(EncodedImage(content, digest, size, param))
+            return self._accept(EncodedImage(content, digest, size, param, owner.tenant))
         with _faults_logged(content):
             parsed = self._parse(content, self._limits.formats)
         with self._lock:
             self._sizes[digest] = parsed.size
-        return self._accept(EncodedImage(content, digest, parsed.size, param, parsed))
+        return self._accept(EncodedImage(content, digest, parsed.size, param, owner.tenant, parsed))
 
     def _accept(self, image: EncodedImage) -> EncodedImage:
         """Count an image that has been read, and return it. Raises InvalidImage beyond the limits."""
