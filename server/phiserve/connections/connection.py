@@ -226,6 +226,7 @@ class ClientConnection(HttpToolsProtocol):
         is_answering = self._is_running() and (self.cycle.response_started or bool(self.pipeline))
         if self._is_running():
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False  # or `receive` would write after our last word
             self.cycle.message_event.set()
         if self.transport.is_closing() or is_answering:
             self.transport.abort()
