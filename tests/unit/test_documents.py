@@ -47,6 +47,16 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert anchor in headings, anchor
 
 
+def test_promises_have_their_tests() -> None:
+    """Every test that docs/reliability.md names is there, and every promise names one."""
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    for row in re.findall(r"^\| (?!Promise)(.*) \|$", text, re.MULTILINE):
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row.rpartition(" | ")[2])
+        assert named, row
+        for file, name in named:
+            assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "conformance" / "README.md"], ids=lambda page: page.name
 )
