@@ -11,10 +11,19 @@ from dataclasses import dataclass
 
 from phiserve.constraints.constraint import UnsupportedConstraint
 from phiserve.constraints.lark import Range, quote, rules_grammar, write_class
+from phiserve.constraints.recursion import in_circles
 from phiserve.constraints.regex import is_character, is_count
 
 ROOT = "root"
 MAX_RULES = 200
+MAX_RECURSIVE_MENTIONS = 100
+"""How often rules that lie on circles may name each other.
+
+llguidance compares each reading that it finds with the others at the same place, so that a step takes time
+with the square of this number: 1000 alternatives `e e` of one rule e held the engine for 17 s. At the limit
+the worst step that was found takes 0.3 s, after which that request fails.
+"""
+
 MAX_GRAMMAR_COUNT = 1000
 """Most repetitions that `{m,n}` may ask for."""
 
@@ -74,8 +83,11 @@ def gbnf_grammar(text: str) -> str:
     }
     written = {name: body.whole() for name, body in bodies.items()}
     _check_ends({name: ends for name, (_, ends) in written.items()})
+    mentions = {name: body.mentions for name, body in bodies.items()}
+    recursive = in_circles(mentions)
+    _check_recursion(mentions, recursive)
     # Without recursion all is one expression, which is followed faster: Lark tells by the case of names.
-    letter = "r" if _is_recursive({name: body.used for name, body in bodies.items()}) else "R"
+    letter = "r" if recursive else "R"
     rules = [f"{_R}{index}: {written[name][0]}" for index, name in enumerate(names)]
     return rules_grammar([f"start: {_R}{names.index(ROOT)}", *rules]).replace(_R, letter)
 
@@ -100,7 +112,7 @@ class _Body:
     def __init__(self, tokens: list[_Token], names: list[str]) -> None:
         self.tokens = [*tokens, _END]
         self.names = names
-        self.used: set[str] = set()
+        self.mentions: list[str] = []
         self.at = 0
 
     def whole(self) -> tuple[str, _Ends]:
@@ -135,7 +147,7 @@ class _Body:
         if token.kind == "name":
             if token.text not in self.names:
                 raise UnsupportedConstraint(f"names a rule that it does not define: {token.text}")
-            self.used.add(token.text)
+            self.mentions.append(token.text)
             return f"{_R}{self.names.index(token.text)}", lambda known: token.text in known
         if token.kind == "text":
             return quote("".join(chr(code) for code, _ in _characters(token))), lambda _: True
@@ -227,10 +239,11 @@ def _check_ends(rules: dict[str, _Ends]) -> None:
         raise UnsupportedConstraint(f"has a rule that never comes to an end: {endless[0]}")
 
 
-def _is_recursive(uses: dict[str, set[str]]) -> bool:
-    """Whether any rule leads back to itself."""
-    left = dict(uses)
-    while leaves := [name for name, used in left.items() if not used & left.keys()]:
-        for name in leaves:
-            del left[name]
-    return bool(left)
+def _check_recursion(mentions: dict[str, list[str]], recursive: set[str]) -> None:
+    """Refuse rules that name each other so often that a step would take long."""
+    count = sum(name in recursive for rule in recursive for name in mentions[rule])
+    if count > MAX_RECURSIVE_MENTIONS:
+        raise UnsupportedConstraint(
+            f"has recursive rules that name each other {count} times; at most {MAX_RECURSIVE_MENTIONS} times "
+            "are supported, or a step would cost too much"
+        )

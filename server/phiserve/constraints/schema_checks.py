@@ -10,7 +10,13 @@ from collections.abc import Collection, Sequence
 from pydantic import JsonValue
 
 from phiserve.constraints.constraint import SchemaPath, UnsupportedConstraint
-from phiserve.constraints.keywords import MAX_COMBINED_PATTERNS, MAX_EXCLUSIVE, MAX_MULTIPLE
+from phiserve.constraints.keywords import (
+    MAX_COMBINED_PATTERNS,
+    MAX_EXCLUSIVE,
+    MAX_MULTIPLE,
+    MAX_RECURSIVE_REFERENCES,
+)
+from phiserve.constraints.recursion import in_circles
 from phiserve.constraints.schema_nodes import Node, reachable
 from phiserve.constraints.schema_values import multiple_digits
 
@@ -20,6 +26,7 @@ def check_whole(nodes: Sequence[Node]) -> None:
     _check_circles(nodes)
     _check_ends(nodes)
     _check_costs(nodes)
+    _check_recursion(nodes)
     for node in nodes:
         if options := node.lists.pop("oneOf", None):
             _check_exclusive(options, (*node.path, "oneOf"))
@@ -65,6 +72,20 @@ def _check_ends(nodes: Sequence[Node]) -> None:
         raise UnsupportedConstraint(
             "leads back to what must hold it again and again: no answer could ever be finished",
             (*_first_reference(endless).path, "$ref"),
+        )
+
+
+def _check_recursion(nodes: Sequence[Node]) -> None:
+    """Refuse schemas that refer to each other so often that a step would take long."""
+    if sum(node.target is not None for node in nodes) <= MAX_RECURSIVE_REFERENCES:
+        return
+    recursive = in_circles({node: [*node.children()] for node in reachable([*nodes])})
+    references = [node for node in nodes if node in recursive and node.target in recursive]
+    if len(references) > MAX_RECURSIVE_REFERENCES:
+        raise UnsupportedConstraint(
+            f"is one of {len(references)} references of schemas that lead back to themselves; at most "
+            f"{MAX_RECURSIVE_REFERENCES} are supported",
+            (*references[MAX_RECURSIVE_REFERENCES].path, "$ref"),
         )
 
 

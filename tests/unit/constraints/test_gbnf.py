@@ -79,6 +79,8 @@ def test_what_is_served(grammar: str, good: list[str], bad: list[str]) -> None:
         ('root ::= "a"{2,1}', "count"),
         (f"root ::= {'(' * 60}{')' * 60}", "nested"),
         ("\n".join(f'r{index} ::= "a"' for index in range(200)) + "\nroot ::= r1", "more than 200 rules"),
+        (f'root ::= e\ne ::= {" | ".join(["e e"] * 1000)} | "a"', "name each other 2000 times; at most 100"),
+        (f'root ::= ({"root | " * 150} "a") f\nf ::= {"root? " * 60}', "name each other 211 times"),
     ],
 )
 def test_what_is_refused(grammar: str, said: str) -> None:

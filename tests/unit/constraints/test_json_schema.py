@@ -8,6 +8,7 @@ import pytest
 
 from phiserve.constraints.constraint import InvalidSchema, UnsupportedConstraint, write_path
 from phiserve.constraints.json_schema import json_schema_grammar
+from phiserve.constraints.keywords import MAX_RECURSIVE_REFERENCES
 from unit.constraints.matching import passes
 
 INTEGER: dict[str, Any] = {"type": "integer"}
@@ -269,3 +270,22 @@ def test_as_many_optional_properties_as_a_step_can_hold(place: str) -> None:
     with pytest.raises(UnsupportedConstraint) as caught:
         json_schema_grammar(wide(500))
     assert caught.value.path[-1] == "properties"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_as_many_recursive_references_as_a_step_can_follow(nested: bool) -> None:
+    """One more is refused by its path; references that do not lead back do not count."""
+
+    def tree(references: int) -> dict[str, Any]:
+        """Lists of lists of any of so many kinds, in several groups or in one."""
+        list_ = {"type": "array", "items": {"$ref": "#/$defs/n"}}
+        size = 50 if nested else references
+        groups = [{"anyOf": [list_] * min(size, references - at)} for at in range(0, references, size)]
+        leaves = {f"l{index}": {"$ref": "#/$defs/leaf"} for index in range(300)}
+        kinds = [{"type": "null"}, OBJECT | {"properties": leaves}, *groups]
+        return {"$defs": {"n": {"anyOf": kinds}, "leaf": {"type": "null"}}, "$ref": "#/$defs/n"}
+
+    json_schema_grammar(tree(MAX_RECURSIVE_REFERENCES))
+    with pytest.raises(UnsupportedConstraint, match="one of 201 references") as caught:
+        json_schema_grammar(tree(MAX_RECURSIVE_REFERENCES + 1))
+    assert caught.value.path[-1] == "$ref"

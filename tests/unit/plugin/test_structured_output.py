@@ -2,6 +2,7 @@
 passes for a whole one.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from vllm.v1 import structured_output
 from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
+from phiserve.constraints.gbnf import MAX_RECURSIVE_MENTIONS, gbnf_grammar
 from phiserve.plugin.register import register
 from phiserve.plugin.structured_output import EnforcingBackend, UncompiledConstraint
 from phiserve.plugin.tokenizer import Phi3VTokenizer
@@ -159,6 +161,22 @@ def test_too_costly_in_mid_answer(answer: Answers, token: Tokens) -> None:
     assert [costly.accepts(end) for end in ENDS] == [False] * 4
     assert other.accepts(token("a"))
     assert other.accepts(END)
+
+
+def test_the_costliest_grammar_that_is_taken(answer: Answers, token: Tokens) -> None:
+    """Fails soon and alone.
+
+    Twenty times as many alternatives, which are refused, held the engine for 17 seconds of one step.
+    """
+    alternatives = ["e e"] * (MAX_RECURSIVE_MENTIONS // 2)
+    began = time.thread_time()
+    costly = answer(gbnf_grammar(f'root ::= e\ne ::= {" | ".join(alternatives)} | "a"'))
+    for _ in range(10):
+        if costly.allowed() == ENDS:
+            break
+        assert costly.accepts(token("a"))
+    assert not costly.accepts(END)
+    assert time.thread_time() - began < 3
 
 
 def test_dead_ends(answer: Answers) -> None:
