@@ -34,7 +34,7 @@ OPENAI_FIELDS: dict[str, Field] = {
     "logprobs": _SERVED,
     "max_completion_tokens": _SERVED,
     "max_tokens": _SERVED,
-    "n": Field("served", "greedy choices are computed once"),
+    "n": Field("served", "up to `max_choices`; greedy choices are computed once"),
     "presence_penalty": _SERVED,
     "response_format": Field(
         "served", "text, json_object, json_schema; what would not be enforced of a schema is refused"
