@@ -14,8 +14,8 @@ OUR_WORDS = [
     r"the image is damaged or incomplete",
     r"the image is not in a supported format \(JPEG, PNG, WEBP, GIF, BMP(, AVIF, HEIC)?\)",
     r"the image is in (AVIF|HEIC), which is switched off on this server; it serves JPEG, PNG, WEBP, GIF, BMP",
-    r"the image is of a rare kind of JPEG "
-    r"\(lossless, hierarchical, not of 8 bits or unusually sampled\) that is not supported",
+    r"the image is of a rare kind of JPEG \(arithmetically coded, lossless, hierarchical, not of 8 bits or "
+    r"unusually sampled\) that is not supported",
     r"the image is a run-length encoded BMP beyond \d+ bytes and \d+ pixels",
     r"the image has more than \d+ (PNG chunks|JPEG segments|JPEG scans|GIF blocks before it begins)",
     r"the image has no pixels",

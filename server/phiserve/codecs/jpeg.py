@@ -18,15 +18,8 @@ from PIL import Image
 
 from phiserve.codecs.colour import to_pixels
 from phiserve.codecs.damage import DAMAGED, library_failures
-from phiserve.codecs.jpeg_segments import (
-    ARITHMETIC,
-    END,
-    PROGRESSIVE,
-    START,
-    START_OF_SCAN,
-    segments,
-    whole_scans,
-)
+from phiserve.codecs.jpeg_coverage import PROGRESSIVE
+from phiserve.codecs.jpeg_segments import END, START, START_OF_SCAN, segments, whole_scans
 from phiserve.codecs.orientation import orientation
 from phiserve.codecs.parsed import ParsedImage, Pixels
 from phiserve.errors import InvalidImage
@@ -34,11 +27,15 @@ from phiserve.errors import InvalidImage
 _COLOUR_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 """simplejpeg's name of what an image is decoded to, by its number of components."""
 
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
-_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
-"""Lossless and hierarchical frames."""
-_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
-"""Huffman, arithmetic conditioning, quantisation, restart interval."""
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+"""Lossless, hierarchical and arithmetically coded frames.
+
+Nothing tells that arithmetically coded data was cut: what is left is the whole of another image, whose rows
+go on as is most likely. Common browsers refuse such files too.
+"""
+_TABLES = frozenset({0xC4, 0xDB, 0xDD})
+"""Huffman, quantisation, restart interval."""
 _APP0, _EXIF_AND_XMP, _PROFILE, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 _FRAME_HEAD = 10
 """Bytes of marker, length, bits, height, width and number of components."""
@@ -48,8 +45,8 @@ _ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
 
 _SAMPLINGS = frozenset({(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)})
 _RARE = (
-    "the image is of a rare kind of JPEG (lossless, hierarchical, not of 8 bits or unusually sampled) "
-    "that is not supported"
+    "the image is of a rare kind of JPEG (arithmetically coded, lossless, hierarchical, not of 8 bits or "
+    "unusually sampled) that is not supported"
 )
 
 
@@ -87,10 +84,10 @@ class JpegParts:
     def file_without_padding(self) -> bytes | None:
         """The same file without the zeros with which video cameras fill up the end of a scan.
 
-        None if there are none, or if the image is progressive or arithmetically coded.
+        None if there are none, or if the image is progressive.
         """
         scan = b"".join(self.scans).removesuffix(END)
-        if self.frame[1] in (*PROGRESSIVE, *ARITHMETIC) or not scan.endswith(b"\0"):
+        if self.frame[1] == PROGRESSIVE or not scan.endswith(b"\0"):
             return None
         scan = scan.rstrip(b"\0")
         escape = b"\0" if scan.endswith(b"\xff") else b""
@@ -169,7 +166,7 @@ def take_apart(content: bytes) -> JpegParts:
     found = _Collected()
     for kind, start, end in segments(content):
         if kind == START_OF_SCAN and found.frame:
-            return found.with_scans(whole_scans(content, start, found.frame[1], found.frame[9]))
+            return found.with_scans(whole_scans(content, start, found.frame))
         found.add(kind, content[start:end])
     raise InvalidImage(DAMAGED)
 

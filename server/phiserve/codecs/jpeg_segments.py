@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from phiserve.codecs.damage import DAMAGED
+from phiserve.codecs.jpeg_coverage import PROGRESSIVE, Coverage, is_head_of_scan
 from phiserve.errors import InvalidImage
 
 MAX_SEGMENTS = 4096
@@ -16,13 +17,7 @@ MAX_SCANS = 64
 """Maximum number of scans; progressive encoders write ten to twenty. Each costs time by the image's size,
 however small it is in the file."""
 
-MAX_ARITHMETIC_SCANS = 18
-"""Maximum number of arithmetically coded scans, which take five times as long; libjpeg's own encoder
-writes ten, and eighteen for four inks."""
-
 START, END = b"\xff\xd8", b"\xff\xd9"
-PROGRESSIVE, ARITHMETIC = (0xC2, 0xCA), (0xC9, 0xCA)
-"""Kinds of frames that are progressive, and that are arithmetically coded."""
 
 START_OF_SCAN = 0xDA
 
@@ -57,43 +52,37 @@ def segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     raise InvalidImage(f"the image has more than {MAX_SEGMENTS} JPEG segments")
 
 
-def whole_scans(content: bytes, start: int, frame: int, components: int) -> list[bytes | memoryview]:
+def whole_scans(content: bytes, start: int, frame: bytes) -> list[bytes | memoryview]:
     """The scans of an image, from the first one's head at `start` to the end of the image.
 
     They are views of `content`, without what follows the image: other images, films or padding. `frame` is
-    the kind of frame, `components` the number of its components. Raises InvalidImage.
+    the segment of the frame. Raises InvalidImage, also if the scans don't bring all of the image.
 
-    If only the end marker is missing, it is added; libjpeg then tells whether the scan was complete. It is
-    not added if there are several scans, or may be: nothing would tell that the last ones are missing.
+    If only the end mark is missing, it is added; libjpeg then tells whether the last scan was complete. A
+    progressive image is refused without it, as elsewhere.
     """
     view = memoryview(content)
-    max_scans = MAX_ARITHMETIC_SCANS if frame in ARITHMETIC else MAX_SCANS
+    coverage = Coverage(frame)
     scans: list[bytes | memoryview] = []
     num_scans = 0
     offset = taken = start
     for _ in range(MAX_SEGMENTS):
         marker = _next_marker(content, offset)
-        if marker is None:
-            is_only_scan = num_scans == 1 and content[start + 4 : start + 5] == bytes((components,))
-            end = END if frame not in PROGRESSIVE and is_only_scan else b""
-            return [*scans, view[taken:], end]
-        kind, offset = marker[1][0], marker.end()
-        if kind == _END_OF_IMAGE:
-            return [*scans, view[taken:offset]]
-        length = int.from_bytes(content[offset : offset + 2])
-        offset += length
-        if kind == START_OF_SCAN:
+        if marker is None or marker[1][0] == _END_OF_IMAGE:
+            if not coverage.is_complete or (marker is None and frame[1] == PROGRESSIVE):
+                raise InvalidImage(DAMAGED)
+            return [*scans, view[taken : marker.start() if marker else None], END]
+        offset = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+        if marker[1][0] == START_OF_SCAN:
             num_scans += 1
-            if frame not in PROGRESSIVE and _is_head_of_scan(content[offset - length : offset], length):
+            head = content[marker.start() : offset]
+            coverage.add(head)
+            if frame[1] != PROGRESSIVE and is_head_of_scan(head):
                 scans += view[taken : offset - len(_WHOLE_SPECTRUM)], _WHOLE_SPECTRUM
                 taken = offset
-        if num_scans > max_scans:
-            raise InvalidImage(f"the image has more than {max_scans} JPEG scans")
+        if num_scans > MAX_SCANS:
+            raise InvalidImage(f"the image has more than {MAX_SCANS} JPEG scans")
     raise InvalidImage(f"the image has more than {MAX_SEGMENTS} JPEG segments")
-
-
-def _is_head_of_scan(segment: bytes, length: int) -> bool:
-    return len(segment) == length >= 6 and length == 6 + 2 * segment[2]
 
 
 def _next_marker(content: bytes, offset: int) -> re.Match[bytes] | None:
