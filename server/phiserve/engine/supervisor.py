@@ -4,6 +4,7 @@ Knows no vLLM: what starts an engine is passed in.
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections import deque
@@ -224,6 +225,7 @@ class SupervisedEngine:
                 goes_on = self._goes_on_after(str(error))
                 continue
             self._last_restart_s = time.monotonic() - began
+            await asyncio.to_thread(gc.collect)  # the old one is a circle of tens of megabytes
             self._serve()
             return
 
