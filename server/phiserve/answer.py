@@ -3,6 +3,7 @@
 The state of one answer, shared by every surface.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,7 +37,8 @@ class Answer:
     """Accumulates one response's deltas and counts.
 
     `prompt_ids` and `image_tokens` are the prompt's; `top_logprobs` is the number of candidates shown at each
-    position, None where no log-probabilities were asked for.
+    position, None where no log-probabilities were asked for. `began_at`: when the first delta came, by
+    `time.monotonic()`.
 
     The prefix space of an answer's first token belongs to the tokenizer, not to the text: decoding drops it,
     and so do the text and the first token's bytes here, so that the tokens of `logprobs` still add up to the
@@ -47,12 +49,14 @@ class Answer:
     image_tokens: int
     vocabulary: Vocabulary
     top_logprobs: int | None = None
+    began_at: float | None = None
     _choices: dict[int, _ChoiceState] = field(default_factory=dict)
 
     def feed(self, delta: Delta) -> VisibleDelta:
         """Take in one delta."""
         state = self._choices.get(delta.index)
         if state is None:
+            self.began_at = self.began_at or time.monotonic()
             state = self._choices[delta.index] = _ChoiceState()
         text = delta.text
         if text and not state.text_started:

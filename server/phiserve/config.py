@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, DirectoryPath, Field, JsonValue, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+)
 
 from phiserve.errors import StartupError
 
@@ -141,6 +150,11 @@ class Settings(BaseModel):
         float | None,
         Field(gt=0, description="Seconds of silence after which a stream sends a comment; default: never."),
     ] = None
+    log_requests: Annotated[
+        Literal["off", "console", "json"],
+        BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
+        Field(description="Lines of the log on standard output, one for each request: json, console or off."),
+    ] = "json"
     ready_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds within which the engine must answer /ready.")
     ] = 5.0

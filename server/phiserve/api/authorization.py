@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from phiserve.access.gate import Gate, KeyVisit, Visit
 from phiserve.access.key import Key
 from phiserve.api.json_response import error_to_response
+from phiserve.api.request_log import record_of
 from phiserve.errors import RateLimitReached, Unauthorized
 
 OPEN_PATHS = ("/health", "/ready", "/version", "/docs", "/openapi.json")
@@ -53,7 +54,10 @@ class AuthorizationMiddleware:
     def _key_of(self, scope: Scope) -> Key | None:
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         secret = given if scheme.lower() == "bearer" else ""
-        return self._gate.key_of(secret.encode("latin-1"))  # as headers are decoded
+        key = self._gate.key_of(secret.encode("latin-1"))  # as headers are decoded
+        if key is not None:
+            record_of(scope).owner = key.owner
+        return key
 
     async def _answer_counted(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -12,6 +12,7 @@ from phiserve.api.body import read_body
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import CHAT_BODY, responses
+from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
@@ -56,7 +57,8 @@ async def chat_completions(request: Request) -> Response:
     inner = to_generation_request(chat, tenant_of(request), visit.cache_salt, deadline_s)
     head = AnswerHead.of(inner.id, services.card.id, chat)
     del chat
-    return await unless_hung_up(request.receive, _respond(services, inner, head, visit))
+    record = record_of(request.scope)
+    return await unless_hung_up(request.receive, _respond(services, inner, head, visit, record))
 
 
 @router.post(
@@ -90,14 +92,18 @@ async def _count(
     return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt, tenant)
 
 
-async def _respond(services: Services, inner: GenerationRequest, head: AnswerHead, visit: Visit) -> Response:
+async def _respond(
+    services: Services, inner: GenerationRequest, head: AnswerHead, visit: Visit, record: RequestRecord
+) -> Response:
     """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
+    record.stream, record.images = inner.stream, len(inner.conversation.images)
     await visit.take_images(inner.conversation.images)
     prepared = await services.pipeline.prepare(inner)
     prompt = prepared.prompt
     await visit.take_prompt(len(prompt.ids))
     answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
     visit.answering(answer.counts)
+    record.sent(answer)
     deltas = services.pipeline.deltas(prepared)
     is_streamed = inner.stream
     del inner, prepared, prompt

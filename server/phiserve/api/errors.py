@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phiserve.api.json_response import error_to_response
+from phiserve.api.request_log import record_of
 from phiserve.api.shutdown import shutting_down
 from phiserve.api.streaming import ClientGone
 from phiserve.errors import (
@@ -53,6 +54,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
 
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:
+    record_of(request.scope).end("client_gone")
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
@@ -78,12 +80,14 @@ class _CatchAllMiddleware:
         except asyncio.CancelledError:  # the server's, when the grace for running requests is over
             if scope["type"] != "http":
                 raise
+            record_of(scope).end("cancelled")
             if not started:
                 await error_to_response(shutting_down())(scope, receive, send)
         except Exception:
             if scope["type"] != "http" or started:
                 raise
             _LOG.exception("a request failed unexpectedly")
+            record_of(scope).end("internal_error")
             await error_to_response(
                 EngineFailure("The server failed on this request", code="internal_error")
             )(scope, receive, send)

@@ -6,6 +6,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phiserve.api.request_log import REQUEST_ID
 from phiserve.api.streaming import PLAIN_SEND
 
 _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -28,6 +29,7 @@ class RequestIdMiddleware:
         scope[PLAIN_SEND] = send
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _SANE.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+        scope[REQUEST_ID] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -12,6 +12,7 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.shutdown import ends_with_server, shutting_down
 from phiserve.errors import EngineFailure, RequestError
 from phiserve.protocol.events import DONE, KEEPALIVE, error_response, event
@@ -94,19 +95,22 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end or until the client hangs up; if the server ends first, the stream says so."""
         send_body = scope.get(PLAIN_SEND, send)
+        record = record_of(scope)
         try:
-            await unless_hung_up(receive, self._send_all(send, send_body))
+            await unless_hung_up(receive, self._send_all(send, send_body, record))
         except asyncio.CancelledError:
             if not (self._has_started and ends_with_server(scope)):
                 raise
+            record.end("cancelled")
             await send_body(_last_body(shutting_down()))
             await send_body({"type": "http.response.body", "body": b""})
         except ClientGone:
+            record.end("client_gone")
             _LOG.debug("a client hung up while its answer was streamed")
         finally:
             await self._frames.aclose()
 
-    async def _send_all(self, send: Send, send_body: Send) -> None:
+    async def _send_all(self, send: Send, send_body: Send, record: RequestRecord) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
         self._has_started = True
         await send_body(_body(self._first))
@@ -114,9 +118,11 @@ class EventStream(Response):
             async for frame in self._frames:
                 await send_body(_body(frame))
         except RequestError as error:
+            record.end(error)
             await send_body(_last_body(error))
         except Exception:
             _LOG.exception("a stream failed")
+            record.end("internal_error")
             await send_body(_last_body(EngineFailure("The server failed on this request")))
         await send_body({"type": "http.response.body", "body": b""})
 

@@ -1,0 +1,214 @@
+"""One line in the log for each request, and a counter of how requests ended.
+
+Lines tell who asked, how much, how long it took and how it ended; never what was said, a URL or a key.
+"""
+
+import asyncio
+import select
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TextIO
+
+import structlog
+from prometheus_client import Counter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import EventDict, Processor
+
+from phiserve.answer import Answer
+from phiserve.errors import RequestError
+from phiserve.protocol.events import encode_json
+
+REQUESTS = Counter("phiserve_requests", "Requests that ended, by how they ended.", ["route", "outcome"])
+LOST = Counter("phiserve_log_lines_lost", "Lines left out because nobody read the log.")
+
+OTHER_ROUTE = "other"
+"""Label of every path without a route: clients may invent paths, not labels."""
+
+ASKED_OFTEN = frozenset({"/health", "/ready", "/metrics"})
+"""What load balancers and Prometheus ask every few seconds: a line is written only where it was not `ok`."""
+
+REQUEST_ID = "phiserve.request_id"
+"""Scope key of the request's id."""
+
+LogFormat = Literal["off", "console", "json"]
+Outcome = Literal["ok", "refused", "client_gone", "cancelled", "internal_error"]
+
+_RECORD = "phiserve.record"
+"""Scope key of the request's record."""
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What becomes known of a request on its way. Times are `time.monotonic()`'s, in seconds.
+
+    `owner` is the key's, `images` the number of images shown. `sent_at` is when the engine was given the
+    prompt, `answer` what knows the tokens and when the first came; both are None for requests that did not
+    come so far. `outcome` is a word of `Outcome` or an error's code.
+    """
+
+    arrived_at: float = field(default_factory=time.monotonic)
+    owner: str | None = None
+    images: int | None = None
+    stream: bool | None = None
+    sent_at: float | None = None
+    answer: Answer | None = None
+    status: int | None = None
+    outcome: str | None = None
+
+    def sent(self, answer: Answer) -> None:
+        """The engine is given the prompt now; `answer` will count its tokens."""
+        self.sent_at = time.monotonic()
+        self.answer = answer
+
+    def end(self, outcome: Outcome | RequestError) -> None:
+        """How the request ends. What was said first holds: what follows from it says less."""
+        if self.outcome is None:
+            self.outcome = (outcome.code or outcome.type) if isinstance(outcome, RequestError) else outcome
+
+
+def record_of(scope: Scope) -> RequestRecord:
+    """The record of a request; one that nobody reads where nothing is logged or counted."""
+    record: RequestRecord | None = scope.get(_RECORD)
+    return RequestRecord() if record is None else record
+
+
+class LineLogger(Protocol):
+    """What writes lines: structlog's loggers, as far as they are used here."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Write one line."""
+
+
+def line_logger(log_format: LogFormat, file: TextIO | None = None) -> LineLogger | None:
+    """A logger that writes to `file`, by default standard output; None for `off`.
+
+    It never waits: a line that the file does not take at once is left out.
+    """
+    if log_format == "off":
+        return None
+    file = file or sys.stdout
+    renderer: Processor
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer(serializer=_json)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=file.isatty(), pad_event_to=0, sort_keys=False)
+    logger: LineLogger = structlog.wrap_logger(
+        structlog.PrintLogger(file),
+        processors=[_LeaveOut(file), structlog.processors.TimeStamper("iso", utc=True), renderer],
+        wrapper_class=structlog.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return logger
+
+
+class _LeaveOut:
+    """Drops a line where writing it would stop the event loop, because the pipe's reader has stopped.
+
+    A pipe that poll calls writable takes 4096 bytes (pipe(7)), several times what a line has.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._poll: select.poll | None = None
+        try:
+            descriptor = file.fileno()
+        except (OSError, ValueError):  # in memory
+            return
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
+        """As a structlog processor."""
+        if self._poll is not None and not self._poll.poll(0):
+            LOST.inc()
+            raise structlog.DropEvent
+        return line
+
+
+class RequestLogMiddleware:
+    """Writes the line and counts, once the request has ended in whatever way.
+
+    It sees the head of a response; a stream's events bypass it (`api.streaming`). `paths` are the routes'.
+    """
+
+    def __init__(self, app: ASGIApp, paths: Sequence[str], logger: LineLogger | None) -> None:
+        self._app = app
+        self._routes = frozenset(path for path in paths if "{" not in path)
+        self._families = {path.partition("{")[0]: path for path in paths if "{" in path}
+        self._logger = logger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with a record that others fill in."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = scope[_RECORD] = RequestRecord()
+
+        async def send_noting_status(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting_status)
+            record.end("ok" if (record.status or 0) < 400 else "refused")  # a preflight, say
+        except asyncio.CancelledError:
+            record.end("cancelled")
+            raise
+        except Exception:
+            record.end("internal_error")
+            raise
+        finally:
+            self._tell(scope, record)
+
+    def _tell(self, scope: Scope, record: RequestRecord) -> None:
+        route = self._route_of(scope["path"])
+        REQUESTS.labels(route, record.outcome).inc()
+        if self._logger is None or (route in ASKED_OFTEN and record.outcome == "ok"):
+            return
+        fields = _fields(record)
+        try:
+            self._logger.info(
+                "request", id=scope.get(REQUEST_ID), route=route, method=scope["method"], **fields
+            )
+        except (OSError, ValueError):  # nobody reads standard output any more: no reason to fail requests
+            self._logger = None
+
+    def _route_of(self, path: str) -> str:
+        """The route of a path, also where the request was refused before any route was looked for."""
+        if path in self._routes:
+            return path
+        return next((route for begin, route in self._families.items() if path.startswith(begin)), OTHER_ROUTE)
+
+
+def _fields(record: RequestRecord) -> dict[str, object]:
+    """The fields of a line that are known, seconds since the request's arrival."""
+    answer, arrived_at = record.answer, record.arrived_at
+    fields: dict[str, object | None] = {
+        "outcome": record.outcome,
+        "status": record.status,
+        "owner": record.owner,
+        "stream": record.stream,
+        "images": record.images,
+    }
+    if answer is not None:
+        counts = answer.counts()
+        fields["prompt_tokens"] = counts.prompt
+        fields["completion_tokens"] = counts.completion
+        fields["cached_tokens"] = counts.cached
+        fields["image_tokens"] = counts.image
+        fields["queued_s"] = _seconds(arrived_at, record.sent_at)
+        # A whole answer comes from the engine at once: when its first token was there, nobody knows.
+        fields["first_token_s"] = _seconds(arrived_at, answer.began_at) if record.stream else None
+    fields["total_s"] = _seconds(arrived_at, time.monotonic())
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _seconds(since: float, until: float | None) -> float | None:
+    return None if until is None else round(until - since, 4)
+
+
+def _json(line: object, **options: object) -> str:
+    """As `structlog.processors.JSONRenderer` wants it."""
+    return encode_json(line).decode()
