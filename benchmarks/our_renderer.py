@@ -13,7 +13,7 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.core import GenerationRequest
 from phiserve.engine.environment import prepare_environment
-from phiserve.engine.interface import Admission, Delta, EngineLimits, Generation
+from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
 from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
 from phiserve.engine.sender import ImageSender
 from phiserve.pipeline import Pipeline
@@ -40,6 +40,11 @@ class NoEngine:
     def limits(self) -> EngineLimits:
         """A context in which four photos fit."""
         return EngineLimits(_CONTEXT_TOKENS)
+
+    @property
+    def health(self) -> EngineHealth:
+        """Nothing can end it."""
+        return EngineHealth("serving")
 
     async def admit(self, request: GenerationRequest) -> Admission:
         """Everything is admitted."""
@@ -79,7 +84,7 @@ class OurRenderer:
         limits = PromptLimits(_CONTEXT_TOKENS, max_crops=16, max_images=16, answer_reserve=64)
         preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
         try:
-            yield cls(Pipeline(engine, preparer, images), engine)
+            yield cls(Pipeline(engine, preparer, images, max_choices=16), engine)
         finally:
             images.close()
 

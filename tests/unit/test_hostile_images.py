@@ -53,7 +53,9 @@ def services(
     engine = ScriptedEngine(ANSWER)
     images = ImageService(ImageLimits(formats=formats), workers=2)
     preparer = PromptPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
-    yield replace(make_services(engine), pipeline=Pipeline(engine, preparer, images, max_choices=1), preparer=preparer)
+    yield replace(
+        make_services(engine), pipeline=Pipeline(engine, preparer, images, max_choices=1), preparer=preparer
+    )
     images.close()
 
 
