@@ -37,6 +37,7 @@ def raw_deflate(data: bytes) -> bytes:
         ("deflate", zlib.compress(TEXT)),
         ("deflate", raw_deflate(TEXT)),
     ],
+    ids=["gzip", "x-gzip", "capitals", "members", "zlib", "raw deflate"],
 )
 def test_codings(coding: str, data: bytes) -> None:
     """As they are sent: several members, zlib's format or none around deflate, in parts or at once."""
@@ -67,6 +68,7 @@ def test_other_codings_are_refused(coding: str) -> None:
         ("deflate", zlib.compress(TEXT) + b"x"),
         ("deflate", zlib.compress(TEXT) * 2),
     ],
+    ids=["text", "gzip cut", "gzip followed", "checksum", "zlib cut", "zlib followed", "zlib twice"],
 )
 @pytest.mark.parametrize("step", [7, 10**6])
 def test_what_is_damaged_is_refused(coding: str, data: bytes, step: int) -> None:
