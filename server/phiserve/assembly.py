@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.codecs import FORMATS, require_decoders
 from phiserve.config import Settings
+from phiserve.engine.interface import EngineClient
 from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
 from phiserve.media.connector import MediaConnector
 from phiserve.media.folder import MediaFolder
@@ -32,6 +34,7 @@ from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard, RequestLimits
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
+from phiserve.warm_up import warm_up
 
 if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks have passed
     from phiserve.engine.plan import EnginePlan, Host
@@ -71,6 +74,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     engine, report = await _start_engine(settings, plan, checkpoint, images)
     limits = _prompt_limits(settings, engine, plan)
     preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
+    engine.watch(partial(_warm_up, settings, preparer, images))
 
     async def close() -> None:
         """End all connections, threads and processes."""
@@ -171,9 +175,15 @@ async def _start_engine(
         hang_s=settings.engine_hang_s,
         max_waiting=plan.args["max_num_queued_reqs"],
     )
-    supervised = SupervisedEngine(engine, starter.again, policy)
-    supervised.watch()
-    return supervised, report
+    return SupervisedEngine(engine, starter.again, policy), report
+
+
+async def _warm_up(
+    settings: Settings, preparer: PromptPreparer, images: ImageService, engine: EngineClient
+) -> None:
+    """Warm up an engine that takes the place of another. Raises StartupError."""
+    pipeline = Pipeline(engine, preparer, images, settings.max_choices)
+    await warm_up(pipeline, with_image=settings.max_images > 0)
 
 
 async def _close(

@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -27,12 +27,9 @@ from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.config import Settings
 from phiserve.connections.limits import ConnectionLimits, affordable_connections
 from phiserve.connections.server import DrainingServer, server_config
-from phiserve.core import Conversation, GenerationRequest, ImagePlaceholder, StopConditions, Turn
 from phiserve.engine.environment import prepare_environment
-from phiserve.errors import EngineLost, RequestError, StartupError
-
-_WARM_UP_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
-"""A GIF of one pixel."""
+from phiserve.errors import EngineLost, StartupError
+from phiserve.warm_up import warm_up
 
 
 def serve(settings: Settings, console: Console, ready_file: Path | None = None) -> None:
@@ -58,8 +55,7 @@ async def _serve(
     console.print(f"phiserve {__version__}: loading {model_name(settings)} …")
     services, report = await start_services(settings, checkpoint)
     try:
-        if settings.max_images:
-            await _warm_up(services)
+        await warm_up(services.pipeline, with_image=settings.max_images > 0)
         url = _url_of(listener)
         lines = _banner(url, services.card.id, checkpoint.kind, report, time.monotonic() - began)
         # Off while loading, so that no second server could bind; on again, so that the next one can soon
@@ -98,22 +94,6 @@ async def _serve_until_lost(server: uvicorn.Server, listener: socket.socket, ser
             raise EngineLost(ending.result())
     finally:
         ending.cancel()
-
-
-async def _warm_up(services: Services) -> None:
-    """Send one image through the pipeline, so that no client's request is the slow first one.
-
-    Nothing else warms up a CPU engine. Raises StartupError.
-    """
-    image = ImagePlaceholder(_WARM_UP_IMAGE, "low", "the warm-up image")
-    conversation = Conversation((Turn("user", (image,)),))
-    request = GenerationRequest("warm-up", conversation, stops=StopConditions(max_tokens=1))
-    try:
-        async with aclosing(services.pipeline.deltas(await services.pipeline.prepare(request))) as deltas:
-            async for _ in deltas:
-                pass
-    except RequestError as error:
-        raise StartupError(f"The engine starts, but cannot answer a small image: {error.message}") from error
 
 
 def _server(services: Services, announce: Callable[[], None]) -> DrainingServer:

@@ -20,7 +20,9 @@ from phiserve.api.services import Services
 from phiserve.checkpoint.embedded import BLANK_NAME
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
+from phiserve.engine.adapter import Engine
 from phiserve.engine.environment import prepare_environment
+from phiserve.engine.supervisor import SupervisedEngine
 
 START_TIMEOUT_S = 240
 _Result = TypeVar("_Result")
@@ -105,6 +107,14 @@ class InProcessServer:
             self.run(asyncio.sleep(0.01))
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that serves now."""
+        supervised = self.services.engine
+        assert isinstance(supervised, SupervisedEngine)
+        assert isinstance(supervised._engine, Engine)
+        return supervised._engine
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine on the server's loop."""

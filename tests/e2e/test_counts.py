@@ -10,7 +10,6 @@ from benchmarks.metrics import change, read
 from benchmarks.stream import StreamReader
 from e2e.running import InProcessServer
 from images import encode, image_part, noise, text_part
-from phiserve.engine.adapter import Engine
 from phiserve.vision.sizes import CROP_SIDE
 
 CROP_BYTES = CROP_SIDE * CROP_SIDE * 3
@@ -54,9 +53,7 @@ def clip_crops(server: InProcessServer) -> int:
 
 def clip_calls(server: InProcessServer, name: str) -> int:
     """One of the worker's counts."""
-    engine = server.services.engine
-    assert isinstance(engine, Engine)
-    (count,) = server.run(engine._llm.collective_rpc(name))
+    (count,) = server.run(server.engine._llm.collective_rpc(name))
     return int(count)
 
 

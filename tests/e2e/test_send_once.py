@@ -11,7 +11,6 @@ import pytest
 from e2e.processes import wait_until
 from e2e.running import InProcessServer
 from images import image_part, noise, text_part
-from phiserve.engine.adapter import Engine
 
 COUNTERS = ("read", "decoded", "sent", "reused")
 
@@ -48,12 +47,6 @@ def content(answer: dict[str, Any]) -> str:
     return text
 
 
-def engine_of(server: InProcessServer) -> Engine:
-    engine = server.services.engine
-    assert isinstance(engine, Engine)
-    return engine
-
-
 def test_sent_once(counted: InProcessServer) -> None:
     """The second request with the same image reads it and nothing more; another `detail` is another image."""
     image, start = noise(50, 40, seed=1), counters(counted)
@@ -82,8 +75,8 @@ def test_drift_is_found_out_and_mended(counted: InProcessServer) -> None:
     expected = content(ask(counted, *images))
     wait_until(lambda: not counted.services.pipeline._images._cutting)  # crops stay a moment, for others
     before = counters(counted)
-    counted.run(engine_of(counted)._llm.engine_core.reset_mm_cache_async())
-    counted.run(engine_of(counted)._llm.reset_prefix_cache())
+    counted.run(counted.engine._llm.engine_core.reset_mm_cache_async())
+    counted.run(counted.engine._llm.reset_prefix_cache())
     answer = ask(counted, *images)
     assert content(answer) == expected
     assert answer["choices"][0]["finish_reason"] != "error"
@@ -98,7 +91,7 @@ def test_drift_with_choices_and_streams(counted: InProcessServer, options: dict[
     """The retry serves several choices and streams too, and never shows "error"."""
     part = image_part(noise(50, 40, seed=6), "low")
     ask(counted, part)
-    counted.run(engine_of(counted)._llm.engine_core.reset_mm_cache_async())
+    counted.run(counted.engine._llm.engine_core.reset_mm_cache_async())
     body = {"model": "m", "messages": [{"role": "user", "content": [part]}], "max_tokens": 4} | options
     response = httpx.post(f"{counted.url}/v1/chat/completions", json=body, timeout=120)
     assert response.status_code == 200

@@ -94,6 +94,7 @@ class SupervisedEngine:
         self._lost = asyncio.Event()
         self._ends: deque[float] = deque()
         self._waiting = 0
+        self._warm_up: Callable[[EngineClient], Awaitable[None]]
         self._watching: asyncio.Task[None] | None = None
         self._last_restart_s = 1.0
         SERVING.set(1)
@@ -108,8 +109,9 @@ class SupervisedEngine:
         """Whether there is an engine, or will be one."""
         return self._health
 
-    def watch(self) -> None:
-        """Watch the engine from now on."""
+    def watch(self, warm_up: Callable[[EngineClient], Awaitable[None]]) -> None:
+        """Watch the engine from now on; a new one is warmed up before it serves."""
+        self._warm_up = warm_up
         self._watching = asyncio.create_task(self._watch(), name="engine supervisor")
 
     async def lost(self) -> str:
@@ -220,7 +222,7 @@ class SupervisedEngine:
             await asyncio.sleep(self._backoff_s())
             began = time.monotonic()
             try:
-                self._engine = await self._start()
+                self._engine = await self._started()
             except StartupError as error:
                 goes_on = self._goes_on_after(str(error))
                 continue
@@ -228,6 +230,16 @@ class SupervisedEngine:
             await asyncio.to_thread(gc.collect)  # the old one is a circle of tens of megabytes
             self._serve()
             return
+
+    async def _started(self) -> StartedEngine:
+        """Start an engine and warm it up. Raises StartupError."""
+        engine = await self._start()
+        try:
+            await self._warm_up(engine)
+        except BaseException:
+            engine.shutdown()
+            raise
+        return engine
 
     def _goes_on_after(self, reason: str) -> bool:
         """Count an end, and decide whether another engine may be started."""

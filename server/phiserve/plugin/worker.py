@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from vllm.v1.core.sched.output import GrammarOutput, SchedulerOutput
 from vllm.v1.outputs import AsyncModelRunnerOutput, ModelRunnerOutput
+from vllm.v1.sample import sampler
 from vllm.v1.worker.cpu_worker import CPUWorker
 
 from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
@@ -26,6 +27,7 @@ class PhiserveCPUWorker(CPUWorker):
     def load_model(self, *, load_dummy_weights: bool = False) -> None:
         """Load the model as vLLM does; the partial encoder uses it from now on."""
         super().load_model(load_dummy_weights=load_dummy_weights)
+        sampler.batched_count_greater_than = count_not_below
         PARTIAL_ENCODER.start(self.model_runner.get_model().clip_features)
 
     @torch.inference_mode()
@@ -47,6 +49,15 @@ class PhiserveCPUWorker(CPUWorker):
         half_read = np.nonzero(runner.discard_request_mask.np[: runner.input_batch.num_reqs])[0]
         with set_aside(runner.input_batch.generators, half_read.tolist()):
             return super().sample_tokens(grammar_output)
+
+
+def count_not_below(logprobs: torch.Tensor, bounds: torch.Tensor) -> torch.Tensor:
+    """How many of each row (n, vocabulary) are not below the row's bound (n, 1): the rank of the bound, (n,).
+
+    In place of vLLM's function of the same result, which torch compiles when a request first asks for
+    log-probabilities: for seconds, during which every running answer stands still.
+    """
+    return (logprobs >= bounds).sum(-1)
 
 
 @contextmanager

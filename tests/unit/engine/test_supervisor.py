@@ -9,7 +9,7 @@ import pytest
 
 from phiserve.core import Conversation, GenerationRequest, Turn
 from phiserve.engine import supervisor
-from phiserve.engine.interface import Admission, Delta, EngineHealth, Generation
+from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, Generation
 from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
 from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StartupError
 from scripted import ScriptedEngine, delta
@@ -27,6 +27,7 @@ class MortalEngine(ScriptedEngine):
     reason: str = ""
     was_killed: bool = False
     was_shut_down: bool = False
+    is_warm: bool = False
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -76,7 +77,13 @@ async def supervised(
         return await asyncio.Future()
 
     engines = SupervisedEngine(engine, start, POLICY)
-    engines.watch()
+
+    async def warm_up(new: EngineClient) -> None:
+        assert isinstance(new, MortalEngine)
+        assert engines.health.state != "serving"
+        new.is_warm = True
+
+    engines.watch(warm_up)
     try:
         yield engines
     finally:
@@ -111,6 +118,7 @@ def test_a_request_that_has_shown_nothing_is_sent_again() -> None:
             assert engines.health == EngineHealth("serving")
             assert first.was_shut_down
             assert first.told.is_set()
+            assert second.is_warm
 
     run(work)
 
