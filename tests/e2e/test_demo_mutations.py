@@ -98,9 +98,9 @@ def test_pictures_swapped(
     read = ImageService.read
 
     async def reversed_read(
-        service: ImageService, placeholders: Sequence[ImagePlaceholder]
+        service: ImageService, placeholders: Sequence[ImagePlaceholder], *owner: str | None
     ) -> list[EncodedImage]:
-        return (await read(service, placeholders))[::-1]
+        return (await read(service, placeholders, *owner))[::-1]
 
     monkeypatch.setattr(ImageService, "read", reversed_read)
     assert share_right(client, asked) <= 0.2

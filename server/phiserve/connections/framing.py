@@ -43,6 +43,7 @@ async def _answer_until_close(
     has_length = False
 
     async def send_plain(message: ASGISendEvent) -> None:
+        """Send, having told the cycle that nothing but the connection's end bounds the body."""
         nonlocal has_length
         if message["type"] == "http.response.start":
             has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
