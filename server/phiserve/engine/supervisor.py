@@ -217,7 +217,10 @@ class SupervisedEngine:
         SERVING.set(0)
         goes_on = self._goes_on_after(reason)
         self._engine.fail_requests()
-        await asyncio.to_thread(self._engine.shutdown)
+        try:
+            await asyncio.to_thread(self._engine.shutdown)
+        except Exception:  # what stays of it must not keep the next one from being started
+            _LOG.exception("the ended engine could not be cleared away")
         while goes_on:
             await asyncio.sleep(self._backoff_s())
             began = time.monotonic()
@@ -225,6 +228,10 @@ class SupervisedEngine:
                 self._engine = await self._started()
             except StartupError as error:
                 goes_on = self._goes_on_after(str(error))
+                continue
+            except Exception as error:  # whatever it is, nobody else would start another
+                _LOG.exception("an engine failed while it was started")
+                goes_on = self._goes_on_after(f"A new engine failed at its start ({type(error).__name__})")
                 continue
             self._last_restart_s = time.monotonic() - began
             await asyncio.to_thread(gc.collect)  # the old one is a circle of tens of megabytes

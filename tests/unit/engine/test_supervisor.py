@@ -63,14 +63,14 @@ def ends_after(engine: MortalEngine, *deltas: Delta) -> None:
 
 @asynccontextmanager
 async def supervised(
-    engine: MortalEngine, *following: MortalEngine | StartupError
+    engine: MortalEngine, *following: MortalEngine | Exception
 ) -> AsyncGenerator[SupervisedEngine]:
     """Engines in the order in which they are started; the last start never comes to an end."""
     starts = iter(following)
 
     async def start() -> StartedEngine:
         match next(starts, None):
-            case StartupError() as error:
+            case Exception() as error:
                 raise error
             case MortalEngine() as started:
                 return started
@@ -169,6 +169,26 @@ def test_starts_that_fail_count(caplog: pytest.LogCaptureFixture) -> None:
 
     run(work)
     assert "start 2 of at most 2" in caplog.text
+
+
+def test_no_failure_ends_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody expected of a start, or of clearing away the old engine, is followed by another start."""
+
+    class Stubborn(MortalEngine):
+        def shutdown(self) -> None:
+            super().shutdown()
+            if self.reason:
+                raise OSError("busy")
+
+    async def work() -> None:
+        first, second = Stubborn(), MortalEngine(steps=[delta("a", finish="stop")])
+        async with supervised(first, KeyError("odd"), second) as engines:
+            first.end()
+            assert await texts(engines) == ["a"]
+
+    run(work)
+    assert "A new engine failed at its start (KeyError)" in caplog.text
+    assert "could not be cleared away" in caplog.text
 
 
 def test_a_silent_engine_is_ended_only_if_somebody_waits() -> None:
