@@ -65,6 +65,8 @@ class RequestError(PhiserveError):
     other_codes: ClassVar[Mapping[str, str]] = {}
     names_param: ClassVar[bool] = True
     """Whether the message begins with `param`."""
+    retry_after_s: int | None = None
+    """Seconds after which to try again, where that helps."""
 
     def __init__(self, reason: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(reason)
@@ -85,8 +87,8 @@ class RequestError(PhiserveError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Response headers that belong to the error."""
-        return {}
+        """Response headers that belong to the error: `Retry-After`, which the openai client obeys."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
 
 
 class InvalidRequest(RequestError):
@@ -230,15 +232,11 @@ class Overloaded(RequestError):
     status = 429
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
+    retry_after_s: int
 
     def __init__(self, reason: str, *, retry_after_s: int = 1) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """`Retry-After`, which the openai client obeys."""
-        return {"Retry-After": str(self.retry_after_s)}
 
 
 class RateLimitReached(Overloaded):
@@ -266,20 +264,13 @@ class ServerBusy(RequestError):
 
     status = 503
     default_code = "server_busy"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """`Retry-After`, which the openai client obeys."""
-        return {"Retry-After": "1"}
+    retry_after_s = 1
 
 
 class ShuttingDown(EngineUnavailable):
     """The server ends; another, or its successor, will answer."""
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """`Retry-After`: a load balancer has turned to another server by then."""
-        return {"Retry-After": "2"}
+    retry_after_s = 2  # a load balancer has turned to another server by then
 
 
 class DeadlineExceeded(RequestError):
