@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from phiserve.api.request_log import RequestLog
 from phiserve.api.shutdown import Shutdown
 from phiserve.connections.limits import ConnectionLimits
 from phiserve.connections.server import DrainingServer, server_config
@@ -36,6 +37,7 @@ async def serving(
     shutdown: Shutdown | None = None,
     grace_s: float = 10,
     delay_s: float = 0,
+    log: RequestLog | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve until the context is left; a test may have ended it before."""
     limits = limits or ConnectionLimits(max_connections=100)
@@ -43,7 +45,7 @@ async def serving(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         server = DrainingServer(
-            server_config(app, limits),
+            server_config(app, limits, log or RequestLog()),
             shutdown or Shutdown(),
             grace_s=grace_s,
             delay_s=delay_s,
@@ -113,11 +115,14 @@ def limits(**changes: Any) -> ConnectionLimits:
     return ConnectionLimits(**({"max_connections": 100} | changes))
 
 
-def answers(*requests: bytes, app: ASGIApp = echo, **changes: Any) -> bytes:
+def answers(*requests: bytes, app: ASGIApp = echo, log: RequestLog | None = None, **changes: Any) -> bytes:
     """What comes on one connection until the server closes it; each part is sent after a turn of the loop."""
 
     async def run() -> bytes:
-        async with serving(app, limits=limits(**changes)) as server, connected(server.port) as client:
+        async with (
+            serving(app, limits=limits(**changes), log=log) as server,
+            connected(server.port) as client,
+        ):
             for data in requests:
                 await client.send(data)
                 await asyncio.sleep(0)

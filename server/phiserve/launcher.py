@@ -18,6 +18,7 @@ from rich.console import Console
 
 from phiserve import __version__
 from phiserve.api.app import create_app
+from phiserve.api.request_log import RequestLog, line_logger
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from phiserve.assembly import check_settings, model_name, start_services
@@ -107,7 +108,9 @@ def _server(services: Services, announce: Callable[[], None]) -> DrainingServer:
     )
     shutdown = Shutdown()
     return DrainingServer(
-        server_config(create_app(services, shutdown), limits),
+        server_config(
+            create_app(services, shutdown), limits, RequestLog(line_logger(settings.log_requests))
+        ),
         shutdown,
         grace_s=settings.shutdown_grace_s,
         delay_s=settings.shutdown_delay_s,

@@ -23,5 +23,9 @@ def test_expressions_ask_for_metrics_that_a_server_has(url: str) -> None:
             for selector in selectors(expression.text)
             if selector.name not in series and f"# TYPE {selector.name} counter\n" in text
         }
-        assert {*unborn} <= {"phiserve_access_refused_total", "phiserve_requests_total"}
+        assert {*unborn} <= {
+            "phiserve_access_refused_total",
+            "phiserve_owner_tokens_total",
+            "phiserve_requests_total",
+        }
         assert missing(expression.text, series | unborn) == [], expression

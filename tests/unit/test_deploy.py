@@ -13,6 +13,7 @@ import yaml
 import phiserve.access.budgets
 import phiserve.access.gate
 import phiserve.api.request_log
+import phiserve.connections.open
 import phiserve.engine.sender
 import phiserve.engine.supervisor
 import phiserve.vision.images  # noqa: F401 - as those above, registers its metrics

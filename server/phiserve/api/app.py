@@ -17,7 +17,7 @@ from phiserve.api.errors import install_error_handlers
 from phiserve.api.head_requests import HeadMiddleware
 from phiserve.api.openapi import document
 from phiserve.api.request_id import RequestIdMiddleware
-from phiserve.api.request_log import RequestLogMiddleware, line_logger
+from phiserve.api.request_log import RequestLog, RequestLogMiddleware, line_logger
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown, ShutdownMiddleware
 
@@ -56,7 +56,7 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
             expose_headers=["x-request-id", "retry-after", *LIMIT_HEADERS],
         )
     paths = [route.path for route in app.routes if isinstance(route, Route | Mount)]
-    app.add_middleware(RequestLogMiddleware, paths=paths, logger=line_logger(settings.log_requests))
+    app.add_middleware(RequestLogMiddleware, paths=paths, log=RequestLog(line_logger(settings.log_requests)))
     app.add_middleware(RequestIdMiddleware)  # outermost: preflights are answered by the one before
     app.openapi = cache(lambda: document(app, services))  # type: ignore[method-assign]
     return app

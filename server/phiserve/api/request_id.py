@@ -27,9 +27,7 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send)
             return
         scope[PLAIN_SEND] = send
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _SANE.fullmatch(given) else f"req_{uuid.uuid4().hex}"
-        scope[REQUEST_ID] = request_id
+        request_id = request_id_of(scope)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -37,3 +35,17 @@ class RequestIdMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of a request, which gets one if it has none yet."""
+    if REQUEST_ID not in scope:
+        given = Headers(scope=scope).get("x-request-id", "")
+        scope[REQUEST_ID] = given if _SANE.fullmatch(given) else new_request_id()
+    request_id: str = scope[REQUEST_ID]
+    return request_id
+
+
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return f"req_{uuid.uuid4().hex}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TextIO
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, Processor
 
@@ -22,9 +22,22 @@ from phiserve.protocol.events import encode_json
 
 REQUESTS = Counter("phiserve_requests", "Requests that ended, by how they ended.", ["route", "outcome"])
 LOST = Counter("phiserve_log_lines_lost", "Lines left out because nobody read the log.")
+OWNER_REQUESTS = Counter("phiserve_owner_requests", "Requests that ended, by the key's owner.", ["owner"])
+OWNER_TOKENS = Counter(
+    "phiserve_owner_tokens",
+    "Tokens of requests that ended, by the key's owner; cached and image tokens are prompt tokens too.",
+    ["owner", "kind"],
+)
+OWNER_RUNNING = Gauge("phiserve_owner_running", "Requests in the engine, by the key's owner.", ["owner"])
+
+NO_OWNER = ""
+"""Label of requests without a key. Owners are those of the keys file; an address is never a label."""
 
 OTHER_ROUTE = "other"
 """Label of every path without a route: clients may invent paths, not labels."""
+
+CONNECTION_ROUTE = "connection"
+"""Label of what ended before an application saw a request, or after it had answered."""
 
 ASKED_OFTEN = frozenset({"/health", "/ready", "/metrics"})
 """What load balancers and Prometheus ask every few seconds: a line is written only where it was not `ok`."""
@@ -33,7 +46,7 @@ REQUEST_ID = "phiserve.request_id"
 """Scope key of the request's id."""
 
 LogFormat = Literal["off", "console", "json"]
-Outcome = Literal["ok", "refused", "client_gone", "cancelled", "internal_error"]
+Outcome = Literal["ok", "refused", "client_gone", "not_read", "cancelled", "internal_error"]
 
 _RECORD = "phiserve.record"
 """Scope key of the request's record."""
@@ -59,6 +72,8 @@ class RequestRecord:
 
     def sent(self, answer: Answer) -> None:
         """The engine is given the prompt now; `answer` will count its tokens."""
+        if self.sent_at is None:
+            OWNER_RUNNING.labels(self.owner or NO_OWNER).inc()
         self.sent_at = time.monotonic()
         self.answer = answer
 
@@ -66,6 +81,12 @@ class RequestRecord:
         """How the request ends. What was said first holds: what follows from it says less."""
         if self.outcome is None:
             self.outcome = (outcome.code or outcome.type) if isinstance(outcome, RequestError) else outcome
+
+
+def begun_record(scope: Scope) -> RequestRecord:
+    """The record of a request, which begins now if it has not yet."""
+    record: RequestRecord = scope.setdefault(_RECORD, RequestRecord())
+    return record
 
 
 def record_of(scope: Scope) -> RequestRecord:
@@ -126,27 +147,62 @@ class _LeaveOut:
         return line
 
 
+class RequestLog:
+    """Counts how requests ended, and writes a line for each; without a `logger`, no lines."""
+
+    def __init__(self, logger: LineLogger | None = None) -> None:
+        self._logger = logger
+
+    def tell(self, route: str, request_id: str | None, method: str | None, record: RequestRecord) -> None:
+        """A request has ended. What is None is not known."""
+        REQUESTS.labels(route, record.outcome).inc()
+        if route in ASKED_OFTEN and record.outcome == "ok":
+            return
+        if route != CONNECTION_ROUTE:
+            _count_for_owner(record)
+        if self._logger is None:
+            return
+        known = {"id": request_id, "route": route, "method": method, **_fields(record)}
+        fields = {name: value for name, value in known.items() if value is not None}
+        try:
+            self._logger.info("request", **fields)
+        except (OSError, ValueError):  # nobody reads standard output any more: no reason to fail requests
+            self._logger = None
+
+
+def _count_for_owner(record: RequestRecord) -> None:
+    owner = record.owner or NO_OWNER
+    OWNER_REQUESTS.labels(owner).inc()
+    if record.sent_at is not None:
+        OWNER_RUNNING.labels(owner).dec()
+    if record.answer is not None:
+        counts = record.answer.counts()
+        kinds = {"prompt": counts.prompt, "cached": counts.cached, "image": counts.image}
+        for kind, amount in (kinds | {"completion": counts.completion}).items():
+            OWNER_TOKENS.labels(owner, kind).inc(amount)
+
+
 class RequestLogMiddleware:
     """Writes the line and counts, once the request has ended in whatever way.
 
     It sees the head of a response; a stream's events bypass it (`api.streaming`). `paths` are the routes'.
     """
 
-    def __init__(self, app: ASGIApp, paths: Sequence[str], logger: LineLogger | None) -> None:
+    def __init__(self, app: ASGIApp, paths: Sequence[str], log: RequestLog) -> None:
         self._app = app
         self._routes = frozenset(path for path in paths if "{" not in path)
         self._families = {path.partition("{")[0]: path for path in paths if "{" in path}
-        self._logger = logger
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with a record that others fill in."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = scope[_RECORD] = RequestRecord()
+        record = begun_record(scope)
 
         async def send_noting_status(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and record.status is None:
                 record.status = message["status"]
             await send(message)
 
@@ -160,20 +216,7 @@ class RequestLogMiddleware:
             record.end("internal_error")
             raise
         finally:
-            self._tell(scope, record)
-
-    def _tell(self, scope: Scope, record: RequestRecord) -> None:
-        route = self._route_of(scope["path"])
-        REQUESTS.labels(route, record.outcome).inc()
-        if self._logger is None or (route in ASKED_OFTEN and record.outcome == "ok"):
-            return
-        fields = _fields(record)
-        try:
-            self._logger.info(
-                "request", id=scope.get(REQUEST_ID), route=route, method=scope["method"], **fields
-            )
-        except (OSError, ValueError):  # nobody reads standard output any more: no reason to fail requests
-            self._logger = None
+            self._log.tell(self._route_of(scope["path"]), scope.get(REQUEST_ID), scope["method"], record)
 
     def _route_of(self, path: str) -> str:
         """The route of a path, also where the request was refused before any route was looked for."""
@@ -182,8 +225,8 @@ class RequestLogMiddleware:
         return next((route for begin, route in self._families.items() if path.startswith(begin)), OTHER_ROUTE)
 
 
-def _fields(record: RequestRecord) -> dict[str, object]:
-    """The fields of a line that are known, seconds since the request's arrival."""
+def _fields(record: RequestRecord) -> dict[str, object | None]:
+    """The fields of a line, None where they are not known; seconds since the request's arrival."""
     answer, arrived_at = record.answer, record.arrived_at
     fields: dict[str, object | None] = {
         "outcome": record.outcome,
@@ -202,7 +245,7 @@ def _fields(record: RequestRecord) -> dict[str, object]:
         # A whole answer comes from the engine at once: when its first token was there, nobody knows.
         fields["first_token_s"] = _seconds(arrived_at, answer.began_at) if record.stream else None
     fields["total_s"] = _seconds(arrived_at, time.monotonic())
-    return {name: value for name, value in fields.items() if value is not None}
+    return fields
 
 
 def _seconds(since: float, until: float | None) -> float | None:

@@ -4,20 +4,23 @@ uvicorn has none of these: its httptools protocol reads heads of any size for an
 request that offers another protocol, and answers HTTP/1.0 in chunks. Its h11 protocol bounds heads alone.
 """
 
-import logging
+import time
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from phiserve.connections.ends import RequestEnds
 from phiserve.connections.framing import ended_by_close, head_without_offer
-from phiserve.connections.limits import MAX_HEAD_BYTES, MIN_BODY_RATE, MIN_READ_RATE
-from phiserve.connections.open import OpenConnections
+from phiserve.connections.limits import MAX_HEAD_BYTES, MIN_BODY_RATE
+from phiserve.connections.open import TOO_LONG, OpenConnections
+from phiserve.connections.reader_watch import ReaderWatch
 from phiserve.connections.refusal import refusal
 from phiserve.errors import (
     InvalidRequest,
@@ -28,7 +31,6 @@ from phiserve.errors import (
     ServerBusy,
 )
 
-_LOG = logging.getLogger(__name__)
 _LINGER_S = 2.0
 """Seconds in which a refused client may read why: closing at once would discard it while the client sends."""
 
@@ -51,17 +53,19 @@ class ClientConnection(HttpToolsProtocol):
         _loop: AbstractEventLoop | None = None,
         *,
         connections: OpenConnections,
+        ends: RequestEnds,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._open_connections = connections
+        self._ends = ends
+        self._began_at = 0.0
         self._limits = connections.limits
         self._head_bytes = 0
         self._unproductive_bytes = 0
         self._body_bytes = 0
         self._body_began = 0.0
         self._deadline: TimerHandle | None = None
-        self._reader_check: TimerHandle | None = None
-        self._unread_bytes = 0
+        self._answering: RequestResponseCycle | None = None
         self._is_refused = False
 
     # What comes
@@ -69,16 +73,20 @@ class ClientConnection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Wait for a request, as long as it may take."""
         super().connection_made(transport)
+        self._began_at = time.monotonic()
+        self._reader = ReaderWatch(transport, self._limits.read_timeout_s, self.loop, self._cut)
         self._set_deadline(self._limits.head_timeout_s, self._head_is_late)
         self._open_connections.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all clocks."""
         self._set_deadline(None)
-        self._stop_reader_check()
+        self._reader.stop()
         self._unset_keepalive_if_required()
         self._open_connections.closed(self)
         super().connection_lost(exc)
+        if self._answering is not None and self._is_running():  # uvicorn tells the last of several only
+            self._disconnect(self._answering)
 
     def data_received(self, data: bytes) -> None:
         """Parse it; bytes that make no progress (a head, trailers, extensions of chunks) are bounded."""
@@ -111,6 +119,7 @@ class ClientConnection(HttpToolsProtocol):
         """A request's first byte."""
         super().on_message_begin()
         self._head_bytes = 0
+        self._began_at = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
         """A part of the address; the head is counted."""
@@ -158,12 +167,13 @@ class ClientConnection(HttpToolsProtocol):
             self._refuse_within_parser(_head_too_large())
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
         is_old = cycle.scope["http_version"] == "1.0"
         super()._start_asgi_task(cycle, ended_by_close(app, cycle) if is_old else app)
 
     def _is_running(self) -> bool:
         """Whether a request is being answered."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._answering is not None and not self._answering.response_complete
 
     def close_after_answer(self) -> None:
         """Take no further request after the one that is being answered."""
@@ -183,6 +193,7 @@ class ClientConnection(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         self._deadline = None
         if self._unproductive_bytes == 0:
+            TOO_LONG.inc()
             self.transport.abort()  # silent from the beginning: nobody waits for an answer
         else:
             seconds = f"{self._limits.head_timeout_s:g} s"
@@ -222,68 +233,65 @@ class ClientConnection(HttpToolsProtocol):
             return
         self._is_refused = True
         self._set_deadline(None)
-        _LOG.info("a connection was refused: %s", error)
-        is_answering = self._is_running() and (self.cycle.response_started or bool(self.pipeline))
-        if self._is_running():
-            self.cycle.disconnected = True
-            self.cycle.waiting_for_100_continue = False  # or `receive` would write after our last word
-            self.cycle.message_event.set()
+        running = self._answering if self._is_running() else None
+        refused = None if self.pipeline else running
+        request_id = self._ends.refused(error, refused and _scope_of(refused), self._began_at)
+        is_answering = running is not None and (running.response_started or refused is None)
+        if running is not None:
+            running.waiting_for_100_continue = False  # or `receive` would write after our last word
+            self._disconnect(running)
         if self.transport.is_closing() or is_answering:
             self.transport.abort()
             return
         self.flow.resume_reading()
-        self.transport.write(refusal(error))
+        self.transport.write(refusal(error, request_id))
         self.transport.write_eof()
         self._open_connections.rests(self)
         self._deadline = self.loop.call_later(_LINGER_S, self.transport.abort)
+
+    @staticmethod
+    def _disconnect(running: RequestResponseCycle) -> None:
+        """Tell an application that its client has gone."""
+        running.disconnected = True
+        running.message_event.set()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the client to read the last of a connection that closes."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._watch_reader()
+            self._reader.start()
         elif self.cycle.response_complete:
             self._open_connections.rests(self)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, also one whose client has not read its answer."""
         super().timeout_keep_alive_handler()
-        self._watch_reader()
+        self._reader.start()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write: `send` waits, and the client has a deadline."""
         super().pause_writing()
-        self._watch_reader()
+        self._reader.start()
 
     def resume_writing(self) -> None:
         """The client has read."""
         super().resume_writing()
         if not self.transport.is_closing():
-            self._stop_reader_check()
+            self._reader.stop()
 
-    def _watch_reader(self) -> None:
-        if self._reader_check is None:
-            self._unread_bytes = self.transport.get_write_buffer_size()
-            self._reader_check = self.loop.call_later(self._limits.read_timeout_s, self._check_reader)
-
-    def _check_reader(self) -> None:
-        """Abort a connection whose client reads more slowly than it may."""
-        self._reader_check = None
-        read = self._unread_bytes - self.transport.get_write_buffer_size()
-        if read < MIN_READ_RATE * self._limits.read_timeout_s:
-            _LOG.info("a client did not read its answer for %g s", self._limits.read_timeout_s)
-            self.transport.abort()
-        else:
-            self._watch_reader()
-
-    def _stop_reader_check(self) -> None:
-        if self._reader_check is not None:
-            self._reader_check.cancel()
-            self._reader_check = None
+    def _cut(self) -> None:
+        """End the connection of a client that does not read."""
+        if self._answering is not None:
+            self._ends.not_read(_scope_of(self._answering), is_running=self._is_running())
+        self.transport.abort()
 
 
 class _RefusedError(Exception):
     """Stops the parser; the answer is already written."""
+
+
+def _scope_of(cycle: RequestResponseCycle) -> Scope:
+    return cast("Scope", cycle.scope)
 
 
 def _head_too_large() -> RequestHeadTooLarge:

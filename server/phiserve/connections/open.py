@@ -3,7 +3,14 @@
 from asyncio import Transport
 from typing import Protocol
 
+from prometheus_client import Counter
+
 from phiserve.connections.limits import SPARE_CONNECTIONS, ConnectionLimits
+
+CLOSED = Counter("phiserve_connections_closed", "Connections closed because they were silent.", ["reason"])
+
+TOO_LONG, CROWDED = CLOSED.labels("too_long"), CLOSED.labels("crowded")
+"""The time to begin a request was over, or others needed the room."""
 
 
 class Waiting(Protocol):
@@ -29,6 +36,7 @@ class OpenConnections:
         self._waiting[connection] = None
         if self._open > self.limits.max_connections + SPARE_CONNECTIONS:
             oldest = next(iter(self._waiting))
+            CROWDED.inc()
             oldest.transport.abort()
 
     def closed(self, connection: Waiting) -> None:

@@ -1,20 +1,19 @@
 """Errors written straight to a socket, where there is no request yet that an application could answer."""
 
-import uuid
 from http import HTTPStatus
 
 from phiserve.errors import RequestError
 from phiserve.protocol.events import encode_json, error_response
 
 
-def refusal(error: RequestError) -> bytes:
+def refusal(error: RequestError, request_id: str) -> bytes:
     """A whole HTTP/1.1 response with OpenAI's envelope, which says that the connection closes."""
     body = encode_json(error_response(error))
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),
         "connection": "close",
-        "x-request-id": f"req_{uuid.uuid4().hex}",
+        "x-request-id": request_id,
         **error.headers,
     }
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]

@@ -11,8 +11,10 @@ from typing import cast
 
 import uvicorn
 
+from phiserve.api.request_log import RequestLog
 from phiserve.api.shutdown import Shutdown
 from phiserve.connections.connection import ClientConnection
+from phiserve.connections.ends import RequestEnds
 from phiserve.connections.limits import ConnectionLimits
 from phiserve.connections.open import OpenConnections
 
@@ -23,9 +25,12 @@ _FAREWELL_S = 2.0
 """Seconds in which requests whose time is over may still say so."""
 
 
-def server_config(app: Callable[..., Awaitable[None]], limits: ConnectionLimits) -> uvicorn.Config:
-    """uvicorn's configuration with our connections."""
-    connection = partial(ClientConnection, connections=OpenConnections(limits))
+def server_config(
+    app: Callable[..., Awaitable[None]], limits: ConnectionLimits, log: RequestLog
+) -> uvicorn.Config:
+    """uvicorn's configuration with our connections. `log` is told what the application does not see."""
+    ends = RequestEnds(log)
+    connection = partial(ClientConnection, connections=OpenConnections(limits), ends=ends)
     return uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", connection),  # called like the class, which is all uvicorn does
