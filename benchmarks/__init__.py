@@ -13,5 +13,8 @@ imports neither torch nor vLLM: what needs them runs in processes of its own (`s
 - parts: `serving`, `burst`, `clip`, `growth`, `stage_runs` (with `render`, `our_renderer`), `full_size` (with
   `work_counts`), `transformers_runs`, `tools` (with `load_tools`, `vllm_bench`); all that they share is in
   `bench`, `command` and `environments`
+- by themselves: `fairness` (with `flood`, `keys`), what one owner notices of another; `soak` (with
+  `soak_bodies`, `soak_fates`, `soak_clients`, `soak_load`, `soak_samples`, `soak_report`), whether a server
+  lasts
 - what is told: `figures`, `targets`, `tables`, `plots`, `report`
 """

@@ -56,6 +56,15 @@ def data_url(kind: str, number: int) -> str:
     return f"data:{KINDS[kind].media_type};base64,{base64.b64encode(draw(kind, number)).decode()}"
 
 
+def redrawn(photo: bytes, number: int) -> bytes:
+    """A JPEG file of `draw` with other pixels for each number below 62,001, at no cost: two steps in which
+    its brightness was quantised are other ones. Raises ValueError for what is no JPEG file.
+    """
+    table = photo.index(b"\xff\xdb") + 5
+    high, low = divmod(number, 249)
+    return photo[: table + 1] + bytes([1 + high, 1 + low]) + photo[table + 3 :]
+
+
 @lru_cache(maxsize=2)
 def _ground(kind: str) -> NDArray[np.uint8]:
     width, height = KINDS[kind].size

@@ -111,14 +111,17 @@ def send(load: Load, url: str, bodies: Sequence[bytes]) -> list[Answer]:
     return with_session(work)
 
 
-def with_session(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, _Result]]) -> _Result:
-    """Run `work` with a client session that has no limits."""
+def with_session(
+    work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, _Result]], key: str = ""
+) -> _Result:
+    """Run `work` with a client session that has no limits, and sends the key where there is one."""
 
     async def run() -> _Result:
         """On the new loop."""
         connector = aiohttp.TCPConnector(limit=0)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         async with aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
+            connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), headers=headers
         ) as session:
             return await work(session)
 

@@ -23,15 +23,18 @@ COUNTERS = {
 bytes."""
 
 
-def parse(page: str) -> dict[str, float]:
-    """The counters of a page in Prometheus' text format, summed over their labels."""
+def values(page: str) -> dict[str, float]:
+    """All that a page in Prometheus' text format says, under its own names, summed over labels."""
     found: dict[str, float] = {}
     for line in page.splitlines():
-        match = _LINE.match(line)
-        if match and match[1] in COUNTERS:
-            name = COUNTERS[match[1]]
-            found[name] = found.get(name, 0.0) + float(match[2])
+        if match := _LINE.match(line):
+            found[match[1]] = found.get(match[1], 0.0) + float(match[2])
     return found
+
+
+def parse(page: str) -> dict[str, float]:
+    """The counters of a page, under the names that they have here."""
+    return {COUNTERS[name]: value for name, value in values(page).items() if name in COUNTERS}
 
 
 def read(url: str) -> dict[str, float]:

@@ -36,12 +36,13 @@ _SHOWN = ("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER")
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What starts a server: its name in the report, its command and environment. The command ends before the
-    port.
+    port. `ready_path`: what answers 200 to GET, without a key, once the server serves.
     """
 
     name: str
     command: tuple[str, ...]
     variables: Mapping[str, str]
+    ready_path: str = "/v1/models"
 
     @property
     def told(self) -> str:
@@ -54,7 +55,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class RunningPeer:
-    """A server that answers. `ready_s`: seconds from its start to its first answer to GET /v1/models."""
+    """A server that answers. `ready_s`: seconds from its start to its first answer to GET `ready_path`."""
 
     name: str
     url: str
@@ -75,6 +76,14 @@ def phiserve(checkpoint: Path, settings: EngineSettings) -> Launch:
         MODEL,
     ]
     return Launch(PHISERVE, (*command, *settings.for_phiserve()), environment())
+
+
+def demo_server(**variables: str) -> Launch:
+    """Ours, of this tree, with the demo model and its defaults, but for settings in the environment."""
+    command = (sys.executable, "-m", "phiserve", "serve", "--model", "phiserve-demo")
+    return Launch(
+        PHISERVE, (*command, "--served-model-name", MODEL), environment() | variables, ready_path="/ready"
+    )
 
 
 def plain_vllm(folder: Path, settings: EngineSettings, work: Path) -> Launch:
@@ -124,24 +133,24 @@ def running(launch: Launch, log: Path) -> Iterator[RunningPeer]:
             start_new_session=True,
         )
         try:
-            _wait_until_ready(process, port, log)
+            _wait_until_ready(process, f"http://127.0.0.1:{port}", launch.ready_path, log)
             yield RunningPeer(launch.name, f"http://127.0.0.1:{port}", process.pid, time.monotonic() - began)
         finally:
             _end(process)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, path: str, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not _answers(port):
+    while not _answers(url, path):
         if process.poll() is not None or time.monotonic() > deadline:
             end = log.read_text(encoding="utf-8", errors="replace")[-3000:]
             raise RuntimeError(f"the server did not start; the end of {log}:\n{end}")
         time.sleep(POLL_S)
 
 
-def _answers(port: int) -> bool:
+def _answers(url: str, path: str) -> bool:
     try:
-        return ask(f"http://127.0.0.1:{port}", "GET", "/v1/models", timeout_s=5)[0] == 200
+        return ask(url, "GET", path, timeout_s=5)[0] == 200
     except (OSError, http.client.HTTPException):
         return False
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.images import KINDS, data_url, draw
+from benchmarks.images import KINDS, data_url, draw, redrawn
 from phiserve.vision.sizes import plan_crops
 
 NUMBERS = (0, 1, 2, 255, 2**23, 2**24 - 1)
@@ -30,3 +30,16 @@ def test_all_kinds_come_to_the_same_crops() -> None:
 def test_as_a_url() -> None:
     assert data_url("small PNG", 1).startswith("data:image/png;base64,iVBOR")
     assert data_url("640x480", 1).startswith("data:image/jpeg;base64,/9j/")
+
+
+def test_redrawn_photos_are_other_images() -> None:
+    """Each number's has pixels of its own, and is read like the first."""
+    photo = draw("640x480", 0)
+    pixels = {
+        np.asarray(Image.open(io.BytesIO(redrawn(photo, number)))).tobytes() for number in (0, 1, 249, 62_000)
+    }
+    assert len(pixels) == 4
+    with pytest.raises(ValueError, match="256"):
+        redrawn(photo, 64_000)
+    with pytest.raises(ValueError, match="not found"):
+        redrawn(b"no JPEG", 0)

@@ -1,6 +1,6 @@
 """Counters are read from the page both servers have."""
 
-from benchmarks.metrics import change, parse
+from benchmarks.metrics import change, parse, values
 
 PAGE = """# HELP phiserve_images_sent_total Images sent to the engine.
 # TYPE phiserve_images_sent_total counter
@@ -22,3 +22,11 @@ def test_change() -> None:
         "pictures_sent": 2,
         "prefix_cache_hits": 2,
     }
+
+
+def test_all_values_of_a_page() -> None:
+    """Under their own names, summed over labels."""
+    page = (
+        '# HELP x y\nvllm:num_requests_running{engine="0"} 2.0\nvllm:num_requests_running{engine="1"} 3.0\n'
+    )
+    assert values(page) == {"vllm:num_requests_running": 5.0}
