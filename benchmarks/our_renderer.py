@@ -16,6 +16,7 @@ from phiserve.engine.environment import prepare_environment
 from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
 from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
 from phiserve.engine.sender import ImageSender
+from phiserve.load import Load
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -39,7 +40,7 @@ class NoEngine:
     @property
     def limits(self) -> EngineLimits:
         """A context in which four photos fit."""
-        return EngineLimits(_CONTEXT_TOKENS)
+        return EngineLimits(_CONTEXT_TOKENS, running=1, unfinished=1)
 
     @property
     def health(self) -> EngineHealth:
@@ -84,7 +85,7 @@ class OurRenderer:
         limits = PromptLimits(_CONTEXT_TOKENS, max_crops=16, max_images=16, answer_reserve=64)
         preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
         try:
-            yield cls(Pipeline(engine, preparer, images, max_choices=16), engine)
+            yield cls(Pipeline(engine, preparer, images, Load(1, 16, max_queue_s=60), max_choices=16), engine)
         finally:
             images.close()
 
@@ -108,6 +109,14 @@ def _vllm_renderer(model: str) -> Any:
         "kv_cache_memory_bytes": 2**30,
         "mm_processor_cache_gb": 1.0,
     }
-    options = EngineOptions(name="m", max_crops=16, max_images=16, shutdown_grace_s=0, overrides=overrides)
+    options = EngineOptions(
+        name="m",
+        max_crops=16,
+        max_images=16,
+        max_crop_bytes_in_flight=2**30,
+        max_queue_s=60,
+        shutdown_grace_s=0,
+        overrides=overrides,
+    )
     plan = plan_engine(open_checkpoint(model), detect_host(), options)
     return renderer_from_config(AsyncEngineArgs(**plan.args).create_engine_config())

@@ -30,7 +30,7 @@ class ScriptedEngine:
 
     @property
     def limits(self) -> EngineLimits:
-        return EngineLimits(self.context_tokens)
+        return EngineLimits(self.context_tokens, running=64, unfinished=256)
 
     @property
     def health(self) -> EngineHealth:

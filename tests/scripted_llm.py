@@ -32,7 +32,7 @@ class ScriptedLLM:
         )
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
         self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
-        self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4)
+        self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4, max_num_seqs=4)
         socket = SimpleNamespace(getsockopt_string=lambda option: "inproc://engine")
         resources = SimpleNamespace(engine_manager=None, output_socket=socket)
         self.engine_core = SimpleNamespace(resources=resources, input_socket=socket)
@@ -43,7 +43,9 @@ class ScriptedLLM:
         if self.full or n > self.scheduler_config.max_num_queued_reqs:
             raise QueueOverflowError
 
-    async def generate(self, engine_input: Any, params: Any, request_id: str) -> AsyncGenerator[Any, None]:
+    async def generate(
+        self, engine_input: Any, params: Any, request_id: str, **options: Any
+    ) -> AsyncGenerator[Any, None]:
         self.started.append(request_id)
         async for item in self._script(len(self.started)):
             yield item

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +22,12 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.codecs import FORMATS, require_decoders
+from phiserve.codecs import FORMATS, parse, require_decoders
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
 from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
+from phiserve.errors import StartupError
+from phiserve.load import Load
 from phiserve.media.connector import MediaConnector
 from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import UrlGate
@@ -32,6 +35,9 @@ from phiserve.media.web import WebFetcher
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard, RequestLimits
+from phiserve.sandbox.decoder import WorkerDecoder, can_start_workers
+from phiserve.sandbox.limits import WorkerLimits
+from phiserve.vision.decoding import Decoder, ThreadDecoder
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 from phiserve.warm_up import warm_up
@@ -39,6 +45,7 @@ from phiserve.warm_up import warm_up
 if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks have passed
     from phiserve.engine.plan import EnginePlan, Host
     from phiserve.engine.start import EngineReport
+    from phiserve.span_export import SpanExport
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,33 +77,30 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     host = detect_host()
     plan = engine_plan(settings, checkpoint, host)
     connector = media_connector(settings)
-    images = ImageService(_image_limits(settings), settings.image_workers or host.cores, connector)
+    limits, workers = _image_limits(settings), num_image_workers(settings, checkpoint, host)
+    decoder = _decoder(settings, checkpoint, workers)
+    images = ImageService(limits, workers, connector, decoder=decoder)
+    spans = _span_export(settings)
     engine, report = await _start_engine(settings, plan, checkpoint, images)
-    limits = _prompt_limits(settings, engine, plan)
-    preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, limits)
+    prompt_limits = _prompt_limits(settings, engine, plan)
+    preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, prompt_limits)
     engine.watch(partial(_warm_up, settings, preparer, images))
-
-    async def close() -> None:
-        """End all connections, threads and processes."""
-        try:
-            await _close(connector, images.close, engine.close)
-        finally:
-            await _close_gate(gate)
 
     services = Services(
         settings=settings,
         engine=engine,
-        pipeline=Pipeline(engine, preparer, images, settings.max_choices),
+        pipeline=Pipeline(engine, preparer, images, _load(settings, engine), settings.max_choices),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
-        card=_model_card(settings, checkpoint, limits),
+        card=_model_card(settings, checkpoint, prompt_limits),
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
-        close=close,
+        close=partial(_close_all, connector, images.close, engine.close, gate, spans),
         lost=engine.lost,
         gate=gate,
+        tracer=None if spans is None else spans.tracer,
     )
-    return services, report.lines()
+    return services, [*report.lines(), decoder.describe()]
 
 
 def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "EnginePlan":
@@ -107,10 +111,39 @@ def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "En
         name=model_name(settings),
         max_crops=settings.max_crops,
         max_images=settings.max_images,
+        max_crop_bytes_in_flight=settings.max_crop_bytes_in_flight,
+        max_queue_s=settings.max_queue_s,
         shutdown_grace_s=settings.shutdown_grace_s,
         overrides=settings.engine,
     )
-    return plan_engine(checkpoint, host, options)
+    taken = num_image_workers(settings, checkpoint, host) * _worker_limits(settings, checkpoint).all_bytes
+    return plan_engine(checkpoint, replace(host, image_bytes=taken), options)
+
+
+def num_image_workers(settings: Settings, checkpoint: Checkpoint, host: "Host") -> int:
+    """How many images are decoded at once.
+
+    By default one a core, but no more than have room in a third of the free memory, each with the largest
+    image.
+    """
+    room = host.ram_bytes // 3 // _worker_limits(settings, checkpoint).all_bytes
+    return settings.image_workers or max(1, min(host.cores, room))
+
+
+def _worker_limits(settings: Settings, checkpoint: Checkpoint) -> WorkerLimits:
+    limits = _image_limits(settings)
+    max_crops = settings.max_crops or checkpoint.max_crops
+    return WorkerLimits(limits.max_bytes, limits.max_pixels, max_crops, limits.formats)
+
+
+def _decoder(settings: Settings, checkpoint: Checkpoint, workers: int) -> Decoder:
+    """What decodes images: worker processes, or threads where they are switched off or cannot be."""
+    if settings.image_sandbox == "off" or not can_start_workers():
+        if settings.image_sandbox == "required":
+            raise StartupError("image_sandbox is required, and this system cannot close processes off")
+        return ThreadDecoder(parse, _image_limits(settings).formats)
+    is_required = settings.image_sandbox == "required"
+    return WorkerDecoder(_worker_limits(settings, checkpoint), workers, must_be_closed_off=is_required)
 
 
 def media_connector(settings: Settings) -> MediaConnector:
@@ -136,9 +169,32 @@ def _started_gate(settings: Settings) -> Gate | None:
     return gate
 
 
-async def _close_gate(gate: Gate | None) -> None:
-    if gate is not None:
-        await gate.close()
+def _span_export(settings: Settings) -> "SpanExport | None":
+    """Where this process's spans go, vLLM's among them."""
+    if settings.traces_url is None:
+        return None
+    from phiserve.span_export import SpanExport
+
+    spans = SpanExport(str(settings.traces_url))
+    spans.take_process_spans()
+    return spans
+
+
+async def _close_all(
+    connector: MediaConnector,
+    images: Callable[[], None],
+    engine: Callable[[], Awaitable[None]],
+    gate: Gate | None,
+    spans: "SpanExport | None",
+) -> None:
+    """End all connections, threads and processes; last of all the spans of the last requests are exported."""
+    try:
+        await _close(connector, images, engine)
+    finally:
+        if gate is not None:
+            await gate.close()
+        if spans is not None:
+            await spans.close()
 
 
 def _revealed(secret: SecretStr | None) -> str | None:
@@ -161,7 +217,7 @@ async def _start_engine(
     """Start the engine, and meanwhile compile what images are cut with. Closes `images` if that fails."""
     from phiserve.engine.start import EngineStarter
 
-    starter = EngineStarter(plan, checkpoint)
+    starter = EngineStarter(plan, checkpoint, settings.traces_url and str(settings.traces_url))
     try:
         compiling = asyncio.create_task(images.compile_ahead())
         await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads
@@ -182,8 +238,12 @@ async def _warm_up(
     settings: Settings, preparer: PromptPreparer, images: ImageService, engine: EngineClient
 ) -> None:
     """Warm up an engine that takes the place of another. Raises StartupError."""
-    pipeline = Pipeline(engine, preparer, images, settings.max_choices)
+    pipeline = Pipeline(engine, preparer, images, _load(settings, engine), settings.max_choices)
     await warm_up(pipeline, with_image=settings.max_images > 0)
+
+
+def _load(settings: Settings, engine: EngineClient) -> Load:
+    return Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
 
 
 async def _close(

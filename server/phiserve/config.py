@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
+    AnyHttpUrl,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -95,6 +96,14 @@ class Settings(BaseModel):
     read_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds after which a client that reads no answer is cut off.")
     ] = 60.0
+    max_queue_s: Annotated[
+        float,
+        Field(gt=0, description="Seconds that a request may have to wait for its turn; beyond it: 429."),
+    ] = 120.0
+    max_crop_bytes_in_flight: Annotated[
+        int,
+        Field(ge=1024, description="Maximum size of all decoded images that the engine has not seen yet."),
+    ] = 1024 * MIB
     max_choices: Annotated[
         int, Field(ge=1, le=128, description="Maximum number of choices (`n`) of a request.")
     ] = 16
@@ -136,8 +145,17 @@ class Settings(BaseModel):
         Field(ge=1, description="Tokens that `detail: auto` leaves for an answer without a length limit."),
     ] = 64
     image_workers: Annotated[
-        int | None, Field(ge=1, description="Image worker threads; default: one per core.")
+        int | None,
+        Field(ge=1, description="Images decoded at once; default: one per core, fewer if memory is short."),
     ] = None
+    image_sandbox: Annotated[
+        Literal["auto", "required", "off"],
+        BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
+        Field(
+            description="Images decoded in processes with limits, closed off from network and files: auto "
+            "(where the system can), required (or no start), or off (in threads of the server)."
+        ),
+    ] = "auto"
     max_request_s: Annotated[
         float | None,
         Field(
@@ -155,6 +173,9 @@ class Settings(BaseModel):
         BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
         Field(description="Lines of the log on standard output, one for each request: json, console or off."),
     ] = "json"
+    traces_url: Annotated[
+        AnyHttpUrl | None, Field(description="OpenTelemetry collector (OTLP over HTTP); default: no traces.")
+    ] = None
     ready_timeout_s: Annotated[
         float, Field(gt=0, description="Seconds within which the engine must answer /ready.")
     ] = 5.0

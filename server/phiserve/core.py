@@ -117,7 +117,8 @@ class GenerationRequest:
     `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address; image
     threads take turns between tenants. Requests share cached prefixes and images
     only under equal `cache_salt`. `deadline_s`: seconds from arrival after which nobody waits any more, None
-    for no such moment. Neither set nor honoured yet: `priority` (lower is served sooner).
+    for no such moment. `priority`: 0 for a request that somebody waits for, 1 for batch work, which comes
+    behind all of these.
     """
 
     id: str

@@ -4,6 +4,7 @@ One orchestration, no wire format and no vLLM.
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +12,10 @@ from phiserve.core import GenerationRequest
 from phiserve.deadline import Deadline
 from phiserve.engine.interface import Admission, Delta, EngineClient, Generation, PromptImage
 from phiserve.errors import InvalidRequest
+from phiserve.load import Load, Place
 from phiserve.preparation import PreparedImage, PreparedPrompt, PromptPreparer
+from phiserve.trace import Trace, step
+from phiserve.turns import Line, request_cost
 from phiserve.vision.images import ImageService, image_key
 
 
@@ -19,38 +23,59 @@ from phiserve.vision.images import ImageService, image_key
 class PreparedRequest:
     """A request that has passed every check before the engine.
 
-    It does not hold the conversation, which may be large.
+    It does not hold the conversation, which may be large. Its `place` is free again when its deltas have
+    ended, or nobody holds it any more.
     """
 
     id: str
     prompt: PreparedPrompt
     admission: Admission
+    place: Place
     cache_salt: str | None = None
     deadline: Deadline | None = None
+    trace: Trace | None = None
 
 
 class Pipeline:
     """Turns requests into deltas. Holds the parts; each request's state is in `PreparedRequest`."""
 
     def __init__(
-        self, engine: EngineClient, preparer: PromptPreparer, images: ImageService, max_choices: int
+        self,
+        engine: EngineClient,
+        preparer: PromptPreparer,
+        images: ImageService,
+        load: Load,
+        max_choices: int,
     ) -> None:
         self._engine = engine
         self._preparer = preparer
         self._images = images
+        self._load = load
         self._max_choices = max_choices
 
-    async def prepare(self, request: GenerationRequest) -> PreparedRequest:
+    async def prepare(self, request: GenerationRequest, trace: Trace | None = None) -> PreparedRequest:
         """Everything before the engine's work, cheapest checks first.
 
-        Whether the engine would take the request at all, then the prompt. Raises InvalidRequest,
-        InvalidImage, ContextLengthExceeded, Overloaded, EngineUnavailable or DeadlineExceeded.
+        Whether the engine would take the request at all, whether there is room for it, then the prompt.
+        Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded, EngineUnavailable or
+        DeadlineExceeded.
         """
         deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
         if request.num_choices > self._max_choices:
             reason = f"this server gives at most {self._max_choices} choices (max_choices)"
             raise InvalidRequest(reason, param="n")
         admission = await self._engine.admit(request)
+        place = self._load.enter(Line(request.priority, request.tenant), admission.sequences)
+        try:
+            with step(trace, "prepare prompt"):
+                prompt = await self._prompt(request, deadline)
+        except BaseException:
+            place.leave()
+            raise
+        place.cost = request_cost(len(prompt.ids), prompt.max_tokens) * admission.sequences
+        return PreparedRequest(request.id, prompt, admission, place, request.cache_salt, deadline, trace)
+
+    async def _prompt(self, request: GenerationRequest, deadline: Deadline | None) -> PreparedPrompt:
         preparing = self._preparer.prepare(
             request.conversation, request.stops.max_tokens, request.cache_salt, request.tenant
         )
@@ -58,7 +83,7 @@ class Pipeline:
         if request.stops.min_tokens > prompt.max_tokens:
             reason = f"the context leaves room for {prompt.max_tokens} tokens"
             raise InvalidRequest(reason, param="min_tokens")
-        return PreparedRequest(request.id, prompt, admission, request.cache_salt, deadline)
+        return prompt
 
     def deltas(self, prepared: PreparedRequest) -> AsyncGenerator[Delta, None]:
         """Run a prepared request. Closing the generator aborts it.
@@ -66,18 +91,38 @@ class Pipeline:
         Raises as `EngineClient.generate`, InvalidImage and DeadlineExceeded.
         """
         prompt = prepared.prompt
-        images = tuple(map(self._prompt_image, prompt.images))
+        images = tuple(self._prompt_image(image, prepared.trace) for image in prompt.images)
         deltas = self._engine.generate(
             Generation(
-                prepared.id, prompt.ids, images, prepared.admission, prompt.max_tokens, prepared.cache_salt
+                prepared.id,
+                prompt.ids,
+                images,
+                prepared.admission,
+                prompt.max_tokens,
+                prepared.cache_salt,
+                prepared.place.line,
+                trace_headers=None if prepared.trace is None else prepared.trace.headers,
             )
         )
-        return deltas if prepared.deadline is None else prepared.deadline.bound_each(deltas)
+        if prepared.deadline is not None:
+            deltas = prepared.deadline.bound_each(deltas)
+        return _until_it_leaves(prepared.place, deltas)
 
-    def _prompt_image(self, image: PreparedImage) -> PromptImage:
+    def _prompt_image(self, image: PreparedImage, trace: Trace | None) -> PromptImage:
+        load = partial(self._images.crops, image.encoded, image.plan)
         return PromptImage(
             key=image_key(image.encoded.digest, image.plan),
             plan=image.plan,
             offset=image.offset,
-            load=partial(self._images.crops, image.encoded, image.plan),
+            load=load if trace is None else trace.timed("decode image", load),
         )
+
+
+async def _until_it_leaves(place: Place, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+    """The same deltas; when they have ended, in whatever way, the place is free."""
+    try:
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+    finally:
+        place.leave()

@@ -11,6 +11,7 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.config import Settings
+from phiserve.load import Load
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard
@@ -68,7 +69,9 @@ def make_services(
             settings=parsed,
             gate=access_gate(parsed),
             engine=engine,
-            pipeline=Pipeline(engine, preparer, image_service, parsed.max_choices),
+            pipeline=Pipeline(
+                engine, preparer, image_service, Load(64, 256, parsed.max_queue_s), parsed.max_choices
+            ),
             preparer=preparer,
             vocabulary=vocabulary,
             card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], LIMITS, ""),

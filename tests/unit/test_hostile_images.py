@@ -15,6 +15,7 @@ from phiserve.api.app import create_app
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.codecs import EXTRA_FORMATS, FORMATS
+from phiserve.load import Load
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.vision.images import ImageService
@@ -54,7 +55,9 @@ def services(
     images = ImageService(ImageLimits(formats=formats), workers=2)
     preparer = PromptPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
     yield replace(
-        make_services(engine), pipeline=Pipeline(engine, preparer, images, max_choices=1), preparer=preparer
+        make_services(engine),
+        pipeline=Pipeline(engine, preparer, images, Load(64, 256, 60), max_choices=1),
+        preparer=preparer,
     )
     images.close()
 

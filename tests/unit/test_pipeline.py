@@ -10,6 +10,7 @@ import pytest
 from images import image_part, noise
 from phiserve.core import Conversation, GenerationRequest, StopConditions, Turn
 from phiserve.errors import InvalidImage, InvalidRequest, Overloaded
+from phiserve.load import Load
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -24,7 +25,13 @@ MAX_CHOICES = 3
 @pytest.fixture
 def make_pipeline(make_preparer: Callable[..., PromptPreparer], image_service: ImageService) -> MakePipeline:
     """Builds a pipeline on a scripted engine."""
-    return lambda engine: Pipeline(engine, make_preparer(engine.context_tokens), image_service, MAX_CHOICES)
+    return lambda engine: Pipeline(
+        engine,
+        make_preparer(engine.context_tokens),
+        image_service,
+        Load(64, 256, max_queue_s=60),
+        MAX_CHOICES,
+    )
 
 
 def request(*parts: Any) -> GenerationRequest:

@@ -8,6 +8,7 @@ import pytest
 
 from phiserve.core import SamplingOptions
 from phiserve.errors import EngineFailure, StartupError
+from phiserve.load import Load
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.vision.images import ImageService
@@ -20,7 +21,10 @@ MakePipeline = Callable[[ScriptedEngine], Pipeline]
 @pytest.fixture
 def make_pipeline(make_preparer: Callable[..., PromptPreparer], image_service: ImageService) -> MakePipeline:
     """Builds a pipeline on a scripted engine."""
-    return lambda engine: Pipeline(engine, make_preparer(engine.context_tokens), image_service, 1)
+    load = Load(running=1, unfinished=1, max_queue_s=60)
+    return lambda engine: Pipeline(
+        engine, make_preparer(engine.context_tokens), image_service, load, max_choices=1
+    )
 
 
 def test_every_option_is_used() -> None:

@@ -1,12 +1,12 @@
 """The running engine: vLLM's AsyncLLM behind `EngineClient`."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import cast
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,14 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
 
 from phiserve.core import GenerationRequest
+from phiserve.engine.crop_budget import CropBudget
 from phiserve.engine.deltas import deltas_of
 from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
 from phiserve.engine.process import EngineProcess
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
 from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
+from phiserve.plugin.fair_queue import OWNER_KEY
 
 PING_INTERVAL_S = 1.0
 """An answer of the engine younger than this needs no new ping."""
@@ -37,7 +39,7 @@ CropsByKey = dict[str, NDArray[np.uint8]]
 Outputs = AsyncGenerator[RequestOutput, None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Admitted(Admission):
     """vLLM's verified parameters.
 
@@ -55,19 +57,25 @@ class Admitted(Admission):
 class Engine:
     """Implements `EngineClient` on an AsyncLLM. `start.start_engine` builds it, inside the event loop."""
 
-    def __init__(self, llm: AsyncLLM) -> None:
+    def __init__(self, llm: AsyncLLM, crop_budget: CropBudget, process: EngineProcess | None = None) -> None:
         self._llm = llm
+        self._crop_budget = crop_budget
         self._sender = ImageSender(llm.renderer)
         self._last_answer = float("-inf")
         self._ping: asyncio.Task[bool] | None = None
         self._closed = False
-        self._unsent: WeakSet[Admitted] = WeakSet()
-        self._process = EngineProcess(llm)
+        self._process = process or EngineProcess(llm)
 
     @property
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
-        return EngineLimits(self._llm.model_config.max_model_len)
+        scheduling = self._llm.scheduler_config
+        unfinished = scheduling.max_num_queued_reqs
+        return EngineLimits(
+            self._llm.model_config.max_model_len,
+            running=scheduling.max_num_seqs,
+            unfinished=sys.maxsize if unfinished is None else unfinished,
+        )
 
     @property
     def health(self) -> EngineHealth:
@@ -81,6 +89,11 @@ class Engine:
         """Whether requests wait for the engine's answer."""
         return bool(self._llm.output_processor.has_unfinished_requests())
 
+    @property
+    def steps_made(self) -> int | None:
+        """A number that grows with every step of the engine, or None where it tells of none."""
+        return self._process.steps
+
     async def warm_up(self) -> None:
         """Cache what the first request would otherwise await.
 
@@ -89,19 +102,11 @@ class Engine:
         await self._llm.get_supported_tasks()
 
     async def admit(self, request: GenerationRequest) -> Admission:
-        """Verify what does not depend on the prompt, once, and reserve room until the request is sent.
-
-        The room is free again as soon as the admission is sent or nobody holds it. Raises InvalidRequest or
-        Overloaded.
-        """
+        """Verify what does not depend on the prompt, once. Raises InvalidRequest or Overloaded."""
         with _our_errors():
             params = self._verified(request)
-            self._check_choices(params.n)
-            unsent = sum(admitted.params.n for admitted in self._unsent)
-            self._llm.check_admission(params.n + unsent)
-        admitted = Admitted(params, copies=request.num_choices // params.n)
-        self._unsent.add(admitted)
-        return admitted
+            self._llm.check_admission(params.n)
+        return Admitted(sequences=params.n, params=params, copies=request.num_choices // params.n)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """Deltas of all choices. See `EngineClient.generate`."""
@@ -157,26 +162,17 @@ class Engine:
         if self._ping is not None:
             self._ping.cancel()
         self._llm.shutdown()
-        self._process.remove_socket_files()
+        self._process.release()
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.
         self._llm.shutdown = lambda timeout=None: None
 
     def _verified(self, request: GenerationRequest) -> VerifiedParams:
         """vLLM's parameters, verified in all that does not depend on the prompt."""
-        params = sampling_params(request, request.stops.max_tokens or self.limits.context_tokens)
+        params = sampling_params(request, request.stops.max_tokens or self._llm.model_config.max_model_len)
         # Without the configuration of structured outputs, vLLM leaves the constraint alone.
         params.verify(self._llm.model_config, None, None, self._llm.tokenizer)
         params.__class__ = VerifiedParams
         return cast("VerifiedParams", params)
-
-    def _check_choices(self, choices: int) -> None:
-        """Refuse more choices than the engine ever admits.
-
-        A 429 would make clients retry for ever. Raises InvalidRequest.
-        """
-        most = self._llm.scheduler_config.max_num_queued_reqs
-        if most is not None and choices > most:
-            raise InvalidRequest(f"this server runs at most {most} choices at once", param="n")
 
     async def _ping_engine(self) -> bool:
         """A round trip through the engine's loop, which AsyncLLM's own health check does not make."""
@@ -194,11 +190,13 @@ class Engine:
         """
         crops: CropsByKey = {}
         for attempt in ("first", "retry"):
-            await self._load_missing(generation, crops)
-            self._unsent.discard(admitted)
-            first, following = await self._send(
-                generation, admitted.params, crops, f"{generation.request_id}-{attempt}"
-            )
+            missing = self._sender.missing(generation.images, crops).values()
+            num_bytes = sum(image.plan.num_bytes for image in missing)
+            async with self._crop_budget.hold(generation.line, num_bytes):
+                await self._load_missing(generation, crops)
+                first, following = await self._send(
+                    generation, admitted.params, crops, f"{generation.request_id}-{attempt}"
+                )
             if not _lacks_image(first, generation):
                 return first, following
             self._sender.forget(generation.images)
@@ -225,7 +223,15 @@ class Engine:
                 if generation.images
                 else tokens_input(generation.prompt_ids, cache_salt=generation.cache_salt)
             )
-            outputs = self._llm.generate(engine_input, params, request_id)
+            params.extra_args = {OWNER_KEY: generation.line.owner}
+            priority = generation.line.priority
+            outputs = self._llm.generate(
+                engine_input,
+                params,
+                request_id,
+                priority=priority,
+                trace_headers=generation.trace_headers,
+            )
             return await anext(outputs), outputs
         except StopAsyncIteration:
             raise EngineFailure("The engine ended the request without an answer") from None

@@ -3,7 +3,7 @@
 No vLLM in here, so that the pipeline can be tested without it.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from phiserve.core import FinishReason, GenerationRequest
+from phiserve.turns import NOBODY, Line
 from phiserve.vision.sizes import CropPlan
 
 
@@ -30,11 +31,14 @@ class PromptImage:
     load: Callable[[], Awaitable[NDArray[np.uint8]]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Admission:
-    """What an engine verified of a request when it was admitted.
+    """What an engine verified of a request: how many sequences it will run for it.
 
-    Each engine has a subclass, which only it looks into.
+    An engine may have a subclass with more, which only it looks into.
     """
+
+    sequences: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class Generation:
     """One request to the engine.
 
     `prompt_ids` holds `<|image|>` for every image token. `max_tokens` is decided, never absent. Cached
-    prompts are shared only under an equal `cache_salt`.
+    prompts are shared only under an equal `cache_salt`. `line`: whose turn the request waits for.
+    `trace_headers`: the span that the engine's own is part of, as W3C Trace Context's headers.
     """
 
     request_id: str
@@ -51,6 +56,8 @@ class Generation:
     admission: Admission
     max_tokens: int
     cache_salt: str | None = None
+    line: Line = NOBODY
+    trace_headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +92,14 @@ class Delta(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What requests must fit into."""
+    """What requests must fit into.
+
+    `running`: sequences that run at once. `unfinished`: sequences that may run or wait, all together.
+    """
 
     context_tokens: int
+    running: int
+    unfinished: int
 
 
 @dataclass(frozen=True, slots=True)

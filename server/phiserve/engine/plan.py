@@ -43,6 +43,8 @@ OWNED_ARGUMENTS = {
     "limit_mm_per_prompt": "use max_images",
     "mm_processor_kwargs": "use max_crops",
     "structured_outputs_config": "constraints are written for the backend that phiserve brings",
+    "otlp_traces_endpoint": "use traces_url",
+    "collect_detailed_traces": "vLLM 0.32 collects none; use traces_url",
     "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
 }
 """Arguments that are decided elsewhere, and where."""
@@ -53,7 +55,7 @@ PREFILL_CHUNK_TOKENS = 512
 EngineArguments = dict[str, Any]
 """vLLM's engine arguments by name. Their types are known to vLLM alone, which checks them."""
 
-_COUNTS = {"max_model_len", "max_num_seqs", "max_num_batched_tokens"}
+_COUNTS = {"max_model_len", "max_num_seqs", "max_num_batched_tokens", "kv_cache_memory_bytes"}
 """Arguments that others are computed from."""
 
 
@@ -63,7 +65,7 @@ class Host:
 
     `ram_bytes` is the host memory free now; `device_bytes` all of a GPU's memory, on CPU what vLLM would
     grant a KV cache. `emulates_bf16`: bf16 products are computed one by one, dozens of times slower than
-    float32.
+    float32. `image_bytes`: what decoding images may take of the host's memory.
     """
 
     device: str
@@ -71,6 +73,7 @@ class Host:
     device_bytes: int
     cores: int
     emulates_bf16: bool = False
+    image_bytes: int = 0
 
     @property
     def is_cpu(self) -> bool:
@@ -88,6 +91,8 @@ class EngineOptions:
     name: str
     max_crops: int | None
     max_images: int
+    max_crop_bytes_in_flight: int
+    max_queue_s: float
     shutdown_grace_s: int
     overrides: Mapping[str, object]
 
@@ -99,6 +104,8 @@ class EnginePlan:
     args: EngineArguments
     encoder_cache_tokens: int
     max_crops: int
+    max_crop_bytes_in_flight: int
+    max_queue_s: float
 
 
 def detect_host() -> Host:
@@ -123,7 +130,13 @@ def plan_engine(checkpoint: Checkpoint, host: Host, options: EngineOptions) -> E
     _set_dependent_defaults(args, checkpoint, host)
     _check_context(checkpoint, args)
     _fit_memory(args, checkpoint, host)
-    return EnginePlan(args, _encoder_cache_tokens(args, host, max_crops), max_crops)
+    return EnginePlan(
+        args,
+        _encoder_cache_tokens(args, host, max_crops),
+        max_crops,
+        options.max_crop_bytes_in_flight,
+        options.max_queue_s,
+    )
 
 
 def _own_arguments(checkpoint: Checkpoint, options: EngineOptions, max_crops: int) -> EngineArguments:
@@ -167,6 +180,8 @@ def _fit_memory(args: EngineArguments, checkpoint: Checkpoint, host: Host) -> No
         _check_gpu_memory(checkpoint, host, args)
     elif "kv_cache_memory_bytes" not in args:
         args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
+    else:
+        _check_kv_bytes(checkpoint, host, args)
 
 
 def _encoder_cache_tokens(args: EngineArguments, host: Host, max_crops: int) -> int:
@@ -193,7 +208,7 @@ def _cpu_defaults() -> EngineArguments:
 
     return {
         "enforce_eager": True,
-        "max_num_seqs": 64,
+        "max_num_seqs": 72,  # of which one owner may have 64
         "max_num_batched_tokens": 2048,
         # On CPU this is a fraction of host memory and only checked when the KV cache has no size of its own.
         "gpu_memory_utilization": 0.1,
@@ -216,22 +231,36 @@ def _gpu_defaults(host: Host) -> EngineArguments:
 def _kv_bytes(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> int:
     """Bytes of KV cache on CPU.
 
-    Every sequence at full length, but at most half of what weights and runtime leave. Raises StartupError
-    when that holds no whole context.
+    Every sequence at full length, but at most half of what weights and runtime leave, and no more than images
+    leave. Raises StartupError when that holds no whole context.
     """
     dtype = str(args.get("dtype", "auto"))
     per_token = checkpoint.kv_bytes_per_token(dtype)
     context = -(-args["max_model_len"] // BLOCK_TOKENS) * BLOCK_TOKENS
     least, wanted = per_token * context, per_token * context * args["max_num_seqs"]
     taken = checkpoint.weight_bytes(dtype) + RUNTIME_BYTES
-    half = min((host.ram_bytes - taken) // 2, host.device_bytes // 2)
+    left = host.ram_bytes - taken
+    half = min(left // 2, left - host.image_bytes, host.device_bytes // 2)
     if half < least:
+        need = taken + least + max(least, host.image_bytes)
         raise StartupError(
-            f"Too little memory: weights, runtime and a context of {args['max_model_len']} tokens need "
-            f"{(taken + 2 * least) / GIB:.1f} GiB, and {host.ram_bytes / GIB:.1f} GiB are free; "
-            f"a smaller engine.max_model_len needs less"
+            f"Too little memory: weights, runtime, images and a context of {args['max_model_len']} tokens "
+            f"need {need / GIB:.1f} GiB, and {host.ram_bytes / GIB:.1f} GiB are free; a smaller "
+            f"engine.max_model_len, max_image_pixels or image_workers needs less"
         )
     return min(wanted, half)
+
+
+def _check_kv_bytes(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> None:
+    """Refuse a KV cache of the user's that is not in the memory that is free. Raises StartupError."""
+    weights = checkpoint.weight_bytes(str(args.get("dtype", "auto")))
+    need = weights + RUNTIME_BYTES + args["kv_cache_memory_bytes"]
+    if need > host.ram_bytes:
+        raise StartupError(
+            f"Too little memory: weights, runtime and engine.kv_cache_memory_bytes need "
+            f"{need / GIB:.1f} GiB, and {host.ram_bytes / GIB:.1f} GiB are free; a smaller "
+            f"engine.kv_cache_memory_bytes needs less"
+        )
 
 
 def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> None:

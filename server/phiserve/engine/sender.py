@@ -18,7 +18,6 @@ from vllm.renderers import BaseRenderer
 
 from phiserve.engine.interface import Generation, PromptImage
 from phiserve.plugin.processor import image_item
-from phiserve.vision.sizes import CROP_SIDE
 
 SENT = Counter("phiserve_images_sent", "Images sent to the engine.")
 REUSED = Counter("phiserve_images_reused", "Images the engine already held.")
@@ -42,7 +41,7 @@ class ImageSender:
         Where the request's images exceed the cache, inserting one may evict another: all must be loaded then.
         """
         by_key = {image.key: image for image in images}
-        crowded = sum(_num_bytes(image) for image in by_key.values()) > self._capacity_bytes
+        crowded = sum(image.plan.num_bytes for image in by_key.values()) > self._capacity_bytes
         return {
             key: image
             for key, image in by_key.items()
@@ -100,10 +99,6 @@ class ImageSender:
         if self._holds(image.key):
             return cache.get_and_update_item(None, image.key)[0]
         return cache.get_and_update_item((_item(image, crops), []), image.key)[0]
-
-
-def _num_bytes(image: PromptImage) -> int:
-    return image.plan.num_crops * CROP_SIDE * CROP_SIDE * 3
 
 
 def _item(image: PromptImage, crops: CropsByKey) -> MultiModalKwargsItem:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 import transformers
 import vllm
-from pydantic import ValidationError
 from vllm import envs
 from vllm.config import VllmConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -15,15 +14,23 @@ from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
-from phiserve.engine.metrics import one_stat_logger
-from phiserve.engine.plan import EnginePlan
-from phiserve.errors import StartupError, shortened
+from phiserve.checkpoint.weights import check_weights
+from phiserve.engine.adapter import Engine
+from phiserve.engine.crop_budget import CropBudget
+from phiserve.engine.metrics import StepCount, one_stat_logger
+from phiserve.engine.plan import EnginePlan, detect_host
+from phiserve.engine.process import EngineProcess, Failures, keep_told_deaths_out_of_the_log, reported
+from phiserve.engine.start_failure import memory_need, reason_of, startup_error
+from phiserve.errors import StartupError
+from phiserve.plugin.core_process import failures_reported
 from phiserve.plugin.lifeline import tied_processes
 from phiserve.vision.sizes import most_image_tokens
 
 _ENGINE_PROCESS = "EngineCore"
 """What vLLM's names of its engines' processes begin with."""
+
+_SAFETENSORS = ("auto", "hf", "safetensors")
+"""Values of vLLM's `load_format`."""
 
 REQUEST_TEXT_TOKENS = 512
 """Tokens of text and answer that are assumed beside an image when capacity is stated."""
@@ -63,22 +70,27 @@ class EngineStarter:
     `Engine.shutdown` removes.
     """
 
-    def __init__(self, plan: EnginePlan, checkpoint: Checkpoint) -> None:
+    def __init__(self, plan: EnginePlan, checkpoint: Checkpoint, traces_url: str | None = None) -> None:
         self._plan = plan
         self._checkpoint = checkpoint
-        self._stat_logger = one_stat_logger()
+        self._traces_url = traces_url
+        # Whoever asks vLLM for its own lines gets them.
+        keeps_details = bool(plan.args.get("enable_logging_iteration_details"))
+        self._steps = StepCount(keeps_details=keeps_details)
+        self._stat_logger = one_stat_logger(self._steps)
+        keep_told_deaths_out_of_the_log()
 
     async def first(self) -> tuple[Engine, EngineReport]:
         """Start an engine and wait until it can generate. Raises StartupError.
 
         Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
         """
-        llm, config = self._start()
+        started = self._start()
         # vLLM does so in the engine's process; without it, ours reads the environment for every token.
         envs.enable_envs_cache()
-        engine = Engine(llm)
+        engine = self._engine(started)
         await engine.warm_up()
-        return engine, _report(config, self._plan, self._checkpoint)
+        return engine, _report(started.config, self._plan, self._checkpoint)
 
     async def again(self) -> Engine:
         """Start an engine as at first, while the loop goes on.
@@ -87,30 +99,66 @@ class EngineStarter:
         """
         starting = asyncio.ensure_future(asyncio.to_thread(self._start))
         try:
-            llm, _ = await asyncio.shield(starting)
+            started = await asyncio.shield(starting)
         except asyncio.CancelledError:
             await _end(starting)
             raise
-        engine = Engine(llm)
+        engine = self._engine(started)
         await engine.warm_up()
         return engine
 
-    def _start(self) -> tuple[AsyncLLM, VllmConfig]:
+    def _engine(self, started: "_Started") -> Engine:
+        steps = self._steps if started.llm.log_stats else None
+        budget = CropBudget(self._plan.max_crop_bytes_in_flight, self._plan.max_queue_s)
+        return Engine(started.llm, budget, EngineProcess(started.llm, started.failures, steps))
+
+    def _start(self) -> "_Started":
         """Start the engine, its processes tied to ours. Raises StartupError."""
+        if _loads_safetensors(self._plan):
+            check_weights(self._checkpoint)
         args, config = _configured(self._plan)
-        try:
-            with tied_processes():
-                return AsyncLLM.from_vllm_config(
+        with tied_processes(), failures_reported() as failures:
+            try:
+                llm = AsyncLLM.from_vllm_config(
                     config,
                     enable_log_requests=args.enable_log_requests,
                     disable_log_stats=args.disable_log_stats,
                     stat_loggers=None if args.disable_log_stats else [self._stat_logger],
-                ), config
-        except (OSError, RuntimeError, ValueError) as error:
-            raise StartupError(f"vLLM's engine did not start: {reason_of(error)}") from error
+                )
+            except (MemoryError, OSError, RuntimeError, ValueError) as error:
+                memory = memory_need(self._plan, self._checkpoint, detect_host())
+                raise startup_error(error, reported(failures), memory) from error
+            if self._traces_url is not None:
+                _trace(llm, self._traces_url)
+            return _Started(llm, config, failures)
 
 
-async def _end(starting: asyncio.Future[tuple[AsyncLLM, VllmConfig]]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """vLLM's engine, its configuration with what the start has added, and where its process reports."""
+
+    llm: AsyncLLM
+    config: VllmConfig
+    failures: Failures
+
+
+def _trace(llm: AsyncLLM, url: str) -> None:
+    """Let vLLM make a span of each request, which goes where the spans of the whole process go.
+
+    Given the URL as an argument, vLLM would send them itself: each engine would leave behind an exporter with
+    a thread, which only the process's provider ends, and which the end of the process awaits.
+    """
+    if llm.log_stats:  # a span is made of the request's statistics; without them vLLM's loop would fail
+        llm.observability_config.otlp_traces_endpoint = url
+        llm.output_processor.tracing_enabled = True
+
+
+def _loads_safetensors(plan: EnginePlan) -> bool:
+    """Whether vLLM will look for weights in safetensors, under the names of the model's own tensors."""
+    return plan.args.get("load_format", "auto") in _SAFETENSORS and not plan.args.get("quantization")
+
+
+async def _end(starting: asyncio.Future[_Started]) -> None:
     """End an engine that is being started, and wait until its start has failed."""
     while not starting.done():
         for process in multiprocessing.active_children():
@@ -118,7 +166,8 @@ async def _end(starting: asyncio.Future[tuple[AsyncLLM, VllmConfig]]) -> None:
                 process.kill()
         await asyncio.wait({starting}, timeout=0.1)
     if starting.exception() is None:
-        starting.result()[0].shutdown()
+        starting.result().llm.shutdown()
+        starting.result().failures.close()
 
 
 def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
@@ -128,6 +177,7 @@ def _configured(plan: EnginePlan) -> tuple[AsyncEngineArgs, VllmConfig]:
         config = args.create_engine_config()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise StartupError(f"vLLM refuses the engine's arguments: {reason_of(error)}") from error
+    config.observability_config.enable_logging_iteration_details = True  # see `StepCount`
     config.scheduler_config.encoder_cache_size = plan.encoder_cache_tokens  # there is no argument for it
     return args, config
 
@@ -146,21 +196,6 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
         one_image_requests=kv_tokens // one_image,
         max_crops=plan.max_crops,
     )
-
-
-def reason_of(error: Exception) -> str:
-    """What is wrong, on one line of at most `MAX_REASON_CHARACTERS`.
-
-    Of pydantic's errors, the argument's name and the reason; of others, the first line of their text, or
-    their class's name where they have no text.
-    """
-    if isinstance(error, ValidationError):
-        detail = error.errors(include_url=False, include_context=False)[0]
-        # Only the first step is a key: pydantic puts members of unions after it.
-        text = ": ".join((*map(str, detail["loc"][:1]), detail["msg"].removeprefix("Value error, ").strip()))
-    else:
-        text = str(error).strip()
-    return shortened(text.splitlines()[0], MAX_REASON_CHARACTERS) if text else type(error).__name__
 
 
 def versions() -> dict[str, str]:

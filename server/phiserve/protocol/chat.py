@@ -142,6 +142,7 @@ class ChatCompletionRequest(WireModel):
     ] = ()
     structured_outputs: StructuredOutputs | None = None
     return_token_ids: bool = False
+    priority: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] | None = None
 
     @field_validator("logit_bias")
     @classmethod
@@ -180,6 +181,11 @@ class ChatCompletionRequest(WireModel):
         if self.structured_outputs is not None:
             return self.structured_outputs.constraint
         return None if self.response_format is None else self.response_format.constraint
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether nobody waits for the answer: OpenAI's slow tier, or a priority behind vLLM's usual one."""
+        return bool(self.priority) or self.service_tier == "flex"
 
     @property
     def num_choices(self) -> int:

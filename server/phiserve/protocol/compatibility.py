@@ -50,7 +50,7 @@ OPENAI_FIELDS: dict[str, Field] = {
     "parallel_tool_calls": Field("accepted", "tools are refused, so that there is nothing to call"),
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
     "safety_identifier": Field("accepted", "users are not told apart"),
-    "service_tier": Field("accepted", "there is one tier"),
+    "service_tier": Field("served", "`flex` is batch work: behind all others; of the rest, one tier"),
     "store": Field("accepted", "nothing is stored here"),
     "user": Field("accepted", "users are not told apart"),
     "audio": Field("refused", "audio output is not supported"),
@@ -74,7 +74,7 @@ OPENAI_FIELDS: dict[str, Field] = {
 
 EXTRA_FIELDS = (
     *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens"),
-    *("stop_token_ids", "structured_outputs", "return_token_ids"),
+    *("stop_token_ids", "structured_outputs", "return_token_ids", "priority"),
 )
 """vLLM's extras that are served too."""
 

@@ -55,6 +55,7 @@ def to_generation_request(
         top_logprobs=(chat.top_logprobs or 0) if chat.logprobs else None,
         num_choices=chat.num_choices,
         stream=bool(chat.stream),
+        priority=1 if chat.is_batch else 0,
         tenant=tenant,
         cache_salt=cache_salt,
         deadline_s=deadline_s,

@@ -38,6 +38,11 @@ class CropPlan:
         return self.columns * CROP_SIDE, self.rows * CROP_SIDE
 
     @property
+    def num_bytes(self) -> int:
+        """Bytes of the crops' pixels."""
+        return self.num_crops * CROP_SIDE * CROP_SIDE * 3
+
+    @property
     def num_crops(self) -> int:
         """Crops cut from the padded image; CLIP sees one more, the global view."""
         return self.columns * self.rows

@@ -17,6 +17,7 @@ from phiserve.constraints import lark
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Conversation, GenerationRequest, SamplingOptions
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
+from phiserve.engine.crop_budget import CropBudget
 from phiserve.engine.interface import Delta, EngineHealth, Generation, PromptImage
 from phiserve.errors import (
     MAX_ECHO_CHARACTERS,
@@ -44,7 +45,7 @@ def run(llm: ScriptedLLM, images: tuple[PromptImage, ...] = (), **fields: Any) -
     """All deltas of one request."""
 
     async def collect() -> list[Delta]:
-        engine = Engine(llm)
+        engine = Engine(llm, CropBudget(2**30, 60))
         admission = await engine.admit(request(**fields))
         generation = Generation("r", [1, 2, 3], images, admission, 5)
         async with aclosing(engine.generate(generation)) as deltas:
@@ -190,43 +191,20 @@ def test_nothing_is_retried_once_there_was_a_token(outputs: tuple[Any, ...]) -> 
 
 
 def test_admission() -> None:
-    """A full engine, and more choices than it ever runs at once."""
+    """Tells how many sequences will run: greedy choices are one. A full engine refuses."""
     llm = ScriptedLLM(failing(AssertionError()))
-    engine = Engine(llm)
-    with pytest.raises(InvalidRequest) as caught:
-        asyncio.run(engine.admit(request(num_choices=5)))
-    assert caught.value.param == "n"
-    asyncio.run(engine.admit(request(num_choices=5, sampling=GREEDY)))
+    engine = Engine(llm, CropBudget(2**30, 60))
+    assert asyncio.run(engine.admit(request(num_choices=3))).sequences == 3
+    assert asyncio.run(engine.admit(request(num_choices=5, sampling=GREEDY))).sequences == 1
     llm.full = True
     with pytest.raises(Overloaded):
         asyncio.run(engine.admit(request()))
 
 
-def test_room_is_reserved_until_a_request_is_sent() -> None:
-    """Whoever comes while others' images are decoded is refused before its own are."""
-
-    async def script(attempt: int) -> AsyncGenerator[Any, None]:
-        yield output("a", finish="stop")
-
-    async def check() -> None:
-        engine = Engine(ScriptedLLM(script))
-        first, second = await engine.admit(request(num_choices=3)), await engine.admit(request())
-        with pytest.raises(Overloaded):
-            await engine.admit(request())
-        del second
-        await engine.admit(request())
-        await engine.admit(request())
-        async with aclosing(engine.generate(Generation("r", [1], (), first, 5))) as deltas:
-            await anext(deltas)
-            await engine.admit(request(num_choices=3))
-
-    asyncio.run(check())
-
-
 def test_health() -> None:
     """Lost once vLLM has seen its process end."""
     llm = ScriptedLLM(failing(AssertionError()))
-    engine = Engine(llm)
+    engine = Engine(llm, CropBudget(2**30, 60))
     assert engine.health == EngineHealth("serving")
     llm.errored = True
     assert engine.health == EngineHealth("lost", "The engine no longer answers")
@@ -258,7 +236,7 @@ def test_constraints_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Verifying(ScriptedLLM):
         async def generate(
-            self, engine_input: Any, params: Any, request_id: str
+            self, engine_input: Any, params: Any, request_id: str, **options: Any
         ) -> AsyncGenerator[Any, None]:
             params.verify(self.model_config, None, StructuredOutputsConfig(backend="guidance"), None)
             assert params.structured_outputs.grammar == compiled[0]
@@ -285,7 +263,7 @@ def test_ping_is_timed_and_shared() -> None:
     """An engine loop that hangs is not ready; one that answers is; a dead one never."""
 
     async def ask(llm: ScriptedLLM, timeout_s: float) -> list[bool]:
-        engine = Engine(llm)
+        engine = Engine(llm, CropBudget(2**30, 60))
         return await asyncio.gather(*(engine.answers_within(timeout_s) for _ in range(3)))
 
     llm = ScriptedLLM(failing(AssertionError()))

@@ -49,7 +49,15 @@ REAL = Checkpoint(
 def plan(
     checkpoint: Checkpoint = EMBEDDED, host: Host = SMALL, max_crops: int | None = None, **overrides: Any
 ) -> EnginePlan:
-    options = EngineOptions("m", max_crops, max_images=4, shutdown_grace_s=7, overrides=overrides)
+    options = EngineOptions(
+        "m",
+        max_crops,
+        max_images=4,
+        max_crop_bytes_in_flight=2**30,
+        max_queue_s=60,
+        shutdown_grace_s=7,
+        overrides=overrides,
+    )
     return plan_engine(checkpoint, host, options)
 
 
@@ -57,7 +65,7 @@ def test_embedded_on_a_small_host() -> None:
     """Every sequence fits at full length, and half of the memory stays free."""
     args = plan().args
     assert args["max_model_len"] == 4096
-    assert args["kv_cache_memory_bytes"] == 64 * 4096 * 2 * 2 * 192 * 2
+    assert args["kv_cache_memory_bytes"] == 72 * 4096 * 2 * 2 * 192 * 2
     assert args["distributed_executor_backend"] is UniProcExecutor
     assert args["max_num_queued_reqs"] == 4 * args["max_num_seqs"]
     assert args["shutdown_timeout"] == 7
@@ -141,7 +149,7 @@ OLD_CPU = Host("cpu", 24 * GIB, 24 * GIB, 2, emulates_bf16=True)
 def test_float32_where_bf16_is_emulated() -> None:
     """Unless the user says otherwise; the KV cache is counted accordingly."""
     args = plan(host=OLD_CPU).args
-    assert (args["dtype"], args["kv_cache_memory_bytes"]) == ("float32", 64 * 4096 * 2 * 2 * 192 * 4)
+    assert (args["dtype"], args["kv_cache_memory_bytes"]) == ("float32", 72 * 4096 * 2 * 2 * 192 * 4)
     assert plan(host=OLD_CPU, dtype="bfloat16").args["dtype"] == "bfloat16"
     assert "dtype" not in plan(host=SMALL).args
 

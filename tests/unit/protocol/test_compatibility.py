@@ -135,7 +135,7 @@ def test_the_document_says_what_passes() -> None:
             ("prompt_cache_key", "k"),
             ("safety_identifier", "s"),
         ),
-        *(("service_tier", "auto"), ("store", True), ("user", "u")),
+        *(("store", True), ("user", "u")),
     ],
 )
 def test_accepted_fields_are_allowed(name: str, value: object) -> None:
