@@ -39,6 +39,7 @@ EVERY_S = 2.0
 WARM_UP_S = 45.0
 DRAIN_S = 90.0
 RESTART_S = 240.0
+LOAD_START_S = 240.0
 SETTINGS = {
     "PHISERVE_READ_TIMEOUT_S": str(READ_TIMEOUT_S),
     "PHISERVE_ENGINE__MM_PROCESSOR_CACHE_GB": "0.25",
@@ -55,9 +56,10 @@ class Loads:
     threads: list[threading.Thread] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     begun: int = 0
+    ready: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def start(self, url: str, seed: str) -> None:
-        """One process for each key."""
+        """One process for each key; wait until they begin. Raises RuntimeError if they don't."""
         for key in KEYS:
             command = [sys.executable, "-m", "benchmarks.soak_load", url, key, f"{seed}{key}"]
             process = subprocess.Popen(
@@ -72,6 +74,9 @@ class Loads:
             thread.start()
             self.processes.append(process)
             self.threads.append(thread)
+        for _ in KEYS:
+            if not self.ready.acquire(timeout=LOAD_START_S):
+                raise RuntimeError("the load does not begin")
 
     def stop(self) -> None:
         """Begin no more requests, and wait for those that have begun. Raises RuntimeError if a process
@@ -88,6 +93,9 @@ class Loads:
     def _read(self, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
             told = json.loads(line)
+            if "ready" in told:
+                self.ready.release()
+                continue
             if "begun" in told:
                 self.begun += told["begun"]
                 continue
@@ -141,10 +149,11 @@ def _soak(server: RunningPeer, context: Context, seconds: float, kills: int) -> 
     opened_before = descriptors(server.pid)
     print(f"at rest: {before}", flush=True)
     samples: list[Sample] = []
+    deaths: list[float] = []
     recoveries: list[float] = []
     with _loaded(server, "s") as loads:
         began = time.monotonic()
-        watching = threading.Thread(target=_kill_engines, args=[server, seconds, kills, recoveries])
+        watching = threading.Thread(target=_kill_engines, args=[server, seconds, kills, deaths, recoveries])
         watching.start()
         while (now := time.monotonic() - began) < seconds:
             samples.append(sample(server.pid, now, unfinished(server)))
@@ -156,7 +165,17 @@ def _soak(server: RunningPeer, context: Context, seconds: float, kills: int) -> 
     more = {kind: count for kind, count in more.items() if count}
     print(f"at rest: {after}\nopened: {more}", flush=True)
     return Soak(
-        context, samples, loads.fates, loads.begun, recoveries, kills, before, after, more, counted(server)
+        context,
+        samples,
+        loads.fates,
+        loads.begun,
+        deaths,
+        recoveries,
+        kills,
+        before,
+        after,
+        more,
+        counted(server),
     )
 
 
@@ -164,15 +183,17 @@ def _soak(server: RunningPeer, context: Context, seconds: float, kills: int) -> 
 def _loaded(server: RunningPeer, seed: str) -> Iterator[Loads]:
     """Loads while the block runs, and until they have ended."""
     loads = Loads()
-    loads.start(server.url, seed)
     try:
+        loads.start(server.url, seed)
         yield loads
     finally:
         loads.stop()
 
 
-def _kill_engines(server: RunningPeer, seconds: float, kills: int, recoveries: list[float]) -> None:
-    """Kill the engine at even intervals; seconds until the server was ready again, for each."""
+def _kill_engines(
+    server: RunningPeer, seconds: float, kills: int, deaths: list[float], recoveries: list[float]
+) -> None:
+    """Kill the engine at even intervals: when, and seconds until the server was ready again."""
     began = time.monotonic()
     for number in range(1, kills + 1):
         time.sleep(max(0.0, began + seconds * number / (kills + 1) - time.monotonic()))
@@ -182,6 +203,7 @@ def _kill_engines(server: RunningPeer, seconds: float, kills: int, recoveries: l
             continue
         print(f"kill {number} at {time.monotonic() - began:.0f} s: {engine.pid}", flush=True)
         killed = time.monotonic()
+        deaths.append(killed - began)
         engine.kill()
         _wait_until(lambda: not _ready(server), 30)
         if _wait_until(lambda: _ready(server), RESTART_S):

@@ -1,8 +1,8 @@
 """The load of the soak, in a process of its own, until its standard input is closed; requests that have begun
 are then waited for.
 
-usage: python -m benchmarks.soak_load URL KEY SEED READ_TIMEOUT_S. Prints a JSON line for each request that
-has ended, and at the end one with how many were begun.
+usage: python -m benchmarks.soak_load URL KEY SEED READ_TIMEOUT_S. Prints a JSON line when it begins, one for
+each request that has ended, and at the end one with how many were begun.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ async def good(clients: Clients, chance: random.Random) -> None:
 async def hanging_up(clients: Clients, chance: random.Random) -> None:
     """A stream that nobody reads to its end."""
     await clients.hanging_up(chance.choice((stream, one_image, endless))(chance), chance)
-    await clients.pause(chance.uniform(0, 2))
+    await clients.pause(chance.uniform(1, 5))
 
 
 async def wrong_key(clients: Clients, chance: random.Random) -> None:
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str]) -> None:
         async with openai.AsyncOpenAI(
             base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=LONGEST_S
         ) as chat:
+            print(json.dumps({"ready": True}), flush=True)
             clients = Clients(url, session, chat, key)
             running = [
                 asyncio.create_task(_repeat(turn, clients, random.Random(f"{seed} {number}")))  # noqa: S311 - draws a load

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,14 +30,16 @@ BIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """Everything that was seen. `before` and `after`: the server at rest; `opened`: kinds of descriptors that
-    its API process has more of afterwards, or fewer; `counted`: its own metrics.
+    """Everything that was seen. `deaths_s`: when the engine was killed, `recoveries_s`: seconds until the
+    server was ready again; `before` and `after`: the server at rest; `opened`: kinds of descriptors that its
+    API process has more of afterwards, or fewer; `counted`: its own metrics.
     """
 
     context: Context
     samples: Sequence[Sample]
     fates: Sequence[Fate]
     begun: int
+    deaths_s: Sequence[float]
     recoveries_s: Sequence[float]
     kills: int
     before: Sample
@@ -72,6 +73,7 @@ class Soak:
             "fates": dict(Counter(fate.fate for fate in self.fates)),
             "reasons": [[*reason, count] for reason, count in sorted(reasons.items())],
             "violations": [asdict(fate) for fate in self.fates if fate.fate == VIOLATION],
+            "deaths_s": self.deaths_s,
             "recoveries_s": self.recoveries_s,
             "grown_mib": grown_mib(self.samples),
             "engine_peaks_mib": engine_peaks_mib(self.samples),
@@ -112,15 +114,19 @@ def draw_soak(soak: Soak, file: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 9), layout="constrained")
+    figure = Figure(figsize=(11, 9), layout="constrained")
     panels: list[Axes] = list(figure.subplots(4, 1, sharex=True))
     minutes = [one.at_s / 60 for one in soak.samples]
     lines = (
-        {"API process, MiB": "api_mib", "engine, MiB": "engine_mib", "image workers, MiB": "others_mib"},
         {
-            "API threads": "api_threads",
-            "API descriptors": "api_descriptors",
-            "engine threads": "engine_threads",
+            "API process, MiB": "api_mib",
+            "engine, MiB": "engine_mib",
+            "others, MiB": "others_mib",
+        },
+        {
+            "API process, threads": "api_threads",
+            "API process, descriptors": "api_descriptors",
+            "engine, threads": "engine_threads",
         },
         {"requests in the engine": "unfinished"},
     )
@@ -129,11 +135,11 @@ def draw_soak(soak: Soak, file: Path) -> None:
             panel.plot(minutes, [getattr(one, name) for one in soak.samples], label=label, linewidth=1)
     _draw_fates(panels[3], soak.fates)
     for panel in panels:
-        for death in _deaths(soak.samples):
-            panel.axvline(death / 60, color="black", linewidth=0.8, linestyle=":")
+        for death_s in soak.deaths_s:
+            panel.axvline(death_s / 60, color="black", linewidth=0.8, linestyle=":")
         panel.set_ylim(bottom=0)
         panel.grid(visible=True, alpha=0.3)
-        panel.legend(loc="upper left", fontsize=8)
+        panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8)
     panels[3].set_xlabel("minutes; dotted lines: the engine's process is killed")
     file.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": "soak"}):
@@ -153,12 +159,6 @@ def _draw_fates(panel: "Axes", fates: Sequence[Fate]) -> None:
         label=[f"{fate} ({len(times)})" for fate, times in zip(shown, ends, strict=True)],
     )
     panel.set_ylabel(f"requests in {BIN_S:g} s")
-
-
-def _deaths(samples: Sequence[Sample]) -> list[float]:
-    """When an engine was seen for the last time before another one."""
-    seen = [one for one in samples if one.engine_pid]
-    return [one.at_s for one, later in pairwise(seen) if one.engine_pid != later.engine_pid]
 
 
 def _is_kept(name: str) -> bool:

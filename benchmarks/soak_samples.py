@@ -24,8 +24,8 @@ _NUMBERS = re.compile(r"\d+|(?<=/)[0-9a-f]{8}-[0-9a-f-]{27}")
 class Sample:
     """Memory in MiB (resident), threads and descriptors; those of the engine are 0 while there is none.
 
-    `others`: processes of the server besides these two; `unfinished`: requests that the engine holds, -1
-    where the server did not say.
+    `others`: processes of the server besides these two, an engine that still loads among them; `unfinished`:
+    requests that the engine holds, -1 where the server did not say.
     """
 
     at_s: float

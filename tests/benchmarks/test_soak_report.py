@@ -13,7 +13,9 @@ CONTEXT = Context("2026-11-28 05:34 UTC", "python -m benchmarks.soak", {}, {}, {
 REST = Sample(0, 100, 10, 20, 1, 50, 5, 5, 1, 10, 0)
 SAMPLES = [replace(REST, at_s=2.0 * at, engine_pid=1 + at // 10) for at in range(20)]
 FATES = [Fate("text", 1, 2, ANSWERED, 200), Fate("stream", 15, 3, TOLD, 200, "engine_unavailable")]
-SOAK = Soak(CONTEXT, SAMPLES, FATES, 2, [20.0], 1, REST, REST, {}, {"phiserve_x_total": 1, "vllm:y": 2})
+SOAK = Soak(
+    CONTEXT, SAMPLES, FATES, 2, [10.0], [20.0], 1, REST, REST, {}, {"phiserve_x_total": 1, "vllm:y": 2}
+)
 
 
 def failed(soak: Soak) -> list[str]:
