@@ -163,6 +163,13 @@ def test_variables_of_kubernetes_are_not_settings(monkeypatch: pytest.MonkeyPatc
     assert load_settings() == Settings()
 
 
+@pytest.mark.parametrize("url", ["collector:4318", "grpc://collector:4317", "", "http://"])
+def test_traces_go_over_http(url: str) -> None:
+    """gRPC has a port of its own at collectors: a URL for it is refused at the start, by the setting's name."""
+    with pytest.raises(StartupError, match="traces_url"):
+        load_settings(flags={"traces_url": url})
+
+
 @pytest.mark.parametrize("text", ["123", "0123", "null", "~", "yes", "1e5", "[1]"])
 def test_strings_are_never_parsed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """A model may be called 123, and a key of `null` is a key, not the absence of one."""

@@ -57,6 +57,15 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
         )
     paths = [route.path for route in app.routes if isinstance(route, Route | Mount)]
     app.add_middleware(RequestLogMiddleware, paths=paths, log=RequestLog(line_logger(settings.log_requests)))
+    _add_tracing(app, services)
     app.add_middleware(RequestIdMiddleware)  # outermost: preflights are answered by the one before
     app.openapi = cache(lambda: document(app, services))  # type: ignore[method-assign]
     return app
+
+
+def _add_tracing(app: FastAPI, services: Services) -> None:
+    """Make spans of requests where they are exported."""
+    if services.tracer is not None:
+        from phiserve.api.tracing import TracingMiddleware  # brings OpenTelemetry
+
+        app.add_middleware(TracingMiddleware, tracer=services.tracer, model=services.card.id)

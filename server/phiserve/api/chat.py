@@ -35,6 +35,7 @@ from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChun
 from phiserve.protocol.models import Tokenized, TokenizedImage
 from phiserve.protocol.parsing import parse_off_loop
 from phiserve.protocol.translation import build_conversation, to_generation_request
+from phiserve.trace import step
 
 router = APIRouter()
 _READING = (InvalidRequest, ModelNotFound, RequestTooLarge, UnsupportedCoding, RateLimitReached)
@@ -73,13 +74,15 @@ async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each image costs, without generating anything."""
     services = services_of(request)
     counting = _count(services, await _read_request(request, services), visit_of(request), tenant_of(request))
-    prompt = await unless_hung_up(request.receive, counting)
+    with step(record_of(request.scope).trace, "prepare prompt"):
+        prompt = await unless_hung_up(request.receive, counting)
     return json_response(_tokenized(prompt, services.card.max_model_len))
 
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
-    async with read_body(request, services.settings.max_body_bytes) as body:
-        chat = await parse_off_loop(body, ChatCompletionRequest)
+    with step(record_of(request.scope).trace, "read body"):
+        async with read_body(request, services.settings.max_body_bytes) as body:
+            chat = await parse_off_loop(body, ChatCompletionRequest)
     services.check_model(chat.model)
     return chat
 
@@ -98,7 +101,7 @@ async def _respond(
     """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
     record.stream, record.images = inner.stream, len(inner.conversation.images)
     await visit.take_images(inner.conversation.images)
-    prepared = await services.pipeline.prepare(inner)
+    prepared = await services.pipeline.prepare(inner, record.trace)
     prompt = prepared.prompt
     await visit.take_prompt(len(prompt.ids))
     answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)

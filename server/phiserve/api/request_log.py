@@ -19,6 +19,7 @@ from structlog.typing import EventDict, Processor
 from phiserve.answer import Answer
 from phiserve.errors import RequestError
 from phiserve.protocol.events import encode_json
+from phiserve.trace import Trace
 
 REQUESTS = Counter("phiserve_requests", "Requests that ended, by how they ended.", ["route", "outcome"])
 LOST = Counter("phiserve_log_lines_lost", "Lines left out because nobody read the log.")
@@ -58,7 +59,8 @@ class RequestRecord:
 
     `owner` is the key's, `images` the number of images shown. `sent_at` is when the engine was given the
     prompt, `answer` what knows the tokens and when the first came; both are None for requests that did not
-    come so far. `outcome` is a word of `Outcome` or an error's code.
+    come so far. `outcome` is a word of `Outcome` or an error's code. `route` is known at the end;
+    `trace` is None where no traces are exported.
     """
 
     arrived_at: float = field(default_factory=time.monotonic)
@@ -69,6 +71,8 @@ class RequestRecord:
     answer: Answer | None = None
     status: int | None = None
     outcome: str | None = None
+    route: str | None = None
+    trace: Trace | None = None
 
     def sent(self, answer: Answer) -> None:
         """The engine is given the prompt now; `answer` will count its tokens."""
@@ -216,7 +220,8 @@ class RequestLogMiddleware:
             record.end("internal_error")
             raise
         finally:
-            self._log.tell(self._route_of(scope["path"]), scope.get(REQUEST_ID), scope["method"], record)
+            record.route = self._route_of(scope["path"])
+            self._log.tell(record.route, scope.get(REQUEST_ID), scope["method"], record)
 
     def _route_of(self, path: str) -> str:
         """The route of a path, also where the request was refused before any route was looked for."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -14,6 +15,9 @@ from phiserve.errors import ModelNotFound, shortened
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.models import ModelCard
+
+if TYPE_CHECKING:  # brought in only where traces are exported
+    from opentelemetry.trace import Tracer
 
 
 async def _nothing_to_close() -> None:
@@ -30,7 +34,8 @@ class Services:
     """Parts of a running server.
 
     `gate` knows the keys, if there are any. `metrics` renders the engine's and our own in Prometheus' text
-    format. `lost` waits until no further engine will be started, and says why.
+    format. `lost` waits until no further engine will be started, and says why. `tracer` makes
+    spans, where traces are exported.
     """
 
     settings: Settings
@@ -44,6 +49,7 @@ class Services:
     close: Callable[[], Coroutine[object, object, None]] = field(default=_nothing_to_close)
     lost: Callable[[], Coroutine[object, object, str]] = field(default=_never_lost)
     gate: Gate | None = None
+    tracer: "Tracer | None" = None
 
     def check_model(self, name: str) -> None:
         """Raises ModelNotFound unless `name` is the served model."""

@@ -1,11 +1,13 @@
 """What start-up states, and why the engine is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import BaseModel, JsonValue, ValidationError, model_validator
 from vllm.config import CacheConfig
 
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS
-from phiserve.engine.start import EngineReport, reason_of, versions
+from phiserve.engine.start import EngineReport, _trace, reason_of, versions
 
 
 class Agreeing(BaseModel):
@@ -29,6 +31,19 @@ def test_report() -> None:
         "max_crops 16",
     ):
         assert said in lines
+
+
+@pytest.mark.parametrize("log_stats", [True, False])
+def test_vllm_makes_spans_where_it_keeps_statistics(log_stats: bool) -> None:
+    """It asserts that there are some for each request that it traces, and would fail for all of them."""
+    llm = SimpleNamespace(
+        log_stats=log_stats,
+        observability_config=SimpleNamespace(otlp_traces_endpoint=None),
+        output_processor=SimpleNamespace(tracing_enabled=False),
+    )
+    _trace(llm, "http://collector:4318")
+    assert llm.output_processor.tracing_enabled is log_stats
+    assert (llm.observability_config.otlp_traces_endpoint is not None) is log_stats
 
 
 def test_versions() -> None:
