@@ -266,6 +266,7 @@ def _type(annotation: Any) -> str:
     names = {
         "str": "text",
         "SecretStr": "text",
+        "AnyHttpUrl": "URL",
         "int": "integer",
         "float": "number",
         "bool": "true or false",
