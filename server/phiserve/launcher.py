@@ -25,6 +25,7 @@ from phiserve.assembly import check_settings, model_name, start_services
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
+from phiserve.checkpoint.weights import check_weights
 from phiserve.config import Settings
 from phiserve.connections.limits import ConnectionLimits, affordable_connections
 from phiserve.connections.server import DrainingServer, server_config
@@ -42,6 +43,7 @@ def serve(settings: Settings, console: Console, ready_file: Path | None = None) 
     with _bound_socket(settings.host, settings.port) as listener, _sigterm_raises():
         prepare_environment()
         checkpoint = open_checkpoint(locate(settings.model, console.print))
+        check_weights(checkpoint, settings.engine)
         uvloop.run(_serve(settings, checkpoint, listener, console, ready_file))
 
 

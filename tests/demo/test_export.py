@@ -13,7 +13,7 @@ from demo.model import DemoModel
 from demo.train_further import PLAN
 from demo.vocabulary import trained_ids
 from phiserve.checkpoint import demo, demo_weights
-from phiserve.checkpoint.blank import BlankShape, _specs
+from phiserve.checkpoint.blank import BlankShape, tensor_specs
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import open_checkpoint
 
@@ -66,7 +66,7 @@ def test_its_tensors_are_phi3v_s(folder: Path) -> None:
     embedding's.
     """
     shape = BlankShape(hidden_size=256, num_layers=6, num_heads=4, intermediate_size=704, clip_layers=3)
-    expected = {name: tuple(size) for name, size, _, _ in _specs(shape) if name != "lm_head.weight"}
+    expected = {name: tuple(size) for name, size, _, _ in tensor_specs(shape) if name != "lm_head.weight"}
     with safe_open(folder / "model.safetensors", "pt") as tensors:
         found = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118 - no mapping
     assert found == expected

@@ -3,8 +3,10 @@
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import openai
@@ -12,6 +14,7 @@ import psutil
 import pytest
 
 from e2e.conftest import MODEL
+from e2e.livelock import LIVELOCK
 from e2e.processes import wait_until
 from e2e.running import START_TIMEOUT_S, ServerProcess, server_process
 
@@ -22,9 +25,22 @@ LEAKED_MIB = 80
 
 
 @pytest.fixture(scope="module")
-def restarting() -> Iterator[ServerProcess]:
+def livelock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that makes an engine go round without a step while it is there."""
+    return tmp_path_factory.mktemp("livelock") / "on"
+
+
+@pytest.fixture(scope="module")
+def restarting(livelock: Path) -> Iterator[ServerProcess]:
     """A server that notices at once when its engine stands still, and starts as many as the tests need."""
-    with server_process(PHISERVE_ENGINE_HANG_S="3", PHISERVE_MAX_ENGINE_RESTARTS="20") as server:
+    engine = "--engine", "scheduler_cls=e2e.livelock.LivelockingScheduler"
+    environment = {
+        "PHISERVE_ENGINE_HANG_S": "3",
+        "PHISERVE_MAX_ENGINE_RESTARTS": "20",
+        "PYTHONPATH": os.pathsep.join(sys.path),  # the scheduler is the tests' own
+        LIVELOCK: str(livelock),
+    }
+    with server_process(*engine, **environment) as server:
         server.wait_until_ready()
         yield server
 
@@ -119,6 +135,22 @@ def test_an_engine_that_stands_still_is_replaced(restarting: ServerProcess) -> N
     assert engine_of(restarting).pid != old.pid
     assert not psutil.pid_exists(old.pid)
     assert "answered nothing for 3 s and was ended" in "".join(restarting.lines)
+
+
+def test_an_engine_that_goes_round_without_a_step_is_replaced(
+    restarting: ServerProcess, livelock: Path
+) -> None:
+    """Its loop answers all the while, and it is found out all the same."""
+    old = engine_of(restarting)
+    streaming = Streaming(restarting)
+    livelock.touch()
+    wait_until(lambda: ready_reason(restarting) is not None, 60)
+    livelock.unlink()
+    assert "The engine ended during this answer" in streaming.error_frame()
+    assert answer(restarting).status_code == 200
+    assert engine_of(restarting).pid != old.pid
+    assert "answered, but made no step for 3 s and was ended" in "".join(restarting.lines)
+    assert "Traceback" not in "".join(restarting.lines)
 
 
 def test_nothing_stays_of_ended_engines(restarting: ServerProcess) -> None:

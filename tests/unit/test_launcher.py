@@ -1,5 +1,6 @@
 """The launcher's own parts: the port, and what it says."""
 
+import shutil
 import socket
 import threading
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from phiserve import launcher
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.config import Settings
 from phiserve.errors import StartupError
@@ -18,6 +20,18 @@ def test_settings_are_judged_before_a_checkpoint_is_looked_for() -> None:
     """A mistake in them is told at once, not after gigabytes have been fetched."""
     with pytest.raises(StartupError, match="image_hosts"):
         serve(Settings(model="/no/such", image_hosts=("localhost",)), Console(quiet=True))
+
+
+def test_weights_are_looked_at_before_the_engine_is_loaded(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is cut short is told in a sentence, and nothing is started."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "cut"))
+    (weights,) = folder.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    monkeypatch.setattr(launcher, "_serve", lambda *arguments: pytest.fail("the engine would be started"))
+    with pytest.raises(StartupError, match=f"{weights} is cut short"):
+        serve(Settings(model=str(folder), port=0), Console(quiet=True))
 
 
 def test_port_is_held_while_loading() -> None:

@@ -52,7 +52,8 @@ class BlankShape:
 FULL = BlankShape(hidden_size=3072, num_layers=32, num_heads=32, intermediate_size=8192, clip_layers=23)
 """The real model's size: 4.1 B parameters, 8.3 GB in bfloat16."""
 
-_Spec = tuple[str, tuple[int, ...], float, float]  # name, shape, mean, standard deviation
+TensorSpec = tuple[str, tuple[int, ...], float, float]
+"""A tensor's name, shape, mean and standard deviation."""
 
 
 def write_blank(folder: Path, shape: BlankShape) -> None:
@@ -111,7 +112,7 @@ def _write_weights(folder: Path, shape: BlankShape) -> None:
         weight_map.update(dict.fromkeys(shard, name))
         shard, size = {}, 0
 
-    for spec in _specs(shape):
+    for spec in tensor_specs(shape):
         weight = _tensor(spec, shape.seed)
         if size and size + weight.nbytes > MAX_SHARD_BYTES:
             flush()
@@ -124,14 +125,15 @@ def _write_weights(folder: Path, shape: BlankShape) -> None:
     )
 
 
-def _tensor(spec: _Spec, seed: int) -> torch.Tensor:
+def _tensor(spec: TensorSpec, seed: int) -> torch.Tensor:
     name, shape, mean, std = spec
     rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
     values = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
     return values.mul_(std).add_(mean).to(torch.bfloat16)
 
 
-def _specs(shape: BlankShape) -> Iterator[_Spec]:
+def tensor_specs(shape: BlankShape) -> Iterator[TensorSpec]:
+    """All tensors of a checkpoint, by the names of the real model's."""
     hidden, ffn = shape.hidden_size, shape.intermediate_size
     yield "model.embed_tokens.weight", (VOCAB_SIZE, hidden), 0.0, 0.5
     for layer in range(shape.num_layers):
@@ -152,7 +154,7 @@ def _specs(shape: BlankShape) -> Iterator[_Spec]:
     yield from _clip_specs(f"{vision}img_processor.vision_model.", shape.clip_layers)
 
 
-def _clip_specs(prefix: str, layers: int) -> Iterator[_Spec]:
+def _clip_specs(prefix: str, layers: int) -> Iterator[TensorSpec]:
     yield f"{prefix}embeddings.class_embedding", (CLIP_WIDTH,), 0.0, 0.1
     yield f"{prefix}embeddings.patch_embedding.weight", (CLIP_WIDTH, 3, 14, 14), 0.0, 588**-0.5
     yield f"{prefix}embeddings.position_embedding.weight", (577, CLIP_WIDTH), 0.0, 0.2
@@ -168,15 +170,15 @@ def _clip_specs(prefix: str, layers: int) -> Iterator[_Spec]:
         yield from _norm(f"{block}layer_norm2")
 
 
-def _matrix(name: str, out_features: int, in_features: int) -> _Spec:
+def _matrix(name: str, out_features: int, in_features: int) -> TensorSpec:
     return f"{name}.weight", (out_features, in_features), 0.0, in_features**-0.5
 
 
-def _linear(name: str, out_features: int, in_features: int) -> Iterator[_Spec]:
+def _linear(name: str, out_features: int, in_features: int) -> Iterator[TensorSpec]:
     yield _matrix(name, out_features, in_features)
     yield f"{name}.bias", (out_features,), 0.0, 0.1
 
 
-def _norm(name: str) -> Iterator[_Spec]:
+def _norm(name: str) -> Iterator[TensorSpec]:
     yield f"{name}.weight", (CLIP_WIDTH,), 1.0, 0.1
     yield f"{name}.bias", (CLIP_WIDTH,), 0.0, 0.1

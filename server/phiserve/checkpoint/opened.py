@@ -55,6 +55,27 @@ class Checkpoint:
         return _number(self.config, "hidden_size")
 
     @property
+    def intermediate_size(self) -> int:
+        """Width of the decoder's feed-forward layers."""
+        return _number(self.config, "intermediate_size")
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the decoder."""
+        return _number(self.config, "num_hidden_layers")
+
+    @property
+    def attention(self) -> tuple[int, int, int]:
+        """Heads for queries, heads for keys and values, and a head's width."""
+        heads = _number(self.config, "num_attention_heads")
+        return heads, _number(self.config, "num_key_value_heads", heads), self.hidden_size // heads
+
+    @property
+    def clip_layers(self) -> int:
+        """How many of CLIP's layers are used."""
+        return CLIP_LAYERS + 1 + _number(_object(self.config["img_processor"]), "layer_idx", -2)
+
+    @property
     def short_context(self) -> int:
         """Tokens up to which the short RoPE factors hold, vLLM's default context."""
         return _number(self.config, "original_max_position_embeddings", self.longest_context)
@@ -71,23 +92,19 @@ class Checkpoint:
 
     def kv_bytes_per_token(self, dtype: str) -> int:
         """Bytes of KV cache that a token takes; `dtype` "auto" means the weights' own."""
-        heads = _number(self.config, "num_attention_heads")
-        kv_heads = _number(self.config, "num_key_value_heads", heads)
-        layers, head_size = _number(self.config, "num_hidden_layers"), self.hidden_size // heads
-        return 2 * layers * kv_heads * head_size * self._value_bytes(dtype)
+        _, kv_heads, head_size = self.attention
+        return 2 * self.num_layers * kv_heads * head_size * self._value_bytes(dtype)
 
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that the weights take in memory, computed from the configuration.
 
         Counts large matrices only: norms and biases hardly matter. `dtype` "auto" means the weights' own.
         """
-        hidden, ffn = self.hidden_size, _number(self.config, "intermediate_size")
+        hidden, ffn = self.hidden_size, self.intermediate_size
         layer = 4 * hidden * hidden + 3 * hidden * ffn
-        clip_layers = CLIP_LAYERS + 1 + _number(_object(self.config["img_processor"]), "layer_idx", -2)
-        clip = clip_layers * 12 * CLIP_WIDTH**2
+        clip = self.clip_layers * 12 * CLIP_WIDTH**2
         projection = 4 * CLIP_WIDTH * hidden + hidden * hidden
-        layers = _number(self.config, "num_hidden_layers")
-        values = 2 * VOCAB_SIZE * hidden + layers * layer + clip + projection
+        values = 2 * VOCAB_SIZE * hidden + self.num_layers * layer + clip + projection
         return values * self._value_bytes(dtype)
 
     def _value_bytes(self, dtype: str) -> int:

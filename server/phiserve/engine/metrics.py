@@ -1,4 +1,7 @@
-"""vLLM's Prometheus metrics, with one bulk observation a step instead of one for each token."""
+"""vLLM's statistics: Prometheus metrics, with one bulk observation a step instead of one for each token.
+
+And a sign that the engine works: its steps, counted.
+"""
 
 from bisect import bisect_left
 from collections import Counter
@@ -37,8 +40,36 @@ class StepStatLogger(PrometheusStatLogger):
             iteration_stats.inter_token_latencies_iter = latencies
 
 
-def one_stat_logger() -> type[StepStatLogger]:
-    """A class of which there is one object, whatever number is asked for.
+class StepCount:
+    """Counts the steps in which an engine worked on requests.
+
+    vLLM sends statistics for every turn of its loop, also for one in which it did nothing. Those of a step
+    that had tokens to compute hold its details, where `enable_logging_iteration_details` is on; a long prompt
+    has many such steps before its first token.
+    """
+
+    def __init__(self, *, keeps_details: bool = False) -> None:
+        self.steps = 0
+        self._keeps_details = keeps_details
+
+    def feed(self, statistics: SchedulerStats | None) -> None:
+        """Count one turn of the engine's loop."""
+        if statistics is None:
+            return
+        if statistics.iteration_details is not None or _only_compiles(statistics):
+            self.steps += 1
+        if not self._keeps_details:
+            statistics.iteration_details = None  # vLLM's loggers would write a line for each step
+
+
+def _only_compiles(statistics: SchedulerStats) -> bool:
+    """Whether no request could be worked on: each waits for its constraint, which another thread compiles."""
+    to_do = statistics.num_running_reqs + statistics.num_waiting_reqs
+    return not to_do and bool(statistics.num_skipped_waiting_reqs)
+
+
+def one_stat_logger(steps: StepCount) -> type[StepStatLogger]:
+    """A class of which there is one object, whatever number is asked for; it feeds `steps`.
 
     Given to engine after engine, its counters go on, where vLLM would register new ones at zero.
     """
@@ -57,6 +88,17 @@ def one_stat_logger() -> type[StepStatLogger]:
             if not hasattr(self, "_is_registered"):
                 self._is_registered = False
                 super().__init__(vllm_config, engine_indexes)
+
+        def record(
+            self,
+            scheduler_stats: SchedulerStats | None,
+            iteration_stats: IterationStats | None,
+            mm_cache_stats: MultiModalCacheStats | None = None,
+            engine_idx: int = 0,
+        ) -> None:
+            """Count the step, and record it."""
+            steps.feed(scheduler_stats)
+            super().record(scheduler_stats, iteration_stats, mm_cache_stats, engine_idx)
 
         def log_engine_initialized(self) -> None:
             """Register the metric that describes the KV cache, once."""

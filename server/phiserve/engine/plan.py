@@ -180,8 +180,6 @@ def _fit_memory(args: EngineArguments, checkpoint: Checkpoint, host: Host) -> No
         _check_gpu_memory(checkpoint, host, args)
     elif "kv_cache_memory_bytes" not in args:
         args["kv_cache_memory_bytes"] = _kv_bytes(checkpoint, host, args)
-    else:
-        _check_kv_bytes(checkpoint, host, args)
 
 
 def _encoder_cache_tokens(args: EngineArguments, host: Host, max_crops: int) -> int:
@@ -249,18 +247,6 @@ def _kv_bytes(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> int:
             f"engine.max_model_len, max_image_pixels or image_workers needs less"
         )
     return min(wanted, half)
-
-
-def _check_kv_bytes(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> None:
-    """Refuse a KV cache of the user's that is not in the memory that is free. Raises StartupError."""
-    weights = checkpoint.weight_bytes(str(args.get("dtype", "auto")))
-    need = weights + RUNTIME_BYTES + args["kv_cache_memory_bytes"]
-    if need > host.ram_bytes:
-        raise StartupError(
-            f"Too little memory: weights, runtime and engine.kv_cache_memory_bytes need "
-            f"{need / GIB:.1f} GiB, and {host.ram_bytes / GIB:.1f} GiB are free; a smaller "
-            f"engine.kv_cache_memory_bytes needs less"
-        )
 
 
 def _check_gpu_memory(checkpoint: Checkpoint, host: Host, args: EngineArguments) -> None:

@@ -17,10 +17,11 @@ from phiserve.checkpoint.opened import Checkpoint
 from phiserve.checkpoint.weights import check_weights
 from phiserve.engine.adapter import Engine
 from phiserve.engine.crop_budget import CropBudget
+from phiserve.engine.memory import check_kv_cache, memory_need
 from phiserve.engine.metrics import StepCount, one_stat_logger
 from phiserve.engine.plan import EnginePlan, detect_host
 from phiserve.engine.process import EngineProcess, Failures, keep_told_deaths_out_of_the_log, reported
-from phiserve.engine.start_failure import memory_need, reason_of, startup_error
+from phiserve.engine.start_failure import reason_of, startup_error
 from phiserve.errors import StartupError
 from phiserve.plugin.core_process import failures_reported
 from phiserve.plugin.lifeline import tied_processes
@@ -28,9 +29,6 @@ from phiserve.vision.sizes import most_image_tokens
 
 _ENGINE_PROCESS = "EngineCore"
 """What vLLM's names of its engines' processes begin with."""
-
-_SAFETENSORS = ("auto", "hf", "safetensors")
-"""Values of vLLM's `load_format`."""
 
 REQUEST_TEXT_TOKENS = 512
 """Tokens of text and answer that are assumed beside an image when capacity is stated."""
@@ -85,6 +83,7 @@ class EngineStarter:
 
         Must run in the event loop that will serve. Blocks it while the weights load: nothing is served yet.
         """
+        check_kv_cache(self._plan, self._checkpoint, detect_host())
         started = self._start()
         # vLLM does so in the engine's process; without it, ours reads the environment for every token.
         envs.enable_envs_cache()
@@ -114,8 +113,7 @@ class EngineStarter:
 
     def _start(self) -> "_Started":
         """Start the engine, its processes tied to ours. Raises StartupError."""
-        if _loads_safetensors(self._plan):
-            check_weights(self._checkpoint)
+        check_weights(self._checkpoint, self._plan.args)
         args, config = _configured(self._plan)
         with tied_processes(), failures_reported() as failures:
             try:
@@ -151,11 +149,6 @@ def _trace(llm: AsyncLLM, url: str) -> None:
     if llm.log_stats:  # a span is made of the request's statistics; without them vLLM's loop would fail
         llm.observability_config.otlp_traces_endpoint = url
         llm.output_processor.tracing_enabled = True
-
-
-def _loads_safetensors(plan: EnginePlan) -> bool:
-    """Whether vLLM will look for weights in safetensors, under the names of the model's own tensors."""
-    return plan.args.get("load_format", "auto") in _SAFETENSORS and not plan.args.get("quantization")
 
 
 async def _end(starting: asyncio.Future[_Started]) -> None:

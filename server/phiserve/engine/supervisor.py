@@ -16,6 +16,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from phiserve.core import GenerationRequest
+from phiserve.engine.hang import Stillness, WatchedEngine
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, EngineLimits, Generation
 from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StartupError
 
@@ -39,12 +40,8 @@ MAX_SENDS = 2
 """Times that a request is sent: it may be what ends engines."""
 
 
-class StartedEngine(EngineClient, Protocol):
-    """An engine whose process can be looked at and ended."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether requests wait for its answer."""
+class StartedEngine(WatchedEngine, Protocol):
+    """An engine whose processes can be ended."""
 
     def kill(self) -> None:
         """End its processes at once."""
@@ -63,8 +60,8 @@ class StartedEngine(EngineClient, Protocol):
 class RestartPolicy:
     """When an engine is given up.
 
-    `max_restarts`: so many in `RESTART_WINDOW_S`, not more. `hang_s`: an engine that has requests and
-    answers nothing for so long is ended. `max_waiting`: so many requests may wait for a new engine.
+    `max_restarts`: so many in `RESTART_WINDOW_S`, not more. `hang_s`: an engine that has requests and makes
+    no step for so long is ended. `max_waiting`: so many requests may wait for a new engine.
     """
 
     max_restarts: int
@@ -195,7 +192,7 @@ class SupervisedEngine:
 
     async def _until_it_fails(self) -> str:
         """Wait until the engine has ended, or hangs and has been ended. How it ended."""
-        hanging_since: float | None = None
+        stillness = Stillness(self._engine)
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._suspected.wait(), WATCH_INTERVAL_S)
@@ -203,13 +200,15 @@ class SupervisedEngine:
             health = self._engine.health
             if health.state != "serving":
                 return health.reason
-            if not self._engine.is_busy or await self._engine.answers_within(WATCH_INTERVAL_S):
-                hanging_since = None
-            elif hanging_since is None:
-                hanging_since = time.monotonic()
-            elif time.monotonic() - hanging_since > self._policy.hang_s:
-                await asyncio.to_thread(self._engine.kill)
-                return f"The engine answered nothing for {self._policy.hang_s:g} s and was ended"
+            if await stillness.seconds(WATCH_INTERVAL_S) > self._policy.hang_s:
+                return await self._end_hanging()
+
+    async def _end_hanging(self) -> str:
+        """End an engine that stands still, or goes round without doing anything. Which it was."""
+        is_alive = await self._engine.answers_within(WATCH_INTERVAL_S)
+        await asyncio.to_thread(self._engine.kill)
+        did = "answered, but made no step" if is_alive else "answered nothing"
+        return f"The engine {did} for {self._policy.hang_s:g} s and was ended"
 
     async def _replace(self, reason: str) -> None:
         """Start engines until one serves, or none may be started any more."""

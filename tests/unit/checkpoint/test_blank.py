@@ -64,7 +64,7 @@ def test_shards_cover_every_weight_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_full_is_the_real_size() -> None:
     """8.3 GB of bfloat16 (4.15 billion parameters), counted, not written."""
-    total = sum(math.prod(shape) for _, shape, _, _ in module._specs(FULL))
+    total = sum(math.prod(shape) for _, shape, _, _ in module.tensor_specs(FULL))
     assert 4.1e9 < total < 4.2e9
 
 

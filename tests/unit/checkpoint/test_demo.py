@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from phiserve.checkpoint import demo_weights
-from phiserve.checkpoint.blank import BlankShape, _specs
+from phiserve.checkpoint.blank import BlankShape, tensor_specs
 from phiserve.checkpoint.demo import compact_weights, pack, write_demo, write_expanded
 from phiserve.checkpoint.demo_tower import SEPARATOR
 from phiserve.checkpoint.demo_weights import WEIGHTS_FILE
@@ -114,7 +114,7 @@ def test_names_and_shapes_are_phi3v_s(tensors: dict[str, Tensor]) -> None:
     bfloat16.
     """
     shape = BlankShape(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=48, clip_layers=3)
-    expected = {name: size for name, size, _, _ in _specs(shape) if name != "lm_head.weight"}
+    expected = {name: size for name, size, _, _ in tensor_specs(shape) if name != "lm_head.weight"}
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == expected
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
 

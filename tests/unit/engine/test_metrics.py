@@ -3,9 +3,9 @@
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from vllm.v1.metrics.loggers import PrometheusStatLogger
-from vllm.v1.metrics.stats import IterationStats
+from vllm.v1.metrics.stats import IterationStats, SchedulerIterationDetails, SchedulerStats
 
-from phiserve.engine.metrics import StepStatLogger, observe_all
+from phiserve.engine.metrics import StepCount, StepStatLogger, observe_all, one_stat_logger
 
 AMOUNTS = [0.004, 0.01, 0.0100001, 0.5, 7.0, 0.0, 0.01]
 
@@ -58,3 +58,42 @@ def test_without_statistics_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     StepStatLogger.__new__(StepStatLogger).record("scheduler", None, engine_idx=0)
     assert recorded == [("scheduler", None, None, 0)]
+
+
+DETAILS = SchedulerIterationDetails(0, 1, 512, 0, 0, 1.0)
+"""Of a step that read a part of a prompt, and answered nobody."""
+
+
+@pytest.mark.parametrize(
+    ("statistics", "steps"),
+    [
+        (None, 0),
+        (SchedulerStats(num_running_reqs=1), 0),
+        (SchedulerStats(num_waiting_reqs=1), 0),
+        (SchedulerStats(num_running_reqs=1, num_skipped_waiting_reqs=1), 0),
+        (SchedulerStats(num_running_reqs=1, iteration_details=DETAILS), 1),
+        (SchedulerStats(num_skipped_waiting_reqs=1), 1),
+    ],
+)
+def test_which_turns_of_the_loop_are_steps(statistics: SchedulerStats | None, steps: int) -> None:
+    """Those with tokens to compute, and those in which every request waits for its constraint's compiler."""
+    count = StepCount()
+    count.feed(statistics)
+    assert count.steps == steps
+
+
+@pytest.mark.parametrize("keeps_details", [True, False])
+def test_details_are_for_those_who_ask(keeps_details: bool) -> None:
+    """vLLM's loggers, which come after ours, would write a line for each step."""
+    statistics = SchedulerStats(iteration_details=DETAILS)
+    StepCount(keeps_details=keeps_details).feed(statistics)
+    assert statistics.iteration_details is (DETAILS if keeps_details else None)
+
+
+def test_every_record_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without anything to record for a request."""
+    monkeypatch.setattr(PrometheusStatLogger, "record", lambda self, *arguments: None)
+    count = StepCount()
+    logger_class = one_stat_logger(count)
+    logger_class.record(object.__new__(logger_class), SchedulerStats(iteration_details=DETAILS), None)
+    assert count.steps == 1

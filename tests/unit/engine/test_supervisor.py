@@ -24,6 +24,7 @@ class MortalEngine(ScriptedEngine):
     """A scripted engine that `end` ends, as a signal would."""
 
     is_busy: bool = False
+    steps_made: int | None = None
     reason: str = ""
     was_killed: bool = False
     was_shut_down: bool = False
@@ -204,6 +205,23 @@ def test_a_silent_engine_is_ended_only_if_somebody_waits() -> None:
             assert first.was_killed
 
     run(work)
+
+
+def test_an_engine_that_goes_round_without_a_step_is_ended(caplog: pytest.LogCaptureFixture) -> None:
+    """It answers, but its steps do not grow. One whose steps grow may say nothing for as long as it likes."""
+
+    async def work() -> None:
+        first = MortalEngine(is_busy=True, steps_made=0)
+        async with supervised(first, MortalEngine()):
+            for step in range(20):
+                first.steps_made = step
+                await asyncio.sleep(POLICY.hang_s / 10)
+            assert not first.was_killed
+            await first.told.wait()
+            assert first.was_killed
+
+    run(work)
+    assert "answered, but made no step for 0.3 s and was ended" in caplog.text
 
 
 def test_few_wait_for_a_new_engine() -> None:
