@@ -81,6 +81,22 @@ def served_models(client: openai.OpenAI) -> list[str]:
     return outcome
 
 
+def text_at(client: openai.OpenAI, path: str) -> str:
+    """What a server says at a path beside `/v1`, as at `/metrics`.
+
+    Raises StartupError where it can't be asked, openai.APIStatusError where its answer is an error.
+    """
+    url = str(client.base_url).rstrip("/")
+    try:
+        return client.with_options(timeout=LOOK_TIMEOUT_S).get(url.removesuffix("/v1") + path, cast_to=str)
+    except openai.APITimeoutError:
+        raise _silence(url) from None
+    except openai.APIConnectionError as error:
+        raise _why_not_connected(url, error) from None
+    except openai.AuthenticationError:
+        raise _no_key(url) from None
+
+
 def _look(client: openai.OpenAI, url: str) -> list[str]:
     try:
         listed = client.with_options(timeout=LOOK_TIMEOUT_S).models.list().data
@@ -90,7 +106,7 @@ def _look(client: openai.OpenAI, url: str) -> list[str]:
     except openai.APIConnectionError as error:
         raise _why_not_connected(url, error) from None
     except openai.AuthenticationError:
-        raise StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY") from None
+        raise _no_key(url) from None
     except (openai.APIError, AttributeError, TypeError, ValueError):  # what is not OpenAI's JSON
         models = []
     if not models:
@@ -124,6 +140,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _stranger(url: str) -> StartupError:
     return StartupError(f"What answers at {url} is not an OpenAI-compatible server")
+
+
+def _no_key(url: str) -> StartupError:
+    return StartupError(f"The server at {url} asks for a key: set PHISERVE_API_KEY")
 
 
 def _silence(url: str) -> StartupError:

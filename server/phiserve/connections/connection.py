@@ -235,7 +235,8 @@ class ClientConnection(HttpToolsProtocol):
         self._set_deadline(None)
         running = self._answering if self._is_running() else None
         refused = None if self.pipeline else running
-        request_id = self._ends.refused(error, refused and _scope_of(refused), self._began_at)
+        scope = None if refused is None else _scope_of(refused)
+        request_id = self._ends.refused(error, scope, self._began_at)
         is_answering = running is not None and (running.response_started or refused is None)
         if running is not None:
             running.waiting_for_100_continue = False  # or `receive` would write after our last word
