@@ -30,7 +30,7 @@ from benchmarks.metrics import values
 from benchmarks.peers import RunningPeer, demo_server, running
 from benchmarks.records import Context
 from benchmarks.soak_fates import VIOLATION, Fate
-from benchmarks.soak_report import Soak, write_soak
+from benchmarks.soak_report import SPARE, Soak, write_soak
 from benchmarks.soak_samples import Sample, descriptors, engine_of, sample
 
 KEYS = ("a", "b")
@@ -211,8 +211,8 @@ def _kill_engines(
 
 
 def _at_rest(server: RunningPeer, wanted: Sample | None) -> Sample:
-    """The server once the engine holds no request, and holds no more than `wanted` but for memory, or after
-    `DRAIN_S`.
+    """The server once the engine holds no request, and as few threads and descriptors as `wanted` are left,
+    or after `DRAIN_S`.
     """
     _wait_until(lambda: unfinished(server) == 0, DRAIN_S)
     time.sleep(5)  # connections of clients that have ended are closed, and threads
@@ -222,7 +222,8 @@ def _at_rest(server: RunningPeer, wanted: Sample | None) -> Sample:
 
 
 def _no_more(found: Sample, wanted: Sample) -> bool:
-    return found.api_descriptors <= wanted.api_descriptors and found.api_threads <= wanted.api_threads
+    few_threads = found.api_threads <= wanted.api_threads + SPARE
+    return few_threads and found.api_descriptors <= wanted.api_descriptors + SPARE
 
 
 def unfinished(server: RunningPeer) -> float:
