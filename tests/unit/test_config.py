@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from phiserve.config import _STRING_SETTINGS, RENAMED_SETTINGS, Settings, load_settings, parse_value
+from phiserve.config import Settings
+from phiserve.config_sources import _STRING_SETTINGS, RENAMED_SETTINGS, load_settings, parse_value
 from phiserve.errors import StartupError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -165,7 +166,7 @@ def test_variables_of_kubernetes_are_not_settings(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("url", ["collector:4318", "grpc://collector:4317", "", "http://"])
 def test_traces_go_over_http(url: str) -> None:
-    """gRPC has a port of its own at collectors: a URL for it is refused at the start, by the setting's name."""
+    """gRPC has a port of its own at collectors: its URLs are refused at the start, by the setting's name."""
     with pytest.raises(StartupError, match="traces_url"):
         load_settings(flags={"traces_url": url})
 

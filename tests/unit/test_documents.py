@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from phiserve.cli.main import app
-from phiserve.config import Settings, load_settings
+from phiserve.config import Settings
+from phiserve.config_sources import load_settings
 from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS
 from snippets import PAGES, ROOT, Snippet, all_snippets, snippets
 

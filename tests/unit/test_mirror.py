@@ -17,6 +17,7 @@ COVERED_BY = {
     "codecs/heic.py": "codecs/test_formats.py",
     "codecs/pillow.py": "codecs/test_parsed.py",
     "codecs/webp.py": "codecs/test_formats.py",
+    "config_sources.py": "test_config.py",
     "constraints/constraint.py": "protocol/test_translation.py",
     "constraints/keywords.py": "constraints/test_enforced.py",
     "constraints/limits.py": "constraints/test_lark.py",
@@ -27,6 +28,10 @@ COVERED_BY = {
     "engine/deltas.py": "engine/test_adapter.py",
     "engine/interface.py": "engine/test_adapter.py",
     "protocol/models.py": "api/test_status.py",
+    "sandbox/messages.py": "sandbox/test_decoder.py",
+    "sandbox/processes.py": "sandbox/test_decoder.py",
+    "sandbox/worker.py": "sandbox/test_decoder.py",
+    "vision/decoding.py": "vision/test_images.py",
     "vision/normalisation.py": "plugin/test_model.py",
 }
 """Module -> the test file that shows what it does."""

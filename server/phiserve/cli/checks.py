@@ -20,7 +20,8 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.cli.client import DEFAULT_URL, NothingListens, client_for, served_models
-from phiserve.config import Settings, load_settings
+from phiserve.config import Settings
+from phiserve.config_sources import load_settings
 from phiserve.core import ImagePlaceholder
 from phiserve.errors import StartupError
 from phiserve.vision.images import ImageService

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from phiserve.config import load_settings, parse_value
+from phiserve.config_sources import load_settings, parse_value
 from phiserve.errors import StartupError
 
 Model = Annotated[
