@@ -25,3 +25,20 @@ def write_keys(file: Path, **limits_by_owner: dict[str, object]) -> Path:
     ]
     file.write_text(yaml.safe_dump({"keys": keys}), encoding="utf-8")
     return file
+
+
+def limit_owners(file: Path, **limits_by_owner: dict[str, object]) -> Path:
+    """Add limits of owners to a file."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.write_text(yaml.safe_dump({"owners": limits_by_owner, **content}), encoding="utf-8")
+    return file
+
+
+def write_two_keys(file: Path, owner: str, first: dict[str, object], second: dict[str, object]) -> Path:
+    """Write a file with two keys of one owner; their secrets are those of `first` and `second`."""
+    keys = [
+        {"owner": owner, "sha256": digest_of(secret_of(name).encode()).hex(), **limits}
+        for name, limits in (("first", first), ("second", second))
+    ]
+    file.write_text(yaml.safe_dump({"keys": keys}), encoding="utf-8")
+    return file

@@ -1,4 +1,4 @@
-"""Counts what each key has used in its minute: in memory, or in Redis, which several servers share.
+"""Counts what each key and owner has used in its minute: in memory, or in Redis, which several servers share.
 
 Fixed windows: a minute begins with the first use after the last one ended, and all of the budget is there
 again when it ends. So it is known when a refused request will succeed, which sliding windows don't tell.
@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
@@ -19,6 +19,7 @@ from prometheus_client import Counter
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from phiserve.access.key import Unit, Whose
 from phiserve.errors import RateLimitReached, StartupError
 
 _LOG = logging.getLogger(__name__)
@@ -43,9 +44,6 @@ _WRONG_URL = f"Setting limits_url: a URL like redis://host:6379/0 is expected ({
 STORE_FAILURES = Counter(
     "phiserve_limits_store_failures", "Times that Redis did not answer, and this server counted alone."
 )
-
-Unit = Literal["requests", "tokens", "images"]
-"""What is counted by the minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class _Counters:
 
 
 class Budgets:
-    """The counters of all keys. `url`: of a Redis, None for memory. Raises StartupError for other URLs.
+    """The counters of keys and owners. `url`: of a Redis, None for memory. Raises StartupError for others.
 
     While Redis does not answer, each server counts by itself: limits protect the capacity of servers, and a
     server without its Redis still has that. Refusing everything would make Redis a second thing that must
@@ -107,30 +105,30 @@ class Budgets:
         self._shared = None if self._store is None else _Counters(self._store)
         self._shared_again_at = 0.0
 
-    async def standing(self, key_id: str, unit: Unit, limit: int) -> Standing:
+    async def standing(self, account_id: str, unit: Unit, limit: int) -> Standing:
         """What is left, without using any."""
-        name = _name(key_id, unit, limit)
+        name = _name(account_id, unit, limit)
         used, end = await self._ask(lambda counters: counters.look(name))
         return Standing(limit, max(0, limit - used), end)
 
-    async def take(self, key_id: str, unit: Unit, limit: int, amount: int) -> Standing:
+    async def take(self, account_id: str, unit: Unit, limit: int, amount: int) -> Standing:
         """Use `amount`; raises RateLimitReached where less is left, and then leaves it to others.
 
         One more of something is just counted: where it is too much, nothing is left for others either.
         """
         if amount > 1:
-            standing = await self.standing(key_id, unit, limit)
+            standing = await self.standing(account_id, unit, limit)
             if amount > standing.remaining:
                 raise limit_reached(unit, standing, amount)
-        name = _name(key_id, unit, limit)
+        name = _name(account_id, unit, limit)
         used, end = await self._ask(lambda counters: counters.add(name, amount))
         if used > limit:
             raise limit_reached(unit, Standing(limit, max(0, limit - used + amount), end), amount)
         return Standing(limit, limit - used, end)
 
-    async def charge(self, key_id: str, unit: Unit, limit: int, amount: int) -> None:
+    async def charge(self, account_id: str, unit: Unit, limit: int, amount: int) -> None:
         """Use `amount` even where less is left."""
-        name = _name(key_id, unit, limit)
+        name = _name(account_id, unit, limit)
         await self._ask(lambda counters: counters.add(name, amount))
 
     async def close(self) -> None:
@@ -153,17 +151,17 @@ class Budgets:
         return await question(self._own)
 
 
-def _name(key_id: str, unit: Unit, limit: int) -> str:
+def _name(account_id: str, unit: Unit, limit: int) -> str:
     """The counter's name in a storage; a changed limit begins to count anew."""
-    return RateLimitItemPerSecond(limit, WINDOW_S, namespace="phiserve").key_for(key_id, unit)
+    return RateLimitItemPerSecond(limit, WINDOW_S, namespace="phiserve").key_for(account_id, unit)
 
 
-def limit_reached(unit: Unit, standing: Standing, amount: int) -> RateLimitReached:
+def limit_reached(unit: Unit, standing: Standing, amount: int, whose: Whose = "key") -> RateLimitReached:
     """The refusal of `amount`, which says when all of the budget is there again."""
     # A whole second more than what is left: Redis rounds its own answer, to the nearest second
     retry_after_s = min(MAX_RETRY_AFTER_S, math.floor(standing.reset_s) + 1)
     reason = (
-        f"Rate limit reached for {unit}: the key's limit is {standing.limit} per minute, of which "
+        f"Rate limit reached for {unit}: the {whose}'s limit is {standing.limit} per minute, of which "
         f"{standing.remaining} are left, and the request needs {amount}; try again in {retry_after_s} s"
     )
     return RateLimitReached(reason, retry_after_s=retry_after_s)

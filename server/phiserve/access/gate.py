@@ -1,16 +1,17 @@
-"""Lets requests in by their key, and keeps each to what its key may ask for."""
+"""Lets requests in by their key, and keeps each to what its key and its owner may ask for."""
 
 import hashlib
 import hmac
 import math
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from prometheus_client import Counter as Metric
 
-from phiserve.access.budgets import Budgets, Standing, Unit, limit_reached
+from phiserve.access.accounts import RequestAccounts
+from phiserve.access.budgets import Budgets
 from phiserve.access.key import Key
 from phiserve.access.keyring import Keyring
 from phiserve.core import ImagePlaceholder, TokenCounts
@@ -55,41 +56,39 @@ class KeyVisit(Visit):
     def __init__(self, key: Key, cache_salt: str, budgets: Budgets) -> None:
         self.owner = key.owner
         self.cache_salt = cache_salt
-        self._key_id = key.id
-        self._limits = key.limits
-        self._budgets = budgets
-        self._standings: dict[Unit, Standing] = {}
+        self._accounts = RequestAccounts(key.accounts, budgets)
         self._counts: Callable[[], TokenCounts] | None = None
 
     async def begin(self) -> None:
         """Count the request. Raises RateLimitReached, also where no token is left for its prompt."""
-        await self._take("requests", self._limits.requests_per_minute, 1)
-        if (limit := self._limits.tokens_per_minute) is not None:
-            standing = self._standings["tokens"] = await self._budgets.standing(self._key_id, "tokens", limit)
-            if not standing.remaining:
-                raise _counted("tokens", limit_reached("tokens", standing, 1))
+        with _refusals_counted("requests"):
+            await self._accounts.take("requests", 1)
+        with _refusals_counted("tokens"):
+            await self._accounts.require("tokens", 1)
 
     async def take_images(self, images: Sequence[ImagePlaceholder]) -> None:
         """Check and count the images. See `Visit.take_images`."""
-        most = self._limits.max_detail
         for image in images:
-            if most is not None and _DETAILS.index(image.detail) > _DETAILS.index(most):
-                REFUSED.labels("detail").inc()
-                reason = f"the key allows {most!r} at most, and the image asks for {image.detail!r}"
-                raise InvalidRequest(reason, param=f"{image.param}.detail")
-        limit = self._limits.images_per_minute
-        if limit is not None and len(images) > limit:
-            reason = f"the request has {len(images)} images; the key's limit is {limit} per minute"
-            raise InvalidRequest(reason, param=images[limit].param, code="too_many_images")
-        await self._take("images", limit, len(images))
+            self._check_detail(image)
+        limit = self._accounts.smallest("images")
+        if limit is not None and len(images) > limit.amount:
+            reason = (
+                f"the request has {len(images)} images; "
+                f"the {limit.account.whose}'s limit is {limit.amount} per minute"
+            )
+            raise InvalidRequest(reason, param=images[limit.amount].param, code="too_many_images")
+        with _refusals_counted("images"):
+            await self._accounts.take("images", len(images))
 
     async def take_prompt(self, num_tokens: int) -> None:
         """Count the prompt's tokens. See `Visit.take_prompt`."""
-        limit = self._limits.tokens_per_minute
-        if limit is not None and num_tokens > limit:
-            reason = f"the prompt has {num_tokens} tokens; the key's limit is {limit} per minute"
+        limit = self._accounts.smallest("tokens")
+        if limit is not None and num_tokens > limit.amount:
+            whose = limit.account.whose
+            reason = f"the prompt has {num_tokens} tokens; the {whose}'s limit is {limit.amount} per minute"
             raise InvalidRequest(reason, param="messages")
-        await self._take("tokens", limit, num_tokens)
+        with _refusals_counted("tokens"):
+            await self._accounts.take("tokens", num_tokens)
 
     def answering(self, counts: Callable[[], TokenCounts]) -> None:
         """Remember how the answer's tokens are counted. See `Visit.answering`."""
@@ -97,28 +96,28 @@ class KeyVisit(Visit):
 
     async def end(self) -> None:
         """Charge the answer's tokens, however the answer ended, even beyond what is left."""
-        limit = self._limits.tokens_per_minute
-        if limit is not None and self._counts is not None and (amount := self._counts().completion):
-            await self._budgets.charge(self._key_id, "tokens", limit, amount)
+        if self._counts is not None and (amount := self._counts().completion):
+            await self._accounts.charge("tokens", amount)
 
     def headers(self) -> dict[str, str]:
-        """`x-ratelimit-…` as OpenAI sends them, for the limits that the key has."""
+        """`x-ratelimit-…` as OpenAI sends them, for the tighter of the key's and the owner's limits."""
         headers: dict[str, str] = {}
-        for unit, standing in self._standings.items():
+        for unit, standing in self._accounts.standings.items():
             if unit != "images":
                 headers[f"x-ratelimit-limit-{unit}"] = str(standing.limit)
                 headers[f"x-ratelimit-remaining-{unit}"] = str(standing.remaining)
                 headers[f"x-ratelimit-reset-{unit}"] = duration_text(standing.reset_s)
         return headers
 
-    async def _take(self, unit: Unit, limit: int | None, amount: int) -> None:
-        if limit is None or not amount:
-            return
-        try:
-            self._standings[unit] = await self._budgets.take(self._key_id, unit, limit, amount)
-        except RateLimitReached as refusal:
-            self._standings[unit] = await self._budgets.standing(self._key_id, unit, limit)
-            raise _counted(unit, refusal) from None
+    def _check_detail(self, image: ImagePlaceholder) -> None:
+        for account in self._accounts:
+            most = account.limits.max_detail
+            if most is not None and _DETAILS.index(image.detail) > _DETAILS.index(most):
+                REFUSED.labels("detail").inc()
+                reason = (
+                    f"the {account.whose} allows {most!r} at most, and the image asks for {image.detail!r}"
+                )
+                raise InvalidRequest(reason, param=f"{image.param}.detail")
 
 
 class Gate:
@@ -150,21 +149,26 @@ class Gate:
     async def enter(self, key: Key) -> AsyncIterator[KeyVisit]:
         """One request of this key, until its answer has ended. The visit must be begun.
 
-        Raises RateLimitReached where too many requests of the key are running here. Other servers' are not
-        counted: one that dies could not take its own back.
+        Raises RateLimitReached where too many requests of the key or its owner are running here. Other
+        servers' are not counted: one that dies could not take its own back.
         """
-        limit = key.limits.concurrent_requests
-        if limit is not None and self._running[key.id] >= limit:
-            reason = f"Rate limit reached for concurrent requests: the key's limit is {limit} at once"
-            raise _counted("concurrent", RateLimitReached(reason))
-        self._running[key.id] += 1
+        accounts = key.accounts
+        for account in accounts:
+            limit = account.limits.concurrent_requests
+            if limit is not None and self._running[account.id] >= limit:
+                REFUSED.labels("concurrent").inc()
+                reason = f"the {account.whose}'s limit is {limit} at once"
+                raise RateLimitReached(f"Rate limit reached for concurrent requests: {reason}")
+        for account in accounts:
+            self._running[account.id] += 1
         visit = KeyVisit(key, self._salt(key.owner), self._budgets)
         try:
             yield visit
         finally:
-            self._running[key.id] -= 1
-            if not self._running[key.id]:
-                del self._running[key.id]
+            for account in accounts:
+                self._running[account.id] -= 1
+                if not self._running[account.id]:
+                    del self._running[account.id]
             await visit.end()
 
     def _salt(self, owner: str) -> str:
@@ -172,9 +176,13 @@ class Gate:
         return hmac.digest(self._salt_secret, owner.encode(), hashlib.sha256).hex()
 
 
-def _counted(reason: str, refusal: RateLimitReached) -> RateLimitReached:
-    REFUSED.labels(reason).inc()
-    return refusal
+@contextmanager
+def _refusals_counted(reason: str) -> Iterator[None]:
+    try:
+        yield
+    except RateLimitReached:
+        REFUSED.labels(reason).inc()
+        raise
 
 
 def duration_text(seconds: float) -> str:

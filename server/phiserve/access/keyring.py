@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from phiserve.access.key import DEFAULT_OWNER, Key, digest_of
-from phiserve.access.keys_file import read_entries
+from phiserve.access.keys_file import KeysFile, read_keys_file
 from phiserve.errors import StartupError
 
 _LOG = logging.getLogger(__name__)
@@ -22,16 +22,16 @@ _Signature = tuple[int, int, int] | None
 class Keyring:
     """Finds the key of a secret.
 
-    `simple_secret` is the one key of the setting `api_key`; it has the owner "default" and no limits. `file`
-    holds keys with owners. Reads the file at once: raises StartupError.
+    `simple_secret` is the one key of the setting `api_key`; it has the owner "default" and no limits of its
+    own. `file` holds keys with owners. Reads the file at once: raises StartupError.
     """
 
     def __init__(self, simple_secret: str | None = None, file: Path | None = None) -> None:
         secret = None if simple_secret is None else simple_secret.encode()
-        self._simple = () if secret is None else (Key(DEFAULT_OWNER, digest_of(secret)),)
+        self._simple_digest = None if secret is None else digest_of(secret)
         self._file = file
         self._signature = self._look()
-        self._by_digest = _by_digest((*self._simple, *self._read()))
+        self._by_digest = _by_digest(self._read())
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -72,7 +72,7 @@ class Keyring:
         except StartupError as error:
             _LOG.error("%s. The keys that were read before stay valid", error)
             return
-        self._by_digest = _by_digest((*self._simple, *keys))
+        self._by_digest = _by_digest(keys)
         _LOG.info("The keys file was read again: %d keys", len(keys))
 
     def _keep_watching(self) -> None:
@@ -80,9 +80,12 @@ class Keyring:
             self.reread_if_changed()
 
     def _read(self) -> tuple[Key, ...]:
-        if self._file is None:
-            return ()
-        return tuple(entry.key() for entry in read_entries(self._file) if entry.revoked is None)
+        content = KeysFile(keys=()) if self._file is None else read_keys_file(self._file)
+        keys = [entry.key(content.limits_of(entry.owner)) for entry in content.keys if entry.revoked is None]
+        if self._simple_digest is not None:
+            owner_limits = content.limits_of(DEFAULT_OWNER)
+            keys.insert(0, Key(DEFAULT_OWNER, self._simple_digest, owner_limits=owner_limits))
+        return tuple(keys)
 
     def _look(self) -> _Signature:
         if self._file is None:

@@ -1,13 +1,13 @@
-"""Changes the file of keys: adds entries and marks them as revoked, and keeps all else, comments too."""
+"""Changes the file of keys: adds and revokes keys, sets limits of owners, and keeps all else and comments."""
 
 import fcntl
 import io
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from phiserve.access.key import ID_LENGTH, Limits, digest_of
-from phiserve.access.keys_file import KeyEntry, parse_entries, read_entries
+from phiserve.access.keys_file import KeyEntry, parse_keys_file, read_entries, read_keys_file
 from phiserve.errors import StartupError
 
 SECRET_PREFIX = "sk-phi-"  # noqa: S105 - what every secret begins with
@@ -47,16 +47,36 @@ def add_key(file: Path, owner: str, expires: datetime | None, limits: Limits) ->
         "sha256": digest,
         "created": _timestamp(),
         "expires": None if expires is None else expires.isoformat(timespec="seconds"),
-        "requests_per_minute": limits.requests_per_minute,
-        "tokens_per_minute": limits.tokens_per_minute,
-        "images_per_minute": limits.images_per_minute,
-        "concurrent_requests": limits.concurrent_requests,
-        "max_detail": limits.max_detail,
+        **asdict(limits),
     }
-    with _edited(file) as keys:
-        given = {name: _quoted(value) for name, value in values.items() if value is not None}
-        keys.append(CommentedMap(given))
+    with _edited(file) as content:
+        if not content["keys"]:  # written as [], which would go on in one line
+            content["keys"] = CommentedSeq()
+        content["keys"].append(CommentedMap(_given(values)))
     return NewKey(digest[:ID_LENGTH], secret)
+
+
+def limit_owner(file: Path, owner: str, limits: Limits) -> None:
+    """Set limits of an owner over all keys; those that are None stay as they are.
+
+    Raises StartupError where there is no file or no limit, and OSError.
+    """
+    given = _given(asdict(limits))
+    if not given:
+        raise StartupError("Give at least one limit; to remove one, delete its line in the file")
+    read_keys_file(file)  # unlike a key, limits make no file
+    with _edited(file) as content:
+        if not content.get("owners"):
+            content.pop("owners", None)
+            content.insert(0, "owners", CommentedMap())
+        owners = content["owners"]
+        if owner not in owners:
+            owners.insert(0, _quoted(owner), CommentedMap())
+        for name, value in given.items():
+            if name in owners[owner]:
+                owners[owner][name] = value
+            else:  # at the end it would come after what follows the owner
+                owners[owner].insert(0, name, value)
 
 
 def revoke_key(file: Path, key_id: str) -> KeyEntry:
@@ -65,11 +85,11 @@ def revoke_key(file: Path, key_id: str) -> KeyEntry:
     `key_id`: the first digits of its hash, as `list` shows them, at least six. Raises StartupError unless
     exactly one key is meant, and OSError.
     """
-    with _edited(file) as keys:
+    with _edited(file) as content:
         entry = _entry_of(read_entries(file), key_id)
         if entry.revoked is not None:
             raise StartupError(f"The key {key_id} was revoked before, on {entry.revoked:%Y-%m-%d}")
-        item = next(item for item in keys if item["sha256"] == entry.sha256)
+        item = next(item for item in content["keys"] if item["sha256"] == entry.sha256)
         item.insert(1, "revoked", _quoted(_timestamp()))  # at the end it would come after what follows it
     return entry
 
@@ -84,8 +104,8 @@ def _entry_of(entries: tuple[KeyEntry, ...], key_id: str) -> KeyEntry:
 
 
 @contextmanager
-def _edited(file: Path) -> Iterator[CommentedSeq]:
-    """The list of keys to change in place; written back at the end, checked and in one step.
+def _edited(file: Path) -> Iterator[CommentedMap]:
+    """The content to change in place; written back at the end, checked and in one step.
 
     A lock on the folder keeps two commands from undoing each other's work. Where the file is a link, what it
     points to is replaced. Raises StartupError for a file that is broken, before and after.
@@ -93,16 +113,13 @@ def _edited(file: Path) -> Iterator[CommentedSeq]:
     file = file.expanduser().resolve()
     with _locked(file.parent):
         text = file.read_text(encoding="utf-8") if file.exists() else _HEADING
-        parse_entries(text, file)
+        parse_keys_file(text, file)
         yaml = _round_trip()
         content: CommentedMap = yaml.load(text)
-        keys: CommentedSeq = content["keys"]
-        if not keys:  # written as [], which would go on in one line
-            keys = content["keys"] = CommentedSeq()
-        yield keys
+        yield content
         changed = io.StringIO()
         yaml.dump(content, changed)
-        parse_entries(changed.getvalue(), file)
+        parse_keys_file(changed.getvalue(), file)
         _write_whole(file, changed.getvalue())
 
 
@@ -112,6 +129,10 @@ def _round_trip() -> YAML:
     yaml.width = 1000
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
+
+
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: _quoted(value) for name, value in values.items() if value is not None}
 
 
 def _quoted(value: object) -> object:

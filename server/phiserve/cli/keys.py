@@ -1,4 +1,4 @@
-"""`phiserve keys`: make, list and revoke the keys of a server."""
+"""`phiserve keys`: make, list and revoke the keys of a server, and limit their owners."""
 
 import sys
 from datetime import UTC, datetime
@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from phiserve.access.key import ID_LENGTH, Limits
-from phiserve.access.keys_editing import add_key, revoke_key
-from phiserve.access.keys_file import KeyEntry, moment_of, read_entries
+from phiserve.access.keys_editing import add_key, limit_owner, revoke_key
+from phiserve.access.keys_file import KeyEntry, LimitsEntry, moment_of, read_keys_file
+from phiserve.access.keys_file import KeysFile as Content
 from phiserve.core import Detail
 from phiserve.errors import StartupError
 
@@ -25,6 +26,10 @@ _PIPE_WIDTH = 240
 """Columns where no terminal says how many it has."""
 
 PerMinute = Annotated[int | None, typer.Option(min=1, help="Most of them in a minute; default: no limit.")]
+AtOnce = Annotated[int | None, typer.Option(min=1, help="Most requests at once; default: no limit.")]
+LargestDetail = Annotated[
+    str | None, typer.Option(help="How closely to look at images: low, auto or high; default: high.")
+]
 
 
 @app.command()
@@ -37,31 +42,42 @@ def add(
     requests_per_minute: PerMinute = None,
     tokens_per_minute: PerMinute = None,
     images_per_minute: PerMinute = None,
-    concurrent_requests: Annotated[
-        int | None, typer.Option(min=1, help="Most requests at once; default: no limit.")
-    ] = None,
-    max_detail: Annotated[
-        str | None, typer.Option(help="How closely it may look at images: low, auto or high; default: high.")
-    ] = None,
+    concurrent_requests: AtOnce = None,
+    max_detail: LargestDetail = None,
 ) -> None:
     """Make a key. Its secret is printed once and stored nowhere; running servers know it within a second."""
-    limits = Limits(
-        requests_per_minute,
-        tokens_per_minute,
-        images_per_minute,
-        concurrent_requests,
-        None if max_detail is None else _detail(max_detail),
-    )
+    counts = (requests_per_minute, tokens_per_minute, images_per_minute, concurrent_requests)
+    limits = Limits(*counts, _detail(max_detail))
     key = add_key(keys_file, owner, None if expires is None else _moment(expires), limits)
     typer.echo(f"Key {key.id} of {owner}; this is its secret, which is never shown again:", err=True)
     typer.echo(key.secret)
 
 
+@app.command()
+def limit(
+    owner: Annotated[str, typer.Argument(help="Whose keys are limited, all of them together.")],
+    keys_file: KeysFile,
+    requests_per_minute: PerMinute = None,
+    tokens_per_minute: PerMinute = None,
+    images_per_minute: PerMinute = None,
+    concurrent_requests: AtOnce = None,
+    max_detail: LargestDetail = None,
+) -> None:
+    """Limit what an owner may ask for with all keys together; limits that are not given stay as they are."""
+    counts = (requests_per_minute, tokens_per_minute, images_per_minute, concurrent_requests)
+    limit_owner(keys_file, owner, Limits(*counts, _detail(max_detail)))
+    typer.echo(f"Limits of {owner}: {_limits_text(read_keys_file(keys_file).owners[owner])}", err=True)
+
+
 @app.command("list")
 def list_keys(keys_file: KeysFile) -> None:
-    """Print all keys: whose they are, whether they are valid, and their limits. Secrets are not known."""
+    """Print all keys: whose they are, whether they are valid, their limits, and those of their owners.
+
+    Secrets are not known.
+    """
+    content = read_keys_file(keys_file)
     table = Table("id", "owner", "state", "created", "expires", "limits", box=None, pad_edge=False)
-    for entry in read_entries(keys_file):
+    for entry in content.keys:
         table.add_row(
             entry.sha256[:ID_LENGTH],
             entry.owner,
@@ -71,7 +87,19 @@ def list_keys(keys_file: KeysFile) -> None:
             _limits_text(entry),
         )
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(highlight=False, markup=False, width=width).print(table)
+    console = Console(highlight=False, markup=False, width=width)
+    console.print(table)
+    if content.owners:
+        console.print("", _owners(content))
+
+
+def _owners(content: Content) -> Table:
+    """Owners with limits over all their keys, and how many of these are valid."""
+    table = Table("owner", "valid keys", "limits of all keys together", box=None, pad_edge=False)
+    for owner, entry in content.owners.items():
+        valid = sum(key.owner == owner and _state(key) == "valid" for key in content.keys)
+        table.add_row(owner, str(valid), _limits_text(entry))
+    return table
 
 
 @app.command()
@@ -84,7 +112,9 @@ def revoke(
     typer.echo(f"Revoked the key {entry.sha256[:ID_LENGTH]} of {entry.owner}", err=True)
 
 
-def _detail(text: str) -> Detail:
+def _detail(text: str | None) -> Detail | None:
+    if text is None:
+        return None
     found: Detail | None = next((detail for detail in get_args(Detail) if detail == text), None)
     if found is None:
         raise StartupError(f"--max-detail takes low, auto or high, not {text!r}")
@@ -108,7 +138,7 @@ def _day(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d}"
 
 
-def _limits_text(entry: KeyEntry) -> str:
+def _limits_text(entry: LimitsEntry) -> str:
     counts = {
         "requests/min": entry.requests_per_minute,
         "tokens/min": entry.tokens_per_minute,

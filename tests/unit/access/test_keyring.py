@@ -80,7 +80,7 @@ def test_a_broken_file_changes_nothing(tmp_path: Path, caplog: pytest.LogCapture
 def test_an_unchanged_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look is enough."""
     keyring = Keyring(None, write_keys(tmp_path / "k", alice={}))
-    monkeypatch.setattr(module, "read_entries", None)
+    monkeypatch.setattr(module, "read_keys_file", None)
     keyring.reread_if_changed()
     assert owner_of(keyring, secret_of("alice")) == "alice"
 

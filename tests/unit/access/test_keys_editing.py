@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from phiserve.access.key import Limits, digest_of
-from phiserve.access.keys_editing import add_key, revoke_key
-from phiserve.access.keys_file import read_entries
+from phiserve.access.keys_editing import add_key, limit_owner, revoke_key
+from phiserve.access.keys_file import read_entries, read_keys_file
 from phiserve.errors import StartupError
 
 WRITTEN = f"""\
@@ -52,6 +52,39 @@ def test_the_rest_is_kept(tmp_path: Path) -> None:
     lines = file.read_text().splitlines()
     assert [line for line in WRITTEN.splitlines() if line not in lines] == []
     assert [entry.owner for entry in read_entries(file)] == ["alice", "bob", "carol"]
+
+
+def test_limit_an_owner(tmp_path: Path) -> None:
+    """Limits are added, and those of before stay; what other people wrote around them stays too."""
+    file = tmp_path / "keys.yaml"
+    file.write_text(WRITTEN)
+    limit_owner(file, "alice", Limits(requests_per_minute=5, max_detail="low"))
+    limit_owner(file, "on", Limits(tokens_per_minute=7))
+    limit_owner(file, "alice", Limits(requests_per_minute=6, images_per_minute=1))
+    content = read_keys_file(file)
+    assert content.limits_of("alice") == Limits(6, None, 1, None, "low")
+    assert content.limits_of("on") == Limits(tokens_per_minute=7)
+    text = file.read_text()
+    assert [line for line in WRITTEN.splitlines() if line not in text.splitlines()] == []
+    file.write_text(text.replace("owners:", "# limits\nowners:").replace("keys:", "# all keys\nkeys:"))
+    limit_owner(file, "alice", Limits(concurrent_requests=2))
+    lines = file.read_text().splitlines()
+    assert lines.index("# limits") == lines.index("owners:") - 1
+    assert lines.index("# all keys") == lines.index("keys:") - 1
+    assert len(read_entries(file)) == 2
+
+
+def test_limits_of_owners_need_a_file(tmp_path: Path) -> None:
+    """And a limit; nothing is written otherwise."""
+    file = tmp_path / "keys.yaml"
+    with pytest.raises(StartupError, match="does not exist"):
+        limit_owner(file, "alice", Limits(requests_per_minute=5))
+    file.write_text("keys: []\nowners: {}\n")
+    with pytest.raises(StartupError, match="Give at least one limit"):
+        limit_owner(file, "alice", Limits())
+    assert file.read_text() == "keys: []\nowners: {}\n"
+    limit_owner(file, "alice", Limits(requests_per_minute=5))
+    assert read_keys_file(file).owners.keys() == {"alice"}
 
 
 def test_owners_stay_texts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from key_files import secret_of, write_keys
 from phiserve.access.key import Key, Limits, digest_of
-from phiserve.access.keys_file import moment_of, parse_entries, read_entries
+from phiserve.access.keys_file import moment_of, parse_keys_file, read_entries
 from phiserve.errors import StartupError
 from snippets import all_snippets
 
@@ -40,9 +40,21 @@ def test_only_an_owner(tmp_path: Path) -> None:
 def test_the_documented_file() -> None:
     """The example in docs/keys.md is one."""
     (example,) = (snippet.code for snippet in all_snippets() if snippet.code.startswith("keys:\n"))
-    plain, limited = parse_entries(example, FILE)
+    plain, limited = parse_keys_file(example, FILE).keys
     assert plain.key().limits == Limits()
     assert limited.key().limits == Limits(600, 100000, 300, 4, "low")
+
+
+def test_the_documented_owners() -> None:
+    """The other example has limits of an owner, which its keys get beside their own."""
+    (example,) = (snippet.code for snippet in all_snippets() if snippet.code.startswith("owners:\n"))
+    content = parse_keys_file(example, FILE)
+    limits = content.limits_of("alice")
+    assert limits == Limits(requests_per_minute=100, concurrent_requests=8)
+    first, second = (entry.key(limits) for entry in content.keys)
+    assert (first.limits, second.limits) == (Limits(requests_per_minute=60), Limits())
+    assert {first.owner_limits, second.owner_limits} == {limits}
+    assert content.limits_of("bob") == Limits()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +69,7 @@ def test_the_documented_file() -> None:
 )
 def test_moments(written: str, moment: datetime) -> None:
     """Dates and times as people and YAML write them; in UTC unless they say otherwise."""
-    (entry,) = parse_entries(f"keys: [{{{ENTRY}, expires: {written}}}]", FILE)
+    (entry,) = parse_keys_file(f"keys: [{{{ENTRY}, expires: {written}}}]", FILE).keys
     assert entry.expires == moment
 
 
@@ -79,13 +91,17 @@ def test_moments(written: str, moment: datetime) -> None:
         (f"keys: [{{{ENTRY}, expires: soon}}]", "keys[0].expires: "),
         (f"keys: [{{{ENTRY}, expires: 2027-02-31}}]", "is not valid YAML"),
         (f"keys: [{{{ENTRY}, rpm: 5}}]", "keys[0].rpm: "),
+        ("keys: []\nowners: [a]", "owners: "),
+        ("keys: []\nowners: {a: {rpm: 5}}", "owners.a.rpm: "),
+        ("keys: []\nowners: {a: {tokens_per_minute: 0}}", "owners.a.tokens_per_minute: "),
+        ("keys: []\nowners: {on: {tokens_per_minute: 1}}", "owners[1]: input should be a valid string"),
         (f"keys: [{{{ENTRY}}}, {{{ENTRY}}}]", "keys[1].sha256: it is there twice"),
     ],
 )
 def test_mistakes(text: str, told: str) -> None:
     """Each is one sentence with the file and the path of the value."""
     with pytest.raises(StartupError) as caught:
-        parse_entries(text, FILE)
+        parse_keys_file(text, FILE)
     assert str(caught.value).startswith("The keys file keys.yaml")
     assert told in str(caught.value)
 

@@ -42,6 +42,22 @@ def test_states(tmp_path: Path) -> None:
     assert "expired" in run(file, "list").stdout
 
 
+def test_limit(tmp_path: Path) -> None:
+    """The limits of an owner are listed below the keys, with how many of these are valid."""
+    file = tmp_path / "keys.yaml"
+    for arguments in (("alice",), ("alice",), ("alice", "--expires", "2020-01-31")):
+        run(file, "add", *arguments)
+    limited = run(file, "limit", "alice", "--requests-per-minute", "60", "--max-detail", "low")
+    assert (limited.exit_code, limited.stdout) == (0, "")
+    assert limited.stderr == "Limits of alice: 60 requests/min, detail low\n"
+    lines = [line.rstrip() for line in run(file, "list").stdout.splitlines()]
+    assert lines[4:] == [
+        "",
+        "owner  valid keys  limits of all keys together",
+        "alice  2           60 requests/min, detail low",
+    ]
+
+
 def test_file_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's own variable names it."""
     monkeypatch.setenv("PHISERVE_KEYS_FILE", str(tmp_path / "keys.yaml"))
@@ -55,6 +71,7 @@ def test_file_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (("add", "a", "--expires", "soon"), "--expires takes a date"),
         (("add", "a", "--max-detail", "full"), "--max-detail takes low, auto or high"),
         (("list",), "does not exist"),
+        (("limit", "a", "--tokens-per-minute", "5"), "does not exist"),
         (("revoke", "abcdef"), "No key has the id"),
     ],
 )

@@ -1,0 +1,74 @@
+"""What one request uses, counted for its key and for the key's owner: both limits hold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from phiserve.access.budgets import Budgets, Standing, limit_reached
+from phiserve.access.key import Account, Unit
+from phiserve.errors import RateLimitReached
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit per minute, and the account that has it."""
+
+    account: Account
+    amount: int
+
+
+class RequestAccounts:
+    """The accounts of one request. `standings`: how the tightest limit of each unit stands."""
+
+    def __init__(self, accounts: tuple[Account, ...], budgets: Budgets) -> None:
+        self._accounts = accounts
+        self._budgets = budgets
+        self.standings: dict[Unit, Standing] = {}
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._accounts)
+
+    def smallest(self, unit: Unit) -> Limit | None:
+        """The smallest limit; what needs more than that will never pass."""
+        return min(self._limits(unit), key=lambda limit: limit.amount, default=None)
+
+    async def require(self, unit: Unit, amount: int) -> None:
+        """Look how the limits stand; raises RateLimitReached where less than `amount` is left of one."""
+        found = [(limit, await self._standing(limit, unit)) for limit in self._limits(unit)]
+        self._note(unit, [standing for _, standing in found])
+        short = [(limit, standing) for limit, standing in found if standing.remaining < amount]
+        if short:  # the one that passes last says when to come again
+            limit, standing = max(short, key=lambda one: one[1].resets_at)
+            raise limit_reached(unit, standing, amount, limit.account.whose)
+
+    async def take(self, unit: Unit, amount: int) -> None:
+        """Use `amount` of all; raises RateLimitReached where one has less left, before using any."""
+        limits = self._limits(unit)
+        if not limits or not amount:
+            return
+        if len(limits) > 1:
+            await self.require(unit, amount)
+        try:
+            self._note(
+                unit,
+                [await self._budgets.take(limit.account.id, unit, limit.amount, amount) for limit in limits],
+            )
+        except RateLimitReached:
+            await self.require(unit, amount)
+            raise
+
+    async def charge(self, unit: Unit, amount: int) -> None:
+        """Use `amount` of all, also where less is left."""
+        for limit in self._limits(unit):
+            await self._budgets.charge(limit.account.id, unit, limit.amount, amount)
+
+    def _limits(self, unit: Unit) -> list[Limit]:
+        amounts = [(account, account.limits.per_minute(unit)) for account in self._accounts]
+        return [Limit(account, amount) for account, amount in amounts if amount is not None]
+
+    async def _standing(self, limit: Limit, unit: Unit) -> Standing:
+        return await self._budgets.standing(limit.account.id, unit, limit.amount)
+
+    def _note(self, unit: Unit, standings: list[Standing]) -> None:
+        """The tightest is the one of which least is left, and which is whole again last."""
+        if standings:
+            self.standings[unit] = min(standings, key=lambda one: (one.remaining, -one.resets_at))
