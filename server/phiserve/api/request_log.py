@@ -22,7 +22,7 @@ from phiserve.protocol.events import encode_json
 from phiserve.trace import Trace
 
 REQUESTS = Counter("phiserve_requests", "Requests that ended, by how they ended.", ["route", "outcome"])
-LOST = Counter("phiserve_log_lines_lost", "Lines left out because nobody read the log.")
+LOST = Counter("phiserve_log_lines_lost", "Lines left out because the log could not take them.")
 OWNER_REQUESTS = Counter("phiserve_owner_requests", "Requests that ended, by the key's owner.", ["owner"])
 OWNER_TOKENS = Counter(
     "phiserve_owner_tokens",
@@ -170,8 +170,10 @@ class RequestLog:
         fields = {name: value for name, value in known.items() if value is not None}
         try:
             self._logger.info("request", **fields)
-        except (OSError, ValueError):  # nobody reads standard output any more: no reason to fail requests
+        except (BrokenPipeError, ValueError):  # nobody reads standard output any more, nor will
             self._logger = None
+        except OSError:  # the disk is full, say: no reason to fail requests, and it may have room again
+            LOST.inc()
 
 
 def _count_for_owner(record: RequestRecord) -> None:

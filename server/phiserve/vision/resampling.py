@@ -10,6 +10,7 @@ first, rounded to 8 bits before the other.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -36,12 +37,25 @@ Fixed = NDArray[np.int32]
 def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
     """Have numba compile a function when it is first called, to run without the interpreter's lock.
 
-    What it compiles is kept on disk if it finds a folder that it can write to.
+    What it compiles is kept on disk if it finds a folder that it can write to, with room.
     """
     try:
-        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        compiled = njit(nogil=True, cache=True)(function)
     except RuntimeError:
         return njit(nogil=True)(function)  # type: ignore[no-any-return]
+    cache = compiled._cache  # noqa: SLF001 - numba has no setting for it
+    cache.save_overload = _unless_full(cache.save_overload)
+    return compiled  # type: ignore[no-any-return]
+
+
+def _unless_full(save: Callable[..., None]) -> Callable[..., None]:
+    """What keeps a compiled function, or does nothing where it can't: the function works all the same."""
+
+    def save_if_possible(*compiled: object) -> None:
+        with suppress(OSError):
+            save(*compiled)
+
+    return save_if_possible
 
 
 @_compiled
