@@ -15,8 +15,8 @@ Crops = NDArray[np.uint8]
 _WHITE = 255
 
 
-def cut_crops(pixels: Pixels, plan: CropPlan) -> Crops:
-    """Resize, pad with white and cut an RGB image.
+def cut_crops(pixels: Pixels, plan: CropPlan, out: Crops | None = None) -> Crops:
+    """Resize, pad with white and cut an RGB image; into `out`, if it is given.
 
     A portrait image is resized as if lying on its side, as the reference does: rows are resized first and
     rounded in between, so the upright resize differs by one level here and there.
@@ -25,7 +25,8 @@ def cut_crops(pixels: Pixels, plan: CropPlan) -> Crops:
     # the command does and then go through all modules, fail on those of llvmlite.
     from phiserve.vision.resampling import fill_landscape, fill_portrait
 
-    crops = np.empty((plan.rows, plan.columns, CROP_SIDE, 3 * CROP_SIDE), np.uint8)
+    shape = plan.rows, plan.columns, CROP_SIDE, 3 * CROP_SIDE
+    crops = np.empty(shape, np.uint8) if out is None else out.reshape(shape)
     if plan.transposed:
         fill_portrait(pixels, plan.resized, (plan.padded[0] - plan.resized[0]) // 2, crops)
     else:

@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,8 @@ from phiserve.core import ImagePlaceholder
 from phiserve.errors import EngineFailure, RequestError, errors_at
 from phiserve.media.connector import MediaConnector, scheme_of
 from phiserve.media.data_url import decode_data_url
-from phiserve.vision.crops import Crops, compile_ahead, cut_crops
+from phiserve.vision.crops import Crops
+from phiserve.vision.decoding import Decoder, DecodingFault, Parse, ThreadDecoder
 from phiserve.vision.fair_pool import FairPool
 from phiserve.vision.limits import ImageLimits, RequestMeter
 from phiserve.vision.sizes import CropPlan
@@ -46,9 +47,6 @@ SHARED_S = 0.5
 READ = Counter("phiserve_images_read", "Images received and hashed.")
 DECODED = Counter("phiserve_images_decoded", "Images decoded and cut into crops.")
 
-Parse = Callable[[bytes, Collection[str]], ParsedImage]
-"""As `codecs.parse`: (file content, formats served) -> the file taken apart, or InvalidImage."""
-
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
@@ -57,7 +55,8 @@ class EncodedImage:
     `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal, keyed by the owner's cache salt
     where there is one, so that what is kept by the hash serves that owner alone. `size`: (width, height) as
     shown. `param`: the path of the image's value in the request. `tenant`: whose it is. `parsed`: None if
-    the size was known by the hash; the file is then parsed only if it has to be decoded.
+    the size was known by the hash, or the file was parsed in another process; it is then parsed once more if
+    it has to be decoded.
     """
 
     content: bytes = field(repr=False)
@@ -93,7 +92,10 @@ def image_key(digest: str, plan: CropPlan) -> str:
 
 
 class ImageService:
-    """Reads and cuts images on `workers` threads. End it with `close`."""
+    """Reads and cuts images on `workers` threads. End it with `close`.
+
+    `decoder` does what concerns a file's content; by default that is done in these threads, with `parse`.
+    """
 
     def __init__(
         self,
@@ -101,18 +103,19 @@ class ImageService:
         workers: int,
         connector: MediaConnector | None = None,
         parse: Parse = codecs.parse,
+        decoder: Decoder | None = None,
     ) -> None:
         self._limits = limits
         self._connector = connector or MediaConnector()
-        self._parse = parse
+        self._decoder = decoder or ThreadDecoder(parse, limits.formats)
         self._pool = FairPool(workers, "phiserve-image")
         self._cutting: dict[str, _SharedWork] = {}
         self._sizes: LRUCache[str, tuple[int, int]] = LRUCache(MAX_KNOWN_IMAGES)
         self._lock = threading.Lock()
 
     async def compile_ahead(self) -> None:
-        """Compile the code that cuts images, on one of the threads."""
-        await self._pool.run(None, 0, compile_ahead)
+        """Get ready to decode, on one of the threads."""
+        await self._pool.run(None, 0, self._decoder.start)
 
     async def read(
         self,
@@ -170,7 +173,8 @@ class ImageService:
             shared.waiting -= 1
 
     def close(self) -> None:
-        """Stop the threads; work not yet begun is dropped."""
+        """Stop the threads and what decodes; work not yet begun is dropped."""
+        self._decoder.close()
         self._pool.close()
 
     def _forget_later(self, key: str, shared: _SharedWork) -> None:
@@ -211,10 +215,10 @@ class ImageService:
         if size := self._known_size(digest):
             return self._accept(EncodedImage(content, digest, size, param, owner.tenant))
         with _faults_logged(content):
-            parsed = self._parse(content, self._limits.formats)
+            size, parsed = self._decoder.open(content)
         with self._lock:
-            self._sizes[digest] = parsed.size
-        return self._accept(EncodedImage(content, digest, parsed.size, param, owner.tenant, parsed))
+            self._sizes[digest] = size
+        return self._accept(EncodedImage(content, digest, size, param, owner.tenant, parsed))
 
     def _accept(self, image: EncodedImage) -> EncodedImage:
         """Count an image that has been read, and return it. Raises InvalidImage beyond the limits."""
@@ -229,8 +233,7 @@ class ImageService:
 
     def _cut(self, image: EncodedImage, plan: CropPlan) -> Crops:
         with _faults_logged(image.content):
-            parsed = image.parsed or self._parse(image.content, self._limits.formats)
-            crops = cut_crops(parsed.decode(), plan)
+            crops = self._decoder.crops(image.content, math.prod(image.size), plan, image.parsed)
         DECODED.inc()
         return crops
 
@@ -252,10 +255,10 @@ def _faults_logged(content: bytes) -> Iterator[None]:
     except RequestError:
         raise
     except Exception as error:
-        trace = "".join(traceback.format_tb(error.__traceback__))
-        _LOG.error(
-            "%s over the image with BLAKE3 %s\n%s", type(error).__name__, _digest(content, None), trace
-        )
+        name, trace = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        if isinstance(error, DecodingFault):
+            name, trace = error.name, error.trace
+        _LOG.error("%s over the image with BLAKE3 %s\n%s", name, _digest(content, None), trace)
         raise EngineFailure("the server failed on this image", code="internal_error") from None
 
 

@@ -1,0 +1,206 @@
+"""Decodes images in worker processes: what crashes, hangs or eats memory costs its own image a refusal."""
+
+import logging
+import math
+import os
+import signal
+import threading
+
+from blake3 import blake3
+from prometheus_client import Counter
+
+from phiserve.codecs import ParsedImage
+from phiserve.errors import InvalidImage, ShuttingDown, StartupError
+from phiserve.sandbox.limits import MIB, WorkerLimits
+from phiserve.sandbox.messages import Done, Fault, Refused, Reply
+from phiserve.sandbox.processes import ProcessLost, TemplateProcess, WorkerProcess
+from phiserve.vision.crops import Crops
+from phiserve.vision.decoding import DecodingFault
+from phiserve.vision.sizes import CropPlan
+
+_LOG = logging.getLogger(__name__)
+
+CRASHED = "the image is damaged: its decoder crashed"
+TOO_SLOW = "the image takes longer to decode than an image may"
+
+LOST = Counter("phiserve_image_workers_lost", "Image workers that crashed or were ended over an image.")
+
+
+def can_start_workers() -> bool:
+    """Whether this system has what workers need: memory to be shared by its descriptor, as on Linux."""
+    return hasattr(os, "memfd_create")
+
+
+class WorkerDecoder:
+    """A `vision.decoding.Decoder` for `num_workers` threads, each of which has a worker while it decodes.
+
+    `parse` names the function that takes files apart, in the worker. Nothing starts before `start` or the
+    first image.
+    """
+
+    def __init__(
+        self,
+        limits: WorkerLimits,
+        num_workers: int,
+        parse: str = "phiserve.codecs:parse",
+        must_be_closed_off: bool = False,
+    ) -> None:
+        self._limits = limits
+        self._num_workers = num_workers
+        self._parse = parse
+        self._must_be_closed_off = must_be_closed_off
+        self._template: TemplateProcess | None = None
+        self._idle: list[WorkerProcess] = []
+        self._is_closed = False
+        self._lock = threading.Lock()
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Start all workers.
+
+        Raises StartupError if they do not start, or are not closed off though they must be.
+        """
+        try:
+            workers = [self._take() for _ in range(self._num_workers)]
+        except (ProcessLost, OSError) as error:
+            reason = (
+                f"The processes that decode images do not start ({error!r}); image_sandbox: off needs none"
+            )
+            raise StartupError(reason) from error
+        for worker in workers:
+            self._keep(worker)
+        if self._must_be_closed_off and not self.is_closed_off:
+            raise StartupError("image_sandbox is required, and this system has no seccomp filters")
+
+    @property
+    def is_closed_off(self) -> bool:
+        """Whether the kernel closes network and files to the workers that wait for work."""
+        with self._lock:
+            return bool(self._idle) and all(worker.is_closed_off for worker in self._idle)
+
+    def describe(self) -> str:
+        """A line for the banner, once the workers are started."""
+        closed = "closed off from network and files by seccomp"
+        limited = "with limits alone, since this system has no seccomp filters"
+        most = math.ceil(self._limits.memory_bytes / MIB)
+        kind = closed if self.is_closed_off else limited
+        return f"images decoded in {self._num_workers} processes, {most} MiB an image at most, {kind}"
+
+    def open(self, content: bytes) -> tuple[tuple[int, int], ParsedImage | None]:
+        """As `Decoder.open`; nothing is kept but the size."""
+        return self._done(content, 0, None)[0], None
+
+    def crops(self, content: bytes, num_pixels: int, plan: CropPlan, parsed: ParsedImage | None) -> Crops:
+        """As `Decoder.crops`."""
+        _, crops = self._done(content, num_pixels, plan)
+        if crops is None:
+            raise DecodingFault("ProcessLost", "no crops")
+        return crops
+
+    def close(self) -> None:
+        """End all processes. Images that are being decoded fail."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+        with self._starting:
+            if self._template is not None:
+                self._template.close()
+
+    def _done(
+        self, content: bytes, num_pixels: int, plan: CropPlan | None
+    ) -> tuple[tuple[int, int], Crops | None]:
+        """Size and crops of an image, by a worker."""
+        try:
+            worker = self._take(content)
+        except (ProcessLost, OSError) as error:
+            raise DecodingFault(type(error).__name__, "a worker did not start") from None
+        cpu_s, wait_s = self._limits.cpu_s(num_pixels), self._limits.wait_s(num_pixels)
+        try:
+            reply = worker.do(content, plan, cpu_s, wait_s)
+            crops = worker.crops(len(content), plan) if plan is not None and isinstance(reply, Done) else None
+        except ProcessLost as lost:
+            raise self._refusal(worker, isinstance(lost.__cause__, TimeoutError), content) from None
+        except BaseException:
+            self._end(worker)
+            raise
+        if isinstance(reply, Refused) and reply.ends:
+            self._end(worker)
+        else:
+            self._keep(worker)
+        return _size(reply), crops
+
+    def _take(self, content: bytes | None = None) -> WorkerProcess:
+        """An idle worker, the one that has this file open if there is one, else a new worker.
+
+        Raises ProcessLost, OSError or ShuttingDown.
+        """
+        while True:
+            with self._lock:
+                if self._is_closed:
+                    raise ShuttingDown("the server is shutting down")
+                worker = self._pop(content) if self._idle else None
+            if worker is None:
+                return self._started_template().start_worker()
+            if worker.is_alive:
+                return worker
+            self._end(worker)
+
+    def _pop(self, content: bytes | None) -> WorkerProcess:
+        opened = (
+            at for at, worker in enumerate(self._idle) if content is not None and worker.opened is content
+        )
+        return self._idle.pop(next(opened, -1))
+
+    def _started_template(self) -> TemplateProcess:
+        with self._starting:
+            if self._is_closed:
+                raise ShuttingDown("the server is shutting down")
+            if self._template is not None and self._template.has_ended:
+                _LOG.warning("The process that image workers are started from has ended; another is started")
+                self._template.close()
+                self._template = None
+            if self._template is None:
+                self._template = TemplateProcess(self._limits, self._parse)
+            return self._template
+
+    def _keep(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(worker)
+                return
+        worker.close()
+
+    def _end(self, worker: WorkerProcess) -> int:
+        """End a worker; the signal that has ended it."""
+        template = self._template
+        try:
+            return 0 if template is None else template.end_worker(worker)
+        except ProcessLost:  # and the workers with it
+            return signal.SIGKILL
+
+    def _refusal(self, worker: WorkerProcess, timed_out: bool, content: bytes) -> InvalidImage | ShuttingDown:
+        """What is answered about an image over which a worker has ended, or has not answered in time."""
+        by = self._end(worker)
+        if self._is_closed:
+            return ShuttingDown("the server is shutting down")
+        LOST.inc()
+        too_slow = timed_out or by == signal.SIGPROF
+        cause = "its time" if too_slow else signal.Signals(by).name if by else "its own exit"
+        digest = blake3(content).hexdigest()
+        _LOG.warning("%s has ended the worker that decoded the image with BLAKE3 %s", cause, digest)
+        return InvalidImage(TOO_SLOW if too_slow else CRASHED)
+
+
+def _size(reply: Reply) -> tuple[int, int]:
+    """The size that a worker tells. Raises InvalidImage or DecodingFault where it tells of a failure."""
+    match reply:
+        case Done(size=size):
+            return size
+        case Refused(reason=reason, code=code):
+            raise InvalidImage(reason, code=code)
+        case Fault(name=name, trace=trace):
+            raise DecodingFault(name, trace)
+        case _:
+            raise DecodingFault("ProcessLost", "a worker answered what was not asked")

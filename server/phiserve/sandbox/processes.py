@@ -1,0 +1,211 @@
+"""The server's side of the template and of one worker. All calls block."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import TypeVar
+
+import msgspec
+
+from phiserve.sandbox.exchange import Exchange, make_file
+from phiserve.sandbox.limits import WorkerLimits
+from phiserve.sandbox.messages import (
+    MAX_MESSAGE_BYTES,
+    Command,
+    Ended,
+    EndWorker,
+    Job,
+    Ready,
+    Reply,
+    Setup,
+    Started,
+    StartWorker,
+    answers,
+    replies,
+    send,
+)
+from phiserve.vision.crops import Crops
+from phiserve.vision.sizes import CropPlan
+
+START_TIMEOUT_S = 120.0
+"""How long a template may take to import and compile everything; seconds, where nothing else runs."""
+
+END_TIMEOUT_S = 5.0
+
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_CACHE_HOME", "VIRTUAL_ENV")
+_ENVIRONMENT_PREFIXES = ("LC_", "LD_", "PYTHON", "NUMBA_")
+_ENVIRONMENT_OF_ITS_OWN = {
+    "OPENBLAS_NUM_THREADS": "1",  # numpy would start threads, and a process with threads can't be forked
+    "MALLOC_ARENA_MAX": "1",  # address space, which is what workers' memory is limited by
+}
+
+_Answer = TypeVar("_Answer", Ready, Started, Ended)
+
+
+class ProcessLost(Exception):
+    """The process at the other end has ended, or does not answer in time."""
+
+
+class TemplateProcess:
+    """The process that workers are forked from; started by the constructor. For any number of threads.
+
+    It is started by exec, since a process with threads and an event loop cannot be forked, and sees little of
+    the server's environment, in which there may be keys.
+    """
+
+    def __init__(self, limits: WorkerLimits, parse: str) -> None:
+        self._lock = threading.Lock()
+        self._limits = limits
+        setup = Setup(parse, limits.formats, limits.memory_bytes)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            arguments = (str(theirs.fileno()), msgspec.json.encode(setup).decode())
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-P", "-m", "phiserve.sandbox.template", *arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        try:
+            self._control.settimeout(START_TIMEOUT_S)
+            self._answer(Ready)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended by itself."""
+        return self._process.poll() is not None
+
+    def start_worker(self) -> "WorkerProcess":
+        """A worker that is ready. Raises ProcessLost or OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                exchange = make_file(self._limits.exchange_bytes)
+                try:
+                    started = self._ask(StartWorker(), Started, theirs.fileno(), exchange)
+                    worker = WorkerProcess(started.pid, ours, Exchange(exchange))
+                finally:
+                    os.close(exchange)
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            worker.wait_until_ready()
+        except ProcessLost:
+            self.end_worker(worker)
+            raise
+        return worker
+
+    def end_worker(self, worker: "WorkerProcess") -> int:
+        """End a worker; the signal that has ended it, if it had not ended by itself.
+
+        Raises ProcessLost if the template has ended, and with it all workers.
+        """
+        worker.close()
+        return self._ask(EndWorker(worker.pid), Ended).signal
+
+    def close(self) -> None:
+        """End the template and all workers."""
+        self._control.close()
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, command: Command, answer: type[_Answer], *descriptors: int) -> _Answer:
+        with self._lock:
+            try:
+                socket.send_fds(self._control, [msgspec.msgpack.encode(command)], descriptors)
+            except OSError as error:
+                raise ProcessLost from error
+            return self._answer(answer)
+
+    def _answer(self, kind: type[_Answer]) -> _Answer:
+        answer = answers.decode(_receive(self._control))
+        if not isinstance(answer, kind):
+            raise ProcessLost(f"answered {answer}")
+        return answer
+
+
+class WorkerProcess:
+    """A worker, and the memory shared with it. One job at a time."""
+
+    def __init__(self, pid: int, channel: socket.socket, exchange: Exchange) -> None:
+        self.pid = pid
+        self.is_closed_off = False
+        self.opened: bytes | None = None
+        """The file that it has taken apart and not decoded yet."""
+        self._channel = channel
+        self._exchange = exchange
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it waits for work."""
+        self._channel.setblocking(False)
+        try:
+            self._channel.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # it says nothing unasked: this is its end
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has closed itself off. Raises ProcessLost."""
+        self._channel.settimeout(START_TIMEOUT_S)
+        reply = replies.decode(_receive(self._channel))
+        if not isinstance(reply, Ready):
+            raise ProcessLost(f"answered {reply}")
+        self.is_closed_off = reply.is_closed_off
+
+    def do(self, content: bytes, plan: CropPlan | None, cpu_s: float, wait_s: float) -> Reply:
+        """Have a file taken apart; decoded and cut too if there is a plan.
+
+        Raises ProcessLost if the worker ends over it, or takes longer than `cpu_s` or `wait_s`.
+        """
+        is_open = self.opened is content
+        if not is_open:
+            self._exchange.write_content(content)
+        self.opened = content if plan is None else None
+        self._channel.settimeout(wait_s)
+        try:
+            send(self._channel, Job(len(content), cpu_s, plan, is_open))
+        except OSError as error:
+            raise ProcessLost from error
+        return replies.decode(_receive(self._channel))
+
+    def crops(self, num_bytes: int, plan: CropPlan) -> Crops:
+        """The crops of the job just done, in an array of their own."""
+        return self._exchange.crops(num_bytes, plan).copy()
+
+    def close(self) -> None:
+        """Close this side. An idle worker ends."""
+        self._channel.close()
+        self._exchange.close()
+
+
+def _receive(channel: socket.socket) -> bytes:
+    """The next message. Raises ProcessLost if none comes any more, or not in time."""
+    try:
+        message = channel.recv(MAX_MESSAGE_BYTES)
+    except OSError as error:
+        raise ProcessLost from error
+    if not message:
+        raise ProcessLost
+    return message
+
+
+def _environment() -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIXES)
+    }
+    return kept | _ENVIRONMENT_OF_ITS_OWN
