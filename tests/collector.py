@@ -1,7 +1,7 @@
 """A collector of traces inside the test's own process: OTLP over HTTP, as OpenTelemetry's own takes it."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,8 +72,7 @@ def _spans(body: bytes) -> Iterator[Taken]:
                 )
 
 
-def _values(attributes: "Iterator[KeyValue] | object") -> dict[str, Value]:
-    pairs: Iterator[KeyValue] = iter(attributes)  # type: ignore[call-overload]
+def _values(pairs: Iterable[KeyValue]) -> dict[str, Value]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value") for pair in pairs}
 
 

@@ -217,7 +217,8 @@ async def _start_engine(
     """Start the engine, and meanwhile compile what images are cut with. Closes `images` if that fails."""
     from phiserve.engine.start import EngineStarter
 
-    starter = EngineStarter(plan, checkpoint, settings.traces_url and str(settings.traces_url))
+    traces_url = None if settings.traces_url is None else str(settings.traces_url)
+    starter = EngineStarter(plan, checkpoint, traces_url)
     try:
         compiling = asyncio.create_task(images.compile_ahead())
         await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads
