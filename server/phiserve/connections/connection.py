@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 import httptools
-from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from phiserve.connections.ends import RequestEnds
+from phiserve.connections.ends import RequestEnds, Scope
 from phiserve.connections.framing import ended_by_close, head_without_offer
 from phiserve.connections.limits import MAX_HEAD_BYTES, MIN_BODY_RATE
 from phiserve.connections.open import TOO_LONG, OpenConnections

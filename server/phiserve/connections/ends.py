@@ -1,6 +1,7 @@
 """Requests that end at the connection: each is counted and logged, as those that an application answers."""
 
-from starlette.types import Scope
+from collections.abc import MutableMapping
+from typing import Any
 
 from phiserve.api.request_id import new_request_id, request_id_of
 from phiserve.api.request_log import (
@@ -11,6 +12,9 @@ from phiserve.api.request_log import (
     begun_record,
 )
 from phiserve.errors import RequestError
+
+Scope = MutableMapping[str, Any]
+"""What ASGI tells of a request."""
 
 
 class RequestEnds:

@@ -85,37 +85,6 @@ def test_answered(make_services: MakeServices, tmp_path: Path, stdout: Written, 
     assert count(CHAT, "ok") == before + 1
 
 
-def owner_value(name: str, **labels: str) -> float:
-    """A number that is kept for each owner."""
-    return REGISTRY.get_sample_value(f"phiserve_owner_{name}", labels) or 0.0
-
-
-@pytest.mark.parametrize("owner", ["amy", ""])
-def test_counted_for_the_owner(make_services: MakeServices, tmp_path: Path, owner: str) -> None:
-    """Requests and tokens when they end, and what runs; without keys the owner is the empty one."""
-    running: list[float] = []
-
-    async def look() -> None:
-        running.append(owner_value("running", owner=owner))
-
-    kinds = ("prompt", "cached", "image", "completion")
-    before = {kind: owner_value("tokens_total", owner=owner, kind=kind) for kind in kinds}
-    requests = owner_value("requests_total", owner=owner)
-    keys = {"keys_file": write_keys(tmp_path / "k", amy={})} if owner else {}
-    engine = ScriptedEngine([look, *ANSWER])  # type: ignore[list-item]
-    services = make_services(engine, **keys)
-    headers = bearer(owner) if owner else None
-    answer = post(services, with_image(), headers=headers)
-    assert post(services, temperature="hot", headers=headers).status_code == 400
-    usage = answer.json()["usage"]
-    grown = {kind: owner_value("tokens_total", owner=owner, kind=kind) - before[kind] for kind in kinds}
-    assert grown["prompt"] == usage["prompt_tokens"]
-    assert grown["completion"] == usage["completion_tokens"]
-    assert (grown["cached"], 0 < grown["image"] < grown["prompt"]) == (0, True)
-    assert owner_value("requests_total", owner=owner) == requests + 2
-    assert (running, owner_value("running", owner=owner)) == ([1], 0)
-
-
 def test_the_id_is_the_one_that_the_client_got(make_services: MakeServices, stdout: Written) -> None:
     """Also where the server has made it; without keys a request has no owner."""
     response = post(make_services(ScriptedEngine(ANSWER)))
