@@ -76,8 +76,9 @@ def lines(interval: Interval) -> dict[str, str]:
 
 
 def _queued(now: Reading) -> list[str]:
-    waiting = now.value("phiserve_queue_waiting")
-    return [] if waiting is None else [f"{_count(waiting)} in the queue"]
+    waiting, expected_s = (now.value(f"phiserve_queue_{name}") for name in ("waiting", "seconds"))
+    queued = [] if waiting is None else [f"{_count(waiting)} in the queue"]
+    return queued + ([] if expected_s is None else [f"{_seconds(expected_s)} expected wait"])
 
 
 def _ended(interval: Interval) -> float | None:

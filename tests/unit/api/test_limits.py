@@ -12,9 +12,10 @@ import pytest
 from starlette.types import Message, Scope
 
 from images import encode, image_part, noise, text_part
-from key_files import bearer, secret_of, write_keys
+from key_files import bearer, limit_owners, secret_of, write_keys, write_two_keys
 from phiserve.access import budgets
 from phiserve.access.gate import REFUSED
+from phiserve.access.key import Unit
 from phiserve.api.app import create_app
 from phiserve.api.authorization import COUNTED_PATHS, LIMIT_HEADERS
 from phiserve.api.services import Services
@@ -98,7 +99,7 @@ def test_refused_before_the_body_is_read(make_services: MakeServices, tmp_path: 
         return int(sent[0]["status"])
 
     async def use_up() -> None:
-        used: list[tuple[str, budgets.Unit, int]] = [("alice", "requests", 1), ("bob", "tokens", 40)]
+        used: list[tuple[str, Unit, int]] = [("alice", "requests", 1), ("bob", "tokens", 40)]
         for owner, unit, limit in used:
             assert services.gate is not None
             key = services.gate.key_of(secret_of(owner).encode())
@@ -231,3 +232,13 @@ def test_limit_headers_are_shown_to_web_pages(make_services: MakeServices) -> No
     answer = call(services, "POST", COUNTED_PATHS[0], headers={"origin": "http://page"}, json=BODY)
     exposed = answer.headers["access-control-expose-headers"]
     assert [name for name in LIMIT_HEADERS if name not in exposed] == []
+
+
+def test_two_keys_of_one_owner(make_services: MakeServices, tmp_path: Path) -> None:
+    """Share the owner's minute, and are told so."""
+    file = limit_owners(write_two_keys(tmp_path / "k", "a", {}, {}), a={"requests_per_minute": 2})
+    services = make_services(ScriptedEngine(ANSWER), keys_file=file)
+    answers = [ask_as(services, name) for name in ("first", "second", "second")]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert "the owner's limit is 2 per minute" in answers[2].json()["error"]["message"]
