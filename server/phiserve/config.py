@@ -131,8 +131,7 @@ class Settings(BaseModel):
         Literal["auto", "required", "off"],
         BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
         Field(
-            description="Images decoded in processes with limits, closed off from network and files: auto "
-            "(where the system can), required (or no start), or off (in threads of the server)."
+            description="Processes closed off from network and files that decode images: auto, required, off."
         ),
     ] = "auto"
     max_request_s: Annotated[

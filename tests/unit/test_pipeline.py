@@ -29,7 +29,7 @@ def make_pipeline(make_preparer: Callable[..., PromptPreparer], image_service: I
         engine,
         make_preparer(engine.context_tokens),
         image_service,
-        Load(64, 256, max_queue_s=60),
+        Load(running=2, unfinished=3, max_queue_s=60),
         MAX_CHOICES,
     )
 
@@ -46,6 +46,28 @@ def test_a_full_engine_refuses_before_any_image_is_read(make_pipeline: MakePipel
         asyncio.run(make_pipeline(engine).prepare(request(image_part(b"bad"))))
     with pytest.raises(InvalidImage):
         asyncio.run(make_pipeline(ScriptedEngine()).prepare(request(image_part(b"bad"))))
+
+
+def test_a_full_server_refuses_before_any_image_is_read(make_pipeline: MakePipeline) -> None:
+    """Room is held from admission on, and free again after a mistake, at an answer's end, and when dropped."""
+
+    async def check() -> None:
+        pipeline = make_pipeline(ScriptedEngine([delta("x", finish="stop")]))
+        bad, good = request(image_part(b"bad")), request({"type": "text", "text": "Hi"})
+        for _ in range(3):
+            with pytest.raises(InvalidImage):
+                await pipeline.prepare(bad)
+        prepared = [await pipeline.prepare(good) for _ in range(2)]
+        with pytest.raises(Overloaded):
+            await pipeline.prepare(bad)
+        assert [item.text async for item in pipeline.deltas(prepared.pop())] == ["x"]
+        prepared.append(await pipeline.prepare(good))
+        with pytest.raises(Overloaded):
+            await pipeline.prepare(bad)
+        prepared.clear()
+        await pipeline.prepare(good)
+
+    asyncio.run(check())
 
 
 def test_too_many_choices(make_pipeline: MakePipeline) -> None:
