@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from phiserve.constraints.constraint import Constraint
+from phiserve.turns import Line
 
 Role = Literal["system", "user", "assistant"]
 """Who speaks in a turn of the prompt."""
@@ -114,9 +115,8 @@ class GenerationRequest:
     `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
     well. `stream`: deltas as they come; otherwise one for each choice, at the end.
 
-    `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address; image
-    threads take turns between tenants. Requests share cached prefixes and images
-    only under equal `cache_salt`. `deadline_s`: seconds from arrival after which nobody waits any more, None
+    `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address. Requests
+    share cached prefixes and images only under equal `cache_salt`. `deadline_s`: seconds from arrival after which nobody waits any more, None
     for no such moment. `priority`: 0 for a request that somebody waits for, 1 for batch work, which comes
     behind all of these.
     """
@@ -134,6 +134,11 @@ class GenerationRequest:
     deadline_s: float | None = None
     tenant: str | None = None
     cache_salt: str | None = None
+
+    @property
+    def line(self) -> Line:
+        """Where it waits, for threads and for the engine: tenants take turns, batch work comes last."""
+        return Line(self.priority, self.tenant)
 
 
 class TopLogprob(Struct, frozen=True):

@@ -15,7 +15,7 @@ from phiserve.errors import InvalidRequest
 from phiserve.load import Load, Place
 from phiserve.preparation import PreparedImage, PreparedPrompt, PromptPreparer
 from phiserve.trace import Trace, step
-from phiserve.turns import Line, request_cost
+from phiserve.turns import request_cost
 from phiserve.vision.images import ImageService, image_key
 
 
@@ -65,7 +65,7 @@ class Pipeline:
             reason = f"this server gives at most {self._max_choices} choices (max_choices)"
             raise InvalidRequest(reason, param="n")
         admission = await self._engine.admit(request)
-        place = self._load.enter(Line(request.priority, request.tenant), admission.sequences)
+        place = self._load.enter(request.line, admission.sequences)
         try:
             with step(trace, "prepare prompt"):
                 prompt = await self._prompt(request, deadline)
@@ -77,7 +77,7 @@ class Pipeline:
 
     async def _prompt(self, request: GenerationRequest, deadline: Deadline | None) -> PreparedPrompt:
         preparing = self._preparer.prepare(
-            request.conversation, request.stops.max_tokens, request.cache_salt, request.tenant
+            request.conversation, request.stops.max_tokens, request.cache_salt, request.line
         )
         prompt = await (preparing if deadline is None else deadline.bound(preparing))
         if request.stops.min_tokens > prompt.max_tokens:

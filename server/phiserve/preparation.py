@@ -11,6 +11,7 @@ from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
 from phiserve.context import ContextNeed
 from phiserve.core import Conversation, ImagePlaceholder
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
+from phiserve.turns import NOBODY, Line
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.images import EncodedImage, ImageService
 from phiserve.vision.sizes import CropPlan
@@ -73,17 +74,17 @@ class PromptPreparer:
         conversation: Conversation,
         max_tokens: int | None = None,
         cache_salt: str | None = None,
-        tenant: str | None = None,
+        line: Line = NOBODY,
     ) -> PreparedPrompt:
         """Prepare a conversation, cheapest checks first; nothing is decoded.
 
         `max_tokens` is the answer's own limit, if it has one. Images are known again only under an equal
-        `cache_salt`; threads take turns between tenants. Raises InvalidRequest, InvalidImage or
+        `cache_salt`; `line` is where images wait for a thread. Raises InvalidRequest, InvalidImage or
         ContextLengthExceeded.
         """
         placeholders = conversation.images
         self._check_image_count(placeholders)
-        images = await self._images.read(placeholders, cache_salt, tenant)
+        images = await self._images.read(placeholders, cache_salt, line)
         prompt = await self._encode(conversation, placeholders, images, max_tokens)
         need = self._need(prompt.num_text_tokens, placeholders, images, max_tokens)
         self._check_context(need, conversation.param)

@@ -36,6 +36,7 @@ from phiserve.protocol.models import Tokenized, TokenizedImage
 from phiserve.protocol.parsing import parse_off_loop
 from phiserve.protocol.translation import build_conversation, to_generation_request
 from phiserve.trace import step
+from phiserve.turns import Line
 
 router = APIRouter()
 _READING = (InvalidRequest, ModelNotFound, RequestTooLarge, UnsupportedCoding, RateLimitReached)
@@ -73,7 +74,9 @@ async def chat_completions(request: Request) -> Response:
 async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each image costs, without generating anything."""
     services = services_of(request)
-    counting = _count(services, await _read_request(request, services), visit_of(request), tenant_of(request))
+    counting = _count(
+        services, await _read_request(request, services), visit_of(request), Line(0, tenant_of(request))
+    )
     with step(record_of(request.scope).trace, "prepare prompt"):
         prompt = await unless_hung_up(request.receive, counting)
     return json_response(_tokenized(prompt, services.card.max_model_len))
@@ -87,12 +90,10 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
     return chat
 
 
-async def _count(
-    services: Services, chat: ChatCompletionRequest, visit: Visit, tenant: str | None
-) -> PreparedPrompt:
+async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit, line: Line) -> PreparedPrompt:
     conversation = build_conversation(chat.messages)
     await visit.take_images(conversation.images)
-    return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt, tenant)
+    return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt, line)
 
 
 async def _respond(

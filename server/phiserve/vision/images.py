@@ -23,6 +23,7 @@ from phiserve.core import ImagePlaceholder
 from phiserve.errors import EngineFailure, RequestError, errors_at
 from phiserve.media.connector import MediaConnector, scheme_of
 from phiserve.media.data_url import decode_data_url
+from phiserve.turns import NOBODY, Line
 from phiserve.vision.crops import Crops
 from phiserve.vision.decoding import Decoder, DecodingFault, Parse, ThreadDecoder
 from phiserve.vision.fair_pool import FairPool
@@ -54,16 +55,16 @@ class EncodedImage:
 
     `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal, keyed by the owner's cache salt
     where there is one, so that what is kept by the hash serves that owner alone. `size`: (width, height) as
-    shown. `param`: the path of the image's value in the request. `tenant`: whose it is. `parsed`: None if
-    the size was known by the hash, or the file was parsed in another process; it is then parsed once more if
-    it has to be decoded.
+    shown. `param`: the path of the image's value in the request. `line`: where it waits for a thread.
+    `parsed`: None if the size was known by the hash, or the file was parsed in another process; it is then
+    parsed once more if it has to be decoded.
     """
 
     content: bytes = field(repr=False)
     digest: str
     size: tuple[int, int]
     param: str
-    tenant: str | None = None
+    line: Line = NOBODY
     parsed: ParsedImage | None = None
 
 
@@ -71,7 +72,7 @@ class EncodedImage:
 class _Owner:
     """Whose images are read, and the salt of their hashes."""
 
-    tenant: str | None
+    line: Line
     cache_salt: str | None
 
 
@@ -115,23 +116,23 @@ class ImageService:
 
     async def compile_ahead(self) -> None:
         """Get ready to decode, on one of the threads."""
-        await self._pool.run(None, 0, self._decoder.start)
+        await self._pool.run(NOBODY, 0, self._decoder.start)
 
     async def read(
         self,
         placeholders: Sequence[ImagePlaceholder],
         cache_salt: str | None = None,
-        tenant: str | None = None,
+        line: Line = NOBODY,
     ) -> list[EncodedImage]:
         """Read all images of a request: content, hash and size, nothing decoded.
 
-        An image that was seen before is known again only under an equal `cache_salt`. Threads take turns
-        between tenants.
+        An image that was seen before is known again only under an equal `cache_salt`. `line` is where
+        images wait for a thread.
         Raises InvalidRequest, InvalidImage or EngineFailure; if several are bad, the first is named. Bytes
         that have to be fetched are counted as they come, everything else in the images' order, so that the
         same request is always refused for the same one.
         """
-        meter, owner = RequestMeter(self._limits), _Owner(tenant, cache_salt)
+        meter, owner = RequestMeter(self._limits), _Owner(line, cache_salt)
         if len(placeholders) > 1:
             results = await asyncio.gather(
                 *(self._read(placeholder, meter, owner) for placeholder in placeholders),
@@ -156,7 +157,7 @@ class ImageService:
         """
         key = image_key(image.digest, plan)
         if (shared := self._cutting.get(key)) is None:
-            cutting = self._pool.run(image.tenant, math.prod(image.size), partial(self._cut, image, plan))
+            cutting = self._pool.run(image.line, math.prod(image.size), partial(self._cut, image, plan))
             work = asyncio.ensure_future(cutting)
             shared = self._cutting[key] = _SharedWork(work)
             work.add_done_callback(lambda done: self._forget_later(key, shared))
@@ -193,15 +194,15 @@ class ImageService:
             if scheme_of(url) == "data":
                 if len(url) > SHORT_URL:
                     describe = partial(self._describe_url, url, param, owner)
-                    return await self._pool.run(owner.tenant, len(url) * PARSING_COST, describe)
+                    return await self._pool.run(owner.line, len(url) * PARSING_COST, describe)
                 content = self._decode_url(url)
             else:
                 content = await self._connector.fetch(url, self._limits.max_bytes, meter.add_bytes)
             digest = None if len(content) >= SHORT_URL else _digest(content, owner.cache_salt)
             if digest is not None and (size := self._known_size(digest)):
-                return self._accept(EncodedImage(content, digest, size, param, owner.tenant))
+                return self._accept(EncodedImage(content, digest, size, param, owner.line))
             describe = partial(self._describe, content, param, owner, digest)
-            return await self._pool.run(owner.tenant, len(content) * PARSING_COST, describe)
+            return await self._pool.run(owner.line, len(content) * PARSING_COST, describe)
 
     def _decode_url(self, url: str) -> bytes:
         return decode_data_url(url, max_bytes=self._limits.max_bytes)
@@ -213,12 +214,12 @@ class ImageService:
         """Parse an image unless its size is known by its hash. Raises InvalidImage or EngineFailure."""
         digest = digest or _digest(content, owner.cache_salt)
         if size := self._known_size(digest):
-            return self._accept(EncodedImage(content, digest, size, param, owner.tenant))
+            return self._accept(EncodedImage(content, digest, size, param, owner.line))
         with _faults_logged(content):
             size, parsed = self._decoder.open(content)
         with self._lock:
             self._sizes[digest] = size
-        return self._accept(EncodedImage(content, digest, size, param, owner.tenant, parsed))
+        return self._accept(EncodedImage(content, digest, size, param, owner.line, parsed))
 
     def _accept(self, image: EncodedImage) -> EncodedImage:
         """Count an image that has been read, and return it. Raises InvalidImage beyond the limits."""

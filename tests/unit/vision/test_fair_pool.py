@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from phiserve.turns import NOBODY, Line
 from phiserve.vision.fair_pool import FairPool
 
 
@@ -15,7 +16,7 @@ from phiserve.vision.fair_pool import FairPool
 async def busy_pool() -> AsyncIterator[tuple[FairPool, threading.Event]]:
     """A pool whose only thread is busy until the event is set."""
     pool, go_on = FairPool(1, "test"), threading.Event()
-    busy = asyncio.create_task(pool.run("nobody", 1, go_on.wait))
+    busy = asyncio.create_task(pool.run(NOBODY, 1, go_on.wait))
     await asyncio.sleep(0)
     try:
         yield pool, go_on
@@ -30,7 +31,8 @@ async def order_of(*asked: tuple[str, float]) -> list[str]:
     served: list[str] = []
     async with busy_pool() as (pool, go_on):
         works = [
-            asyncio.create_task(pool.run(owner, cost, partial(served.append, owner))) for owner, cost in asked
+            asyncio.create_task(pool.run(Line(0, owner), cost, partial(served.append, owner)))
+            for owner, cost in asked
         ]
         await asyncio.sleep(0)
         go_on.set()
@@ -61,14 +63,14 @@ def test_cancelled_work_never_begins() -> None:
 
     async def run() -> None:
         async with busy_pool() as (pool, go_on):
-            dropped = asyncio.create_task(pool.run("a", 1, lambda: done.append("dropped")))
-            kept = asyncio.create_task(pool.run("a", 1, lambda: done.append("kept")))
+            dropped = asyncio.create_task(pool.run(Line(0, "a"), 1, lambda: done.append("dropped")))
+            kept = asyncio.create_task(pool.run(Line(0, "a"), 1, lambda: done.append("kept")))
             await asyncio.sleep(0)
             dropped.cancel()
             go_on.set()
             await kept
             assert dropped.cancelled()
-            assert await pool.run("b", 1, lambda: 5) == 5
+            assert await pool.run(Line(0, "b"), 1, lambda: 5) == 5
 
     asyncio.run(run())
     assert done == ["kept"]
@@ -84,12 +86,12 @@ def test_failures_give_the_thread_back() -> None:
         pool = FairPool(1, "test")
         for _ in range(3):
             with pytest.raises(ValueError, match="bad"):
-                await pool.run("a", 1, fail)
-        assert await pool.run("a", 1, lambda: 1) == 1
-        assert not pool._owners
+                await pool.run(Line(0, "a"), 1, fail)
+        assert await pool.run(Line(0, "a"), 1, lambda: 1) == 1
+        assert not pool._room._turns._lines
         pool.close()
         with pytest.raises(RuntimeError):
-            await pool.run("a", 1, fail)
+            await pool.run(Line(0, "a"), 1, fail)
 
     asyncio.run(run())
 
@@ -100,7 +102,7 @@ def test_all_threads_work_at_once() -> None:
 
     async def run() -> None:
         pool = FairPool(3, "test")
-        await asyncio.gather(*(pool.run("a", 1, barrier.wait) for _ in range(3)))
+        await asyncio.gather(*(pool.run(Line(0, "a"), 1, barrier.wait) for _ in range(3)))
         pool.close()
 
     asyncio.run(run())
