@@ -161,6 +161,8 @@ class Engine:
         self._closed = True
         if self._ping is not None:
             self._ping.cancel()
+        if self._llm.errored:  # it would be given seconds to end by itself, with nothing left to finish
+            self._process.kill()
         self._llm.shutdown()
         self._process.release()
         # Its finalizer would do so again, at a time when the interpreter may have taken vLLM's modules apart.

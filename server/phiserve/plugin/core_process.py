@@ -24,8 +24,14 @@ _RUN = EngineCoreProc.run_engine_core
 _TORCH_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 """What torch says where the CPU's memory is at its end; its class is RuntimeError, as of all else."""
 
-_TOLD_LOGGERS = ("vllm.v1.engine.core", "vllm.logging_utils.dump_input")
-"""They log a failure with its traceback, and all that the engine held."""
+_FATAL = "run_engine_core"
+"""The function that logs what ends the process; others of its module log what ends one request."""
+
+_DUMP_LOGGER = "vllm.logging_utils.dump_input"
+"""It logs all that the engine held when it failed."""
+
+_MOST_CHARACTERS = 16_000
+"""A report fits into a pipe, so that sending it waits for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +60,49 @@ class EngineProcessFailure:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return cls(
             error=type(error).__name__,
-            text=str(error).strip().partition("\n")[0],
+            text=str(error).strip().partition("\n")[0][:_MOST_CHARACTERS],
             where=f"{Path(frame.filename).name}:{frame.lineno}",
-            traceback="".join(traceback.format_exception(error)),
+            traceback="".join(traceback.format_exception(error))[-_MOST_CHARACTERS:],
             is_memory=any(map(_is_memory, _with_causes(error))),
         )
 
 
 class ReportingTarget:
-    """What the engine's process runs: vLLM's own function, and a report should it fail."""
+    """What the engine's process runs: vLLM's own function, and a report should it fail.
+
+    The report is sent when vLLM would log the failure, which is before it tells the server that the engine is
+    dead: from then on the server may end this process.
+    """
 
     def __init__(self, reports: "Connection[EngineProcessFailure, None]") -> None:
         self._reports = reports
+        self._has_reported = False
 
     def __call__(self, *args: object, **kwargs: object) -> None:
         """Run the engine to its end. Exits with status 1 where it fails."""
-        for name in _TOLD_LOGGERS:
-            logging.getLogger(name).addFilter(_is_news)
+        for name in (EngineCoreProc.__module__, _DUMP_LOGGER):
+            logging.getLogger(name).addFilter(self.filter)
         try:
             _RUN(*args, **kwargs)
         except Exception as error:
-            with suppress(OSError):  # the server has gone
-                self._reports.send(EngineProcessFailure.of(error))
+            self._report(error)
             if _is_debugged():
                 raise
             sys.exit(1)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line of vLLM's log says what the server will not say itself."""
+        is_fatal = record.funcName == _FATAL and record.levelno >= logging.ERROR
+        if is_fatal and record.exc_info and record.exc_info[1] is not None:
+            self._report(record.exc_info[1])
+        return _is_debugged() or not (is_fatal or record.name == _DUMP_LOGGER)
+
+    def _report(self, error: BaseException) -> None:
+        if self._has_reported:
+            return
+        self._has_reported = True
+        with suppress(OSError):  # the server has gone
+            self._reports.send(EngineProcessFailure.of(error))
 
 
 @contextmanager
@@ -97,11 +121,6 @@ def failures_reported() -> "Iterator[Connection[None, EngineProcessFailure]]":
     finally:
         EngineCoreProc.run_engine_core = staticmethod(_RUN)
         sending.close()
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of the log says what the server will not say itself."""
-    return record.levelno < logging.ERROR or _is_debugged()
 
 
 def _is_debugged() -> bool:

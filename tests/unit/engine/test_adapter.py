@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import llguidance
@@ -275,3 +276,16 @@ def test_ping_is_timed_and_shared() -> None:
     llm.errored = True
     assert asyncio.run(ask(llm, 60)) == [False] * 3
     assert llm.pings == 2
+
+
+def test_a_dead_engine_is_given_no_time_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has nothing left to finish, and vLLM would wait for it for seconds. One that runs has its time."""
+    for is_dead in (True, False):
+        llm = ScriptedLLM(failing(AssertionError()))
+        did: list[str] = []
+        engine = Engine(llm, CropBudget(2**30, 60))
+        monkeypatch.setattr(llm, "shutdown", partial(did.append, "shut down"), raising=False)
+        monkeypatch.setattr(engine._process, "kill", partial(did.append, "killed"))
+        llm.errored = is_dead
+        engine.shutdown()
+        assert did == (["killed"] if is_dead else []) + ["shut down"]

@@ -4,7 +4,9 @@ import errno
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 
 import pytest
 import torch
@@ -47,28 +49,76 @@ def test_what_is_memory() -> None:
     assert not failure_of(OSError(errno.EIO, "broken")).is_memory
 
 
-def test_a_failing_engine_reports_and_exits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With status 1, and without vLLM's own lines about it, but for those who debug."""
-    logger = logging.getLogger(core_process._TOLD_LOGGERS[0])
+Connections = tuple["Connection[None, EngineProcessFailure]", ReportingTarget]
+
+
+@pytest.fixture
+def target() -> Iterator[Connections]:
+    """A target, and what it reports to; its filters are gone afterwards."""
+    receiving, sending = Pipe(duplex=False)
+    target = ReportingTarget(sending)
+    with receiving, sending:
+        yield receiving, target
+    for name in (EngineCoreProc.__module__, core_process._DUMP_LOGGER):
+        logging.getLogger(name).removeFilter(target.filter)
+
+
+def log(logger_name: str, function: str) -> bool:
+    """Log the exception that is being handled, as vLLM's functions do; whether a line would be written."""
+    logger = logging.getLogger(logger_name)
+    error = sys.exc_info()
+    record = logger.makeRecord(logger_name, logging.ERROR, "core.py", 0, "failed", (), error, function)
+    return bool(logger.filter(record))
+
+
+def test_a_failing_engine_reports_and_exits(target: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before vLLM tells the server that it is dead; with status 1, and without vLLM's own lines about it."""
+    receiving, engine = target
     passed: list[bool] = []
+    was_reported: list[bool] = []
 
     def fail(*arguments: object, **options: object) -> None:
-        record = logger.makeRecord(logger.name, logging.ERROR, "", 0, "failed", (), None)
-        passed.append(bool(logger.filter(record)))
-        raise ValueError(f"{arguments} {options}")
+        try:
+            int(f"{arguments} {options}")
+        except ValueError:
+            passed.append(log(core_process._DUMP_LOGGER, "_dump_engine_exception"))
+            passed.append(log(EngineCoreProc.__module__, "run_engine_core"))
+            was_reported.append(receiving.poll())
+            raise
 
     monkeypatch.setattr(core_process, "_RUN", fail)
-    receiving, sending = Pipe(duplex=False)
-    with receiving, sending:
-        with pytest.raises(SystemExit, match="1"):
-            ReportingTarget(sending)(1, two=2)
-        assert receiving.recv().text == "(1,) {'two': 2}"
-        monkeypatch.setattr(core_process, "_is_debugged", lambda: True)
-        with pytest.raises(ValueError, match="two"):
-            ReportingTarget(sending)(1, two=2)
-    assert passed == [False, True]
-    for name in core_process._TOLD_LOGGERS:
-        logging.getLogger(name).removeFilter(core_process._is_news)
+    with pytest.raises(SystemExit, match="1"):
+        engine(1, two=2)
+    assert "(1,) {'two': 2}" in receiving.recv().text
+    assert not receiving.poll()
+    monkeypatch.setattr(core_process, "_is_debugged", lambda: True)
+    with pytest.raises(ValueError, match="two"):
+        engine(1, two=2)
+    assert passed == [False, False, True, True]
+    assert was_reported[0]
+
+
+def test_what_fails_one_request_is_logged_as_ever(
+    target: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends no process, and is no report."""
+    receiving, engine = target
+
+    def run() -> None:
+        try:
+            int("x")
+        except ValueError:
+            assert log(EngineCoreProc.__module__, "_handle_request_preproc_error")
+
+    monkeypatch.setattr(core_process, "_RUN", run)
+    engine()
+    assert not receiving.poll()
+
+
+def test_a_report_is_bounded() -> None:
+    """Or a process that fails would wait for somebody to read why."""
+    failure = failure_of(ValueError("x" * 10_000_000))
+    assert len(failure.text) + len(failure.traceback) <= 2 * core_process._MOST_CHARACTERS
 
 
 def test_vllms_own_function_is_back_afterwards() -> None:
