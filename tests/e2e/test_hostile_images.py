@@ -27,6 +27,7 @@ from tally import hold_against_page
 IN_FLIGHT = 8
 LONGEST_S = 10.0
 OF_A_KIND = 8
+TEMPLATE = "phiserve.sandbox.template"
 EVERY = bool(os.environ.get("HOSTILE_EVERY"))
 
 
@@ -68,16 +69,22 @@ def all_answered(url: str, images: list[tuple[str, bytes]]) -> list[Outcome]:
 def each_alone(
     server: ServerProcess, images: list[tuple[str, bytes]]
 ) -> tuple[list[Outcome], dict[str, float]]:
-    """Outcomes, and the processor time of the process that reads images: a busy machine does not stretch
+    """Outcomes, and the processor time of the processes that read images: a busy machine does not stretch
     it.
     """
-    process = psutil.Process(server.process.pid)
     outcomes, spent = [], {}
     for name, content in images:
-        before = sum(process.cpu_times()[:2])
+        before = cpu_seconds(server.process.pid)
         outcomes += all_answered(server.url, [(name, content)])
-        spent[name] = sum(process.cpu_times()[:2]) - before
+        spent[name] = cpu_seconds(server.process.pid) - before
     return outcomes, spent
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a server and of the workers that decode for it, but not of its engine."""
+    server = psutil.Process(pid)
+    decoding = [child for child in server.children(recursive=True) if TEMPLATE in child.cmdline()]
+    return sum(sum(process.cpu_times()[:2]) for process in (server, *decoding))
 
 
 def check(url: str, outcomes: list[Outcome]) -> None:

@@ -58,15 +58,16 @@ class WorkerDecoder:
     def start(self) -> None:
         """Start all workers.
 
-        Raises StartupError if they do not start, or are not closed off though they must be.
+        Raises StartupError if they do not start, or are not closed off though they must be. Does nothing once
+        it is closed.
         """
         try:
             workers = [self._take() for _ in range(self._num_workers)]
         except (ProcessLost, OSError) as error:
-            reason = (
-                f"The processes that decode images do not start ({error!r}); image_sandbox: off needs none"
-            )
-            raise StartupError(reason) from error
+            reason = f"The processes that decode images do not start ({error!r}): see above"
+            raise StartupError(f"{reason}, or set image_sandbox to off") from error
+        except ShuttingDown:
+            return
         for worker in workers:
             self._keep(worker)
         if self._must_be_closed_off and not self.is_closed_off:

@@ -9,7 +9,7 @@ from phiserve.sandbox.limits import WorkerLimits
 from phiserve.vision.sizes import plan_crops
 from unit.sandbox.conftest import MakeDecoder
 
-SIDE = 3000
+SIDE = 1200
 LIMITS = WorkerLimits(max_bytes=40 * 2**20, max_pixels=SIDE * SIDE)
 
 
