@@ -165,8 +165,8 @@ def drawn(chance: random.Random) -> Asked:
 
 
 def crowd(chance: random.Random) -> Asked:
-    """Sixteen short answers at once: two dozen of these are more than the engine has room for."""
-    return Asked("crowd", _chat(_words(chance, 8), max_tokens=8) | {"n": 16})
+    """Sixteen answers at once: two dozen of these are more than the engine has room for."""
+    return Asked("crowd", _chat(_words(chance, 8), max_tokens=64) | {"n": 16, "ignore_eos": True})
 
 
 def endless(chance: random.Random) -> Asked:
