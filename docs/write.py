@@ -263,15 +263,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
     if origin is tuple:
         return "list"
-    names = {
-        "str": "text",
-        "SecretStr": "text",
-        "AnyHttpUrl": "URL",
-        "int": "integer",
-        "float": "number",
-        "bool": "true or false",
-        "dict": "mapping",
-    }
+    names = {"str": "text", "SecretStr": "text", "AnyHttpUrl": "URL", "int": "integer", "float": "number"}
+    names |= {"bool": "true or false", "dict": "mapping"}
     name = getattr(origin or annotation, "__name__", "")
     if name == "Annotated":
         return "folder" if "path_type='dir'" in str(annotation) else _type(arguments[0])

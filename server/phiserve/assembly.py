@@ -175,9 +175,7 @@ def _span_export(settings: Settings) -> "SpanExport | None":
         return None
     from phiserve.span_export import SpanExport
 
-    spans = SpanExport(str(settings.traces_url))
-    spans.take_process_spans()
-    return spans
+    return SpanExport.of_process(str(settings.traces_url))
 
 
 async def _close_all(

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from threading import Thread
+from typing import Self
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
@@ -42,17 +43,20 @@ class SpanExport:
         exporter = OTLPSpanExporter(endpoint=_endpoint(url))
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
 
+    @classmethod
+    def of_process(cls, url: str) -> Self:
+        """One that takes the spans of everything else in this process too, of vLLM above all.
+
+        OpenTelemetry lets a process have one.
+        """
+        export = cls(url)
+        trace.set_tracer_provider(export._provider)
+        return export
+
     @property
     def tracer(self) -> Tracer:
         """What makes our spans."""
         return self._provider.get_tracer("phiserve", __version__)
-
-    def take_process_spans(self) -> None:
-        """Take the spans of everything else in this process too, of vLLM above all.
-
-        OpenTelemetry lets a process do so once.
-        """
-        trace.set_tracer_provider(self._provider)
 
     async def close(self) -> None:
         """Send what is left, for `CLOSE_TIMEOUT_S` at most; may be called again.

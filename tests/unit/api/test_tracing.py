@@ -255,8 +255,9 @@ def test_off(make_services: MakeServices) -> None:
     assert subprocess.run([sys.executable, "-c", program], timeout=120, check=False).returncode == 0  # noqa: S603 - our own
 
 
-def test_a_request_does_not_wait(make_services: MakeServices) -> None:
+def test_a_request_does_not_wait(make_services: MakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a collector that is not there."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")  # seconds, or the SDK would outlive this test
     export = SpanExport("http://127.0.0.1:9")
     services = dataclasses.replace(make_services(ScriptedEngine(ANSWER)), tracer=export.tracer)
 
@@ -267,3 +268,4 @@ def test_a_request_does_not_wait(make_services: MakeServices) -> None:
                 assert (await client.post("/v1/chat/completions", json=BODY)).status_code == 200
 
     asyncio.run(asyncio.wait_for(ask_often(), 60))
+    asyncio.run(export.close())
