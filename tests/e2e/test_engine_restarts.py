@@ -13,6 +13,7 @@ import openai
 import psutil
 import pytest
 
+from collector import Collector, Taken, collecting
 from e2e.conftest import MODEL
 from e2e.livelock import LIVELOCK
 from e2e.processes import wait_until
@@ -31,12 +32,21 @@ def livelock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def restarting(livelock: Path) -> Iterator[ServerProcess]:
+def collector() -> Iterator[Collector]:
+    """What takes the server's traces."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def restarting(livelock: Path, collector: Collector) -> Iterator[ServerProcess]:
     """A server that notices at once when its engine stands still, and starts as many as the tests need."""
     engine = "--engine", "scheduler_cls=e2e.livelock.LivelockingScheduler"
     environment = {
         "PHISERVE_ENGINE_HANG_S": "3",
         "PHISERVE_MAX_ENGINE_RESTARTS": "20",
+        "PHISERVE_TRACES_URL": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",  # milliseconds
         "PYTHONPATH": os.pathsep.join(sys.path),  # the scheduler is the tests' own
         LIVELOCK: str(livelock),
     }
@@ -151,6 +161,41 @@ def test_an_engine_that_goes_round_without_a_step_is_replaced(
     assert engine_of(restarting).pid != old.pid
     assert "answered, but made no step for 3 s and was ended" in "".join(restarting.lines)
     assert "Traceback" not in "".join(restarting.lines)
+
+
+def test_traces_reach_into_the_engine(restarting: ServerProcess, collector: Collector) -> None:
+    """vLLM's own span is a part of ours, which is a part of the client's; here of an engine that has taken
+    another's place.
+    """
+    trace_id, client_span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    headers = {"traceparent": f"00-{trace_id}-{client_span}-01"}
+    url = f"{restarting.url}/v1/chat/completions"
+    assert httpx.post(url, json=BODY | {"max_tokens": 5}, headers=headers, timeout=60).status_code == 200
+
+    def spans() -> dict[str, Taken]:
+        return {span.name: span for span in collector.spans if span.trace_id == trace_id}
+
+    wait_until(lambda: {"llm_request", "POST /v1/chat/completions"} <= spans().keys(), 30)
+    ours, engines = spans()["POST /v1/chat/completions"], spans()["llm_request"]
+    assert (ours.parent_id, engines.parent_id) == (client_span, ours.span_id)
+    assert ours.began_ns < engines.began_ns <= engines.ended_ns
+    assert engines.attributes["gen_ai.usage.completion_tokens"] == 5
+    assert engines.resource["service.name"] == ours.resource["service.name"] == "phiserve"
+
+
+def test_an_engine_that_fails_says_why_once(restarting: ServerProcess, livelock: Path) -> None:
+    """In one line of the log, which clients do not get, and without a traceback."""
+    streaming = Streaming(restarting)
+    livelock.with_name("failing").write_text("a step is broken")
+    livelock.with_name("failing").rename(livelock)
+    wait_until(lambda: ready_reason(restarting) is not None, 60)
+    livelock.unlink()
+    assert "a step is broken" not in streaming.error_frame()
+    assert answer(restarting).status_code == 200
+    text = "".join(restarting.lines)
+    assert text.count("The engine's process failed: RuntimeError: a step is broken (livelock.py:") == 1
+    assert text.count("a step is broken") == 1
+    assert "Traceback" not in text
 
 
 def test_nothing_stays_of_ended_engines(restarting: ServerProcess) -> None:
