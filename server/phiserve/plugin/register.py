@@ -4,6 +4,8 @@ Entry point `phiserve` in the group `vllm.general_plugins` (see pyproject.toml).
 several times and in every process.
 """
 
+import logging
+
 TOKENIZER_MODE = "phiserve"
 """vLLM's `tokenizer_mode` under which the exact tokenizer is found; vLLM picks a renderer by that name."""
 
@@ -13,6 +15,8 @@ RENDERER_CLASS = ("vllm.renderers.hf", "HfRenderer")
 
 MODEL_CLASS = "phiserve.plugin.model:Phi3VForCausalLM"
 """Module and class, in the form that vLLM's model registry takes."""
+
+_REGISTRY_LOGGER = "vllm.model_executor.models.registry"
 
 
 def register() -> None:
@@ -37,3 +41,13 @@ def register() -> None:
     ModelRegistry.register_model("Phi3VForCausalLM", MODEL_CLASS)
     # vLLM has no registry of these: its manager looks the class up in its module by this name.
     structured_output.GuidanceBackend = EnforcingBackend
+    logging.getLogger(_REGISTRY_LOGGER).addFilter(_matters)
+
+
+def _matters(record: logging.LogRecord) -> bool:
+    """Leave out that vLLM cannot write into its cache, which it logs with a traceback.
+
+    It keeps there what it found out about the model's class, and without it finds out anew: a read-only
+    home or a full disk costs a start some seconds.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], OSError))

@@ -1,9 +1,12 @@
 """Every name under which vLLM looks for something of ours is that of something."""
 
+import logging
 import tomllib
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+import pytest
 from transformers import AutoConfig
 from vllm import ModelRegistry
 from vllm.renderers.hf import HfRenderer
@@ -13,7 +16,7 @@ from vllm.v1 import structured_output
 
 from phiserve.plugin.hf_config import Phi3VConfig
 from phiserve.plugin.model import Phi3VForCausalLM
-from phiserve.plugin.register import MODEL_CLASS, TOKENIZER_MODE, register
+from phiserve.plugin.register import _REGISTRY_LOGGER, MODEL_CLASS, TOKENIZER_MODE, register
 from phiserve.plugin.structured_output import EnforcingBackend
 from phiserve.plugin.tokenizer import Phi3VTokenizer
 
@@ -43,3 +46,30 @@ def test_what_is_registered() -> None:
 def test_the_models_name() -> None:
     """In the form of an entry point, which is vLLM's own."""
     assert EntryPoint("model", MODEL_CLASS, GROUP).load() is Phi3VForCausalLM
+
+
+@dataclass
+class Info:
+    """Stands for what vLLM finds out about a model's class."""
+
+    name: str = "m"
+
+
+@pytest.mark.parametrize(("info", "lines"), [(Info(), 0), (object(), 1)])
+def test_a_cache_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, info: object, lines: int
+) -> None:
+    """vLLM does without it, and says nothing; any other failure is still logged."""
+    register()
+    (tmp_path / "no folder").touch()
+    monkeypatch.setenv("VLLM_CACHE_ROOT", str(tmp_path / "no folder"))
+    written: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", written.append)
+    logger = logging.getLogger(_REGISTRY_LOGGER)
+    logger.addHandler(handler)
+    try:
+        ModelRegistry.models["Phi3VForCausalLM"]._save_modelinfo_to_cache(info, "hash")
+    finally:
+        logger.removeHandler(handler)
+    assert len(written) == lines
