@@ -16,6 +16,8 @@ def sentence(error: Exception) -> str:
             return _message_of(error)
         case OSError() if error.strerror:
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        case MemoryError():
+            return "Too little memory: this process was refused what it asked for (ulimit -v limits it too)"
         case _:
             return f"unexpected {type(error).__name__}: {error} (phiserve --debug … shows where)"
 

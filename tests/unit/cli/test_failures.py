@@ -33,6 +33,10 @@ BODY = {"message": "The model 'x' is not served here", "code": "model_not_found"
             STRANGER,
         ),
         (openai.APIError("The engine\nfailed", REQUEST, body=None), "The engine failed"),
+        (
+            MemoryError(),
+            "Too little memory: this process was refused what it asked for (ulimit -v limits it too)",
+        ),
         (KeyError("x"), "unexpected KeyError: 'x' (phiserve --debug … shows where)"),
     ],
 )
