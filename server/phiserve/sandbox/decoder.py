@@ -188,7 +188,9 @@ class WorkerDecoder:
             return ShuttingDown("the server is shutting down")
         LOST.inc()
         too_slow = timed_out or by == signal.SIGPROF
-        cause = "its time" if too_slow else signal.Signals(by).name if by else "its own exit"
+        cause = signal.Signals(by).name if by else "its own exit"
+        if too_slow:
+            cause = "its time"
         digest = blake3(content).hexdigest()
         _LOG.warning("%s has ended the worker that decoded the image with BLAKE3 %s", cause, digest)
         return InvalidImage(TOO_SLOW if too_slow else CRASHED)
