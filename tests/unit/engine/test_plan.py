@@ -1,5 +1,6 @@
 """Defaults fit the host, overrides win, and what cannot work is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.engine.plan import (
     GIB,
+    RUNTIME_BYTES,
     EngineArguments,
     EngineOptions,
     EnginePlan,
@@ -197,3 +199,13 @@ def test_this_host() -> None:
 def test_reference_checkpoint_plans(reference: Path) -> None:
     """The real model's configuration gives a plan for a 24 GB GPU."""
     assert plan(open_checkpoint(str(reference)), L4).args["max_model_len"] == 4096
+
+
+def test_images_have_room_beside_the_kv_cache() -> None:
+    """What decoding them may take is left to them; where it is too much for the host, the start says so."""
+    host = replace(SMALL, image_bytes=3 * GIB)
+    large = plan(host=host, max_num_seqs=4096).args["kv_cache_memory_bytes"]
+    taken = EMBEDDED.weight_bytes("auto") + RUNTIME_BYTES
+    assert large == host.ram_bytes - taken - host.image_bytes
+    with pytest.raises(StartupError, match="image_workers needs less"):
+        plan(host=replace(SMALL, image_bytes=6 * GIB))
