@@ -116,9 +116,9 @@ class GenerationRequest:
     well. `stream`: deltas as they come; otherwise one for each choice, at the end.
 
     `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address. Requests
-    share cached prefixes and images only under equal `cache_salt`. `deadline_s`: seconds from arrival after which nobody waits any more, None
-    for no such moment. `priority`: 0 for a request that somebody waits for, 1 for batch work, which comes
-    behind all of these.
+    share cached prefixes and images only under equal `cache_salt`. `deadline_s`: seconds from arrival
+    after which nobody waits any more, None for no such moment. `priority`: 0 for a request that somebody
+    waits for, 1 for batch work, which comes behind all of these.
     """
 
     id: str

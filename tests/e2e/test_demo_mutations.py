@@ -24,6 +24,7 @@ from phiserve.core import ImagePlaceholder
 from phiserve.media.connector import MediaConnector
 from phiserve.media.url_gate import UrlGate
 from phiserve.media.web import WebFetcher
+from phiserve.turns import NOBODY, Line
 from phiserve.vision import images
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.images import EncodedImage, ImageService
@@ -98,9 +99,12 @@ def test_pictures_swapped(
     read = ImageService.read
 
     async def reversed_read(
-        service: ImageService, placeholders: Sequence[ImagePlaceholder], *owner: str | None
+        service: ImageService,
+        placeholders: Sequence[ImagePlaceholder],
+        cache_salt: str | None = None,
+        line: Line = NOBODY,
     ) -> list[EncodedImage]:
-        return (await read(service, placeholders, *owner))[::-1]
+        return (await read(service, placeholders, cache_salt, line))[::-1]
 
     monkeypatch.setattr(ImageService, "read", reversed_read)
     assert share_right(client, asked) <= 0.2

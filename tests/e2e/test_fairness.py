@@ -93,8 +93,8 @@ def test_batch_work_gives_way(counted: InProcessServer) -> None:
         async with client_at(FLOOD, counted.url) as client:
             batch = [Stream(), Stream()]
             reading = [
-                asyncio.create_task(stream.read(client, "Batch", FLOOD_TOKENS, **option))
-                for stream, option in zip(batch, ({"service_tier": "flex"}, {"priority": 5}), strict=True)
+                asyncio.create_task(batch[0].read(client, "Batch", FLOOD_TOKENS, service_tier="flex")),
+                asyncio.create_task(batch[1].read(client, "Batch", FLOOD_TOKENS, priority=5)),
             ]
             await begun(batch)
             before = [len(stream.ids) for stream in batch]

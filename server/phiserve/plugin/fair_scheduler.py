@@ -1,7 +1,7 @@
 """vLLM's scheduler, fair between owners: in who begins next, in places to run in, and in steps."""
 
-import time
 from collections import Counter
+from time import monotonic
 from typing import Any
 
 from vllm.v1.core.sched.output import SchedulerOutput
@@ -34,7 +34,7 @@ class FairScheduler(Scheduler):
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Schedule a step as vLLM does, without those who are left out of it."""
-        self._step_began = time.monotonic()
+        self._step_began = monotonic()
         running = Counter(map(line_of, self.running))
         left_out = self._shares.left_out(self._weights(running))
         if left_out:
@@ -50,7 +50,7 @@ class FairScheduler(Scheduler):
         """As vLLM does; then the step is over, and counted."""
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         is_empty = not scheduler_output.total_num_scheduled_tokens
-        self._shares.took(0.0 if is_empty else time.monotonic() - self._step_began)
+        self._shares.took(0.0 if is_empty else monotonic() - self._step_began)
         self.waiting.forget_idle(nothing_runs=not self.running)
         return outputs
 

@@ -88,14 +88,14 @@ class Engine:
         return output
 
     def _has_read(self, name: str) -> bool:
-        request = self.scheduler.requests[name]
+        request: Request = self.scheduler.requests[name]
         return request.num_computed_tokens >= request.num_tokens
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     result = Clock()
-    monkeypatch.setattr(module.time, "monotonic", result.monotonic)
+    monkeypatch.setattr(module, "monotonic", result.monotonic)
     return result
 
 
