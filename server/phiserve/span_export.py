@@ -42,6 +42,7 @@ class SpanExport:
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         exporter = OTLPSpanExporter(endpoint=_endpoint(url))
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._is_closed = False
 
     @classmethod
     def of_process(cls, url: str) -> Self:
@@ -59,11 +60,14 @@ class SpanExport:
         return self._provider.get_tracer("phiserve", __version__)
 
     async def close(self) -> None:
-        """Send what is left, for `CLOSE_TIMEOUT_S` at most; may be called again.
+        """Send what is left, for `CLOSE_TIMEOUT_S` at most; called again, it does nothing.
 
         The SDK's own shutdown waits half a minute for a collector that does not answer. It goes on on a
         thread that does not hold up the end of the process.
         """
+        if self._is_closed:
+            return
+        self._is_closed = True
         ending = Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
         ending.start()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
