@@ -20,6 +20,9 @@ PREFILL_TOKENS = 8
 LONGEST_CHUNK = 512
 """Tokens of a prompt of which a step with others in it reads no more (`engine.plan`)."""
 
+COMPANY_S = 1.0
+"""Seconds after which nobody else is expected any more: until then, a step stays short for who comes next."""
+
 
 class FairScheduler(Scheduler):
     """Takes turns between owners, and shares steps between them. Costs nothing while there is one owner."""
@@ -31,12 +34,21 @@ class FairScheduler(Scheduler):
         self.waiting = FairRequestQueue(self.max_num_active_reqs)
         self._shares = StepShares()
         self._step_began = 0.0
+        self._had_company = float("-inf")
+        self._longest_step = self.max_num_scheduled_tokens
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Schedule a step as vLLM does, without those who are left out of it."""
         self._step_began = monotonic()
         running = Counter(map(line_of, self.running))
-        left_out = self._shares.left_out(self._weights(running))
+        weights = self._weights(running)
+        if weights:
+            self._had_company = self._step_began
+        is_short = self._step_began - self._had_company < COMPANY_S
+        self.max_num_scheduled_tokens = (
+            min(self._longest_step, LONGEST_CHUNK) if is_short else self._longest_step
+        )
+        left_out = self._shares.left_out(weights)
         if left_out:
             for request in self.running:
                 if line_of(request) in left_out:

@@ -68,10 +68,12 @@ class Engine:
         self.scheduler = FairScheduler(config, kv_cache, StructuredOutputManager(config), block_size=16)
         self.tokens: dict[str, int] = {}
 
-    def send(self, name: str, owner: str | None, priority: int = 0, answer: int = 500) -> None:
+    def send(
+        self, name: str, owner: str | None, priority: int = 0, answer: int = 500, prompt: int = 4
+    ) -> None:
         params = SamplingParams(max_tokens=answer, ignore_eos=True, extra_args={OWNER_KEY: owner})
         self.scheduler.add_request(
-            Request(name, [1, 2, 3, 4], params, None, priority=priority, arrival_time=0.0)
+            Request(name, [1] * prompt, params, None, priority=priority, arrival_time=0.0)
         )
         self.tokens[name] = 0
 
@@ -150,6 +152,21 @@ def test_one_owner_leaves_places_for_others(engine: Engine) -> None:
     for _ in range(60):
         engine.step()
     assert engine.tokens["a17"] == 3
+
+
+def test_steps_stay_short_for_who_comes_next(engine: Engine, clock: Clock) -> None:
+    """A flood that is alone for a moment between another's requests reads no more of its prompts at once."""
+    for index in range(4):
+        engine.send(f"a{index}", "a", prompt=1000)
+    assert engine.step().total_num_scheduled_tokens == 2048
+    engine.send("b", "b", answer=1)
+    while not engine.tokens["b"]:
+        assert engine.step().total_num_scheduled_tokens <= 512
+    engine.send("a4", "a", prompt=600)
+    assert engine.step().total_num_scheduled_tokens <= 512
+    clock.now += 1
+    engine.send("a5", "a", prompt=1000)
+    assert engine.step().total_num_scheduled_tokens > 512
 
 
 def test_batch_work_comes_last(engine: Engine, clock: Clock) -> None:
