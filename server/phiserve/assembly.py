@@ -228,7 +228,6 @@ async def _start_engine(
     policy = RestartPolicy(
         max_restarts=settings.max_engine_restarts,
         hang_s=settings.engine_hang_s,
-        max_waiting=plan.args["max_num_queued_reqs"],
     )
     return SupervisedEngine(engine, starter.again, policy), report
 

@@ -110,9 +110,7 @@ def _server(services: Services, announce: Callable[[], None]) -> DrainingServer:
     )
     shutdown = Shutdown()
     return DrainingServer(
-        server_config(
-            create_app(services, shutdown), limits, RequestLog(line_logger(settings.log_requests))
-        ),
+        server_config(create_app(services, shutdown), limits, RequestLog(line_logger(settings.log_requests))),
         shutdown,
         grace_s=settings.shutdown_grace_s,
         delay_s=settings.shutdown_delay_s,

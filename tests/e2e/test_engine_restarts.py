@@ -115,6 +115,7 @@ def test_a_killed_engine_comes_back(restarting: ServerProcess) -> None:
     wait_until(lambda: counter(restarting, "vllm:num_requests_running") >= 2, 30)
     old.send_signal(signal.SIGKILL)
     wait_until(lambda: ready_reason(restarting) is not None, 30)
+    wait_until(lambda: counter(restarting, "vllm:num_requests_running") == 0, 10)
     reason = ready_reason(restarting)
     assert reason is None or "was ended by SIGKILL; a new engine is being started (start 1" in reason
     assert httpx.get(f"{restarting.url}/health").status_code == 200

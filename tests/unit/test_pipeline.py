@@ -49,7 +49,7 @@ def test_a_full_engine_refuses_before_any_image_is_read(make_pipeline: MakePipel
 
 
 def test_a_full_server_refuses_before_any_image_is_read(make_pipeline: MakePipeline) -> None:
-    """Room is held from admission on, and free again after a mistake, at an answer's end, and when dropped."""
+    """Room is held from admission on, and free again after a mistake, an answer, and when dropped."""
 
     async def check() -> None:
         pipeline = make_pipeline(ScriptedEngine([delta("x", finish="stop")]))

@@ -18,6 +18,7 @@ from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
+from vllm.v1.metrics.stats import SchedulerStats
 
 from phiserve.core import GenerationRequest
 from phiserve.engine.crop_budget import CropBudget
@@ -150,9 +151,12 @@ class Engine:
     def fail_requests(self) -> None:
         """Tell all unfinished requests that the engine has ended. Must run in the event loop.
 
-        vLLM tells them too, unless `shutdown` comes first.
+        vLLM tells them too, unless `shutdown` comes first. Its metrics of what runs and waits are zero from
+        now on: it would leave them as they were.
         """
         self._llm.output_processor.propagate_error(EngineDeadError())
+        if self._llm.logger_manager is not None:
+            self._llm.logger_manager.record(scheduler_stats=SchedulerStats(), iteration_stats=None)
 
     def shutdown(self) -> None:
         """End the engine's processes; may be called again. Unfinished requests are aborted."""

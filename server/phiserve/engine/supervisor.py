@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 from phiserve.core import GenerationRequest
 from phiserve.engine.hang import Stillness, WatchedEngine
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, EngineLimits, Generation
-from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StartupError
+from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,12 +61,11 @@ class RestartPolicy:
     """When an engine is given up.
 
     `max_restarts`: so many in `RESTART_WINDOW_S`, not more. `hang_s`: an engine that has requests and makes
-    no step for so long is ended. `max_waiting`: so many requests may wait for a new engine.
+    no step for so long is ended.
     """
 
     max_restarts: int
     hang_s: float
-    max_waiting: int
 
 
 class SupervisedEngine:
@@ -90,10 +89,8 @@ class SupervisedEngine:
         self._suspected = asyncio.Event()
         self._lost = asyncio.Event()
         self._ends: deque[float] = deque()
-        self._waiting = 0
         self._warm_up: Callable[[EngineClient], Awaitable[None]]
         self._watching: asyncio.Task[None] | None = None
-        self._last_restart_s = 1.0
         SERVING.set(1)
 
     @property
@@ -123,11 +120,6 @@ class SupervisedEngine:
         """
         if self._health.state == "lost":
             raise EngineUnavailable(self._health.reason)
-        if self._waiting >= self._policy.max_waiting:
-            raise Overloaded(
-                "The engine is being restarted, and too many requests wait for it",
-                retry_after_s=max(1, round(self._last_restart_s)),
-            )
         return await self._engine.admit(request)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
@@ -176,11 +168,7 @@ class SupervisedEngine:
             self._decided.clear()
             self._suspected.set()
         if not self._decided.is_set():
-            self._waiting += 1
-            try:
-                await self._decided.wait()
-            finally:
-                self._waiting -= 1
+            await self._decided.wait()
         if self._health.state == "lost":
             raise EngineUnavailable(self._health.reason)
         return self._engine
@@ -232,9 +220,9 @@ class SupervisedEngine:
                 _LOG.exception("an engine failed while it was started")
                 goes_on = self._goes_on_after(f"A new engine failed at its start ({type(error).__name__})")
                 continue
-            self._last_restart_s = time.monotonic() - began
+            took_s = time.monotonic() - began
             await asyncio.to_thread(gc.collect)  # the old one is a circle of tens of megabytes
-            self._serve()
+            self._serve(took_s)
             return
 
     async def _started(self) -> StartedEngine:
@@ -267,11 +255,11 @@ class SupervisedEngine:
         ends = len(self._ends)
         return 0 if ends == 1 else min(LONGEST_BACKOFF_S, 2.0 ** (ends - 2))
 
-    def _serve(self) -> None:
+    def _serve(self, took_s: float) -> None:
         self._health = EngineHealth("serving")
         SERVING.set(1)
         RESTARTS.inc()
-        _LOG.warning("A new engine serves after %.1f s", self._last_restart_s)
+        _LOG.warning("A new engine serves after %.1f s", took_s)
         self._decided.set()
 
     def _give_up(self, reason: str) -> None:

@@ -11,12 +11,12 @@ from phiserve.core import Conversation, GenerationRequest, Turn
 from phiserve.engine import supervisor
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, Generation
 from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
-from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StartupError
+from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
 from scripted import ScriptedEngine, delta
 
 GENERATION = Generation("id", [1], (), Admission(), 5)
 REQUEST = GenerationRequest("id", Conversation((Turn("user", ("Hi",)),)))
-POLICY = RestartPolicy(max_restarts=2, hang_s=0.3, max_waiting=1)
+POLICY = RestartPolicy(max_restarts=2, hang_s=0.3)
 
 
 @dataclass
@@ -222,26 +222,6 @@ def test_an_engine_that_goes_round_without_a_step_is_ended(caplog: pytest.LogCap
 
     run(work)
     assert "answered, but made no step for 0.3 s and was ended" in caplog.text
-
-
-def test_few_wait_for_a_new_engine() -> None:
-    """One more than `max_waiting` is refused at once, and told when to come again."""
-
-    async def work() -> None:
-        first = MortalEngine()
-        async with supervised(first) as engines:
-            first.end()
-            waiting = asyncio.create_task(texts(engines))
-            await first.told.wait()
-            assert engines.health.state == "restarting"
-            with pytest.raises(Overloaded) as refused:
-                await engines.admit(REQUEST)
-            assert refused.value.retry_after_s >= 1
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-            await engines.admit(REQUEST)
-
-    run(work)
 
 
 def test_closing_ends_waiting_requests() -> None:
