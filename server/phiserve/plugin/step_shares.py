@@ -39,11 +39,9 @@ class StepShares:
         return heavy if leaves_out else frozenset()
 
     def took(self, seconds: float) -> None:
-        """Count the step. 0 seconds: nothing could be done in it, and nobody is left out of the next."""
-        if seconds == 0:
-            self._lead_s = 0.0
-        elif self._counts < 0:
-            self._lead_s -= seconds
+        """Count the step. 0 seconds: nothing could be done in it. Then nobody is left out of the next."""
+        if self._counts < 0:
+            self._lead_s = self._lead_s - seconds if seconds else 0.0
         else:
             self._lead_s = min(self._lead_s, LEAD_S) + self._counts * seconds
 

@@ -76,3 +76,9 @@ def test_a_step_in_which_nothing_could_be_done_lets_all_in_again() -> None:
     assert shares.left_out(FLOOD)
     shares.took(0)
     assert not shares.left_out(FLOOD)
+    shares.took(0)
+    shares.left_out({})
+    shares.took(1.0)
+    shares.left_out({})
+    shares.took(0)  # the engine was idle
+    assert shares.left_out(FLOOD)
