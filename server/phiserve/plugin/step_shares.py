@@ -1,7 +1,7 @@
-"""How steps are shared between owners: a flood of one slows another down by half at most.
+"""How steps are shared between owners: a flood of one takes a third of the time that another's answer runs.
 
 A step takes as long as all that is in it. Where the work of few owners makes most of a step, their work is
-left out of as much time as it has taken, and the others' steps are short meanwhile. Where owners ask for
+left out of twice the time that it has taken, and the others' steps are short meanwhile. Where owners ask for
 about the same, all are in every step, because large batches are what makes an engine fast.
 """
 
@@ -14,6 +14,10 @@ STEP_WEIGHT = 8.0
 
 LEAD_S = 0.1
 """Seconds that others have to themselves when they arrive beside a flood: enough for a short answer."""
+
+HEAVY_COUNTS = 2
+"""Times that a step with heavy work in it counts. Twice leaves others half of their speed alone, with what
+else takes time on a host of two cores."""
 
 BATCH_COUNTS = 4
 """Times that a step with batch work in it counts: such work gets a fifth of the time beside interactive work,
@@ -49,7 +53,7 @@ class StepShares:
 def _counts(leaves_out: bool, has_batch: bool) -> int:
     if leaves_out:
         return -1
-    return BATCH_COUNTS if has_batch else 1
+    return BATCH_COUNTS if has_batch else HEAVY_COUNTS
 
 
 def _heavy(weights: Mapping[Line, float]) -> frozenset[Line]:

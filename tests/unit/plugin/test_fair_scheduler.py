@@ -106,8 +106,8 @@ def engine(config: VllmConfig, clock: Clock) -> Engine:
     return Engine(config, clock)
 
 
-def test_a_flood_leaves_another_half_of_the_time(engine: Engine, clock: Clock) -> None:
-    """While another owner's answer runs, the flood's streams are left out of as much time as they take."""
+def test_a_flood_leaves_another_most_of_the_time(engine: Engine, clock: Clock) -> None:
+    """While another owner's answer runs, the flood's streams get a third of the time."""
     flood = [f"a{index}" for index in range(16)]
     for name in flood:
         engine.send(name, "a")
@@ -118,8 +118,8 @@ def test_a_flood_leaves_another_half_of_the_time(engine: Engine, clock: Clock) -
     while engine.tokens["b"] < 100:
         engine.step()
     alone_s = 100 * step_s(1)
-    assert alone_s < clock.now - began < 2 * alone_s
-    assert min(engine.tokens[name] for name in flood) > 20  # and they go on
+    assert alone_s < clock.now - began < 1.6 * alone_s
+    assert min(engine.tokens[name] for name in flood) > 10  # and they go on
 
 
 def test_who_comes_beside_a_flood_is_alone_at_first(engine: Engine) -> None:

@@ -7,7 +7,7 @@ A, B, C, BATCH = Line(0, "a"), Line(0, "b"), Line(0, "c"), Line(1, "d")
 FLOOD = {A: 32.0, B: 1.0}
 
 
-def test_heavy_work_takes_half_of_the_time() -> None:
+def test_heavy_work_takes_a_third_of_the_time() -> None:
     shares = StepShares()
     with_flood = without = 0.0
     for _ in range(1000):
@@ -19,7 +19,7 @@ def test_heavy_work_takes_half_of_the_time() -> None:
             without += seconds
         else:
             with_flood += seconds
-    assert abs(with_flood - without) < 0.02
+    assert abs(2 * with_flood - without) < 0.03
 
 
 def test_others_begin_with_a_lead() -> None:
@@ -32,7 +32,7 @@ def test_others_begin_with_a_lead() -> None:
     while shares.left_out(FLOOD):
         shares.took(0.003)
         alone_s += 0.003
-    assert LEAD_S <= alone_s < LEAD_S + 0.02
+    assert LEAD_S <= alone_s < LEAD_S + 0.03
 
 
 def test_nobody_is_left_out_of_steps_that_would_hardly_be_shorter() -> None:
