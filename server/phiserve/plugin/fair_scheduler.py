@@ -28,6 +28,7 @@ class FairScheduler(Scheduler):
     """Takes turns between owners, and shares steps between them. Costs nothing while there is one owner."""
 
     waiting: FairRequestQueue
+    max_num_scheduled_tokens: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

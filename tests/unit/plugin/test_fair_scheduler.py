@@ -91,7 +91,7 @@ class Engine:
 
     def _has_read(self, name: str) -> bool:
         request: Request = self.scheduler.requests[name]
-        return request.num_computed_tokens >= request.num_tokens
+        return bool(request.num_computed_tokens >= request.num_tokens)
 
 
 @pytest.fixture
