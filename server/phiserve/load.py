@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from weakref import WeakSet
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter as Metric
+from prometheus_client import Gauge
 
 from phiserve.errors import InvalidRequest, Overloaded
-from phiserve.turns import Line, owner_share
+from phiserve.turns import Line, holder_of, may_hold, most_held
 
-REFUSED = Counter("phiserve_queue_refused", "Requests refused because too much was waiting.", ["reason"])
+REFUSED = Metric("phiserve_queue_refused", "Requests refused because too much was waiting.", ["reason"])
 EXPECTED_WAIT = Gauge("phiserve_queue_seconds", "Seconds that the last request was expected to wait.")
 
 RATE_WINDOW_S = 60.0
@@ -39,9 +40,9 @@ class Place:
         self.sequences = sequences
         self.cost = 0
 
-    def leave(self) -> None:
-        """The request has ended: another may come in."""
-        self._load.left(self)
+    def leave(self, *, done: bool = False) -> None:
+        """The request has ended: another may come in. `done`: with all its work done."""
+        self._load.left(self, done=done)
 
 
 class Load:
@@ -61,7 +62,7 @@ class Load:
     ) -> None:
         self._running = running
         self._unfinished = unfinished
-        self._owners_most = owner_share(unfinished)
+        self._most = most_held(unfinished)
         self._max_queue_s = max_queue_s
         self._places: WeakSet[Place] = WeakSet()
         self._rate = _Rate(clock)
@@ -72,18 +73,19 @@ class Load:
         Raises Overloaded with the time after which there will be some, InvalidRequest for more sequences
         than there ever is room for: a 429 would make clients retry for ever.
         """
-        if sequences > self._owners_most:
-            raise InvalidRequest(f"this server runs at most {self._owners_most} choices at once", param="n")
-        held = owners = 0
+        if sequences > self._most:
+            raise InvalidRequest(f"this server runs at most {self._most} choices at once", param="n")
+        by_holder: Counter[Line] = Counter()
         for place in self._places:
-            held += place.sequences
-            owners += place.sequences if place.line.owner == line.owner else 0
+            by_holder[holder_of(place.line)] += place.sequences
+        held = by_holder.total()
         expected_s = self._expected_wait_s(line, held)
         EXPECTED_WAIT.set(expected_s)
         if held + sequences > self._unfinished:
             raise _refused("full", "Too many unfinished requests", expected_s)
-        if owners + sequences > self._owners_most:
-            raise _refused("owner", "Too many unfinished requests of yours", expected_s)
+        if not may_hold(by_holder, line, sequences, self._unfinished):
+            whose = "of yours" if line.priority <= 0 else "of batch work"
+            raise _refused("owner", f"Too many unfinished requests {whose}", expected_s)
         if line.priority <= 0 and expected_s > self._max_queue_s:
             reason = f"Requests would wait longer than {self._max_queue_s:g} s"
             raise _refused("seconds", reason, expected_s - self._max_queue_s)
@@ -92,25 +94,28 @@ class Load:
         self._rate.tick(waits=held + sequences > self._running)
         return place
 
-    def left(self, place: Place) -> None:
-        """A request has ended."""
+    def left(self, place: Place, *, done: bool) -> None:
+        """A request has ended, with all its work `done` or not."""
         if place in self._places:
-            self._rate.count(place.cost)
+            if done:
+                self._rate.count(place.cost)
             self._places.discard(place)
             self._rate.tick(waits=sum(other.sequences for other in self._places) > self._running)
 
     def _expected_wait_s(self, line: Line, held: int) -> float:
         """Seconds until a request that comes now would begin; 0 where that is not known.
 
-        What waits is the part of all work that is beyond the places to run in. Owners take turns: before a
-        request there is no more than so many times its owner's own work as there are owners.
+        What waits is the part of all work that is beyond the places to run in. Batch work is before nobody
+        else. Owners take turns: before a request there is no more than so many times its owner's own work as
+        there are owners.
         """
         if held < self._running or not (rate := self._rate.per_second()):
             return 0.0
-        total = sum(place.cost for place in self._places)
+        before = [place for place in self._places if place.line.priority <= max(0, line.priority)]
+        total = sum(place.cost for place in before)
         if line.priority <= 0:
-            owners = {place.line.owner for place in self._places} | {line.owner}
-            own = sum(place.cost for place in self._places if place.line.owner == line.owner)
+            owners = {place.line.owner for place in before} | {line.owner}
+            own = sum(place.cost for place in before if place.line.owner == line.owner)
             total = min(total, own * len(owners))
         return total * (1 - self._running / (held + 1)) / rate
 
@@ -141,9 +146,8 @@ class _Rate:
                 self._done.popleft()
 
     def per_second(self) -> float:
-        """Work done a second; 0 where it is not known."""
-        self.tick(waits=self._waits)
-        window_s = min(self._waited_s, RATE_WINDOW_S)
+        """Work done a second, up to what was done last; 0 where it is not known."""
+        window_s = min(self._done[-1][0], RATE_WINDOW_S) if self._done else 0.0
         if window_s < LEAST_MEASURED_S:
             return 0.0
         return sum(cost for _, cost in self._done) / window_s

@@ -124,5 +124,6 @@ async def _until_it_leaves(place: Place, deltas: AsyncGenerator[Delta, None]) ->
         async with aclosing(deltas):
             async for delta in deltas:
                 yield delta
+            place.leave(done=True)
     finally:
         place.leave()

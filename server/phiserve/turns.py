@@ -5,15 +5,15 @@ it, so that many or large items of one leave another's small one only what is be
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 
-OWNER_SHARE = (8, 9)
-"""The part of anything that one owner may hold, so that another's request finds room at once."""
+TIMES_WHAT_IS_FREE = 8
+"""An owner may hold so many times what stays free: eight ninths if nobody else holds any."""
 
 EXPECTED_TOKENS = 512
 """Longest answer that is counted in advance: most end sooner, whatever limit was asked for."""
@@ -112,11 +112,32 @@ class Turns(Generic[Item]):
 NOBODY = Line(0, None)
 """Interactive work without an owner."""
 
+_BATCH = Line(1, None)
 
-def owner_share(total: int) -> int:
-    """How many of `total` places one owner may hold."""
-    part, whole = OWNER_SHARE
-    return max(1, total * part // whole)
+
+def may_hold(held: Counter[Line], line: Line, more: int, total: int) -> bool:
+    """Whether `more` of `total` places may go to a line, given those held by each holder (`holder_of`).
+
+    Everybody may hold an equal share, counted as if one more owner were there, and beyond it so much that
+    room stays.
+    """
+    free = total - held.total()
+    if more > free:
+        return False
+    holder = holder_of(line)
+    mine = held[holder] + more
+    others = sum(1 for other, number in held.items() if number > 0 and other != holder)
+    return mine <= max(1, total // (others + 2), TIMES_WHAT_IS_FREE * (free - more))
+
+
+def most_held(total: int) -> int:
+    """How many of `total` places one owner may hold if nobody else does."""
+    return max(1, total * TIMES_WHAT_IS_FREE // (TIMES_WHAT_IS_FREE + 1))
+
+
+def holder_of(line: Line) -> Line:
+    """Who is counted as the holder of a place: an owner, or all batch work together."""
+    return line if line.priority <= 0 else _BATCH
 
 
 def request_cost(prompt_tokens: int, max_tokens: int) -> int:

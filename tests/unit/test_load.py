@@ -1,5 +1,7 @@
 """Who is refused for how much is going on already, and when they are told to come again."""
 
+from contextlib import suppress
+
 import pytest
 
 from phiserve.errors import InvalidRequest, Overloaded
@@ -52,6 +54,17 @@ def test_one_owner_leaves_room_for_others(load: Load) -> None:
     enter(load, B, sequences=2)
 
 
+def test_two_floods_leave_room_too(load: Load) -> None:
+    """However many hold much, one that holds nothing finds room."""
+    places = []
+    for line in (A, Line(0, "d"), Line(0, "e")) * 9:
+        with suppress(Overloaded):
+            places.append(enter(load, line))
+    assert len(places) < 9
+    enter(load, B)
+    del places
+
+
 def test_a_place_is_left_once(load: Load) -> None:
     places = [enter(load, A, sequences=4), enter(load, A, sequences=4)]
     places[0].leave()
@@ -71,7 +84,7 @@ def drain(load: Load, clock: Clock, places: list[Place], each_s: float) -> None:
     """End requests, one every `each_s` seconds."""
     for place in places:
         clock.now += each_s
-        place.leave()
+        place.leave(done=True)
 
 
 def test_waiting_is_bounded_by_the_measured_rate(load: Load, clock: Clock) -> None:
@@ -105,9 +118,20 @@ def test_clients_are_told_no_longer_than_they_honour(load: Load, clock: Clock) -
 
 
 def test_batch_work_waits_as_long_as_it_takes(load: Load, clock: Clock) -> None:
-    """Its clients ask for that; only the count bounds it."""
+    """Its clients ask for that. It counts as one owner, and keeps no interactive request out or waiting."""
     drain(load, clock, [enter(load, BATCH) for _ in range(8)], each_s=5)
-    places = [enter(load, BATCH, cost=10**6) for _ in range(8)]
-    refused(load, BATCH)
+    places = [enter(load, line, cost=10**6) for line in (BATCH, Line(2, "a")) * 4]
+    assert "of batch work" in refused(load, Line(1, "b")).reason
     enter(load, A)
+    del places
+
+
+def test_what_ends_before_its_work_is_done_is_no_measure(load: Load, clock: Clock) -> None:
+    """Clients that hang up make the server no faster."""
+    for place in [enter(load, A, cost=10**9) for _ in range(8)]:
+        clock.now += 1
+        place.leave()
+    drain(load, clock, [enter(load, A) for _ in range(8)], each_s=2)
+    places = [enter(load, A, cost=1000) for _ in range(2)]
+    assert refused(load, A).retry_after_s > 1
     del places

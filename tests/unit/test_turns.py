@@ -1,8 +1,9 @@
 """Owners take turns by cost, batch work comes last, and nothing waits for room that is there."""
 
 import asyncio
+from collections import Counter
 
-from phiserve.turns import Line, Room, Turns, owner_share, request_cost
+from phiserve.turns import Line, Room, Turns, may_hold, most_held, request_cost
 
 A, B, BATCH = Line(0, "a"), Line(0, "b"), Line(1, "a")
 
@@ -82,7 +83,19 @@ def test_what_is_forgotten() -> None:
 
 
 def test_shares_and_costs() -> None:
-    assert [owner_share(total) for total in (1, 2, 9, 72)] == [1, 1, 8, 64]
+    assert [most_held(total) for total in (1, 2, 9, 72)] == [1, 1, 8, 64]
+    for total in (1, 2, 9, 72):
+        held: Counter[Line] = Counter()
+        while may_hold(held, A, 1, total):
+            held[A] += 1
+        assert held[A] == most_held(total)
+    held = Counter({A: 15})
+    assert may_hold(held, A, 1, total=18)
+    held = Counter({A: 16})
+    assert not may_hold(held, A, 1, total=18)
+    assert may_hold(held, B, 2, total=18)
+    assert not may_hold(held, B, 3, total=18)
+    assert may_hold(Counter({A: 16, B: 1}), BATCH, 1, total=18)
     assert request_cost(100, 5) == 105
     assert request_cost(100, 100_000) == 612
 

@@ -3,6 +3,8 @@
 All decisions go by the path that the application routes by (ASGI's `path`), which no header can change.
 """
 
+from ipaddress import IPv6Network
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,8 +78,12 @@ class AuthorizationMiddleware:
 
 def tenant_of(request: Request) -> str | None:
     """Whose request it is: the key's owner, else the client's address, else nobody's."""
-    client = request.client
-    return visit_of(request).owner or (client.host if client else None)
+    return visit_of(request).owner or (_network(request.client.host) if request.client else None)
+
+
+def _network(host: str) -> str:
+    """An address; of IPv6 its network of 64 bits, in which one client has as many addresses as it likes."""
+    return str(IPv6Network((host.partition("%")[0], 64), strict=False)) if ":" in host else host
 
 
 def visit_of(request: Request) -> Visit:

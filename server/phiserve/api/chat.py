@@ -104,7 +104,11 @@ async def _respond(
     await visit.take_images(inner.conversation.images)
     prepared = await services.pipeline.prepare(inner, record.trace)
     prompt = prepared.prompt
-    await visit.take_prompt(len(prompt.ids))
+    try:
+        await visit.take_prompt(len(prompt.ids))
+    except BaseException:
+        prepared.place.leave()  # the exception's frames would hold it until they are collected
+        raise
     answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
     visit.answering(answer.counts)
     record.sent(answer)

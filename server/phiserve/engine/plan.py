@@ -18,6 +18,7 @@ from vllm.utils.cpu_resource_utils import get_memory_node_info
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.engine.sampling import GRAMMAR_BACKEND
 from phiserve.errors import StartupError
+from phiserve.plugin.fair_scheduler import LONGEST_CHUNK
 from phiserve.plugin.processor import MAX_CROPS_KEY
 from phiserve.plugin.register import TOKENIZER_MODE
 from phiserve.vision.sizes import most_image_tokens
@@ -48,9 +49,6 @@ OWNED_ARGUMENTS = {
     "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
 }
 """Arguments that are decided elsewhere, and where."""
-
-PREFILL_CHUNK_TOKENS = 512
-"""Prefill chunk size beside running decodes, on CPU: running answers wait for one chunk at most."""
 
 EngineArguments = dict[str, Any]
 """vLLM's engine arguments by name. Their types are known to vLLM alone, which checks them."""
@@ -162,7 +160,7 @@ def _set_dependent_defaults(args: EngineArguments, checkpoint: Checkpoint, host:
     """Add defaults that are computed from other arguments, where the user has set none."""
     args.setdefault("max_num_queued_reqs", 4 * args["max_num_seqs"])
     if host.is_cpu:
-        args.setdefault("long_prefill_token_threshold", min(PREFILL_CHUNK_TOKENS, args["max_model_len"]))
+        args.setdefault("long_prefill_token_threshold", min(LONGEST_CHUNK, args["max_model_len"]))
     if host.emulates_bf16 and "dtype" not in args and _float32_fits(checkpoint, host, args):
         args["dtype"] = "float32"
 

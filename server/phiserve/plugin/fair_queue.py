@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator
 from vllm.v1.core.sched.request_queue import RequestQueue
 from vllm.v1.request import Request
 
-from phiserve.turns import Line, Turns, owner_share, request_cost
+from phiserve.turns import Line, Turns, holder_of, may_hold, request_cost
 
 OWNER_KEY = "phiserve_owner"
 """Where a request's sampling parameters say whose it is (`SamplingParams.extra_args`)."""
-
-_BATCH = Line(1, None)
 
 
 class FairRequestQueue(RequestQueue):
@@ -22,7 +20,7 @@ class FairRequestQueue(RequestQueue):
 
     def __init__(self, places: int) -> None:
         self._turns: Turns[Request] = Turns()
-        self._most = owner_share(places)
+        self._places = places
         self._held: Counter[Line] = Counter()
         self._left_out: frozenset[Line] = frozenset()
 
@@ -31,7 +29,7 @@ class FairRequestQueue(RequestQueue):
         self._left_out = left_out
         self._held = Counter()
         for line, number in held.items():
-            self._held[_holder(line)] += number
+            self._held[holder_of(line)] += number
 
     @property
     def lines(self) -> list[Line]:
@@ -42,6 +40,10 @@ class FairRequestQueue(RequestQueue):
         """The first request of a line."""
         return self._turns.head(line)
 
+    def may_begin(self, line: Line) -> bool:
+        """Whether a request of this line may join the step, as far as places go."""
+        return line not in self._left_out and may_hold(self._held, line, 1, self._places)
+
     def add_request(self, request: Request) -> None:
         """Put a request at the end of its line."""
         self._turns.add(line_of(request), _cost(request), request)
@@ -49,7 +51,7 @@ class FairRequestQueue(RequestQueue):
     def pop_request(self) -> Request:
         """Take the request whose turn it is."""
         line = self._next_line()
-        self._held[_holder(line)] += 1
+        self._held[holder_of(line)] += 1
         return self._turns.take(line)
 
     def peek_request(self) -> Request:
@@ -59,7 +61,7 @@ class FairRequestQueue(RequestQueue):
     def prepend_request(self, request: Request) -> None:
         """Put back a request that was taken, or one that ran and had to make room."""
         line = line_of(request)
-        self._held[_holder(line)] -= 1
+        self._held[holder_of(line)] -= 1
         self._turns.put_back(line, _cost(request), request)
 
     def prepend_requests(self, requests: Iterable[Request]) -> None:
@@ -81,7 +83,7 @@ class FairRequestQueue(RequestQueue):
 
     def __bool__(self) -> bool:
         """Whether a request may begin now."""
-        return self._turns.next_line(self._may_begin) is not None
+        return self._turns.next_line(self.may_begin) is not None
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -90,13 +92,10 @@ class FairRequestQueue(RequestQueue):
         return iter(self._turns)
 
     def _next_line(self) -> Line:
-        line = self._turns.next_line(self._may_begin)
+        line = self._turns.next_line(self.may_begin)
         if line is None:
             raise IndexError("no request may begin")
         return line
-
-    def _may_begin(self, line: Line) -> bool:
-        return line not in self._left_out and self._held[_holder(line)] < self._most
 
 
 def line_of(request: Request) -> Line:
@@ -104,11 +103,6 @@ def line_of(request: Request) -> Line:
     params = request.sampling_params
     extra = params.extra_args if params is not None else None
     return Line(request.priority, extra.get(OWNER_KEY) if extra else None)
-
-
-def _holder(line: Line) -> Line:
-    """Who is counted as the holder of a place: all batch work counts as one owner."""
-    return line if line.priority <= 0 else _BATCH
 
 
 def _cost(request: Request) -> int:

@@ -18,14 +18,14 @@ PREFILL_TOKENS = 8
 """Tokens of a prompt that lengthen a step as one more sequence does."""
 
 LONGEST_CHUNK = 512
-"""Tokens of a prompt of which a step with others in it reads no more (`engine.plan`)."""
+"""Tokens of a prompt of which a step with others in it reads no more."""
 
 COMPANY_S = 1.0
 """Seconds after which nobody else is expected any more: until then, a step stays short for who comes next."""
 
 
 class FairScheduler(Scheduler):
-    """Takes turns between owners, and shares steps between them. Costs nothing while there is one owner."""
+    """Takes turns between owners, and shares steps between them. Hardly costs while there is one owner."""
 
     waiting: FairRequestQueue
     max_num_scheduled_tokens: int
@@ -42,6 +42,7 @@ class FairScheduler(Scheduler):
         """Schedule a step as vLLM does, without those who are left out of it."""
         self._step_began = monotonic()
         running = Counter(map(line_of, self.running))
+        self.waiting.begin_step(running, frozenset())
         weights = self._weights(running)
         if weights:
             self._had_company = self._step_began
@@ -69,7 +70,7 @@ class FairScheduler(Scheduler):
 
     def _weights(self, running: Counter[Line]) -> dict[Line, float]:
         """What each line would add to the next step, in sequences; none while there is one line."""
-        waiting = self.waiting.lines
+        waiting = [line for line in self.waiting.lines if self.waiting.may_begin(line)]
         lines = {*waiting, *running}
         if len(lines) < 2:
             return {}

@@ -57,7 +57,7 @@ def _counts(leaves_out: bool, has_batch: bool) -> int:
 
 
 def _heavy(weights: Mapping[Line, float]) -> frozenset[Line]:
-    """The lines whose work makes steps long for others: batch work, and owners who ask for most of a step."""
+    """The lines whose work makes steps long for others: batch work, and owners of most of a step."""
     interactive = {line: weight for line, weight in weights.items() if line.priority <= 0}
     if not interactive:
         return frozenset()
@@ -66,4 +66,4 @@ def _heavy(weights: Mapping[Line, float]) -> frozenset[Line]:
     above = {line for line, weight in interactive.items() if weight > average}
     most = sum(interactive[line] for line in above)
     rest = sum(interactive.values()) - most
-    return frozenset(batch | above if most > rest + STEP_WEIGHT and rest else batch)
+    return frozenset(batch | above if most > 2 * rest + STEP_WEIGHT and rest else batch)

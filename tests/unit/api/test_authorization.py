@@ -5,10 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from images import encode, image_part, noise, text_part
 from key_files import bearer, secret_of, write_keys
-from phiserve.api.authorization import COUNTED_PATHS, OPEN_PATHS
+from phiserve.api.authorization import COUNTED_PATHS, OPEN_PATHS, tenant_of
 from phiserve.api.services import Services
 from scripted import ScriptedEngine
 from wire import ANSWER, BODY, call
@@ -121,3 +122,17 @@ def test_what_reaches_the_engine(make_services: MakeServices, tmp_path: Path) ->
     assert show_to(make_services(engine), "anybody").status_code == 200
     assert engine.generations[0].cache_salt is None
     assert engine.generations[0].images[0].key not in (alice[1], bob[1])
+
+
+@pytest.mark.parametrize(
+    ("address", "tenant"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_whose_a_request_is_without_keys(address: str, tenant: str) -> None:
+    """The client's address; of IPv6 the network, of which a client has all addresses."""
+    scope = {"type": "http", "client": (address, 5), "headers": [], "path": "/"}
+    assert tenant_of(Request(scope)) == tenant

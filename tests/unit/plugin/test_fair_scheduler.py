@@ -139,7 +139,9 @@ def test_equals_share_every_step(engine: Engine) -> None:
         engine.send(f"a{index}", "a")
         engine.send(f"b{index}", "b")
     for _ in range(10):
-        assert len(engine.step().num_scheduled_tokens) == PLACES
+        assert len(engine.step().num_scheduled_tokens) == PLACES - 2
+    engine.send("c", "c")
+    assert "c" in engine.step().num_scheduled_tokens  # room stays beside two floods
 
 
 def test_one_owner_leaves_places_for_others(engine: Engine) -> None:
