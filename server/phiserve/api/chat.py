@@ -107,7 +107,7 @@ async def _respond(
     try:
         await visit.take_prompt(len(prompt.ids))
     except BaseException:
-        prepared.place.leave()  # the exception's frames would hold it until they are collected
+        prepared.place.leave()  # rather than when nothing holds it any more
         raise
     answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
     visit.answering(answer.counts)
