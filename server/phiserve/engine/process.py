@@ -67,7 +67,9 @@ class EngineProcess:
             process.join(END_TIMEOUT_S)
 
     def release(self) -> None:
-        """Remove the sockets' files, which ZeroMQ leaves behind, and listen no more."""
+        """Remove what ended processes leave: zombies, and the files of their sockets."""
+        for process in self._processes:  # those that vLLM has killed it does not wait for
+            process.join(END_TIMEOUT_S)
         if self._failures is not None:
             self._failures.close()
         for file in self._files:

@@ -1,11 +1,15 @@
 """How an engine's end is told, and that its sockets leave no files."""
 
 import logging
-from multiprocessing import Pipe
+import os
+import signal
+import time
+from multiprocessing import Pipe, get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from vllm.v1.engine import async_llm
 from vllm.v1.engine.exceptions import EngineDeadError
@@ -46,6 +50,19 @@ def test_socket_files(tmp_path: Path) -> None:
     process.release()
     assert not file.exists()
     assert (process.how_it_ended(), process.steps) == ("no longer answers", None)
+
+
+def test_no_process_stays_a_zombie() -> None:
+    """One that vLLM has killed and waits for no more is gone from the system's table."""
+    running = get_context("spawn").Process(target=time.sleep, args=(600,))
+    running.start()
+    llm = llm_with("tcp://a", "tcp://b")
+    llm.engine_core.resources.engine_manager = SimpleNamespace(processes=[running])
+    process = EngineProcess(llm)
+    assert running.pid is not None
+    os.kill(running.pid, signal.SIGKILL)
+    process.release()
+    assert not psutil.pid_exists(running.pid)
 
 
 def test_a_reported_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
