@@ -199,6 +199,8 @@ class Engine:
             missing = self._sender.missing(generation.images, crops).values()
             num_bytes = sum(image.plan.num_bytes for image in missing)
             async with self._crop_budget.hold(generation.line, num_bytes):
+                if self._llm.errored:  # it ended meanwhile: nothing needs to be decoded for it
+                    raise EngineUnavailable("The engine has stopped")
                 await self._load_missing(generation, crops)
                 first, following = await self._send(
                     generation, admitted.params, crops, f"{generation.request_id}-{attempt}"

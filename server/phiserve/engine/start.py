@@ -72,6 +72,8 @@ class EngineStarter:
         self._plan = plan
         self._checkpoint = checkpoint
         self._traces_url = traces_url
+        # One for all engines: what waits for a dead one holds room that the next one's requests need.
+        self._crop_budget = CropBudget(plan.max_crop_bytes_in_flight, plan.max_queue_s)
         # Whoever asks vLLM for its own lines gets them.
         keeps_details = bool(plan.args.get("enable_logging_iteration_details"))
         self._steps = StepCount(keeps_details=keeps_details)
@@ -103,13 +105,17 @@ class EngineStarter:
             await _end(starting)
             raise
         engine = self._engine(started)
-        await engine.warm_up()
+        try:
+            await engine.warm_up()
+        except BaseException:
+            engine.kill()  # it may be stopped, and would be waited for
+            engine.shutdown()
+            raise
         return engine
 
     def _engine(self, started: "_Started") -> Engine:
         steps = self._steps if started.llm.log_stats else None
-        budget = CropBudget(self._plan.max_crop_bytes_in_flight, self._plan.max_queue_s)
-        return Engine(started.llm, budget, EngineProcess(started.llm, started.failures, steps))
+        return Engine(started.llm, self._crop_budget, EngineProcess(started.llm, started.failures, steps))
 
     def _start(self) -> "_Started":
         """Start the engine, its processes tied to ours. Raises StartupError."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from phiserve.core import GenerationRequest
-from phiserve.engine.hang import Stillness, WatchedEngine
+from phiserve.engine.hang import EndableEngine, until_it_fails
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, EngineLimits, Generation
 from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
 
@@ -27,8 +27,8 @@ RESTARTS = Counter("phiserve_engine_restarts", "Engines started in place of one 
 RESENT = Counter("phiserve_requests_resent", "Requests sent again to a new engine.")
 SERVING = Gauge("phiserve_engine_serving", "1 while there is an engine to send requests to, else 0.")
 
-WATCH_INTERVAL_S = 0.2
-"""Seconds between two looks at the engine's process."""
+LEAST_START_S = 600.0
+"""Seconds that a start has at least: weights may come from a slow disk."""
 
 LONGEST_BACKOFF_S = 30.0
 """Most seconds that pass before an engine is started anew."""
@@ -40,11 +40,8 @@ MAX_SENDS = 2
 """Times that a request is sent: it may be what ends engines."""
 
 
-class StartedEngine(WatchedEngine, Protocol):
-    """An engine whose processes can be ended."""
-
-    def kill(self) -> None:
-        """End its processes at once."""
+class StartedEngine(EndableEngine, Protocol):
+    """An engine that can be ended, with all that it holds."""
 
     def fail_requests(self) -> None:
         """Tell all unfinished requests that it has ended."""
@@ -66,6 +63,11 @@ class RestartPolicy:
 
     max_restarts: int
     hang_s: float
+
+    @property
+    def start_s(self) -> float:
+        """Seconds after which a start has failed, and what was started is ended."""
+        return max(LEAST_START_S, self.hang_s)
 
 
 class SupervisedEngine:
@@ -175,28 +177,8 @@ class SupervisedEngine:
 
     async def _watch(self) -> None:
         while self._health.state != "lost":
-            reason = await self._until_it_fails()
+            reason = await until_it_fails(self._engine, self._policy.hang_s, self._suspected)
             await self._replace(reason)
-
-    async def _until_it_fails(self) -> str:
-        """Wait until the engine has ended, or hangs and has been ended. How it ended."""
-        stillness = Stillness(self._engine)
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._suspected.wait(), WATCH_INTERVAL_S)
-            self._suspected.clear()
-            health = self._engine.health
-            if health.state != "serving":
-                return health.reason
-            if await stillness.seconds(WATCH_INTERVAL_S) > self._policy.hang_s:
-                return await self._end_hanging()
-
-    async def _end_hanging(self) -> str:
-        """End an engine that stands still, or goes round without doing anything. Which it was."""
-        is_alive = await self._engine.answers_within(WATCH_INTERVAL_S)
-        await asyncio.to_thread(self._engine.kill)
-        did = "answered, but made no step" if is_alive else "answered nothing"
-        return f"The engine {did} for {self._policy.hang_s:g} s and was ended"
 
     async def _replace(self, reason: str) -> None:
         """Start engines until one serves, or none may be started any more."""
@@ -226,14 +208,35 @@ class SupervisedEngine:
             return
 
     async def _started(self) -> StartedEngine:
-        """Start an engine and warm it up. Raises StartupError."""
-        engine = await self._start()
+        """Start an engine, in time, and warm it up. Raises StartupError."""
+        limit = asyncio.timeout(self._policy.start_s)
         try:
-            await self._warm_up(engine)
+            async with limit:  # over it, the start is cancelled, which ends its processes
+                engine = await self._start()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise StartupError(f"A new engine took over {self._policy.start_s:g} s to start") from None
+        try:
+            await self._watched_warm_up(engine)
         except BaseException:
             engine.shutdown()
             raise
         return engine
+
+    async def _watched_warm_up(self, engine: StartedEngine) -> None:
+        """Warm an engine up, watched as one that serves. Raises StartupError where it ends or hangs."""
+        warming = asyncio.ensure_future(self._warm_up(engine))
+        failing = asyncio.create_task(until_it_fails(engine, self._policy.hang_s, asyncio.Event()))
+        try:
+            await asyncio.wait({warming, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                raise StartupError(f"{failing.result()} while it was warmed up")
+            await warming
+        finally:
+            for task in (warming, failing):
+                task.cancel()
+            await asyncio.gather(warming, failing, return_exceptions=True)
 
     def _goes_on_after(self, reason: str) -> bool:
         """Count an end, and decide whether another engine may be started."""

@@ -289,3 +289,13 @@ def test_a_dead_engine_is_given_no_time_to_end(monkeypatch: pytest.MonkeyPatch) 
         llm.errored = is_dead
         engine.shutdown()
         assert did == (["killed"] if is_dead else []) + ["shut down"]
+
+
+def test_what_waited_for_a_dead_engine_decodes_nothing() -> None:
+    """A request whose turn at the room comes after the engine's end."""
+    loads: list[str] = []
+    llm = ScriptedLLM(failing(AssertionError()))
+    llm.errored = True
+    with pytest.raises(EngineUnavailable):
+        run(llm, (image(loads),))
+    assert loads == []

@@ -1,10 +1,12 @@
 """What start-up states."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from phiserve.engine.start import EngineReport, _trace, versions
+from phiserve.engine.start import EngineReport, EngineStarter, _trace, versions
+from scripted_llm import ScriptedLLM, output
 
 
 def test_report() -> None:
@@ -37,3 +39,21 @@ def test_versions() -> None:
     """Of everything the engine is made of, though vLLM's CPU build has no metadata under its name."""
     assert versions()["vllm"].startswith("0.32")
     assert set(versions()) == {"vllm", "torch", "transformers"}
+
+
+def test_engines_share_room_for_crops() -> None:
+    """What still waits for an ended engine takes its turn with what waits for the next one."""
+
+    async def script(attempt: int) -> Any:
+        yield output()
+
+    plan: Any = SimpleNamespace(args={}, max_crop_bytes_in_flight=10, max_queue_s=1)
+    checkpoint: Any = None
+    starter = EngineStarter(plan, checkpoint)
+    engines = []
+    for _ in range(2):
+        llm: Any = ScriptedLLM(script)
+        llm.log_stats = False
+        started: Any = SimpleNamespace(llm=llm, failures=None)
+        engines.append(starter._engine(started))
+    assert engines[0]._crop_budget is engines[1]._crop_budget

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from phiserve.core import Conversation, GenerationRequest, Turn
-from phiserve.engine import supervisor
+from phiserve.engine import hang, supervisor
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, Generation
 from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
 from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
@@ -97,7 +97,7 @@ async def texts(engines: SupervisedEngine) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr(hang, "WATCH_INTERVAL_S", 0.01)
     monkeypatch.setattr(supervisor, "LONGEST_BACKOFF_S", 0.01)
 
 
@@ -235,5 +235,65 @@ def test_closing_ends_waiting_requests() -> None:
             await first.told.wait()
         with pytest.raises(EngineUnavailable, match="shutting down"):
             await waiting
+
+    run(work)
+
+
+@pytest.mark.parametrize("steps", [None, 0], ids=["stopped", "livelocked"])
+def test_an_engine_that_hangs_while_it_is_warmed_up(
+    steps: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Is ended and counts as a failed start; the next one serves."""
+
+    async def work() -> None:
+        first, third = MortalEngine(), MortalEngine()
+        second = MortalEngine(is_busy=True, steps_made=steps, alive=steps is not None)
+        started = iter([second, third])
+
+        async def start() -> StartedEngine:
+            return next(started)
+
+        async def warm_up(engine: EngineClient) -> None:
+            if engine is second:
+                await asyncio.Future()
+
+        engines = SupervisedEngine(first, start, POLICY)
+        engines.watch(warm_up)
+        first.end()
+        await first.told.wait()
+        async for _ in engines.generate(GENERATION):
+            pass
+        assert (second.was_killed, second.was_shut_down) == (True, True)
+        assert engines.health.state == "serving"
+        await engines.close()
+
+    run(work)
+    assert "was ended while it was warmed up" in caplog.text
+
+
+def test_a_start_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over it, the start is cancelled, and counts as one that failed."""
+    monkeypatch.setattr(supervisor, "LEAST_START_S", 0.0)
+
+    async def work() -> None:
+        first = MortalEngine()
+        cancelled: list[bool] = []
+
+        async def start() -> StartedEngine:
+            try:
+                return await asyncio.Future()
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+        async def warm_up(engine: EngineClient) -> None:
+            raise AssertionError
+
+        engines = SupervisedEngine(first, start, POLICY)
+        engines.watch(warm_up)
+        first.end()
+        assert "took over 0.3 s to start" in await engines.lost()
+        assert cancelled == [True, True]
+        await engines.close()
 
     run(work)
