@@ -41,18 +41,20 @@ class RequestAccounts:
             raise limit_reached(unit, standing, amount, limit.account.whose)
 
     async def take(self, unit: Unit, amount: int) -> None:
-        """Use `amount` of all; raises RateLimitReached where one has less left, before using any."""
+        """Use `amount` of all; raises RateLimitReached where one has less left, and then uses none."""
         limits = self._limits(unit)
         if not limits or not amount:
             return
         if len(limits) > 1:
             await self.require(unit, amount)
+        standings: list[Standing] = []
         try:
-            self._note(
-                unit,
-                [await self._budgets.take(limit.account.id, unit, limit.amount, amount) for limit in limits],
-            )
-        except RateLimitReached:
+            for limit in limits:
+                standings.append(await self._budgets.take(limit.account.id, unit, limit.amount, amount))
+            self._note(unit, standings)
+        except RateLimitReached:  # others came between the look and the use
+            for limit in limits[: len(standings)]:
+                await self._budgets.give_back(limit.account.id, unit, limit.amount, amount)
             await self.require(unit, amount)
             raise
 

@@ -79,6 +79,11 @@ class _Counters:
             self._ends.pop(name, None)
         return used, await self._end_of(name)
 
+    async def give_back(self, name: str, amount: int) -> None:
+        """Use `amount` less. A window that has ended meanwhile does not begin below zero."""
+        if await self._storage.incr(name, WINDOW_S, -amount) < 0:
+            await self._storage.incr(name, WINDOW_S, amount)
+
     async def _end_of(self, name: str) -> float:
         now = time.time()
         end = self._ends.get(name, 0.0)
@@ -123,6 +128,8 @@ class Budgets:
         name = _name(account_id, unit, limit)
         used, end = await self._ask(lambda counters: counters.add(name, amount))
         if used > limit:
+            if amount > 1:  # others came between the look and the use
+                await self._ask(lambda counters: counters.give_back(name, amount))
             raise limit_reached(unit, Standing(limit, max(0, limit - used + amount), end), amount)
         return Standing(limit, limit - used, end)
 
@@ -130,6 +137,11 @@ class Budgets:
         """Use `amount` even where less is left."""
         name = _name(account_id, unit, limit)
         await self._ask(lambda counters: counters.add(name, amount))
+
+    async def give_back(self, account_id: str, unit: Unit, limit: int, amount: int) -> None:
+        """Undo a `take`, where another limit refused the same request."""
+        name = _name(account_id, unit, limit)
+        await self._ask(lambda counters: counters.give_back(name, amount))
 
     async def close(self) -> None:
         """Close the connections to Redis."""

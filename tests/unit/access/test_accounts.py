@@ -12,7 +12,7 @@ from key_files import limit_owners, secret_of, write_two_keys
 from phiserve.access.accounts import RequestAccounts
 from phiserve.access.budgets import Budgets
 from phiserve.access.gate import Gate, KeyVisit
-from phiserve.access.key import Account, Key, Limits
+from phiserve.access.key import Account, Key, Limits, Unit
 from phiserve.access.keyring import Keyring
 from phiserve.core import ImagePlaceholder, TokenCounts
 from phiserve.errors import InvalidRequest, RateLimitReached
@@ -190,5 +190,36 @@ def test_the_last_window_says_when_to_come_again() -> None:
             with pytest.raises(RateLimitReached, match="the owner's limit") as caught:
                 await RequestAccounts(accounts, budgets).take("requests", 1)
             assert caught.value.retry_after_s in (40, 41)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["memory", "redis"])
+@pytest.mark.parametrize("amount", [1, 5])
+def test_what_is_refused_between_look_and_use_is_given_back(
+    amount: int, shared: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another request uses the owner's rest after the look: the key's budget is as it was, and so is the
+    owner's.
+    """
+    url = request.getfixturevalue("redis").url if shared else None
+
+    async def run() -> None:
+        budgets = Budgets(url)
+        key = Account("key", "first-id", Limits(tokens_per_minute=50))
+        owner = Account("owner", "second-id", Limits(tokens_per_minute=20))
+        accounts = RequestAccounts((key, owner), budgets)
+        look = accounts.require
+
+        async def look_and_lose(unit: Unit, wanted: int) -> None:
+            await look(unit, wanted)
+            monkeypatch.setattr(accounts, "require", look)
+            await budgets.take(owner.id, "tokens", 20, 20)
+
+        monkeypatch.setattr(accounts, "require", look_and_lose)
+        with pytest.raises(RateLimitReached, match="the owner's limit is 20"):
+            await accounts.take("tokens", amount)
+        assert (await budgets.standing(key.id, "tokens", 50)).remaining == 50
+        await budgets.close()
 
     asyncio.run(run())
