@@ -29,6 +29,7 @@ def test_expressions_ask_for_metrics_that_a_server_has(url: str) -> None:
         assert {*unborn} <= {
             "phiserve_access_refused_total",
             "phiserve_owner_tokens_total",
+            "phiserve_queue_refused_total",
             "phiserve_requests_total",
         }
         assert missing(expression.text, series | unborn) == [], expression

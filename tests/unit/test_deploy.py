@@ -16,6 +16,8 @@ import phiserve.api.request_log
 import phiserve.connections.open
 import phiserve.engine.sender
 import phiserve.engine.supervisor
+import phiserve.load
+import phiserve.sandbox.decoder
 import phiserve.vision.images  # noqa: F401 - as those above, registers its metrics
 from phiserve.api import status
 from phiserve.config import Settings

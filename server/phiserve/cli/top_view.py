@@ -17,7 +17,7 @@ _OWNER_COLUMNS = 30
 _SECONDS = {
     "first token": "vllm:time_to_first_token_seconds",
     "whole answer": "vllm:e2e_request_latency_seconds",
-    "queue": "phiserve_queue_wait_seconds",
+    "queue": "vllm:request_queue_time_seconds",
 }
 """Times that are shown, by their histograms."""
 
@@ -76,9 +76,8 @@ def lines(interval: Interval) -> dict[str, str]:
 
 
 def _queued(now: Reading) -> list[str]:
-    waiting, expected_s = (now.value(f"phiserve_queue_{name}") for name in ("waiting", "seconds"))
-    queued = [] if waiting is None else [f"{_count(waiting)} in the queue"]
-    return queued + ([] if expected_s is None else [f"{_seconds(expected_s)} expected wait"])
+    expected_s = now.value("phiserve_queue_seconds")
+    return [] if expected_s is None else [f"{_seconds(expected_s)} expected wait"]
 
 
 def _ended(interval: Interval) -> float | None:

@@ -27,7 +27,8 @@ vllm:time_to_first_token_seconds_bucket{{le="1.0"}} {2.0 * step}
 vllm:time_to_first_token_seconds_bucket{{le="+Inf"}} {2.0 * step}
 vllm:e2e_request_latency_seconds_bucket{{le="1.0"}} 0.0
 vllm:e2e_request_latency_seconds_bucket{{le="+Inf"}} 0.0
-phiserve_queue_waiting 5.0
+vllm:request_queue_time_seconds_bucket{{le="2.0"}} {2.0 * step}
+vllm:request_queue_time_seconds_bucket{{le="+Inf"}} {2.0 * step}
 phiserve_queue_seconds 1.5
 phiserve_queue_refused_total{{reason="full"}} {3.0 * step}
 phiserve_access_refused_total{{reason="tokens"}} 4.0
@@ -68,10 +69,11 @@ def test_the_server() -> None:
     """Every number, over the time between the readings."""
     assert lines(interval()) == {
         "over": "the last 4 s",
-        "requests": "3 running, 2 waiting in the engine, 5 in the queue, 1.50 s expected wait, 6.0 ended/s",
+        "requests": "3 running, 2 waiting in the engine, 1.50 s expected wait, 6.0 ended/s",
         "tokens/s": "1000 prompt, 40.0 written",
         "first token": "p50 0.50 s, p95 0.95 s",
         "whole answer": "p50 -, p95 -",
+        "queue": "p50 1.00 s, p95 1.90 s",
         "KV cache": "25% used",
         "cache hits": "70% of prompts' tokens, 25% of images",
         "images/s": "4.0 received, 2.0 decoded",
