@@ -57,7 +57,8 @@ def served(web: Web) -> Iterator[InProcessServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "media_connector", lambda settings: connector)
         folder = embedded_checkpoint(DEMO_NAME, print)
-        server = InProcessServer(Settings(model=str(folder), served_model_name=DEMO_NAME, image_sandbox="off"))
+        settings = Settings(model=str(folder), served_model_name=DEMO_NAME, image_sandbox="off")
+        server = InProcessServer(settings)
     yield server
     server.close()
 

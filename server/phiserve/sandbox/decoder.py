@@ -13,7 +13,7 @@ from phiserve.codecs import ParsedImage
 from phiserve.errors import InvalidImage, ShuttingDown, StartupError
 from phiserve.sandbox.limits import MIB, WorkerLimits
 from phiserve.sandbox.messages import Done, Fault, Refused, Reply
-from phiserve.sandbox.processes import ProcessLost, TemplateProcess, WorkerProcess
+from phiserve.sandbox.processes import ProcessLost, TemplateLost, TemplateProcess, WorkerProcess
 from phiserve.vision.crops import Crops
 from phiserve.vision.decoding import DecodingFault
 from phiserve.vision.sizes import CropPlan
@@ -112,11 +112,32 @@ class WorkerDecoder:
     def _done(
         self, content: bytes, num_pixels: int, plan: CropPlan | None
     ) -> tuple[tuple[int, int], Crops | None]:
-        """Size and crops of an image, by a worker."""
-        try:
-            worker = self._take(content)
-        except (ProcessLost, OSError) as error:
-            raise DecodingFault(type(error).__name__, "a worker did not start") from None
+        """Size and crops of an image.
+
+        Where the failure of a worker may not be the image's doing, a new worker tries once more: after all
+        workers were lost with their template, and when a worker that holds something of earlier images has
+        run out of memory.
+        """
+        for may_repeat in (True, False):
+            try:
+                worker = self._take(content) if may_repeat else self._started_template().start_worker()
+                has_served = worker.has_served
+                reply, crops = self._reply(worker, content, num_pixels, plan)
+            except (ProcessLost, OSError) as error:
+                if may_repeat and isinstance(error, TemplateLost):
+                    continue
+                raise self._fault(error) from None
+            if not (may_repeat and has_served and _has_run_out(reply)):
+                break
+        return _size(reply), crops
+
+    def _reply(
+        self, worker: WorkerProcess, content: bytes, num_pixels: int, plan: CropPlan | None
+    ) -> tuple[Reply, Crops | None]:
+        """What a worker says of an image, and the crops.
+
+        Raises InvalidImage if the worker was lost over it, TemplateLost if all workers were.
+        """
         cpu_s, wait_s = self._limits.cpu_s(num_pixels), self._limits.wait_s(num_pixels)
         try:
             reply = worker.do(content, plan, cpu_s, wait_s)
@@ -126,11 +147,17 @@ class WorkerDecoder:
         except BaseException:
             self._end(worker)
             raise
-        if isinstance(reply, Refused) and reply.ends:
+        if _has_run_out(reply):
             self._end(worker)
         else:
             self._keep(worker)
-        return _size(reply), crops
+        return reply, crops
+
+    def _fault(self, error: ProcessLost | OSError) -> DecodingFault | ShuttingDown:
+        """What is told where no worker could be had: no image is to blame for that."""
+        if self._is_closed:
+            return ShuttingDown("the server is shutting down")
+        return DecodingFault(type(error).__name__, f"no worker could be started or kept: {error}")
 
     def _take(self, content: bytes | None = None) -> WorkerProcess:
         """An idle worker, the one that has this file open if there is one, else a new worker.
@@ -174,16 +201,23 @@ class WorkerDecoder:
         worker.close()
 
     def _end(self, worker: WorkerProcess) -> int:
-        """End a worker; the signal that has ended it."""
-        template = self._template
+        """End a worker, if it has not ended with its template; the signal that has ended it."""
         try:
-            return 0 if template is None else template.end_worker(worker)
-        except ProcessLost:  # and the workers with it
+            return worker.end()
+        except ProcessLost:
             return signal.SIGKILL
 
     def _refusal(self, worker: WorkerProcess, timed_out: bool, content: bytes) -> InvalidImage | ShuttingDown:
-        """What is answered about an image over which a worker has ended, or has not answered in time."""
-        by = self._end(worker)
+        """What is answered about an image over which a worker has ended, or has not answered in time.
+
+        Raises TemplateLost if the worker has ended with its template, which is no fault of the image's.
+        """
+        try:
+            by = worker.end()
+        except ProcessLost as lost:
+            if isinstance(lost, TemplateLost) and not timed_out and not self._is_closed:
+                raise
+            by = signal.SIGKILL
         if self._is_closed:
             return ShuttingDown("the server is shutting down")
         LOST.inc()
@@ -196,6 +230,11 @@ class WorkerDecoder:
         return InvalidImage(TOO_SLOW if too_slow else CRASHED)
 
 
+def _has_run_out(reply: Reply) -> bool:
+    """Whether a worker has run out of memory, and ends."""
+    return isinstance(reply, Refused) and reply.ends
+
+
 def _size(reply: Reply) -> tuple[int, int]:
     """The size that a worker tells. Raises InvalidImage or DecodingFault where it tells of a failure."""
     match reply:
@@ -205,5 +244,3 @@ def _size(reply: Reply) -> tuple[int, int]:
             raise InvalidImage(reason, code=code)
         case Fault(name=name, trace=trace):
             raise DecodingFault(name, trace)
-        case _:
-            raise DecodingFault("ProcessLost", "a worker answered what was not asked")

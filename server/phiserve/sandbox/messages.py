@@ -53,6 +53,12 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     signal: int
 
 
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A template could not do what it was told, for this reason, and goes on."""
+
+    reason: str
+
+
 class Job(msgspec.Struct, frozen=True):
     """Take apart the file in the shared memory; decode and cut it too if there is a plan.
 
@@ -90,11 +96,12 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
     trace: str
 
 
-Reply = Ready | Done | Refused | Fault
+Reply = Done | Refused | Fault
 Command = StartWorker | EndWorker
-Answer = Ready | Started | Ended
+Answer = Ready | Started | Ended | Failed
 
 jobs = msgspec.msgpack.Decoder(Job)
+readiness = msgspec.msgpack.Decoder(Ready)
 replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
 answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)

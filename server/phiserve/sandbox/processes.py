@@ -16,6 +16,7 @@ from phiserve.sandbox.messages import (
     Command,
     Ended,
     EndWorker,
+    Failed,
     Job,
     Ready,
     Reply,
@@ -23,6 +24,7 @@ from phiserve.sandbox.messages import (
     Started,
     StartWorker,
     answers,
+    readiness,
     replies,
     send,
 )
@@ -31,6 +33,9 @@ from phiserve.vision.sizes import CropPlan
 
 START_TIMEOUT_S = 120.0
 """How long a template may take to import and compile everything; seconds, where nothing else runs."""
+
+ANSWER_TIMEOUT_S = 30.0
+"""How long a template may take to start or end a worker; milliseconds, where nothing else runs."""
 
 END_TIMEOUT_S = 5.0
 
@@ -42,10 +47,15 @@ _ENVIRONMENT_OF_ITS_OWN = {
 }
 
 _Answer = TypeVar("_Answer", Ready, Started, Ended)
+_Message = TypeVar("_Message")
 
 
 class ProcessLost(Exception):
-    """The process at the other end has ended, or does not answer in time."""
+    """The process at the other end has ended, does not answer in time, or answers what makes no sense."""
+
+
+class TemplateLost(ProcessLost):
+    """The template has ended, and all its workers with it, whatever they were doing."""
 
 
 class TemplateProcess:
@@ -57,6 +67,7 @@ class TemplateProcess:
 
     def __init__(self, limits: WorkerLimits, parse: str) -> None:
         self._lock = threading.Lock()
+        self._is_lost = False
         self._limits = limits
         setup = Setup(parse, limits.formats, limits.memory_bytes)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -72,24 +83,25 @@ class TemplateProcess:
         try:
             self._control.settimeout(START_TIMEOUT_S)
             self._answer(Ready)
+            self._control.settimeout(ANSWER_TIMEOUT_S)
         except BaseException:
             self.close()
             raise
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has ended by itself."""
-        return self._process.poll() is not None
+        """Whether the process has ended by itself, or was killed because it did not answer as it should."""
+        return self._is_lost or self._process.poll() is not None
 
     def start_worker(self) -> "WorkerProcess":
-        """A worker that is ready. Raises ProcessLost or OSError."""
+        """A worker that is ready. Raises TemplateLost, or ProcessLost or OSError if it did not start."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
                 exchange = make_file(self._limits.exchange_bytes)
                 try:
                     started = self._ask(StartWorker(), Started, theirs.fileno(), exchange)
-                    worker = WorkerProcess(started.pid, ours, Exchange(exchange))
+                    worker = WorkerProcess(self, started.pid, ours, Exchange(exchange))
                 finally:
                     os.close(exchange)
         except BaseException:
@@ -98,20 +110,20 @@ class TemplateProcess:
         try:
             worker.wait_until_ready()
         except ProcessLost:
-            self.end_worker(worker)
+            worker.end()
             raise
         return worker
 
-    def end_worker(self, worker: "WorkerProcess") -> int:
-        """End a worker; the signal that has ended it, if it had not ended by itself.
+    def end_worker(self, pid: int) -> int:
+        """End a worker; the signal that has ended it, 0 if it had ended by itself.
 
-        Raises ProcessLost if the template has ended, and with it all workers.
+        Raises TemplateLost, or ProcessLost if it could not be ended.
         """
-        worker.close()
-        return self._ask(EndWorker(worker.pid), Ended).signal
+        return self._ask(EndWorker(pid), Ended).signal
 
     def close(self) -> None:
         """End the template and all workers."""
+        self._is_lost = True
         self._control.close()
         try:
             self._process.wait(END_TIMEOUT_S)
@@ -120,16 +132,29 @@ class TemplateProcess:
             self._process.wait()
 
     def _ask(self, command: Command, answer: type[_Answer], *descriptors: int) -> _Answer:
+        """What the template answers. Raises ProcessLost if it could not do it.
+
+        A template that does not answer in time, or not what it was asked, is killed (TemplateLost): whatever
+        came from it later would be taken for the answer to another question.
+        """
         with self._lock:
+            if self._is_lost:
+                raise TemplateLost
             try:
                 socket.send_fds(self._control, [msgspec.msgpack.encode(command)], descriptors)
-            except OSError as error:
-                raise ProcessLost from error
-            return self._answer(answer)
+                received = self._answer(answer)
+            except (ProcessLost, OSError) as error:
+                if not self._is_lost:  # one that is being closed ends its workers itself
+                    self._is_lost = True
+                    self._process.kill()
+                raise TemplateLost(*error.args) from error
+        if isinstance(received, Failed):
+            raise ProcessLost(received.reason)
+        return received
 
-    def _answer(self, kind: type[_Answer]) -> _Answer:
-        answer = answers.decode(_receive(self._control))
-        if not isinstance(answer, kind):
+    def _answer(self, kind: type[_Answer]) -> _Answer | Failed:
+        answer = _receive(self._control, answers)
+        if not isinstance(answer, (kind, Failed)):
             raise ProcessLost(f"answered {answer}")
         return answer
 
@@ -137,11 +162,16 @@ class TemplateProcess:
 class WorkerProcess:
     """A worker, and the memory shared with it. One job at a time."""
 
-    def __init__(self, pid: int, channel: socket.socket, exchange: Exchange) -> None:
-        self.pid = pid
+    def __init__(
+        self, template: TemplateProcess, pid: int, channel: socket.socket, exchange: Exchange
+    ) -> None:
         self.is_closed_off = False
+        self.has_served = False
+        """Whether it has been given work, and so may hold more memory than a new one."""
         self.opened: bytes | None = None
         """The file that it has taken apart and not decoded yet."""
+        self._template = template
+        self._pid = pid
         self._channel = channel
         self._exchange = exchange
 
@@ -160,16 +190,15 @@ class WorkerProcess:
     def wait_until_ready(self) -> None:
         """Wait until it has closed itself off. Raises ProcessLost."""
         self._channel.settimeout(START_TIMEOUT_S)
-        reply = replies.decode(_receive(self._channel))
-        if not isinstance(reply, Ready):
-            raise ProcessLost(f"answered {reply}")
-        self.is_closed_off = reply.is_closed_off
+        self.is_closed_off = _receive(self._channel, readiness).is_closed_off
 
     def do(self, content: bytes, plan: CropPlan | None, cpu_s: float, wait_s: float) -> Reply:
         """Have a file taken apart; decoded and cut too if there is a plan.
 
-        Raises ProcessLost if the worker ends over it, or takes longer than `cpu_s` or `wait_s`.
+        Raises ProcessLost if the worker ends over it, takes longer than `cpu_s` or `wait_s`, or replies with
+        what is no reply.
         """
+        self.has_served = True
         is_open = self.opened is content
         if not is_open:
             self._exchange.write_content(content)
@@ -179,7 +208,7 @@ class WorkerProcess:
             send(self._channel, Job(len(content), cpu_s, plan, is_open))
         except OSError as error:
             raise ProcessLost from error
-        return replies.decode(_receive(self._channel))
+        return _receive(self._channel, replies)
 
     def crops(self, num_bytes: int, plan: CropPlan) -> Crops:
         """The crops of the job just done, in an array of their own."""
@@ -190,16 +219,27 @@ class WorkerProcess:
         self._channel.close()
         self._exchange.close()
 
+    def end(self) -> int:
+        """End it; the signal that has ended it, 0 if it had ended by itself.
 
-def _receive(channel: socket.socket) -> bytes:
-    """The next message. Raises ProcessLost if none comes any more, or not in time."""
+        Raises TemplateLost if the template that it comes from has ended, and so it has too.
+        """
+        self.close()
+        return self._template.end_worker(self._pid)
+
+
+def _receive(channel: socket.socket, decoder: msgspec.msgpack.Decoder[_Message]) -> _Message:
+    """The next message. Raises ProcessLost if none comes any more, not in time, or none of those expected."""
     try:
         message = channel.recv(MAX_MESSAGE_BYTES)
     except OSError as error:
         raise ProcessLost from error
     if not message:
         raise ProcessLost
-    return message
+    try:
+        return decoder.decode(message)
+    except (ValueError, RecursionError) as error:  # msgspec.DecodeError is a ValueError
+        raise ProcessLost("sent what is no message") from error
 
 
 def _environment() -> dict[str, str]:

@@ -5,6 +5,7 @@ closes when the server ends, and a `Setup` as JSON. It has one thread, and ends 
 workers.
 """
 
+import errno
 import gc
 import io
 import os
@@ -17,14 +18,20 @@ import msgspec
 
 from phiserve.sandbox.messages import (
     MAX_MESSAGE_BYTES,
+    Answer,
+    Command,
     Ended,
     EndWorker,
+    Failed,
     Ready,
     Setup,
     Started,
     commands,
     send,
 )
+
+NUM_DESCRIPTORS = 2
+"""With `StartWorker`: the worker's channel, and the memory that it shares with the server."""
 
 
 class Template:
@@ -40,24 +47,34 @@ class Template:
         """Do what the server says until it has ended; then end all workers."""
         send(self._control, Ready())
         while True:
-            message, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, 2)
+            message, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, NUM_DESCRIPTORS)
             if not message:
                 break
-            command = commands.decode(message)
-            if isinstance(command, EndWorker):
-                send(self._control, Ended(self._end(command.pid)))
-            else:
-                send(self._control, Started(self._start(*descriptors)))
+            send(self._control, self._answer(commands.decode(message), descriptors))
         for pid in list(self._running):
             self._end(pid)
 
-    def _start(self, channel: int, exchange: int) -> int:
+    def _answer(self, command: Command, descriptors: list[int]) -> Answer:
+        """Do what a command says. What fails is told, since all workers end with this process."""
+        try:
+            if isinstance(command, EndWorker):
+                return Ended(self._end(command.pid))
+            return Started(self._start(descriptors))
+        except (OSError, MemoryError) as error:
+            return Failed(f"{type(error).__name__}: {error}")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _start(self, descriptors: list[int]) -> int:
+        """The process id of a new worker. Raises OSError or MemoryError."""
+        if len(descriptors) != NUM_DESCRIPTORS:  # the kernel drops those that this process has no room for
+            raise OSError(errno.EMFILE, "the worker's descriptors did not arrive")
+        channel, exchange = descriptors
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             self._work(parent, channel, exchange)
-        os.close(channel)
-        os.close(exchange)
         self._running.add(pid)
         return pid
 
@@ -75,9 +92,14 @@ class Template:
             os._exit(0)
 
     def _end(self, pid: int) -> int:
-        """The signal that ended a worker, 0 for none; it is killed if it still runs."""
+        """The signal that ended a worker, 0 for none; it is killed if it still runs.
+
+        Nothing is done to a process that is not a worker of this template, or that has been ended before.
+        """
+        if pid not in self._running:
+            return 0
         self._running.discard(pid)
-        os.kill(pid, signal.SIGKILL)  # to no other: until it is waited for, nobody else gets its id
+        os.kill(pid, signal.SIGKILL)  # it is a child not waited for yet, so no other process has its id
         _, status = os.waitpid(pid, 0)
         return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
@@ -106,6 +128,7 @@ def main() -> None:
     """Run the template until the server ends."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the server's: images are decoded until it has finished
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it was ignored, ended workers could not be waited for
     control = socket.socket(fileno=int(sys.argv[1]))
     setup = msgspec.json.decode(sys.argv[2], type=Setup)
     prepare(setup.formats)
