@@ -25,7 +25,7 @@ from phiserve.media.connector import MediaConnector
 from phiserve.media.url_gate import UrlGate
 from phiserve.media.web import WebFetcher
 from phiserve.turns import NOBODY, Line
-from phiserve.vision import images
+from phiserve.vision import decoding
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.images import EncodedImage, ImageService
 from web import PUBLIC, Names, Web, http
@@ -88,7 +88,9 @@ def test_broken_pixels(
     """Crops that are wrong in any of these ways are noticed."""
     breakage = BREAKAGES[number]
     asked = sure(breakage.whole(), 1000 * number)
-    monkeypatch.setattr(images, "cut_crops", lambda pixels, plan: breakage.of_crops(cut_crops(pixels, plan)))
+    monkeypatch.setattr(
+        decoding, "cut_crops", lambda pixels, plan: breakage.of_crops(cut_crops(pixels, plan))
+    )
     assert share_right(client, [anew(question) for question in asked]) <= 0.2
 
 

@@ -293,9 +293,8 @@ def test_a_dead_engine_is_given_no_time_to_end(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_waited_for_a_dead_engine_decodes_nothing() -> None:
     """A request whose turn at the room comes after the engine's end."""
-    loads: list[str] = []
-    llm = ScriptedLLM(failing(AssertionError()))
+    llm, loads = ScriptedLLM(failing(AssertionError())), list[str]()
     llm.errored = True
     with pytest.raises(EngineUnavailable):
         run(llm, (image(loads),))
-    assert loads == []
+    assert not loads
