@@ -16,8 +16,8 @@ LEAD_S = 0.1
 """Seconds that others have to themselves when they arrive beside a flood: enough for a short answer."""
 
 HEAVY_COUNTS = 2
-"""Times that a step with heavy work in it counts. Twice leaves others half of their speed alone, with what
-else takes time on a host of two cores."""
+"""Times that a step with heavy work in it counts. With once, short requests beside a flood took
+2.0 to 2.6 times as long as alone (benchmarks.fairness, two cores): a flood takes time outside steps, too."""
 
 BATCH_COUNTS = 4
 """Times that a step with batch work in it counts: such work gets a fifth of the time beside interactive work,
