@@ -35,14 +35,20 @@ class Place:
     __slots__ = ("__weakref__", "_load", "cost", "line", "sequences")
 
     def __init__(self, load: "Load", line: Line, sequences: int) -> None:
-        self._load = load
+        self._load: Load | None = load
         self.line = line
         self.sequences = sequences
         self.cost = 0
 
     def leave(self, *, done: bool = False) -> None:
         """The request has ended: another may come in. `done`: with all its work done."""
-        self._load.left(self, done=done)
+        if self._load is not None:
+            self._load.left(self, done=done)
+            self._load = None
+
+    def __del__(self) -> None:
+        """Nobody holds it any more: the request was never sent."""
+        self.leave()
 
 
 class Load:
@@ -65,6 +71,8 @@ class Load:
         self._most = most_held(unfinished)
         self._max_queue_s = max_queue_s
         self._places: WeakSet[Place] = WeakSet()
+        self._by_holder: Counter[Line] = Counter()
+        self._held = 0
         self._rate = _Rate(clock)
 
     def enter(self, line: Line, sequences: int) -> Place:
@@ -75,15 +83,12 @@ class Load:
         """
         if sequences > self._most:
             raise InvalidRequest(f"this server runs at most {self._most} choices at once", param="n")
-        by_holder: Counter[Line] = Counter()
-        for place in self._places:
-            by_holder[holder_of(place.line)] += place.sequences
-        held = by_holder.total()
+        held = self._held
         expected_s = self._expected_wait_s(line, held)
         EXPECTED_WAIT.set(expected_s)
         if held + sequences > self._unfinished:
             raise _refused("full", "Too many unfinished requests", expected_s)
-        if not may_hold(by_holder, line, sequences, self._unfinished):
+        if not may_hold(self._by_holder, line, sequences, self._unfinished):
             whose = "of yours" if line.priority <= 0 else "of batch work"
             raise _refused("owner", f"Too many unfinished requests {whose}", expected_s)
         if line.priority <= 0 and expected_s > self._max_queue_s:
@@ -91,16 +96,24 @@ class Load:
             raise _refused("seconds", reason, expected_s - self._max_queue_s)
         place = Place(self, line, sequences)
         self._places.add(place)
-        self._rate.tick(waits=held + sequences > self._running)
+        self._hold(line, sequences)
         return place
 
     def left(self, place: Place, *, done: bool) -> None:
         """A request has ended, with all its work `done` or not."""
-        if place in self._places:
-            if done:
-                self._rate.count(place.cost)
-            self._places.discard(place)
-            self._rate.tick(waits=sum(other.sequences for other in self._places) > self._running)
+        if done:
+            self._rate.count(place.cost)
+        self._places.discard(place)
+        self._hold(place.line, -place.sequences)
+
+    def _hold(self, line: Line, more: int) -> None:
+        """Count `more` sequences of a line, or fewer where it is below zero."""
+        holder = holder_of(line)
+        self._held += more
+        self._by_holder[holder] += more
+        if not self._by_holder[holder]:
+            del self._by_holder[holder]
+        self._rate.tick(waits=self._held > self._running)
 
     def _expected_wait_s(self, line: Line, held: int) -> float:
         """Seconds until a request that comes now would begin; 0 where that is not known.

@@ -5,12 +5,13 @@ All decisions go by the path that the application routes by (ASGI's `path`), whi
 
 from ipaddress import IPv6Network
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phiserve.access.gate import Gate, KeyVisit, Visit
 from phiserve.access.key import Key
+from phiserve.api.header import header_of
 from phiserve.api.json_response import error_to_response
 from phiserve.api.request_log import record_of
 from phiserve.errors import RateLimitReached, Unauthorized
@@ -54,7 +55,7 @@ class AuthorizationMiddleware:
             await self._app(scope, receive, send)
 
     def _key_of(self, scope: Scope) -> Key | None:
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        scheme, _, given = (header_of(scope, b"authorization") or "").partition(" ")
         secret = given if scheme.lower() == "bearer" else ""
         key = self._gate.key_of(secret.encode("latin-1"))  # as headers are decoded
         if key is not None:

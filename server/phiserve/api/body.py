@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from phiserve.api.body_budget import BodyShare
 from phiserve.api.content_coding import decoder_for
+from phiserve.api.header import header_of
 from phiserve.api.streaming import ClientGone
 from phiserve.errors import InvalidRequest, RequestTooLarge
 
@@ -21,7 +22,7 @@ async def read_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
     its coding, and ClientGone if the client hangs up.
     """
     share = BodyShare(request.app.state.body_budget)
-    announced = request.headers.get("content-length", "")
+    announced = header_of(request.scope, b"content-length") or ""
     if announced.isdigit():
         if int(announced) > max_bytes:
             raise _too_large(max_bytes)
@@ -49,7 +50,7 @@ async def _whole(request: Request, max_bytes: int, share: BodyShare) -> bytes:
 
 async def _decoded(request: Request) -> AsyncGenerator[bytes, None]:
     """The body's bytes as they come, without their content coding."""
-    decoder = decoder_for(request.headers.get("content-encoding", ""))
+    decoder = decoder_for(header_of(request.scope, b"content-encoding") or "")
     try:
         async for chunk in request.stream():
             if decoder is None:

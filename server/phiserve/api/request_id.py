@@ -3,9 +3,10 @@
 import re
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phiserve.api.header import header_of
 from phiserve.api.request_log import REQUEST_ID
 from phiserve.api.streaming import PLAIN_SEND
 
@@ -15,7 +16,7 @@ _SANE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 class RequestIdMiddleware:
     """Plain ASGI middleware, the outermost of ours.
 
-    It notes the `send` that streams use (`api.streaming`).
+    It notes the `send` that streams use (`api.streaming`) where the connection has not.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,7 +27,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope[PLAIN_SEND] = send
+        scope.setdefault(PLAIN_SEND, send)
         request_id = request_id_of(scope)
 
         async def send_with_id(message: Message) -> None:
@@ -40,7 +41,7 @@ class RequestIdMiddleware:
 def request_id_of(scope: Scope) -> str:
     """The id of a request, which gets one if it has none yet."""
     if REQUEST_ID not in scope:
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = header_of(scope, b"x-request-id") or ""
         scope[REQUEST_ID] = given if _SANE.fullmatch(given) else new_request_id()
     request_id: str = scope[REQUEST_ID]
     return request_id

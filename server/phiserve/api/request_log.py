@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, Protocol, TextIO
 
 import structlog
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, Processor
 
 from phiserve.answer import Answer
+from phiserve.core import TokenCounts
 from phiserve.errors import RequestError
 from phiserve.protocol.events import encode_json
 from phiserve.trace import Trace
@@ -30,6 +32,8 @@ OWNER_TOKENS = Counter(
     ["owner", "kind"],
 )
 OWNER_RUNNING = Gauge("phiserve_owner_running", "Requests in the engine, by the key's owner.", ["owner"])
+
+_KINDS = ("prompt", "cached", "image", "completion")
 
 NO_OWNER = ""
 """Label of requests without a key. Owners are those of the keys file; an address is never a label."""
@@ -77,7 +81,7 @@ class RequestRecord:
     def sent(self, answer: Answer) -> None:
         """The engine is given the prompt now; `answer` will count its tokens."""
         if self.sent_at is None:
-            OWNER_RUNNING.labels(self.owner or NO_OWNER).inc()
+            _owner_metrics(self.owner).running.inc()
         self.sent_at = time.monotonic()
         self.answer = answer
 
@@ -176,16 +180,32 @@ class RequestLog:
             LOST.inc()
 
 
+class _OwnerMetrics:
+    """The metrics of one owner, looked up once."""
+
+    def __init__(self, owner: str) -> None:
+        self.requests = OWNER_REQUESTS.labels(owner)
+        self.running = OWNER_RUNNING.labels(owner)
+        self._tokens = {kind: OWNER_TOKENS.labels(owner, kind) for kind in _KINDS}
+
+    def count(self, counts: TokenCounts) -> None:
+        """Count the tokens of a request that has ended."""
+        for kind, counter in self._tokens.items():
+            counter.inc(getattr(counts, kind))
+
+
+@cache
+def _owner_metrics(owner: str | None) -> _OwnerMetrics:
+    return _OwnerMetrics(owner or NO_OWNER)
+
+
 def _count_for_owner(record: RequestRecord) -> None:
-    owner = record.owner or NO_OWNER
-    OWNER_REQUESTS.labels(owner).inc()
+    metrics = _owner_metrics(record.owner)
+    metrics.requests.inc()
     if record.sent_at is not None:
-        OWNER_RUNNING.labels(owner).dec()
+        metrics.running.dec()
     if record.answer is not None:
-        counts = record.answer.counts()
-        kinds = {"prompt": counts.prompt, "cached": counts.cached, "image": counts.image}
-        for kind, amount in (kinds | {"completion": counts.completion}).items():
-            OWNER_TOKENS.labels(owner, kind).inc(amount)
+        metrics.count(record.answer.counts())
 
 
 class RequestLogMiddleware:

@@ -4,6 +4,7 @@ import math
 
 from starlette.requests import Request
 
+from phiserve.api.header import header_of
 from phiserve.errors import InvalidRequest, shortened
 
 HEADER = "x-request-timeout"
@@ -14,7 +15,7 @@ def deadline_s_of(request: Request, most: float | None) -> float | None:
 
     `most` is the server's own limit. Raises InvalidRequest for what is no number of seconds above zero.
     """
-    given = request.headers.get(HEADER)
+    given = header_of(request.scope, HEADER.encode())
     if given is None:
         return most
     try:

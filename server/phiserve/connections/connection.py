@@ -15,17 +15,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from phiserve.api.streaming import PLAIN_SEND
 from phiserve.connections.ends import RequestEnds, Scope
 from phiserve.connections.framing import ended_by_close, head_without_offer
 from phiserve.connections.limits import MAX_HEAD_BYTES, MIN_BODY_RATE
 from phiserve.connections.open import TOO_LONG, OpenConnections
 from phiserve.connections.reader_watch import ReaderWatch
-from phiserve.connections.refusal import refusal
+from phiserve.connections.refusal import head_too_large, refusal
 from phiserve.errors import (
     InvalidRequest,
     MethodNotAllowed,
     RequestError,
-    RequestHeadTooLarge,
     RequestTimeout,
     ServerBusy,
 )
@@ -95,7 +95,7 @@ class ClientConnection(HttpToolsProtocol):
         self._unproductive_bytes += len(data)
         self._parse(data)
         if self._unproductive_bytes > MAX_HEAD_BYTES:
-            self._refuse(_head_too_large())
+            self._refuse(head_too_large())
         elif self._deadline is None and not (self._is_refused or self._is_running()):
             self._set_deadline(self._limits.head_timeout_s, self._head_is_late)
 
@@ -163,12 +163,15 @@ class ClientConnection(HttpToolsProtocol):
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_within_parser(_head_too_large())
+            self._refuse_within_parser(head_too_large())
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        is_old = cycle.scope["http_version"] == "1.0"
-        super()._start_asgi_task(cycle, ended_by_close(app, cycle) if is_old else app)
+        if cycle.scope["http_version"] == "1.0":
+            app = ended_by_close(app, cycle)
+        else:
+            _scope_of(cycle)[PLAIN_SEND] = cycle.send
+        super()._start_asgi_task(cycle, app)
 
     def _is_running(self) -> bool:
         """Whether a request is being answered."""
@@ -292,7 +295,3 @@ class _RefusedError(Exception):
 
 def _scope_of(cycle: RequestResponseCycle) -> Scope:
     return cast("Scope", cycle.scope)
-
-
-def _head_too_large() -> RequestHeadTooLarge:
-    return RequestHeadTooLarge(f"The request's head is too large; the limit is {MAX_HEAD_BYTES} bytes")

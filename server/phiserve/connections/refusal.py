@@ -2,7 +2,8 @@
 
 from http import HTTPStatus
 
-from phiserve.errors import RequestError
+from phiserve.connections.limits import MAX_HEAD_BYTES
+from phiserve.errors import RequestError, RequestHeadTooLarge
 from phiserve.protocol.events import encode_json, error_response
 
 
@@ -19,3 +20,8 @@ def refusal(error: RequestError, request_id: str) -> bytes:
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def head_too_large() -> RequestHeadTooLarge:
+    """What a request is told whose head is over the limit."""
+    return RequestHeadTooLarge(f"The request's head is too large; the limit is {MAX_HEAD_BYTES} bytes")
