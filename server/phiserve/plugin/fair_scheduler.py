@@ -37,6 +37,7 @@ class FairScheduler(Scheduler):
         self._step_began = 0.0
         self._had_company = float("-inf")
         self._longest_step = self.max_num_scheduled_tokens
+        self.steps_are_short = False
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Schedule a step as vLLM does, without those who are left out of it."""
@@ -46,9 +47,9 @@ class FairScheduler(Scheduler):
         weights = self._weights(running)
         if weights:
             self._had_company = self._step_began
-        is_short = self._step_began - self._had_company < COMPANY_S
+        self.steps_are_short = self._step_began - self._had_company < COMPANY_S
         self.max_num_scheduled_tokens = (
-            min(self._longest_step, LONGEST_CHUNK) if is_short else self._longest_step
+            min(self._longest_step, LONGEST_CHUNK) if self.steps_are_short else self._longest_step
         )
         left_out = self._shares.left_out(weights)
         if left_out:

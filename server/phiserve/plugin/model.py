@@ -12,7 +12,7 @@ from torch.nn import functional
 from vllm.model_executor.models import phi3v
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
-from phiserve.plugin.partial_encoding import PARTIAL_ENCODER, PartialEncoding
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER, Encoding, PartialEncoding
 from phiserve.plugin.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import CROP_SIDE
@@ -91,10 +91,23 @@ class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
 
     def _complete(self, encodings: Sequence[PartialEncoding]) -> None:
         """Encode the crops of all images that are still to be encoded, in common batches."""
+        for encoding in encodings:
+            encoding.finish_crop()
         remaining = [encoding.remaining_inputs for encoding in encodings]
         features = self.clip_features(torch.cat(remaining)).split(list(map(len, remaining)))
         for encoding, its_features in zip(encodings, features, strict=True):
             encoding.features.append(its_features)
+
+    def clip_layers(self, crops: torch.Tensor) -> Encoding:
+        """What `clip_features` computes of at most `CLIP_MICRO_BATCH` crops, with pauses between layers."""
+        tower = self.vision_embed_tokens
+        transformer = tower.img_processor.vision_model
+        hidden = transformer.pre_layrnorm(transformer.embeddings(crops.to(tower.glb_GN.dtype)))
+        for number, layer in enumerate(transformer.encoder.layers):
+            if number:
+                yield
+            hidden = layer(hidden)
+        return hidden[:, 1:]  # without the class token, as vLLM's `get_img_features`
 
     def clip_features(self, crops: torch.Tensor) -> torch.Tensor:
         """CLIP's patch features of crops: (n, 3, 336, 336) -> (n, 576, 1024); n may be 0."""

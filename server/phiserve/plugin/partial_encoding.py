@@ -7,21 +7,25 @@ there (`plugin.model`). On CPU all three live in one process and meet in `PARTIA
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 
 ImageId = tuple[int, ...]
 """An image's cache key, as numbers that travel with its pixels (`plugin.processor.image_item`)."""
 
-EncodeCrops = Callable[[torch.Tensor], torch.Tensor]
-"""Crops (n, 3, 336, 336) -> CLIP's features (n, 576, 1024)."""
+Encoding = Generator[None, None, torch.Tensor]
+"""Pauses between the layers of CLIP, and returns its features, (n, 576, 1024)."""
+
+EncodeCrops = Callable[[torch.Tensor], Encoding]
+"""Begins to encode crops, (n, 3, 336, 336)."""
 
 ENCODING_TIME_S = 0.01
-"""Seconds before a step after which no further crop is begun.
+"""Seconds before a step after which no further crop is begun; in short steps, no further layer.
 
-One crop is always encoded; a small vision tower encodes many.
+One crop, or layer, is always encoded; a small vision tower encodes many.
 """
 
 MAX_IMAGES_KEPT = 3
@@ -35,11 +39,13 @@ Nobody reports requests that have gone: their images stay until others take thei
 class PartialEncoding:
     """An image's input for CLIP, float32 (n, 3, 336, 336), and the features of its first crops.
 
-    `features` holds tensors (k, 576, 1024) in the order of the crops; the k add up to `num_encoded`.
+    `features` holds tensors (k, 576, 1024) in the order of the crops; the k add up to `num_encoded`. The next
+    crop may have been begun.
     """
 
     inputs: torch.Tensor
     features: list[torch.Tensor] = field(default_factory=list)
+    _begun: Encoding | None = None
 
     @property
     def num_encoded(self) -> int:
@@ -56,18 +62,47 @@ class PartialEncoding:
         """Whether all crops have been encoded."""
         return self.num_encoded == len(self.inputs)
 
+    def advance(self, encode: EncodeCrops, seconds: float, *, by_layers: bool) -> None:
+        """Encode crops one by one until all are encoded or `seconds` have passed.
+
+        They end no crop early unless `by_layers`.
+        """
+        began = time.monotonic()
+        while not self.is_complete:
+            if self._begun is None:
+                self._begun = encode(self.remaining_inputs[:1])
+            is_between = self._pass_layer() or by_layers
+            if is_between and time.monotonic() - began > seconds:
+                return
+
+    def finish_crop(self) -> None:
+        """Encode what is left of a crop that has been begun."""
+        while self._begun is not None:
+            self._pass_layer()
+
+    def _pass_layer(self) -> bool:
+        """Pass the crop that has been begun through CLIP's next layer. Whether that was the last one."""
+        try:
+            next(cast("Encoding", self._begun))
+        except StopIteration as end:
+            self.features.append(end.value)
+            self._begun = None
+        return self._begun is None
+
 
 class PartialEncoder:
     """The images of one process that are encoded incrementally: one active, the others paused or done.
 
     For each step, the scheduler calls `begin_step` and then `request` for images that are not `is_complete`;
-    the worker calls `advance`; the model calls `take` for the images that the step reads.
+    the worker calls `advance`; the model calls `take` for the images that the step reads. Where
+    `steps_are_short`, because others wait for the step's end, `advance` may pause within a crop.
     """
 
     def __init__(self) -> None:
         self._encode: EncodeCrops | None = None
         self._kept: dict[ImageId, PartialEncoding] = {}  # least recently asked for first
         self._active: tuple[ImageId, Callable[[], torch.Tensor]] | None = None
+        self.steps_are_short = False
 
     @property
     def has_worker(self) -> bool:
@@ -100,15 +135,11 @@ class PartialEncoder:
             self._active = image, inputs
 
     def advance(self) -> None:
-        """Encode crops of the active image until it is complete or `ENCODING_TIME_S` have passed."""
+        """Encode more of the active image until it is complete or `ENCODING_TIME_S` have passed."""
         if self._active is None or self._encode is None:
             return
         encoding = self._begun(*self._active)
-        began = time.monotonic()
-        while not encoding.is_complete:
-            encoding.features.append(self._encode(encoding.remaining_inputs[:1]))
-            if time.monotonic() - began > ENCODING_TIME_S:
-                return
+        encoding.advance(self._encode, ENCODING_TIME_S, by_layers=self.steps_are_short)
 
     def take(self, image: ImageId) -> PartialEncoding | None:
         """Hand over what has been encoded of an image, complete or not, and keep it no longer."""

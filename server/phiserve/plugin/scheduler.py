@@ -20,7 +20,9 @@ class PartialEncodingScheduler(FairScheduler):
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Schedule a step as vLLM does, with no image requested at first."""
         PARTIAL_ENCODER.begin_step()
-        return super().schedule(throttle_prefills)
+        output = super().schedule(throttle_prefills)
+        PARTIAL_ENCODER.steps_are_short = self.steps_are_short
+        return output
 
     def _try_schedule_encoder_inputs(
         self,

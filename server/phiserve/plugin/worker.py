@@ -28,7 +28,7 @@ class PhiserveCPUWorker(CPUWorker):
         """Load the model as vLLM does; the partial encoder uses it from now on."""
         super().load_model(load_dummy_weights=load_dummy_weights)
         sampler.batched_count_greater_than = count_not_below
-        PARTIAL_ENCODER.start(self.model_runner.get_model().clip_features)
+        PARTIAL_ENCODER.start(self.model_runner.get_model().clip_layers)
 
     @torch.inference_mode()
     def execute_model(

@@ -1,6 +1,7 @@
 """The in-model path: normalisation, the global view, and images that are encoded already or in part."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,17 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from transformers import CLIPVisionConfig
+from vllm.config import VllmConfig, set_current_vllm_config
+from vllm.distributed import parallel_state
 from vllm.model_executor.models import phi3v
+from vllm.model_executor.models.clip import CLIPVisionModel
 
 from images import noise
 from phiserve.codecs import parse
 from phiserve.plugin import model as module
 from phiserve.plugin.model import Phi3VForCausalLM, global_view, normalise, tower_input
-from phiserve.plugin.partial_encoding import PartialEncoder
+from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import plan_crops
@@ -105,7 +110,11 @@ def test_only_what_is_missing_is_encoded(model: Phi3VForCausalLM, monkeypatch: p
     assert tower.num_crops == sum(map(len, crops)) + 3  # global views of those of several crops
     assert [len(embedding) for embedding in whole] == [plan.num_tokens for plan in plans]
 
-    encoder.start(model.clip_features)
+    def clip_layers(crops: torch.Tensor) -> Encoding:
+        yield
+        return model.clip_features(crops)
+
+    encoder.start(clip_layers)
     for number, seconds in ((0, 60.0), (1, -1.0)):
         monkeypatch.setattr("phiserve.plugin.partial_encoding.ENCODING_TIME_S", seconds)
         encoder.begin_step()
@@ -118,6 +127,49 @@ def test_only_what_is_missing_is_encoded(model: Phi3VForCausalLM, monkeypatch: p
     for one, other in zip(whole, again, strict=True):
         assert torch.allclose(one, other)
     assert encoder.take((1, 1)) is None
+
+
+@pytest.fixture
+def small_clip(tmp_path: Path) -> Iterator[CLIPVisionModel]:
+    """vLLM's CLIP without its last layer, as Phi-3-vision has it; small, with random weights."""
+    config = CLIPVisionConfig(
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        image_size=336,
+        patch_size=14,
+    )
+    with set_current_vllm_config(VllmConfig()):
+        parallel_state.init_distributed_environment(1, 0, f"file://{tmp_path}/store", 0, "gloo")
+        parallel_state.initialize_model_parallel(1, 1)
+        clip = CLIPVisionModel(config, num_hidden_layers_override=3)
+        for parameter in clip.parameters():
+            nn.init.normal_(parameter, std=0.05)
+        for module in clip.modules():
+            if (method := getattr(module, "quant_method", None)) is not None:
+                method.process_weights_after_loading(module)
+        yield clip
+        parallel_state.destroy_model_parallel()
+        parallel_state.destroy_distributed_environment()
+
+
+@torch.inference_mode()
+def test_pauses_change_nothing(model: Phi3VForCausalLM, small_clip: CLIPVisionModel) -> None:
+    """CLIP layer by layer gives what vLLM's own pass through it gives, bit for bit."""
+    tower = model.vision_embed_tokens
+    tower.img_processor, tower.type_feature = small_clip, "patch"
+    crops = torch.randn(2, 3, 336, 336)
+    encoding, pauses = model.clip_layers(crops), 0
+    while True:
+        try:
+            next(encoding)
+        except StopIteration as end:
+            features = end.value
+            break
+        pauses += 1
+    assert pauses == 2
+    assert torch.equal(features, phi3v.Phi3HDImageEmbedding.get_img_features(tower, crops))
 
 
 def test_no_images(model: Phi3VForCausalLM) -> None:

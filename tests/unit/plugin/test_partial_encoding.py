@@ -6,19 +6,21 @@ import pytest
 import torch
 
 from phiserve.plugin import partial_encoding as module
-from phiserve.plugin.partial_encoding import MAX_IMAGES_KEPT, ImageId, PartialEncoder
+from phiserve.plugin.partial_encoding import MAX_IMAGES_KEPT, Encoding, ImageId, PartialEncoder
 
 FIRST, SECOND = (1, 1), (2, 2)
 
 
 class CountingTower:
-    """Stands for CLIP: features are the crops' own numbers."""
+    """Stands for CLIP, with three layers: features are the crops' own numbers."""
 
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+    def __call__(self, crops: torch.Tensor) -> Encoding:
         self.calls += 1
+        yield
+        yield
         return crops.clone()
 
 
@@ -81,6 +83,24 @@ def test_an_incomplete_image_can_be_taken(encoder: PartialEncoder) -> None:
     seen = encoder.take(FIRST)
     assert seen is not None
     assert (seen.num_encoded, seen.is_complete, len(seen.inputs)) == (1, False, 3)
+
+
+def test_short_steps_end_between_layers(encoder: PartialEncoder, tower: CountingTower) -> None:
+    """A crop that has been begun is not begun again, by whomever it is finished."""
+    encoder.steps_are_short = True
+    first = FIRST, inputs(10, 2)
+    assert [step(encoder, first) for _ in range(7)] == [[False]] * 6 + [[True]]
+    assert tower.calls == 2
+    second = SECOND, inputs(20, 2)
+    for _ in range(5):
+        step(encoder, second)
+    seen = encoder.take(FIRST), encoder.take(SECOND)
+    for one in seen:
+        assert one is not None
+        one.finish_crop()
+        assert one.is_complete
+    assert [one and torch.cat(one.features).flatten().tolist() for one in seen] == [[10, 11], [20, 21]]
+    assert tower.calls == 4
 
 
 def test_only_the_first_requested_is_encoded(encoder: PartialEncoder, tower: CountingTower) -> None:

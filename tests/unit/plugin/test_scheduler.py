@@ -14,7 +14,7 @@ from vllm.v1.core.encoder_cache_manager import EncoderCacheManager
 from vllm.v1.request import Request
 
 from phiserve.plugin import scheduler as module
-from phiserve.plugin.partial_encoding import PartialEncoder
+from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
 from phiserve.plugin.processor import image_id_of, image_item
 from phiserve.plugin.scheduler import PartialEncodingScheduler
 
@@ -50,8 +50,9 @@ class CountingTower:
     def __init__(self) -> None:
         self.num_crops = 0
 
-    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+    def __call__(self, crops: torch.Tensor) -> Encoding:
         self.num_crops += len(crops)
+        yield from ()
         return crops
 
 

@@ -12,7 +12,7 @@ import torch
 from vllm.v1.worker.cpu_worker import CPUWorker
 
 from phiserve.plugin import worker as module
-from phiserve.plugin.partial_encoding import PartialEncoder
+from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
 from phiserve.plugin.worker import PhiserveCPUWorker, set_aside
 
 IMAGE = (1, 1)
@@ -38,8 +38,13 @@ class Runner:
         return sorted(generators)
 
     def get_model(self) -> SimpleNamespace:
-        """A model whose vision tower returns what it is given."""
-        return SimpleNamespace(clip_features=lambda crops: crops)
+        """A model whose vision tower has one layer, which returns what it is given."""
+
+        def clip_layers(crops: torch.Tensor) -> Encoding:
+            yield from ()
+            return crops
+
+        return SimpleNamespace(clip_layers=clip_layers)
 
 
 def worker() -> PhiserveCPUWorker:
