@@ -11,8 +11,23 @@ DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keep-alive\n\n"
 """A comment, which clients pass over."""
 
-encode_json = msgspec.json.Encoder().encode
-"""Struct -> JSON bytes."""
+_encode = msgspec.json.Encoder().encode
+_LINE_ENDS = {"\x85": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
+"""Characters at which Python's `splitlines` ends a line, as far as JSON does not escape them anyway."""
+_MARKS = b"\xc2\x85", b"\xe2\x80"
+"""Bytes of which all of these have some."""
+
+
+def encode_json(value: object) -> bytes:
+    """Struct -> JSON bytes, on one line for whoever reads them.
+
+    Clients that read events by httpx's `iter_lines` would find an event broken in two (findings/).
+    """
+    encoded = _encode(value)
+    if _MARKS[0] in encoded or _MARKS[1] in encoded:
+        for character, escape in _LINE_ENDS.items():
+            encoded = encoded.replace(character.encode(), escape)
+    return encoded
 
 
 class ErrorBody(Struct, frozen=True):

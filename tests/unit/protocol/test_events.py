@@ -3,7 +3,7 @@
 import json
 
 from phiserve.errors import InvalidRequest
-from phiserve.protocol.events import error_response, event
+from phiserve.protocol.events import encode_json, error_response, event
 
 
 def test_error_event() -> None:
@@ -19,3 +19,12 @@ def test_error_event() -> None:
             "code": "invalid_value",
         }
     }
+
+
+def test_json_is_one_line_for_everybody() -> None:
+    """Also for clients that split lines as Python does, at more characters than these events' format."""
+    text = "".join(map(chr, range(0x3000)))
+    written = encode_json({"content": text}).decode()
+    assert len(written.splitlines()) == 1
+    assert json.loads(written) == {"content": text}
+    assert "\u00e9\u2013\u3000" in encode_json("\u00e9\u2013\u3000").decode()
