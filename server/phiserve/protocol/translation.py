@@ -5,7 +5,6 @@ Messages become turns of literal text and image placeholders, options get one na
 
 import uuid
 from collections.abc import Sequence
-from typing import TypeVar
 
 from phiserve.chat.joining import checked_text, join_parts
 from phiserve.core import (
@@ -13,8 +12,6 @@ from phiserve.core import (
     GenerationRequest,
     ImagePlaceholder,
     Part,
-    SamplingOptions,
-    StopConditions,
     Turn,
 )
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -28,8 +25,6 @@ from phiserve.protocol.messages import (
     ToolMessage,
     UserMessage,
 )
-
-_Value = TypeVar("_Value")
 
 
 def to_generation_request(
@@ -47,10 +42,8 @@ def to_generation_request(
     return GenerationRequest(
         id=f"chatcmpl-{uuid.uuid4().hex}",
         conversation=build_conversation(chat.messages),
-        sampling=_sampling(chat),
-        stops=StopConditions(
-            chat.output_limit, chat.min_tokens, chat.stop, chat.stop_token_ids, chat.ignore_eos
-        ),
+        sampling=chat.sampling,
+        stops=chat.stops,
         constraint=chat.constraint,
         top_logprobs=(chat.top_logprobs or 0) if chat.logprobs else None,
         num_choices=chat.num_choices,
@@ -68,25 +61,6 @@ def build_conversation(messages: Sequence[Message]) -> Conversation:
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
     return Conversation(tuple(_turn(message, f"messages[{index}]") for index, message in enumerate(messages)))
-
-
-def _sampling(chat: ChatCompletionRequest) -> SamplingOptions:
-    """The sampling fields that the request states; null, like an absent field, leaves the default."""
-    return SamplingOptions(
-        temperature=_or_default(chat.temperature, 1.0),
-        top_p=_or_default(chat.top_p, 1.0),
-        top_k=_or_default(chat.top_k, 0),
-        min_p=_or_default(chat.min_p, 0.0),
-        seed=chat.seed,
-        frequency_penalty=_or_default(chat.frequency_penalty, 0.0),
-        presence_penalty=_or_default(chat.presence_penalty, 0.0),
-        repetition_penalty=_or_default(chat.repetition_penalty, 1.0),
-        logit_bias={int(token_id): value for token_id, value in (chat.logit_bias or {}).items()},
-    )
-
-
-def _or_default(stated: _Value | None, default: _Value) -> _Value:
-    return default if stated is None else stated
 
 
 def _turn(message: Message, param: str) -> Turn:
