@@ -1,23 +1,20 @@
 """`POST /v1/chat/completions` and `POST /tokenize`: the same body, answered or only counted."""
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
 
 from phiserve.access.gate import Visit
-from phiserve.answer import Answer
+from phiserve.api.answering import begin_answer, read_wire, stream_answer
 from phiserve.api.authorization import tenant_of, visit_of
-from phiserve.api.body import read_body
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import CHAT_BODY, responses
 from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
-from phiserve.api.streaming import EventStream, Frames, unless_hung_up, with_keepalive
+from phiserve.api.streaming import unless_hung_up
 from phiserve.core import GenerationRequest
-from phiserve.engine.interface import Delta
 from phiserve.errors import (
     DeadlineExceeded,
     EngineFailure,
@@ -33,7 +30,6 @@ from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
 from phiserve.protocol.models import Tokenized, TokenizedImage
-from phiserve.protocol.parsing import parse_off_loop
 from phiserve.protocol.translation import build_conversation, to_generation_request
 from phiserve.trace import step
 from phiserve.turns import Line
@@ -83,9 +79,7 @@ async def tokenize(request: Request) -> Response:
 
 
 async def _read_request(request: Request, services: Services) -> ChatCompletionRequest:
-    with step(record_of(request.scope).trace, "read body"):
-        async with read_body(request, services.settings.max_body_bytes) as body:
-            chat = await parse_off_loop(body, ChatCompletionRequest)
+    chat = await read_wire(request, services, ChatCompletionRequest)
     services.check_model(chat.model)
     return chat
 
@@ -99,36 +93,13 @@ async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit, 
 async def _respond(
     services: Services, inner: GenerationRequest, head: AnswerHead, visit: Visit, record: RequestRecord
 ) -> Response:
-    """Answer a request. Neither it nor its images are kept longer than the engine needs them."""
-    record.stream, record.images = inner.stream, len(inner.conversation.images)
-    await visit.take_images(inner.conversation.images)
-    prepared = await services.pipeline.prepare(inner, record.trace)
-    prompt = prepared.prompt
-    try:
-        await visit.take_prompt(len(prompt.ids))
-    except BaseException:
-        prepared.place.leave()  # rather than when nothing holds it any more
-        raise
-    answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
-    visit.answering(answer.counts)
-    record.sent(answer)
-    deltas = services.pipeline.deltas(prepared)
     is_streamed = inner.stream
-    del inner, prepared, prompt
+    answer, deltas = await begin_answer(services, inner, visit, record)
+    del inner
     if is_streamed:
-        frames = _frames(deltas, ChunkWriter(answer, head))
-        interval_s = services.settings.sse_keepalive_s
-        return await EventStream.open(frames if interval_s is None else with_keepalive(frames, interval_s))
+        return await stream_answer(services, deltas, ChunkWriter(answer, head))
     async with aclosing(deltas):
         return json_response(await collect(answer, deltas, head))
-
-
-async def _frames(deltas: AsyncGenerator[Delta, None], writer: ChunkWriter) -> Frames:
-    async with aclosing(deltas):
-        async for delta in deltas:
-            if events := writer.feed(delta):
-                yield events
-    yield writer.end()
 
 
 def _tokenized(prompt: PreparedPrompt, max_model_len: int) -> Tokenized:

@@ -6,7 +6,7 @@ once.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -52,6 +52,11 @@ async def unless_hung_up(receive: Receive, work: Awaitable[_Result]) -> _Result:
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
+def failure_events(error: RequestError) -> bytes:
+    """How a stream of chat chunks ends in an error: OpenAI's envelope as an event, and the end mark."""
+    return event(error_response(error)) + DONE
+
+
 async def with_keepalive(frames: Frames, interval_s: float) -> Frames:
     """The same frames, with a comment whenever none came for `interval_s` seconds."""
     upcoming = asyncio.ensure_future(anext(frames, None))
@@ -74,20 +79,24 @@ async def with_keepalive(frames: Frames, interval_s: float) -> Frames:
 class EventStream(Response):
     """Sends frames as they come and closes them when the client hangs up. Make it with `open`."""
 
-    def __init__(self, first: bytes, frames: Frames) -> None:
+    def __init__(self, first: bytes, frames: Frames, failure: Callable[[RequestError], bytes]) -> None:
         super().__init__()
         self._first = first
         self._frames = frames
+        self._failure = failure
         self._has_started = False
 
     @classmethod
-    async def open(cls, frames: Frames) -> "EventStream":
+    async def open(
+        cls, frames: Frames, failure: Callable[[RequestError], bytes] = failure_events
+    ) -> "EventStream":
         """Wait for the first frame.
 
-        What fails before it is raised here, so that it is answered with a status of its own.
+        What fails before it is raised here, so that it is answered with a status of its own; `failure` writes
+        the events that end a stream in which something failed later.
         """
         try:
-            return cls(await anext(frames), frames)
+            return cls(await anext(frames), frames, failure)
         except BaseException:
             await frames.aclose()
             raise
@@ -102,7 +111,7 @@ class EventStream(Response):
             if not (self._has_started and ends_with_server(scope)):
                 raise
             record.end("cancelled")
-            await send_body(_last_body(shutting_down()))
+            await send_body(_body(self._failure(shutting_down())))
             await send_body({"type": "http.response.body", "body": b""})
         except ClientGone:
             record.end("client_gone")
@@ -119,20 +128,16 @@ class EventStream(Response):
                 await send_body(_body(frame))
         except RequestError as error:
             record.end(error)
-            await send_body(_last_body(error))
+            await send_body(_body(self._failure(error)))
         except Exception:
             _LOG.exception("a stream failed")
             record.end("internal_error")
-            await send_body(_last_body(EngineFailure("The server failed on this request")))
+            await send_body(_body(self._failure(EngineFailure("The server failed on this request"))))
         await send_body({"type": "http.response.body", "body": b""})
 
 
 def _body(frame: bytes) -> Message:
     return {"type": "http.response.body", "body": frame, "more_body": True}
-
-
-def _last_body(error: RequestError) -> Message:
-    return _body(event(error_response(error)) + DONE)
 
 
 async def _hung_up(receive: Receive) -> None:
