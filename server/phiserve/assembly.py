@@ -89,7 +89,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     services = Services(
         settings=settings,
         engine=engine,
-        pipeline=Pipeline(engine, preparer, images, _load(settings, engine), settings.max_choices),
+        pipeline=_pipeline(settings, engine, preparer, images),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
         card=_model_card(settings, checkpoint, prompt_limits),
@@ -236,12 +236,14 @@ async def _warm_up(
     settings: Settings, preparer: PromptPreparer, images: ImageService, engine: EngineClient
 ) -> None:
     """Warm up an engine that takes the place of another. Raises StartupError."""
-    pipeline = Pipeline(engine, preparer, images, _load(settings, engine), settings.max_choices)
-    await warm_up(pipeline, with_image=settings.max_images > 0)
+    await warm_up(_pipeline(settings, engine, preparer, images), with_image=settings.max_images > 0)
 
 
-def _load(settings: Settings, engine: EngineClient) -> Load:
-    return Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
+def _pipeline(
+    settings: Settings, engine: EngineClient, preparer: PromptPreparer, images: ImageService
+) -> Pipeline:
+    load = Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
+    return Pipeline(engine, preparer, images, load, settings.max_choices, settings.default_max_tokens)
 
 
 async def _close(

@@ -121,8 +121,15 @@ class Settings(BaseModel):
     ] = None
     answer_reserve_tokens: Annotated[
         int,
-        Field(ge=1, description="Tokens that `detail: auto` leaves for an answer without a length limit."),
+        Field(ge=1, description="Tokens that `detail: auto` leaves for an answer that may be as long."),
     ] = 64
+    default_max_tokens: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Tokens of an answer of unstated length; default: what fits, 1024 for json_object.",
+        ),
+    ] = None
     image_workers: Annotated[
         int | None,
         Field(ge=1, description="Images decoded at once; default: one per core, fewer if memory is short."),

@@ -147,7 +147,7 @@ class DownloadFailed(InvalidImage):
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """Prompt and requested output do not fit the context."""
+    """The prompt leaves no token of the context for an answer."""
 
     default_code = "context_length_exceeded"
     names_param = False

@@ -18,6 +18,12 @@ from phiserve.trace import Trace, step
 from phiserve.turns import request_cost
 from phiserve.vision.images import ImageService, image_key
 
+ENDLESS_MAX_TOKENS = 1024
+"""Tokens of an answer that may be any JSON object, where neither request nor settings bound it.
+
+A weak model does not end it: of five recorded ones, four went on to the end of the context.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
@@ -46,12 +52,14 @@ class Pipeline:
         images: ImageService,
         load: Load,
         max_choices: int,
+        default_max_tokens: int | None = None,
     ) -> None:
         self._engine = engine
         self._preparer = preparer
         self._images = images
         self._load = load
         self._max_choices = max_choices
+        self._default_max_tokens = default_max_tokens
 
     async def prepare(self, request: GenerationRequest, trace: Trace | None = None) -> PreparedRequest:
         """Everything before the engine's work, cheapest checks first.
@@ -76,14 +84,31 @@ class Pipeline:
         return PreparedRequest(request.id, prompt, admission, place, request.cache_salt, deadline, trace)
 
     async def _prompt(self, request: GenerationRequest, deadline: Deadline | None) -> PreparedPrompt:
+        stops = request.stops
         preparing = self._preparer.prepare(
-            request.conversation, request.stops.max_tokens, request.cache_salt, request.line
+            request.conversation,
+            self._max_tokens(request),
+            request.cache_salt,
+            request.line,
+            stops.min_tokens,
         )
         prompt = await (preparing if deadline is None else deadline.bound(preparing))
-        if request.stops.min_tokens > prompt.max_tokens:
+        if stops.min_tokens > prompt.max_tokens:
             reason = f"the context leaves room for {prompt.max_tokens} tokens"
             raise InvalidRequest(reason, param="min_tokens")
         return prompt
+
+    def _max_tokens(self, request: GenerationRequest) -> int | None:
+        """Most tokens of the answer: as the request says or, where it doesn't, as the settings do.
+
+        None leaves it what the context leaves.
+        """
+        if request.stops.max_tokens is not None:
+            return request.stops.max_tokens
+        default = self._default_max_tokens
+        if default is None and request.constraint is not None and request.constraint.is_endless:
+            default = ENDLESS_MAX_TOKENS
+        return None if default is None else max(default, request.stops.min_tokens)
 
     def deltas(self, prepared: PreparedRequest) -> AsyncGenerator[Delta, None]:
         """Run a prepared request. Closing the generator aborts it.

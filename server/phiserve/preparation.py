@@ -21,8 +21,8 @@ from phiserve.vision.sizes import CropPlan
 class PromptLimits:
     """What a prompt must fit into.
 
-    `max_crops`: crops of one image at most. `answer_reserve`: tokens `auto` leaves for an answer of unstated
-    length.
+    `max_crops`: crops of one image at most. `answer_reserve`: tokens `auto` leaves for an answer, unless it
+    may only be shorter or must be longer.
     """
 
     context_tokens: int
@@ -30,12 +30,16 @@ class PromptLimits:
     max_images: int
     answer_reserve: int
 
-    def available_image_tokens(self, text_tokens: int, max_tokens: int | None = None) -> int:
+    def available_image_tokens(
+        self, text_tokens: int, max_tokens: int | None = None, min_tokens: int = 0
+    ) -> int:
         """Tokens that all images may take together.
 
-        The rest is text and the answer: `max_tokens`, or the reserve where that is None.
+        The rest is text and what is left for an answer of at most `max_tokens` and at least `min_tokens`:
+        the reserve between these bounds.
         """
-        return self.context_tokens - text_tokens - (max_tokens or self.answer_reserve)
+        reserve = self.answer_reserve if max_tokens is None else min(max_tokens, self.answer_reserve)
+        return self.context_tokens - text_tokens - max(reserve, min_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,22 @@ class PromptPreparer:
         max_tokens: int | None = None,
         cache_salt: str | None = None,
         line: Line = NOBODY,
+        min_tokens: int = 0,
     ) -> PreparedPrompt:
         """Prepare a conversation, cheapest checks first; nothing is decoded.
 
-        `max_tokens` is the answer's own limit, if it has one. Images are known again only under an equal
-        `cache_salt`; `line` is where images wait for a thread. Raises InvalidRequest, InvalidImage or
-        ContextLengthExceeded.
+        `max_tokens` is the answer's own limit, if it has one; what the context does not leave of it is cut.
+        Images are known again only under an equal `cache_salt`; `line` is where images wait for a thread.
+        Raises InvalidRequest, InvalidImage, or ContextLengthExceeded where no token is left for the answer.
         """
         placeholders = conversation.images
         self._check_image_count(placeholders)
         images = await self._images.read(placeholders, cache_salt, line)
-        prompt = await self._encode(conversation, placeholders, images, max_tokens)
-        need = self._need(prompt.num_text_tokens, placeholders, images, max_tokens)
+        prompt = await self._encode(conversation, images)
+        available = self._limits.available_image_tokens(prompt.num_text_tokens, max_tokens, min_tokens)
+        need = self._need(conversation, images, prompt.num_text_tokens, available)
         self._check_context(need, conversation.param)
-        return self._prepared(prompt, images, need)
+        return self._prepared(prompt, images, need.plans, max_tokens)
 
     def _check_image_count(self, placeholders: Sequence[ImagePlaceholder]) -> None:
         limit = self._limits.max_images
@@ -96,34 +102,22 @@ class PromptPreparer:
             reason = f"the request has {len(placeholders)} images; the limit is {limit} (max_images)"
             raise InvalidRequest(reason, param=placeholders[limit].param, code="too_many_images")
 
-    async def _encode(
-        self,
-        conversation: Conversation,
-        placeholders: Sequence[ImagePlaceholder],
-        images: Sequence[EncodedImage],
-        max_tokens: int | None,
-    ) -> EncodedPrompt:
+    async def _encode(self, conversation: Conversation, images: Sequence[EncodedImage]) -> EncodedPrompt:
         """A long text that cannot fit, whatever its tokens are, is refused before it is encoded."""
         if conversation.num_characters < LONG_TEXT:
             return self._encoder.encode(conversation)
-        need = self._need(self._encoder.least_tokens(conversation), placeholders, images, max_tokens)
+        least = self._encoder.least_tokens(conversation)
+        need = self._need(conversation, images, least, self._limits.available_image_tokens(least))
         self._check_context(replace(need, text_is_counted=False), conversation.param)
         return await asyncio.to_thread(self._encoder.encode, conversation)
 
     def _need(
-        self,
-        text_tokens: int,
-        placeholders: Sequence[ImagePlaceholder],
-        images: Sequence[EncodedImage],
-        max_tokens: int | None,
+        self, conversation: Conversation, images: Sequence[EncodedImage], text_tokens: int, available: int
     ) -> ContextNeed:
-        """What the request needs, `auto` images stepped down as far as it takes."""
+        """What the request needs, `auto` images stepped down until all take no more than `available`."""
         sizes = tuple(image.size for image in images)
-        available = self._limits.available_image_tokens(text_tokens, max_tokens)
-        details = [placeholder.detail for placeholder in placeholders]
-        return ContextNeed(
-            text_tokens, sizes, fit_crops(sizes, details, self._limits.max_crops, available), max_tokens
-        )
+        details = [placeholder.detail for placeholder in conversation.images]
+        return ContextNeed(text_tokens, sizes, fit_crops(sizes, details, self._limits.max_crops, available))
 
     def _check_context(self, need: ContextNeed, param: str) -> None:
         limit = self._limits.context_tokens
@@ -131,9 +125,14 @@ class PromptPreparer:
             raise ContextLengthExceeded(need.explain(limit, self._limits.max_crops), param=param)
 
     def _prepared(
-        self, prompt: EncodedPrompt, images: Sequence[EncodedImage], need: ContextNeed
+        self,
+        prompt: EncodedPrompt,
+        images: Sequence[EncodedImage],
+        plans: Sequence[CropPlan],
+        max_tokens: int | None,
     ) -> PreparedPrompt:
-        image_tokens = [plan.num_tokens for plan in need.plans]
+        image_tokens = [plan.num_tokens for plan in plans]
         ids = prompt.ids(image_tokens)
-        prepared = tuple(map(PreparedImage, images, need.plans, prompt.image_offsets(image_tokens)))
-        return PreparedPrompt(ids, prepared, need.output_limit or self._limits.context_tokens - len(ids))
+        prepared = tuple(map(PreparedImage, images, plans, prompt.image_offsets(image_tokens)))
+        left = self._limits.context_tokens - len(ids)
+        return PreparedPrompt(ids, prepared, left if max_tokens is None else min(max_tokens, left))

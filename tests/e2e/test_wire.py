@@ -94,7 +94,7 @@ def test_models_validate(url: str, openapi: dict[str, Any]) -> None:
     [
         ("POST", "/v1/chat/completions", b"{", 400),
         ("POST", "/v1/chat/completions", b"", 400),
-        ("POST", "/v1/chat/completions", json.dumps(BODY | {"max_tokens": 10**6}).encode(), 400),
+        ("POST", "/v1/chat/completions", json.dumps(BODY | {"min_tokens": 10**6}).encode(), 400),
         ("POST", "/v1/chat/completions", json.dumps(BODY | {"model": "x"}).encode(), 404),
         ("GET", "/v1/chat/completions", b"", 405),
         ("GET", "/nothing", b"", 404),

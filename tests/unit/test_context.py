@@ -7,21 +7,21 @@ SQUARE = (500, 500)
 
 
 def test_all_numbers() -> None:
-    """The limit by its name, the sum, the text, each image, the answer, and the lower `detail` that would
-    fit.
+    """The limit by its name, the sum, the text, each image, one token of the answer, and the lower `detail`
+    that would fit.
     """
-    need = ContextNeed(100, (SQUARE, SQUARE), (plan_crops(*SQUARE, 16), plan_crops(*SQUARE, 1)), 500)
-    assert need.total == 100 + 2509 + 313 + 500
-    assert need.explain(3000, 16) == (
-        "This model's maximum context length is 3000 tokens (max_total_tokens). "
-        "The request needs 3422: 100 in the text, "
-        '2509 in image 1, 313 in image 2, 500 for the answer. With detail "auto" its images would fit.'
+    need = ContextNeed(100, (SQUARE, SQUARE), (plan_crops(*SQUARE, 16), plan_crops(*SQUARE, 1)))
+    assert need.total == 100 + 2509 + 313 + 1
+    assert need.explain(2900, 16) == (
+        "This model's maximum context length is 2900 tokens (max_total_tokens). "
+        "The request needs at least 2923: 100 in the text, "
+        '2509 in image 1, 313 in image 2, at least 1 for the answer. With detail "auto" its images would fit.'
     )
 
 
 def test_what_is_not_known_exactly_is_said_so() -> None:
-    """A text judged by its length and an answer of unstated length are told as the least that they take."""
-    need = ContextNeed(5000, (), (), None, text_is_counted=False)
+    """A text judged by its length is told as the least that it takes, as the answer is."""
+    need = ContextNeed(5000, (), (), text_is_counted=False)
     assert need.explain(4096, 16) == (
         "This model's maximum context length is 4096 tokens (max_total_tokens). "
         "The request needs at least 5001: "

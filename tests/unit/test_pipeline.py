@@ -11,26 +11,27 @@ from images import image_part, noise
 from phiserve.core import Conversation, GenerationRequest, StopConditions, Turn
 from phiserve.errors import InvalidImage, InvalidRequest, Overloaded
 from phiserve.load import Load
-from phiserve.pipeline import Pipeline
+from phiserve.pipeline import ENDLESS_MAX_TOKENS, Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.translation import to_generation_request
 from phiserve.vision.images import ImageService
 from scripted import ScriptedEngine, delta
 
-MakePipeline = Callable[[ScriptedEngine], Pipeline]
+MakePipeline = Callable[..., Pipeline]
 MAX_CHOICES = 3
 
 
 @pytest.fixture
 def make_pipeline(make_preparer: Callable[..., PromptPreparer], image_service: ImageService) -> MakePipeline:
     """Builds a pipeline on a scripted engine."""
-    return lambda engine: Pipeline(
+    return lambda engine, default_max_tokens=None: Pipeline(
         engine,
         make_preparer(engine.context_tokens),
         image_service,
         Load(running=2, unfinished=3, max_queue_s=60),
         MAX_CHOICES,
+        default_max_tokens,
     )
 
 
@@ -89,6 +90,35 @@ def test_an_answer_that_must_be_longer_than_its_room(make_pipeline: MakePipeline
     with pytest.raises(InvalidRequest) as caught:
         asyncio.run(make_pipeline(ScriptedEngine()).prepare(inner))
     assert caught.value.param == "min_tokens"
+
+
+JSON_OBJECT = {"response_format": {"type": "json_object"}}
+JSON_SCHEMA = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "unbounded", "bounded"),
+    [
+        ({}, None, 100),
+        (JSON_OBJECT, ENDLESS_MAX_TOKENS, 100),
+        (JSON_SCHEMA, None, 100),
+        (JSON_OBJECT | {"max_tokens": 3000}, 3000, 3000),
+        (JSON_OBJECT | {"min_tokens": 2000}, 2000, 2000),
+        ({"max_completion_tokens": 9000}, None, None),
+    ],
+)
+def test_answers_of_unstated_length(
+    make_pipeline: MakePipeline, fields: dict[str, Any], unbounded: int | None, bounded: int | None
+) -> None:
+    """Have the length that the settings say; those of any JSON object are always bounded. None: the rest."""
+    chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]} | fields
+    inner = to_generation_request(ChatCompletionRequest.model_validate(chat))
+    for default, expected in ((None, unbounded), (100, bounded)):
+        pipeline = make_pipeline(ScriptedEngine(), default_max_tokens=default)
+        prompt = asyncio.run(pipeline.prepare(inner)).prompt
+        assert prompt.max_tokens == (4096 - len(prompt.ids) if expected is None else expected)
 
 
 def test_same_image_same_key(make_pipeline: MakePipeline) -> None:

@@ -63,27 +63,27 @@ def test_too_long_is_told_before_decoding(make_preparer: MakePreparer) -> None:
     """The error states the limit, the text, the images and the answer."""
     with pytest.raises(
         ContextLengthExceeded,
-        match=r"3000.*2509 in image 1.*500 for the answer.*\"auto\" its images would fit",
+        match=r"2500.*2509 in image 1.*at least 1 for the answer.*\"auto\" its images would fit",
     ):
-        prepare(make_preparer(3000), image_part(noise(30, 30), "high"), text_part("?"), max_tokens=500)
+        prepare(make_preparer(2500), image_part(noise(30, 30), "high"), text_part("?"), max_tokens=500)
 
 
 @pytest.mark.parametrize(
-    ("details", "answer", "hint"),
+    ("details", "context", "hint"),
     [
-        (["high", "high"], 10, 'With detail "auto"'),
-        (["auto", "high"], 2000, 'With detail "auto"'),
-        (["auto", "auto"], 2400, None),
-        (["low", "low"], 2900, None),
+        (["high", "high"], 3000, 'With detail "auto"'),
+        (["auto", "high"], 2600, 'With detail "auto"'),
+        (["auto", "auto"], 600, None),
+        (["low", "low"], 600, None),
     ],
 )
 def test_a_lower_detail_is_offered_where_it_would_fit(
-    make_preparer: MakePreparer, details: list[str], answer: int, hint: str | None
+    make_preparer: MakePreparer, details: list[str], context: int, hint: str | None
 ) -> None:
     """And only there."""
     images = [image_part(noise(30, 30), detail) for detail in details]
     with pytest.raises(ContextLengthExceeded) as caught:
-        prepare(make_preparer(3000), *images, max_tokens=answer)
+        prepare(make_preparer(context), *images)
     assert ("would fit" in caught.value.message) == (hint is not None)
     assert hint is None or hint in caught.value.message
 
@@ -105,7 +105,7 @@ def test_a_text_that_cannot_fit_is_not_encoded(make_preparer: MakePreparer, toke
         prepare(make_preparer(encoder=NeverEncodes.load(tokenizer_json)), *parts, max_tokens=7)
     assert re.search(
         r"4096 tokens \(max_total_tokens\)\. The request needs at least \d+: at least \d+ in the text, "
-        r"2509 in image 1, 313 in image 2, 7 for the answer\.$",
+        r"2509 in image 1, 313 in image 2, at least 1 for the answer\.$",
         caught.value.message,
     )
 
@@ -121,13 +121,29 @@ def test_a_text_that_proves_too_long_names_the_images_too(make_preparer: MakePre
 
 
 def test_auto_gives_way_to_the_answer(make_preparer: MakePreparer) -> None:
-    """`auto` leaves room for what was asked, or for the reserve where the request leaves it open."""
-    preparer = make_preparer(2600, reserve=64)
-    image = image_part(noise(30, 30))
-    assert prepare(preparer, image).images[0].plan.num_crops == 16
-    assert prepare(preparer, image, max_tokens=200).images[0].plan.num_crops == 9
-    assert prepare(preparer, image, max_tokens=1500).images[0].plan.num_crops == 4
-    assert prepare(make_preparer(2560, reserve=64), image).images[0].plan.num_crops == 9
+    """`auto` leaves room for the reserve, for less where no more was asked, for what must be generated."""
+
+    def crops(context: int, max_tokens: int | None = None, min_tokens: int = 0) -> int:
+        asked = conversation(image_part(noise(30, 30)))
+        preparer = make_preparer(context, reserve=64)
+        prompt = asyncio.run(preparer.prepare(asked, max_tokens, min_tokens=min_tokens))
+        return prompt.images[0].plan.num_crops
+
+    assert [crops(2600), crops(2560)] == [16, 9]
+    assert [crops(2600, max_tokens=1500), crops(2560, max_tokens=1500)] == [16, 9]
+    assert [crops(2560, max_tokens=40), crops(2540, max_tokens=40)] == [16, 9]
+    assert [crops(2600, max_tokens=1500, min_tokens=200), crops(2600, min_tokens=1500)] == [9, 4]
+
+
+def test_an_answer_is_cut_where_the_context_ends(make_preparer: MakePreparer) -> None:
+    """`max_tokens` is an upper bound: the answer gets what is left, down to one token."""
+    prompt = prepare(make_preparer(), text_part("?"), max_tokens=100_000)
+    assert prompt.max_tokens == 4096 - len(prompt.ids)
+    assert prepare(make_preparer(), text_part("?"), max_tokens=7).max_tokens == 7
+    exact = make_preparer(len(prompt.ids) + 1)
+    assert prepare(exact, text_part("?"), max_tokens=7).max_tokens == 1
+    with pytest.raises(ContextLengthExceeded, match="at least 1 for the answer"):
+        prepare(make_preparer(len(prompt.ids)), text_part("?"), max_tokens=7)
 
 
 def test_too_many_images(make_preparer: MakePreparer) -> None:

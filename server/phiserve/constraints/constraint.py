@@ -11,11 +11,13 @@ SchemaPath = tuple[str | int, ...]
 class Constraint:
     """What an answer must look like, as a Lark grammar of llguidance's; `param` is the path that asks for it.
 
-    `grammar` has been compiled once, within `limits.LIMITS`.
+    `grammar` has been compiled once, within `limits.LIMITS`. `is_endless`: it asks for an object and does not
+    say of what, so that a weak model finds no end.
     """
 
     grammar: str
     param: str
+    is_endless: bool = False
 
 
 class UnsupportedConstraint(Exception):

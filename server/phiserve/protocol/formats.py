@@ -4,6 +4,7 @@ What would not be enforced, could never be answered or costs too much to follow 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -48,7 +49,8 @@ def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Cons
 @cache
 def _any_object() -> Constraint:
     """The same for every request."""
-    return _compiled(json_schema_grammar, {"type": "object"}, "response_format")
+    constraint = _compiled(json_schema_grammar, {"type": "object"}, "response_format")
+    return replace(constraint, is_endless=True)
 
 
 def _choices(texts: tuple[str, ...]) -> str:
