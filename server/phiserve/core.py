@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from msgspec import Struct
+from pydantic import JsonValue
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.turns import Line
@@ -48,6 +49,27 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class RawPrompt:
+    """A prompt that is no conversation: literal text, or ids that are taken as they are.
+
+    The answer goes on where it ends. `param` is the prompt's path in the request.
+    """
+
+    content: str | tuple[int, ...]
+    param: str = "prompt"
+
+    @property
+    def images(self) -> tuple[ImagePlaceholder, ...]:
+        """It shows none."""
+        return ()
+
+    @property
+    def num_characters(self) -> int:
+        """Length of its text; ids have none that would have to be encoded."""
+        return len(self.content) if isinstance(self.content, str) else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """All turns so far, ready to be encoded; the answer is the next turn.
 
@@ -66,6 +88,37 @@ class Conversation:
     def num_characters(self) -> int:
         """Length of all text."""
         return sum(len(part) for turn in self.turns for part in turn.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function of the client's that the model may ask for. `parameters` is a JSON schema of an object."""
+
+    name: str
+    parameters: Mapping[str, JsonValue]
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """Which tools the model is told of, and which calls an answer is made of.
+
+    `callable_names`: the tools that may be called in this answer. `must_call`: whether it has to be calls;
+    otherwise it may be text. `max_calls`: how many at most.
+    """
+
+    tools: tuple[Tool, ...]
+    callable_names: tuple[str, ...]
+    must_call: bool
+    max_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool, as the model asked for it; `arguments` is JSON text, cut where the answer was cut."""
+
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +161,10 @@ class StopConditions:
     ignore_eos: bool = False
 
 
+Prompt = Conversation | RawPrompt
+"""What an answer follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """What a surface asks for.
@@ -122,7 +179,7 @@ class GenerationRequest:
     """
 
     id: str
-    conversation: Conversation
+    conversation: Prompt
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     stops: StopConditions = field(default_factory=StopConditions)
     constraint: Constraint | None = None
