@@ -6,7 +6,7 @@ What would not be enforced, could never be answered or costs too much to follow 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, JsonValue, PrivateAttr, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -90,6 +90,9 @@ class JsonObjectFormat(WireModel):
 class JsonSchema(WireModel):
     """A named JSON schema. `strict` is accepted either way: the schema is always enforced."""
 
+    param: ClassVar[str] = "response_format.json_schema.schema"
+    """Where the schema stands in the request."""
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     schema_: Annotated[dict[str, JsonValue], Field(alias="schema", default_factory=dict)]
     description: str | None = None
@@ -98,8 +101,7 @@ class JsonSchema(WireModel):
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        param = "response_format.json_schema.schema"
-        self._constraint = _compiled(json_schema_grammar, self.schema_, param)
+        self._constraint = _compiled(json_schema_grammar, self.schema_, self.param)
         return self
 
     @property

@@ -30,8 +30,11 @@ MAX_FIELDS = 100
 """Fields of one object, but for those whose names the client chooses."""
 
 _NAMED_BY_CLIENT = ("metadata", "logit_bias", "schema", "json")
-_CONSTRAINTS = ("response_format", "structured_outputs")
+_CONSTRAINTS = ("response_format", "structured_outputs", "text")
 """On the answer's form: they may take a tenth of a second to check."""
+
+_UNIONS = ("content", "response_format", "input", "format")
+"""Fields whose values are of one class or another."""
 
 
 def parse_request(body: bytes, wire: type[_Wire]) -> _Wire:
@@ -138,7 +141,6 @@ def path_of(location: Sequence[int | str], *, ends_in_name: bool = False) -> str
 def _is_union_label(step: str, before: int | str | None) -> bool:
     """Labels that pydantic puts into a location to say which member of a union it tried.
 
-    All unions of the protocol have tags (`protocol.messages.choose_by`): messages and parts, `content`,
-    `response_format`.
+    All unions of the protocol have tags (`protocol.messages.choose_by`): messages, items, parts, and these.
     """
-    return step.startswith(":") and (isinstance(before, int) or before in ("content", "response_format"))
+    return step.startswith(":") and (isinstance(before, int) or before in _UNIONS)
