@@ -1,5 +1,6 @@
 """Fetches images that are not in the request itself, from the web or a folder, if the settings allow it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,13 +9,23 @@ from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import check_length
 from phiserve.media.web import WebFetcher
 
+_IGNORED = "".join(map(chr, range(0x21)))
+"""Characters that browsers ignore before a URL. Source: WHATWG, URL ("basic URL parser")."""
+
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]\s*){40,}", re.ASCII)
+_BASE64_LOOKED_AT = 256
+"""Characters that tell whether a text is base64: there is no colon or dot in them."""
+
 
 def scheme_of(url: str) -> str:
     """The scheme of a URL in lower case, or an empty string.
 
-    Only the first 16 characters are looked at: a data URL may be long.
+    Only the first 16 characters are looked at: a data URL may be long. Before `data:` there may be white
+    space.
     """
-    return url[:16].partition(":")[0].lower() if ":" in url[:16] else ""
+    scheme, colon, _ = url[:16].partition(":")
+    scheme = scheme.lower() if colon else ""
+    return "data" if scheme.lstrip(_IGNORED) == "data" else scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +46,25 @@ class MediaConnector:
         `arrived` is called with the size of each part that has come, and may raise. Raises ForbiddenUrl,
         DownloadFailed, or InvalidImage for more than `max_bytes`.
         """
-        check_length(url)  # before anything parses it
-        match scheme_of(url):
+        scheme = scheme_of(url)
+        if scheme in ("http", "https", "file"):
+            check_length(url)  # before anything parses it
+        match scheme:
             case "http" | "https" if self.web is not None:
                 return await self.web.fetch(url, max_bytes, arrived)
             case "file" if self.folder is not None:
                 content = await self.folder.fetch(url, max_bytes)
                 arrived(len(content))
                 return content
-            case "http" | "https" | "file" as scheme:
+            case "http" | "https" | "file":
                 reason = f"{scheme} URLs are not fetched by this server; send the image as a data URL"
+            case _ if _looks_like_base64(url):
+                reason = "this looks like base64 without data:image/…;base64, before it"
             case _:
                 reason = "the image must be a data URL (data:image/…;base64,…)"
         raise ForbiddenUrl(reason)
+
+
+def _looks_like_base64(text: str) -> bool:
+    """Whether a text begins with nothing but digits of base64, and enough of them to be no file's name."""
+    return _BASE64.fullmatch(text[:_BASE64_LOOKED_AT].rstrip("= \t\r\n")) is not None

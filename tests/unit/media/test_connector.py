@@ -1,6 +1,8 @@
 """Where images may come from, and how a refusal reads."""
 
 import asyncio
+import base64
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,20 @@ def fetch(connector: MediaConnector, url: str) -> tuple[bytes, list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("url", "scheme"), [("DATA:x", "data"), ("https://a", "https"), ("a.png", ""), ("", ""), ("x" * 99, "")]
+    ("url", "scheme"),
+    [
+        ("DATA:x", "data"),
+        ("https://a", "https"),
+        ("a.png", ""),
+        ("", ""),
+        ("x" * 99, ""),
+        ("\r\n Data:x", "data"),
+        (" https://a", " https"),
+        (" " * 16 + "data:x", ""),
+    ],
 )
 def test_scheme(url: str, scheme: str) -> None:
-    """In lower case; nothing where there is none."""
+    """In lower case; nothing where there is none. White space before it is ignored for data alone."""
     assert scheme_of(url) == scheme
 
 
@@ -33,12 +45,27 @@ def test_scheme(url: str, scheme: str) -> None:
         ("ftp://a.example/", "must be a data URL"),
         ("a.png", "must be a data URL"),
         ("file:///" + "../" * 10_000, "longer than 8192 characters"),
+        ("http://a.example/" + "a" * 8192, "longer than 8192 characters"),
+        ("ftp://" + "../" * 10_000, "must be a data URL"),
+        ("image/png;base64," + "A" * 10_000, "must be a data URL"),
+        ("x" * 39, "must be a data URL"),
+        ("/home/somebody/images/of/a/holiday/by/the/sea.png", "must be a data URL"),
     ],
 )
 def test_what_is_not_allowed(url: str, words: str) -> None:
     """Each refusal says what to send instead."""
     with pytest.raises(ForbiddenUrl, match=words):
         fetch(MediaConnector(), url)
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
+@pytest.mark.parametrize("length", [42, 43, 100_000])
+def test_base64_without_a_url_is_told(encode: Callable[[bytes], bytes], length: int) -> None:
+    """Whatever its length; it is a common mistake, and a path has dots."""
+    with pytest.raises(
+        ForbiddenUrl, match=r"^this looks like base64 without data:image/…;base64, before it$"
+    ):
+        fetch(MediaConnector(), encode(bytes(range(length % 256)) * (1 + length // 256)).decode())
 
 
 def test_a_folder(tmp_path: Path) -> None:
