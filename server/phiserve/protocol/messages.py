@@ -5,7 +5,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.fields import FieldInfo
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 PART_TYPES = ("text", "image_url", "refusal")
 MAX_PARTS = 1000
 """Content parts of one message."""
@@ -26,11 +26,19 @@ def bounded(most: int, *, least: int | None = None) -> FieldInfo:
     return cast("FieldInfo", Field(min_length=least, max_length=most, strict=False, fail_fast=True))
 
 
+class CacheBreakpoint(WireModel):
+    """Where a client would have the prompt's cache begin anew. Without effect: all of a prompt is cached."""
+
+    mode: Literal["explicit"]
+    ttl: str | None = None
+
+
 class TextPart(WireModel):
     """`{"type": "text", "text": …}`."""
 
     type: Literal["text"]
     text: str
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class ImageUrl(WireModel):
@@ -45,6 +53,7 @@ class ImagePart(WireModel):
 
     type: Literal["image_url"]
     image_url: ImageUrl
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class RefusalPart(WireModel):
@@ -93,7 +102,11 @@ UserContent = Annotated[
     _ContentChoice,
 ]
 AssistantContent = Annotated[
-    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), bounded(MAX_PARTS, least=1)],
+    _String | Annotated[tuple[AssistantPart, ...], Tag(":parts"), bounded(MAX_PARTS)],
+    _ContentChoice,
+]
+ResultContent = Annotated[
+    _String | Annotated[tuple[UserPart, ...], Tag(":parts"), bounded(MAX_PARTS)],
     _ContentChoice,
 ]
 
@@ -125,17 +138,19 @@ class FunctionCall(WireModel):
 
 
 class ToolCall(WireModel):
-    """A tool call of an earlier assistant turn."""
+    """A tool call of an earlier assistant turn. `index` is left over from a stream, and has no effect."""
 
     id: str
     type: Literal["function"]
     function: FunctionCall
+    index: int | None = None
 
 
 class AssistantMessage(WireModel):
     """An earlier answer.
 
-    The last three fields are null when the openai client writes out an answer of ours, and may only be that.
+    The last four fields come back as clients keep an answer of ours, and have no effect: none of them holds
+    anything that the model said, or would be shown again.
     """
 
     role: Literal["assistant"]
@@ -143,17 +158,28 @@ class AssistantMessage(WireModel):
     name: str | None = None
     refusal: str | None = None
     tool_calls: Annotated[tuple[ToolCall, ...], bounded(MAX_PARTS)] | None = None
-    annotations: None = None
+    function_call: FunctionCall | None = None
+    annotations: Annotated[tuple[object, ...], bounded(0)] | None = None
     audio: None = None
-    function_call: None = None
+    reasoning_content: str | None = None
+    provider_specific_fields: None = None
 
 
 class ToolMessage(WireModel):
-    """The result of a tool call."""
+    """The result of a tool call, which may show images. A `name` has no effect: the call has one."""
 
     role: Literal["tool"]
-    content: TextContent
+    content: ResultContent | None
     tool_call_id: str
+    name: str | None = None
+
+
+class FunctionMessage(WireModel):
+    """The result of a call by OpenAI's older interface, which knows functions and no tools."""
+
+    role: Literal["function"]
+    content: str | None
+    name: str
 
 
 Message = Annotated[
@@ -161,6 +187,7 @@ Message = Annotated[
     | Annotated[SystemMessage, Tag(":developer")]
     | Annotated[UserMessage, Tag(":user")]
     | Annotated[AssistantMessage, Tag(":assistant")]
-    | Annotated[ToolMessage, Tag(":tool")],
+    | Annotated[ToolMessage, Tag(":tool")]
+    | Annotated[FunctionMessage, Tag(":function")],
     choose_by("role", ROLES, "role", f"role must be one of {', '.join(ROLES)}"),
 ]

@@ -1,22 +1,26 @@
 """A chat request -> the inner request.
 
-Messages become turns of literal text and image placeholders, options get one name each.
+Messages become turns of literal text and image placeholders, calls and results of tools among them; options
+get one name each.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from phiserve.chat.joining import checked_text, join_parts
+from phiserve.chat.tools import written
 from phiserve.core import (
     Conversation,
     GenerationRequest,
     ImagePlaceholder,
     Part,
+    ToolCall,
     Turn,
 )
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import (
     AssistantMessage,
+    FunctionMessage,
     ImagePart,
     Message,
     RefusalPart,
@@ -25,6 +29,7 @@ from phiserve.protocol.messages import (
     ToolMessage,
     UserMessage,
 )
+from phiserve.protocol.messages import ToolCall as WireToolCall
 
 
 def to_generation_request(
@@ -60,10 +65,16 @@ def build_conversation(messages: Sequence[Message]) -> Conversation:
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
-    return Conversation(tuple(_turn(message, f"messages[{index}]") for index, message in enumerate(messages)))
+    headings: dict[str, str] = {}
+    turns = []
+    for index, message in enumerate(messages):
+        turns.append(_turn(message, f"messages[{index}]", headings))
+        if isinstance(message, AssistantMessage):
+            headings |= _result_headings(message.tool_calls or ())
+    return Conversation(tuple(turns))
 
 
-def _turn(message: Message, param: str) -> Turn:
+def _turn(message: Message, param: str, headings: Mapping[str, str]) -> Turn:
     match message:
         case SystemMessage():
             return Turn("system", join_parts(_parts(message.content, f"{param}.content")))
@@ -72,23 +83,48 @@ def _turn(message: Message, param: str) -> Turn:
         case AssistantMessage():
             return Turn("assistant", _assistant_parts(message, param))
         case ToolMessage():
-            heading = checked_text(f"Result of tool call {message.tool_call_id}:", param)
-            return Turn(
-                "user", join_parts([heading, *join_parts(_parts(message.content, f"{param}.content"))])
-            )
+            call_id = message.tool_call_id
+            heading = headings.get(call_id, f"Result of tool call {call_id}:")
+            return _result(checked_text(heading, param), message.content or (), f"{param}.content")
+        case FunctionMessage():
+            heading = checked_text(f"Result of {message.name}:", param)
+            return _result(heading, message.content or (), f"{param}.content")
+
+
+def _result_headings(calls: Sequence[WireToolCall]) -> dict[str, str]:
+    """What stands before the result of each of a turn's calls, by the call's id.
+
+    Results are told apart by the names of their tools, and by numbers where there were several calls: the
+    model never sees ids.
+    """
+    if len(calls) == 1:
+        return {calls[0].id: f"Result of {calls[0].function.name}:"}
+    return {
+        call.id: f"Result of call {number}, {call.function.name}:" for number, call in enumerate(calls, 1)
+    }
+
+
+def _result(heading: str, content: str | Sequence[TextPart | ImagePart], param: str) -> Turn:
+    return Turn("user", join_parts([heading, *_parts(content, param)]))
 
 
 def _assistant_parts(message: AssistantMessage, param: str) -> tuple[Part, ...]:
-    """An earlier answer: its content, its refusal, then one line for each tool call."""
+    """An earlier answer: its content, its refusal, then its calls as the model writes them."""
     parts: list[Part] = []
-    if message.content is not None:
+    if message.content:
         parts += join_parts(_parts(message.content, f"{param}.content"))
     if message.refusal is not None:
         parts.append(checked_text(message.refusal, f"{param}.refusal"))
-    for index, call in enumerate(message.tool_calls or ()):
-        line = f"Tool call {call.id}: {call.function.name}({call.function.arguments})"
-        parts.append(checked_text(line, f"{param}.tool_calls[{index}]"))
+    if calls := _calls(message, param):
+        parts.append(written(calls))
     return join_parts(parts)
+
+
+def _calls(message: AssistantMessage, param: str) -> list[ToolCall]:
+    calls = [(call.function, f"{param}.tool_calls[{i}]") for i, call in enumerate(message.tool_calls or ())]
+    if message.function_call is not None:
+        calls.append((message.function_call, f"{param}.function_call"))
+    return [ToolCall(checked_text(call.name, at), checked_text(call.arguments, at)) for call, at in calls]
 
 
 def _parts(content: str | Sequence[TextPart | ImagePart | RefusalPart], param: str) -> list[Part]:

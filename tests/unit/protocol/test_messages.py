@@ -5,9 +5,17 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from phiserve.protocol.messages import AssistantMessage, Message, SystemMessage, ToolMessage, UserMessage
+from phiserve.protocol.messages import (
+    AssistantMessage,
+    FunctionMessage,
+    Message,
+    SystemMessage,
+    ToolMessage,
+    UserMessage,
+)
 
 TEXT = {"type": "text", "text": "a"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:"}}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
@@ -23,6 +31,9 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{
         ({"role": "assistant", "content": [TEXT, {"type": "refusal", "refusal": "no"}]}, AssistantMessage),
         ({"role": "assistant", "content": None, "tool_calls": [CALL]}, AssistantMessage),
         ({"role": "tool", "content": [TEXT], "tool_call_id": "c"}, ToolMessage),
+        ({"role": "tool", "content": None, "tool_call_id": "c", "name": "f"}, ToolMessage),
+        ({"role": "tool", "content": [IMAGE], "tool_call_id": "c"}, ToolMessage),
+        ({"role": "function", "content": "a", "name": "f"}, FunctionMessage),
         ({"role": "system", "content": "a", "name": "rules"}, SystemMessage),
         ({"role": "user", "content": "a", "name": "ada"}, UserMessage),
         ({"role": "assistant", "content": "a", "name": "bob"}, AssistantMessage),
@@ -33,10 +44,38 @@ def test_forms(message: dict[str, Any], kind: type) -> None:
     assert isinstance(TypeAdapter(Message).validate_python(message), kind)
 
 
-@pytest.mark.parametrize("role", ["system", "assistant", "tool"])
-def test_only_users_show_images(role: str) -> None:
-    """As in OpenAI's interface, images stand in user messages only."""
-    part = {"type": "image_url", "image_url": {"url": "data:"}}
-    message = {"role": role, "content": [part]} | ({"tool_call_id": "c"} if role == "tool" else {})
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_only_users_and_tools_show_images(role: str) -> None:
+    """Instructions and answers are text."""
     with pytest.raises(ValueError, match="type"):
-        TypeAdapter(Message).validate_python(message)
+        TypeAdapter(Message).validate_python({"role": role, "content": [IMAGE]})
+
+
+REPLAYED = {"annotations": [], "audio": None, "function_call": None, "provider_specific_fields": None}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "a", "refusal": None, "tool_calls": [], **REPLAYED},
+        {"role": "assistant", "content": [], "reasoning_content": "hm", "tool_calls": [CALL | {"index": 0}]},
+        {"role": "assistant", "function_call": CALL["function"]},
+        {"role": "user", "content": [TEXT | {"prompt_cache_breakpoint": {"mode": "explicit"}}]},
+        {
+            "role": "user",
+            "content": [IMAGE | {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}],
+        },
+    ],
+)
+def test_histories_as_clients_keep_them(message: dict[str, Any]) -> None:
+    """What clients keep beside an answer's words and calls passes where it asks for nothing."""
+    TypeAdapter(Message).validate_python(message)
+
+
+@pytest.mark.parametrize(
+    "field", [{"annotations": [{}]}, {"audio": {"id": "a"}}, {"provider_specific_fields": {"a": 1}}]
+)
+def test_what_was_never_answered_is_refused(field: dict[str, Any]) -> None:
+    """Annotations and audio are no part of any answer here."""
+    with pytest.raises(ValueError, match=next(iter(field))):
+        TypeAdapter(Message).validate_python({"role": "assistant", "content": "a", **field})

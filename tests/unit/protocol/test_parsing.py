@@ -93,8 +93,8 @@ def content(*parts: Any) -> list[Any]:
         ),
         (
             {"messages": [{"role": "assistant", "function_call": {}}]},
-            "messages[0].function_call",
-            "invalid_value",
+            "messages[0].function_call.name",
+            "missing_required_parameter",
         ),
         ({"tools": [{}]}, "tools", "unsupported_parameter"),
         ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
@@ -253,7 +253,9 @@ EXTRAS: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool", "nobody", 1, None])
+@pytest.mark.parametrize(
+    "role", ["system", "developer", "user", "assistant", "tool", "function", "nobody", 1, None]
+)
 def test_what_messages_are_valid_is_so_in_both_readings(role: Any) -> None:
     """Parts and tool calls too."""
     found = set()

@@ -47,6 +47,11 @@ def test_parts_are_joined_in_order(parts: list[dict[str, Any]], expected: str) -
     assert shown(turn) == expected
 
 
+def call(id_: str, name: str, arguments: str = "{}") -> dict[str, Any]:
+    """A call as clients send it back."""
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
 def test_roles() -> None:
     """Both names of the system role, tool results and calls have their stated form; equal roles stay separate
     turns.
@@ -55,11 +60,7 @@ def test_roles() -> None:
         {"role": "developer", "content": "Be terse."},
         {"role": "system", "content": "Please."},
         {"role": "user", "content": "Weather?"},
-        {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get", "arguments": "{}"}}],
-        },
+        {"role": "assistant", "content": None, "tool_calls": [call("c1", "get", '{"at": "Rome"}')]},
         {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
         {"role": "assistant", "content": "Sunny.", "refusal": None},
     )
@@ -67,10 +68,51 @@ def test_roles() -> None:
         ("system", "Be terse."),
         ("system", "Please."),
         ("user", "Weather?"),
-        ("assistant", "Tool call c1: get({})"),
-        ("user", "Result of tool call c1:\nsunny"),
+        ("assistant", 'functools[{"name":"get","arguments":{"at":"Rome"}}]'),
+        ("user", "Result of get:\nsunny"),
         ("assistant", "Sunny."),
     ]
+
+
+def test_results_of_several_calls() -> None:
+    """Are told apart by number and name, in whatever order they come; images stand in them too."""
+    result = turns(
+        {"role": "assistant", "content": "Well:", "tool_calls": [call("a", "get"), call("b", "look")]},
+        {"role": "tool", "tool_call_id": "b", "content": [IMAGE, text("blue")]},
+        {"role": "tool", "tool_call_id": "a", "content": None},
+        {"role": "tool", "tool_call_id": "lost", "content": []},
+    )
+    assert [shown(turn) for turn in result] == [
+        'Well:\nfunctools[{"name":"get","arguments":{}},{"name":"look","arguments":{}}]',
+        "Result of call 2, look:\n<image>\nblue",
+        "Result of call 1, get:",
+        "Result of tool call lost:",
+    ]
+    assert [part.param for part in result[1].parts if isinstance(part, ImagePlaceholder)] == [
+        "messages[1].content[0].image_url"
+    ]
+
+
+def test_the_older_interface() -> None:
+    """A function's call and result read as those of a tool."""
+    result = turns(
+        {"role": "assistant", "content": None, "function_call": {"name": "get", "arguments": '{"a":1}'}},
+        {"role": "function", "name": "get", "content": "sunny"},
+    )
+    assert [(turn.role, shown(turn)) for turn in result] == [
+        ("assistant", 'functools[{"name":"get","arguments":{"a":1}}]'),
+        ("user", "Result of get:\nsunny"),
+    ]
+
+
+@pytest.mark.parametrize("at", ["tool_calls[0]", "function_call"])
+def test_calls_that_are_not_unicode(at: str) -> None:
+    """Half a character in a call is refused where it stands."""
+    function = {"name": "get", "arguments": "\ud83d"}
+    sent = {"tool_calls": [call("a", "") | {"function": function}]} if "[" in at else {at: function}
+    with pytest.raises(InvalidRequest) as caught:
+        turns({"role": "assistant", "content": None, **sent})
+    assert caught.value.param == f"messages[0].{at}"
 
 
 def test_placeholders_name_their_path() -> None:
