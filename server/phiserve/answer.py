@@ -42,7 +42,7 @@ class Answer:
 
     The prefix space of an answer's first token belongs to the tokenizer, not to the text: decoding drops it,
     and so do the text and the first token's bytes here, so that the tokens of `logprobs` still add up to the
-    content.
+    content. Where the answer goes on with the prompt's text (`continues_text`), it belongs to the text.
     """
 
     prompt_ids: list[int]
@@ -50,6 +50,7 @@ class Answer:
     vocabulary: Vocabulary
     top_logprobs: int | None = None
     began_at: float | None = None
+    continues_text: bool = False
     _choices: dict[int, _ChoiceState] = field(default_factory=dict)
 
     def feed(self, delta: Delta) -> VisibleDelta:
@@ -57,7 +58,8 @@ class Answer:
         state = self._choices.get(delta.index)
         if state is None:
             self.began_at = self.began_at or time.monotonic()
-            state = self._choices[delta.index] = _ChoiceState()
+            begun = self.continues_text
+            state = self._choices[delta.index] = _ChoiceState(begun, begun)
         text = delta.text
         if text and not state.text_started:
             state.text_started = True

@@ -75,14 +75,18 @@ class Load:
         self._held = 0
         self._rate = _Rate(clock)
 
+    def check(self, sequences: int, param: str) -> None:
+        """Raises InvalidRequest, which names `param`, for more sequences than there ever is room for."""
+        if sequences > self._most:
+            raise InvalidRequest(f"this server runs at most {self._most} choices at once", param=param)
+
     def enter(self, line: Line, sequences: int) -> Place:
         """Room for a request, before anything of it is read.
 
         Raises Overloaded with the time after which there will be some, InvalidRequest for more sequences
         than there ever is room for: a 429 would make clients retry for ever.
         """
-        if sequences > self._most:
-            raise InvalidRequest(f"this server runs at most {self._most} choices at once", param="n")
+        self.check(sequences, "n")
         held = self._held
         expected_s = self._expected_wait_s(line, held)
         EXPECTED_WAIT.set(expected_s)

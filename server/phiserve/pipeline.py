@@ -3,7 +3,8 @@
 One orchestration, no wire format and no vLLM.
 """
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -82,6 +83,25 @@ class Pipeline:
             raise
         place.cost = request_cost(len(prompt.ids), prompt.max_tokens) * admission.sequences
         return PreparedRequest(request.id, prompt, admission, place, request.cache_salt, deadline, trace)
+
+    async def prepare_all(
+        self, requests: Sequence[GenerationRequest], trace: Trace | None = None
+    ) -> list[PreparedRequest]:
+        """The prompts of one request: all of them, or none where one is refused. Raises as `prepare`.
+
+        Others have their turns in between. More choices than there ever is room for are an InvalidRequest.
+        """
+        prepared: list[PreparedRequest] = []
+        try:
+            for request in requests:
+                prepared.append(one := await self.prepare(request, trace))
+                self._load.check(one.admission.sequences * len(requests), "prompt")
+                await asyncio.sleep(0)
+        except BaseException:
+            for one in prepared:
+                one.place.leave()  # rather than when nothing holds it any more
+            raise
+        return prepared
 
     async def _prompt(self, request: GenerationRequest, deadline: Deadline | None) -> PreparedPrompt:
         stops = request.stops

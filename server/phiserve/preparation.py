@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
 from phiserve.context import ContextNeed
-from phiserve.core import Conversation, ImagePlaceholder
+from phiserve.core import ImagePlaceholder, Prompt
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.fitting import fit_crops
@@ -75,13 +75,13 @@ class PromptPreparer:
 
     async def prepare(
         self,
-        conversation: Conversation,
+        conversation: Prompt,
         max_tokens: int | None = None,
         cache_salt: str | None = None,
         line: Line = NOBODY,
         min_tokens: int = 0,
     ) -> PreparedPrompt:
-        """Prepare a conversation, cheapest checks first; nothing is decoded.
+        """Prepare a conversation or a raw prompt, cheapest checks first; nothing is decoded.
 
         `max_tokens` is the answer's own limit, if it has one; what the context does not leave of it is cut.
         Images are known again only under an equal `cache_salt`; `line` is where images wait for a thread.
@@ -102,7 +102,7 @@ class PromptPreparer:
             reason = f"the request has {len(placeholders)} images; the limit is {limit} (max_images)"
             raise InvalidRequest(reason, param=placeholders[limit].param, code="too_many_images")
 
-    async def _encode(self, conversation: Conversation, images: Sequence[EncodedImage]) -> EncodedPrompt:
+    async def _encode(self, conversation: Prompt, images: Sequence[EncodedImage]) -> EncodedPrompt:
         """A long text that cannot fit, whatever its tokens are, is refused before it is encoded."""
         if conversation.num_characters < LONG_TEXT:
             return self._encoder.encode(conversation)
@@ -112,7 +112,7 @@ class PromptPreparer:
         return await asyncio.to_thread(self._encoder.encode, conversation)
 
     def _need(
-        self, conversation: Conversation, images: Sequence[EncodedImage], text_tokens: int, available: int
+        self, conversation: Prompt, images: Sequence[EncodedImage], text_tokens: int, available: int
     ) -> ContextNeed:
         """What the request needs, `auto` images stepped down until all take no more than `available`."""
         sizes = tuple(image.size for image in images)

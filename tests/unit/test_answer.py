@@ -50,3 +50,15 @@ def test_usage_sums_choices(answer: Answer) -> None:
     answer.feed(delta("a", ids=[5, 6]))
     answer.feed(delta("b", index=1, ids=[7]))
     assert answer.counts() == TokenCounts(prompt=3, completion=3, cached=0, image=0)
+
+
+def test_text_that_goes_on_keeps_its_space(vocabulary: Vocabulary, encoder: PromptEncoder) -> None:
+    """The first token's space is text where the answer continues the prompt, in its bytes too."""
+    [token] = encoder.encode_text("time")
+    answer = Answer([1, 2, 3], 0, vocabulary, top_logprobs=0, continues_text=True)
+    visible = answer.feed(
+        replace(delta(" time", ids=[token]), positions=(Position(Candidate(token, -0.5), ()),))
+    )
+    assert visible.text == " time"
+    assert visible.logprobs is not None
+    assert [logprob.token for logprob in visible.logprobs] == [" time"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from images import image_part, noise
-from phiserve.core import Conversation, GenerationRequest, StopConditions, Turn
-from phiserve.errors import InvalidImage, InvalidRequest, Overloaded
+from phiserve.core import Conversation, GenerationRequest, RawPrompt, StopConditions, Turn
+from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest, Overloaded
 from phiserve.load import Load
 from phiserve.pipeline import ENDLESS_MAX_TOKENS, Pipeline
 from phiserve.preparation import PromptPreparer
@@ -81,6 +81,42 @@ def test_too_many_choices(make_pipeline: MakePipeline) -> None:
             )
     assert caught.value.param == "n"
     assert caught.value.message == "n: this server gives at most 3 choices (max_choices)"
+
+
+def test_several_prompts_are_taken_together(make_pipeline: MakePipeline) -> None:
+    """All or none: where one is refused, the room of those before it is free again at once."""
+
+    async def check() -> None:
+        pipeline = make_pipeline(ScriptedEngine())
+        good, bad = (GenerationRequest("r", RawPrompt((5,) * length)) for length in (3, 4096))
+        held = await pipeline.prepare(good)
+        for requests, error in (([good, good], Overloaded), ([good, bad], ContextLengthExceeded)):
+            with pytest.raises(error) as caught:
+                await pipeline.prepare_all(requests)
+            assert caught.value.__traceback__ is not None  # which holds what was prepared
+            held.place.leave()
+            both = await pipeline.prepare_all([good, good])
+            assert [one.prompt.ids for one in both] == [[5, 5, 5]] * 2
+            with pytest.raises(Overloaded):
+                await pipeline.prepare(good)
+            for one in both:
+                one.place.leave()
+
+    asyncio.run(check())
+
+
+def test_more_prompts_than_there_ever_is_room_for(make_pipeline: MakePipeline) -> None:
+    """Are refused for good, and hold no room: a 429 would make clients retry for ever."""
+
+    async def check() -> None:
+        pipeline = make_pipeline(ScriptedEngine())
+        inner = GenerationRequest("r", RawPrompt((5,)))
+        with pytest.raises(InvalidRequest) as caught:
+            await pipeline.prepare_all([inner] * 4)
+        assert caught.value.param == "prompt"
+        assert len(await pipeline.prepare_all([inner] * 2)) == 2
+
+    asyncio.run(check())
 
 
 def test_an_answer_that_must_be_longer_than_its_room(make_pipeline: MakePipeline) -> None:

@@ -11,7 +11,7 @@ import pytest
 from images import image_part, noise, text_part
 from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
 from phiserve.chat.special_tokens import Control
-from phiserve.core import Conversation
+from phiserve.core import Conversation, RawPrompt
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
 from phiserve.preparation import PreparedPrompt, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -175,3 +175,14 @@ def test_long_texts_are_encoded_off_the_loop(make_preparer: MakePreparer) -> Non
 
     asyncio.run(run())
     assert ticks > 5
+
+
+def test_a_raw_prompt_is_held_against_the_context(make_preparer: MakePreparer) -> None:
+    """Its ids are the prompt, the answer takes what is left; too many are refused at the prompt's path."""
+    preparer = make_preparer(context_tokens=10)
+    prepared = asyncio.run(preparer.prepare(RawPrompt((5, 6, 7))))
+    assert (prepared.ids, prepared.images, prepared.max_tokens) == ([5, 6, 7], (), 7)
+    for content in ((5,) * 10, "a " * 10_000):
+        with pytest.raises(ContextLengthExceeded) as caught:
+            asyncio.run(preparer.prepare(RawPrompt(content, "prompt[2]")))
+        assert caught.value.param == "prompt[2]"

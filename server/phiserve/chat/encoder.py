@@ -16,7 +16,7 @@ from pathlib import Path
 from tokenizers import Encoding, Tokenizer
 
 from phiserve.chat.special_tokens import STRIPS_RIGHT, Control
-from phiserve.core import Conversation, Role
+from phiserve.core import Conversation, Prompt, RawPrompt, Role
 
 _ROLE_IDS: dict[Role, Control] = {
     "system": Control.SYSTEM,
@@ -78,15 +78,17 @@ class PromptEncoder:
         """Load `tokenizer.json` stripped of its control tokens. Raises OSError if it cannot be read."""
         return cls(load_plain_tokenizer(tokenizer_json))
 
-    def least_tokens(self, conversation: Conversation) -> int:
-        """Smallest number of tokens that the conversation's text can take.
+    def least_tokens(self, conversation: Prompt) -> int:
+        """Smallest number of tokens that the text of a conversation or of a raw prompt can take.
 
         Told from its length alone: no token is longer than the longest of the vocabulary.
         """
         return -(-conversation.num_characters // self._longest_token)
 
-    def encode(self, conversation: Conversation) -> EncodedPrompt:
-        """Encode all turns and the generation prompt."""
+    def encode(self, conversation: Prompt) -> EncodedPrompt:
+        """Encode all turns and the generation prompt, or a raw prompt."""
+        if isinstance(conversation, RawPrompt):
+            return EncodedPrompt((self._raw_ids(conversation.content),))
         elements = _strip(_merge_text(_elements(conversation)))
         encoded = iter(self._encode([element for element in elements if isinstance(element, str)]))
         segments: list[list[int]] = [[Control.BOS.value]]
@@ -98,6 +100,12 @@ class PromptEncoder:
             else:
                 segments[-1].append(element.value)
         return EncodedPrompt(tuple(map(tuple, segments)))
+
+    def _raw_ids(self, content: str | tuple[int, ...]) -> tuple[int, ...]:
+        """Ids as they are given; text behind `<s>`, as the reference's tokenizer encodes it by itself."""
+        if isinstance(content, str):
+            return (Control.BOS.value, *self.encode_text(content))
+        return content
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text with its prefix space; no control id can occur."""

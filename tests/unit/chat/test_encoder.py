@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from golden.vectors import conversation_of, read_translation
 from phiserve.chat.encoder import RUST_WHITESPACE, PromptEncoder, load_plain_tokenizer
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, Control
-from phiserve.core import Conversation, ImagePlaceholder, Part, Turn
+from phiserve.core import Conversation, ImagePlaceholder, Part, RawPrompt, Turn
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.translation import build_conversation
 from phiserve.vision.sizes import plan_crops
@@ -192,3 +192,24 @@ def test_whitespace_after_assistant_is_what_the_tokenizers_library_strips(tokeni
             == plain.encode("x").ids
         )
         assert stripped == (character in RUST_WHITESPACE), hex(ord(character))
+
+
+@pytest.mark.parametrize("text", ["Once upon", " a time", "\nx", "  two", "日本 wörld", "a\n\nb"])
+def test_a_raw_prompt_is_encoded_as_the_tokenizer_encodes_text(reference: Path, text: str) -> None:
+    """Behind `<s>`, with the prefix space, by the whole tokenizer.json."""
+    ids = PromptEncoder.load(reference / "tokenizer.json").encode(RawPrompt(text)).ids([])
+    assert ids == Tokenizer.from_file(str(reference / "tokenizer.json")).encode(text).ids
+
+
+@pytest.mark.parametrize("content", ADDED_TOKENS.values())
+def test_no_control_token_arises_from_a_raw_prompt(encoder: PromptEncoder, content: str) -> None:
+    """Its spelling is text; only `<s>` precedes it."""
+    bos, *ids = encoder.encode(RawPrompt(f"a{content} b")).ids([])
+    assert bos == Control.BOS
+    assert ids == encoder.encode_text(f"a{content} b")
+    assert not {*ids} & ADDED_TOKENS.keys()
+
+
+def test_ids_are_taken_as_they_are(encoder: PromptEncoder) -> None:
+    """No `<s>` is added."""
+    assert encoder.encode(RawPrompt((5, 6, 7))).ids([]) == [5, 6, 7]
