@@ -93,6 +93,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
         card=_model_card(settings, checkpoint, prompt_limits),
+        other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
         close=partial(_close_all, connector, images.close, engine.close, gate, spans),
@@ -108,7 +109,7 @@ def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "En
     from phiserve.engine.plan import EngineOptions, plan_engine
 
     options = EngineOptions(
-        name=model_name(settings),
+        name=model_names(settings)[0],
         max_crops=settings.max_crops,
         max_images=settings.max_images,
         max_crop_bytes_in_flight=settings.max_crop_bytes_in_flight,
@@ -199,14 +200,14 @@ def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-def model_name(settings: Settings) -> str:
-    """The name by which clients ask for the model."""
+def model_names(settings: Settings) -> tuple[str, ...]:
+    """The names by which clients may ask for the model, the main one first."""
     if settings.served_model_name:
-        return settings.served_model_name
+        return tuple(dict.fromkeys(settings.served_model_name))
     if settings.model is None:
-        return DEFAULT_NAME
+        return (DEFAULT_NAME,)
     folder = Path(settings.model).expanduser()
-    return folder.resolve().name if folder.is_dir() else settings.model
+    return (folder.resolve().name if folder.is_dir() else settings.model,)
 
 
 async def _start_engine(
@@ -282,7 +283,7 @@ def _prompt_limits(settings: Settings, engine: SupervisedEngine, plan: "EnginePl
 
 def _model_card(settings: Settings, checkpoint: Checkpoint, limits: PromptLimits) -> ModelCard:
     return ModelCard(
-        id=model_name(settings),
+        id=model_names(settings)[0],
         created=int(time.time()),
         max_model_len=limits.context_tokens,
         max_crops=limits.max_crops,

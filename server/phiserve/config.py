@@ -17,6 +17,13 @@ from pydantic import (
 MIB = 2**20
 
 
+def _names(given: object) -> object:
+    """Names in one text are separated by commas; null is none."""
+    if given is None:
+        return ()
+    return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
+
+
 class Settings(BaseModel):
     """All settings of a server.
 
@@ -30,8 +37,10 @@ class Settings(BaseModel):
         Field(description="Folder, hub repository, phiserve-demo or phiserve-blank; default: phiserve-demo."),
     ] = None
     served_model_name: Annotated[
-        str | None, Field(description="Model name that clients send; default: the model's own.")
-    ] = None
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        BeforeValidator(_names),
+        Field(description="Model names that clients send, the main one first; default: the model's own."),
+    ] = ()
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     api_key: Annotated[

@@ -21,7 +21,7 @@ from phiserve.api.app import create_app
 from phiserve.api.request_log import RequestLog, line_logger
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
-from phiserve.assembly import check_settings, model_name, start_services
+from phiserve.assembly import check_settings, model_names, start_services
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
@@ -55,7 +55,7 @@ async def _serve(
     ready_file: Path | None,
 ) -> None:
     began = time.monotonic()
-    console.print(f"phiserve {__version__}: loading {model_name(settings)} …")
+    console.print(f"phiserve {__version__}: loading {model_names(settings)[0]} …")
     services, report = await start_services(settings, checkpoint)
     try:
         await warm_up(services.pipeline, with_image=settings.max_images > 0)

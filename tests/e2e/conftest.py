@@ -135,7 +135,7 @@ def counted(cache_home: Path) -> Iterator[InProcessServer]:
         "mm_processor_cache_gb": 0.01,
         "dtype": "float32",
     }
-    server = InProcessServer(Settings(model=str(folder), served_model_name="m", engine=engine))
+    server = InProcessServer(Settings(model=str(folder), served_model_name=("m",), engine=engine))
     yield server
     server.close()
 

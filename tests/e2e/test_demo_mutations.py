@@ -57,7 +57,7 @@ def served(web: Web) -> Iterator[InProcessServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "media_connector", lambda settings: connector)
         folder = embedded_checkpoint(DEMO_NAME, print)
-        settings = Settings(model=str(folder), served_model_name=DEMO_NAME, image_sandbox="off")
+        settings = Settings(model=str(folder), served_model_name=(DEMO_NAME,), image_sandbox="off")
         server = InProcessServer(settings)
     yield server
     server.close()

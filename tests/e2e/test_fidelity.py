@@ -54,7 +54,7 @@ def checkpoint(golden: Path, reference: Path, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def served(checkpoint: Path) -> Iterator[InProcessServer]:
     """The golden checkpoint in float32."""
-    settings = Settings(model=str(checkpoint), served_model_name="golden", engine={"dtype": "float32"})
+    settings = Settings(model=str(checkpoint), served_model_name=("golden",), engine={"dtype": "float32"})
     server = InProcessServer(settings)
     yield server
     server.close()

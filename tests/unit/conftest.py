@@ -75,6 +75,7 @@ def make_services(
             preparer=preparer,
             vocabulary=vocabulary,
             card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], LIMITS, ""),
+            other_names=parsed.served_model_name,
             metrics=lambda: b"x 1\n",
             versions={"phiserve": "0"},
         )

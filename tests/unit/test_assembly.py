@@ -12,7 +12,7 @@ from phiserve.assembly import (
     access_gate,
     check_settings,
     media_connector,
-    model_name,
+    model_names,
     start_services,
 )
 from phiserve.checkpoint.opened import open_checkpoint
@@ -21,16 +21,15 @@ from phiserve.errors import StartupError
 from phiserve.media.connector import MediaConnector
 
 
-def test_model_name(tmp_path: Path) -> None:
+def test_model_names(tmp_path: Path) -> None:
     """As the settings call it, else the folder's or the repository's name, else the embedded default's."""
-    assert model_name(Settings(model=str(tmp_path), served_model_name="x")) == "x"
-    assert model_name(Settings(model=str(tmp_path))) == tmp_path.name
-    assert (
-        model_name(Settings(model="microsoft/Phi-3-vision-128k-instruct"))
-        == "microsoft/Phi-3-vision-128k-instruct"
-    )
-    assert model_name(Settings()) == "phiserve-demo"
-    assert model_name(Settings(model="phiserve-blank")) == "phiserve-blank"
+    asked = Settings(model=str(tmp_path), served_model_name=("x", "gpt-4o", "x"))
+    assert model_names(asked) == ("x", "gpt-4o")
+    assert model_names(Settings(model=str(tmp_path))) == (tmp_path.name,)
+    repository = "microsoft/Phi-3-vision-128k-instruct"
+    assert model_names(Settings(model=repository)) == (repository,)
+    assert model_names(Settings()) == ("phiserve-demo",)
+    assert model_names(Settings(model="phiserve-blank")) == ("phiserve-blank",)
 
 
 def test_nothing_is_fetched_by_default(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_strings_are_never_parsed(monkeypatch: pytest.MonkeyPatch, text: str) ->
     monkeypatch.setenv("PHISERVE_SERVED_MODEL_NAME", text)
     monkeypatch.setenv("PHISERVE_API_KEY", text)
     settings = load_settings()
-    assert settings.served_model_name == text
+    assert settings.served_model_name == (text,)
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == text
 
@@ -193,7 +193,19 @@ def test_string_settings_are_all_the_settings_that_are_strings() -> None:
     """A new one must be listed."""
     types = {name: str(field.annotation) for name, field in Settings.model_fields.items()}
     text = {name for name, kind in types.items() if re.search(r"\bstr\b|SecretStr|Path", kind)}
-    assert text - {name for name, kind in types.items() if re.match(r"dict|tuple", kind)} == _STRING_SETTINGS
+    lists = {name for name, kind in types.items() if re.match(r"dict|tuple", kind)} - {"served_model_name"}
+    assert text - lists == _STRING_SETTINGS
+
+
+@pytest.mark.parametrize("given", ["a, b/c,", ["a", "b/c"]])
+def test_a_model_has_several_names(monkeypatch: pytest.MonkeyPatch, given: str | list[str]) -> None:
+    """A list in a file, separated by commas in the environment and in a flag."""
+    assert load_settings(flags={"served_model_name": given}).served_model_name == ("a", "b/c")
+    if isinstance(given, str):
+        monkeypatch.setenv("PHISERVE_SERVED_MODEL_NAME", given)
+        assert load_settings().served_model_name == ("a", "b/c")
+    with pytest.raises(StartupError, match="served_model_name"):
+        load_settings(flags={"served_model_name": ["a", ""]})
 
 
 @pytest.mark.parametrize("name", ["embedded", "cpu", "l4", "a100", "h100"])

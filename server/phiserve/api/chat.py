@@ -53,7 +53,7 @@ async def chat_completions(request: Request) -> Response:
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     chat = await _read_request(request, services)
     inner = to_generation_request(chat, tenant_of(request), visit.cache_salt, deadline_s)
-    head = AnswerHead.of(inner.id, services.card.id, chat)
+    head = AnswerHead.of(inner.id, services.check_model(chat.model), chat)
     del chat
     record = record_of(request.scope)
     return await unless_hung_up(request.receive, _respond(services, inner, head, visit, record))

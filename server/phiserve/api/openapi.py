@@ -87,7 +87,9 @@ def document(app: FastAPI, services: Services) -> JsonObject:
     It names the model that is served, and asks for the key where one is needed.
     """
     described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    described["components"] = {"schemas": _request_schemas(services.card.id) | _answer_schemas()}
+    described["components"] = {
+        "schemas": _request_schemas([card.id for card in services.cards]) | _answer_schemas()
+    }
     for path, operation in _operations(described):
         operation["responses"].pop("422", None)  # FastAPI's own; our routes answer 400
         if body := operation.get("requestBody"):
@@ -132,10 +134,10 @@ def _failure(error: type[RequestError]) -> JsonObject:
     }
 
 
-def _request_schemas(model: str) -> JsonObject:
+def _request_schemas(names: list[str]) -> JsonObject:
     schema = ChatCompletionRequest.model_json_schema(ref_template=_REF + "{model}")
     definitions = schema.pop("$defs", {})
-    schema["properties"]["model"] = {"type": "string", "enum": [model]}
+    schema["properties"]["model"] = {"type": "string", "enum": names}
     return {**definitions, "ChatCompletionRequest": schema}
 
 

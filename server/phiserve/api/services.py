@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastapi import Request
+from msgspec.structs import replace
 
 from phiserve.access.gate import Gate
 from phiserve.chat.vocabulary import Vocabulary
@@ -33,9 +34,9 @@ async def _never_lost() -> str:
 class Services:
     """Parts of a running server.
 
-    `gate` knows the keys, if there are any. `metrics` renders the engine's and our own in Prometheus' text
-    format. `lost` waits until no further engine will be started, and says why. `tracer` makes
-    spans, where traces are exported.
+    `card` tells of the model under its main name; it answers to `other_names` too. `gate` knows the keys, if
+    there are any. `metrics` renders the engine's and our own in Prometheus' text format. `lost` waits until
+    no further engine will be started, and says why. `tracer` makes spans, where traces are exported.
     """
 
     settings: Settings
@@ -49,15 +50,29 @@ class Services:
     close: Callable[[], Coroutine[object, object, None]] = field(default=_nothing_to_close)
     lost: Callable[[], Coroutine[object, object, str]] = field(default=_never_lost)
     gate: Gate | None = None
+    other_names: tuple[str, ...] = ()
     tracer: "Tracer | None" = None
 
-    def check_model(self, name: str) -> None:
-        """Raises ModelNotFound unless `name` is the served model."""
-        if name != self.card.id:
+    @property
+    def cards(self) -> list[ModelCard]:
+        """The served model, once under each of its names."""
+        return [self.card, *(replace(self.card, id=name) for name in self.other_names)]
+
+    def check_model(self, name: str | None) -> str:
+        """The name to answer with: the one asked for or, where none is, the main one.
+
+        Raises ModelNotFound for any other than the served model's.
+        """
+        if name is None:
+            return self.card.id
+        names = (self.card.id, *self.other_names)
+        if name not in names:
+            served = " or ".join(map(repr, names))
             raise ModelNotFound(
-                f"The model {shortened(name)!r} is not served here; this server serves {self.card.id!r}",
+                f"The model {shortened(name)!r} is not served here; this server serves {served}",
                 param="model",
             )
+        return name
 
 
 def services_of(request: Request) -> Services:

@@ -23,8 +23,8 @@ router = APIRouter()
     responses=responses(ModelList),
 )
 async def list_models(request: Request) -> Response:
-    """The one model this server serves."""
-    return json_response(ModelList([services_of(request).card]))
+    """The one model this server serves, under each of its names."""
+    return json_response(ModelList(services_of(request).cards))
 
 
 @router.get(
@@ -37,8 +37,8 @@ async def list_models(request: Request) -> Response:
 async def retrieve_model(request: Request, model_id: str) -> Response:
     """The served model, or 404."""
     services = services_of(request)
-    services.check_model(model_id)
-    return json_response(services.card)
+    name = services.check_model(model_id)
+    return json_response(next(card for card in services.cards if card.id == name))
 
 
 @router.get("/v1/compatibility", tags=["models"], summary="What becomes of every request field")

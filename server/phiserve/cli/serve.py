@@ -23,7 +23,9 @@ Model = Annotated[
 Config = Annotated[Path | None, typer.Option(help="YAML file with settings.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
-ServedModelName = Annotated[str | None, typer.Option(help="Model name that clients send.")]
+ServedModelName = Annotated[
+    str | None, typer.Option(help="Model names that clients send, separated by commas.")
+]
 ApiKey = Annotated[
     str | None,
     typer.Option(help="Key that clients must send; better in PHISERVE_API_KEY, which no process list shows."),

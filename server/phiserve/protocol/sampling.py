@@ -47,7 +47,7 @@ class StreamOptions(WireModel):
 class SamplingFields(WireModel):
     """Base of requests for sampled answers: OpenAI's fields, then vLLM's extras. Defaults are OpenAI's."""
 
-    model: str
+    model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0

@@ -7,7 +7,7 @@ import pytest
 from phiserve.api.services import Services
 from phiserve.errors import EngineFailure, Overloaded
 from scripted import ScriptedEngine, delta
-from wire import ANSWER, events, post
+from wire import ANSWER, BODY, events, post
 
 MakeServices = Callable[..., Services]
 
@@ -51,6 +51,17 @@ def test_stream(make_services: MakeServices) -> None:
     assert chunks[-1]["choices"] == []
     assert chunks[-1]["usage"]["completion_tokens"] == 3
     assert response.headers["content-type"].startswith("text/event-stream")
+
+
+def test_the_name_asked_for_comes_back(make_services: MakeServices) -> None:
+    """Whole and streamed; the main name where the request has none."""
+    services = make_services(ScriptedEngine(ANSWER), served_model_name="gpt-4o")
+    nameless = {"messages": BODY["messages"]}
+    assert [post(services, nameless | named).json()["model"] for named in ({}, {"model": None})] == ["m", "m"]
+    assert post(services, model="gpt-4o").json()["model"] == "gpt-4o"
+    *chunks, _ = events(post(services, model="gpt-4o", stream=True))
+    assert {chunk["model"] for chunk in chunks} == {"gpt-4o"}
+    assert post(services, model="gpt-5").status_code == 404
 
 
 def test_several_choices(make_services: MakeServices) -> None:

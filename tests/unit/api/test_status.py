@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from phiserve.api.services import Services
 from scripted import ScriptedEngine
 from wire import call
@@ -17,6 +19,20 @@ def test_models(make_services: MakeServices) -> None:
     assert call(services, "GET", "/v1/models/m").json() == listed["data"][0]
     missing = call(services, "GET", "/v1/models/owner/name")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_models_of_several_names(make_services: MakeServices) -> None:
+    """Each name is listed and served, with all else alike, and has a HEAD of the same length."""
+    services = make_services(ScriptedEngine(), served_model_name="gpt-4o, owner/name")
+    listed = call(services, "GET", "/v1/models").json()["data"]
+    assert [card["id"] for card in listed] == ["m", "gpt-4o", "owner/name"]
+    assert [card | {"id": "m"} for card in listed] == [listed[0]] * 3
+    for card in listed:
+        assert call(services, "GET", f"/v1/models/{card['id']}").json() == card
+    for path in ("/v1/models", "/v1/models/gpt-4o", "/v1/models/owner/name"):
+        head, get = call(services, "HEAD", path), call(services, "GET", path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert int(head.headers["content-length"]) == len(get.content)
 
 
 def test_health_and_readiness(make_services: MakeServices) -> None:
