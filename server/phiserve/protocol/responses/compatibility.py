@@ -1,0 +1,42 @@
+"""What becomes of every field of OpenAI's Responses request."""
+
+from phiserve.protocol.compatibility import Field
+
+_SERVED = Field("served", "")
+_STATE = "nothing is stored here; send the conversation as `input`"
+
+RESPONSES_FIELDS: dict[str, Field] = {
+    "include": Field("served", "`message.output_text.logprobs`; there is nothing that the others would add"),
+    "input": Field("served", "a string, or messages with text and images (`input_image` by `image_url`)"),
+    "instructions": Field("served", "a system message before the input"),
+    "max_output_tokens": _SERVED,
+    "model": _SERVED,
+    "service_tier": Field("served", "`flex` is batch work: behind all others; of the rest, one tier"),
+    "stream": _SERVED,
+    "stream_options": Field("served", "nothing is obfuscated"),
+    "temperature": Field("served", "between 0 and 0.01 the engine takes 0.01; 0 is greedy"),
+    "text": Field("served", "`format` as chat's `response_format`; `verbosity` has no effect"),
+    "top_logprobs": Field("served", "above 0 it asks for log-probabilities by itself"),
+    "top_p": _SERVED,
+    "max_tool_calls": Field("accepted", "no tool is called here"),
+    "metadata": Field("accepted", "repeated in the response"),
+    "parallel_tool_calls": Field("accepted", "tools are refused, so that there is nothing to call"),
+    "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
+    "reasoning": Field("accepted", "the model does not reason apart from its answer"),
+    "safety_identifier": Field("accepted", "users are not told apart"),
+    "store": Field("accepted", "nothing is stored here, whatever it says"),
+    "user": Field("accepted", "users are not told apart"),
+    "background": Field("refused", "nothing is answered in the background", allowed=(False,)),
+    "context_management": Field("refused", "nothing is left out of a prompt here", allowed=([],)),
+    "conversation": Field("refused", _STATE),
+    "moderation": Field("refused", "there is no moderation"),
+    "previous_response_id": Field("refused", _STATE),
+    "prompt": Field("refused", "there are no prompt templates"),
+    "prompt_cache_options": Field("refused", "the prompt cache has no options", allowed=({},)),
+    "prompt_cache_retention": Field(
+        "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
+    ),
+    "tool_choice": Field("refused", "tools are not supported", allowed=("none", "auto")),
+    "tools": Field("refused", "tools are not supported", allowed=([],)),
+    "truncation": Field("refused", "nothing is left out of a prompt here", allowed=("disabled",)),
+}

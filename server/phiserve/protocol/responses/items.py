@@ -1,0 +1,151 @@
+"""The items of a Responses request's `input`: messages, one small class for each role and content part."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Discriminator, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from phiserve.errors import shortened
+from phiserve.protocol.messages import MAX_PARTS, WireModel, bounded, choose_by
+
+ROLES = ("user", "assistant", "system", "developer")
+
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+
+
+def _no_file(file_id: object) -> None:
+    """Raises PydanticCustomError for anything but null."""
+    if file_id is not None:
+        raise PydanticCustomError("unsupported", "files are not served; send the image as image_url")
+
+
+def _no_such_item(item: object) -> object:
+    """Raises PydanticCustomError, which names the item's type."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    text = f"items of type {shortened(repr(kind))} are not supported; an item must be a message"
+    raise PydanticCustomError("unsupported", "{text}", {"text": text})
+
+
+class InputText(WireModel):
+    """`{"type": "input_text", "text": …}`. Where the prompt's cache may be cut has no effect."""
+
+    type: Literal["input_text"]
+    text: str
+    prompt_cache_breakpoint: object = None
+
+
+class InputImage(WireModel):
+    """`{"type": "input_image", "image_url": …, "detail": …}`."""
+
+    type: Literal["input_image"]
+    file_id: Annotated[object, AfterValidator(_no_file)] = None
+    image_url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+    prompt_cache_breakpoint: object = None
+
+
+class OutputText(WireModel):
+    """Text of an earlier answer, as clients send a response's output back; only the text is read."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: object = None
+    logprobs: object = None
+
+
+class Refusal(WireModel):
+    """A refusal of an earlier answer; read as its text."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+def _content_tag(content: object) -> str:
+    return ":parts" if isinstance(content, list | tuple) else ":string"
+
+
+def _part_types(*names: str) -> Discriminator:
+    message = f"type must be one of {', '.join(names)}; files and audio are not served"
+    return choose_by("type", names, "part_type", message)
+
+
+_String = Annotated[str, Tag(":string")]
+_InputText = Annotated[InputText, Tag(":input_text")]
+_InputImage = Annotated[InputImage, Tag(":input_image")]
+_OutputText = Annotated[OutputText, Tag(":output_text")]
+_Refusal = Annotated[Refusal, Tag(":refusal")]
+
+_UserPart = Annotated[_InputText | _InputImage, _part_types("input_text", "input_image")]
+_AssistantPart = Annotated[
+    _OutputText | _Refusal | _InputText, _part_types("output_text", "refusal", "input_text")
+]
+
+_ContentChoice = Discriminator(_content_tag)
+_Parts = bounded(MAX_PARTS, least=1)
+
+
+class _MessageItem(WireModel):
+    """What messages of all roles may have beside their content; none of it has an effect."""
+
+    type: Literal["message"] = "message"
+    id: str | None = None
+    status: ItemStatus | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+class SystemItem(_MessageItem):
+    """Instructions, under either of OpenAI's names for them."""
+
+    role: Literal["system", "developer"]
+    content: Annotated[
+        _String | Annotated[tuple[InputText, ...], Tag(":parts"), _Parts],
+        _ContentChoice,
+    ]
+
+
+class UserItem(_MessageItem):
+    """What the person says and shows."""
+
+    role: Literal["user"]
+    content: Annotated[
+        _String | Annotated[tuple[_UserPart, ...], Tag(":parts"), _Parts],
+        _ContentChoice,
+    ]
+
+
+class AssistantItem(_MessageItem):
+    """An earlier answer."""
+
+    role: Literal["assistant"]
+    content: Annotated[
+        _String | Annotated[tuple[_AssistantPart, ...], Tag(":parts"), _Parts],
+        _ContentChoice,
+    ]
+
+
+Part = InputText | InputImage | OutputText | Refusal
+"""A content part of any role."""
+
+MessageItem = SystemItem | UserItem | AssistantItem
+
+
+def _item_tag(item: object) -> str | None:
+    """A message's role; `:other` for items of other types."""
+    given = item if isinstance(item, dict) else getattr(item, "__dict__", {})
+    if given.get("type", "message") != "message":
+        return ":other"
+    role = given.get("role")
+    return f":{role}" if role in ROLES else None
+
+
+Item = Annotated[
+    Annotated[SystemItem, Tag(":system")]
+    | Annotated[SystemItem, Tag(":developer")]
+    | Annotated[UserItem, Tag(":user")]
+    | Annotated[AssistantItem, Tag(":assistant")]
+    | Annotated[object, AfterValidator(_no_such_item), WithJsonSchema({"not": {}}), Tag(":other")],
+    Discriminator(
+        _item_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"
+    ),
+]
+"""One item of `input`."""

@@ -1,0 +1,171 @@
+"""The body of `POST /v1/responses`."""
+
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+from phiserve.constraints.constraint import Constraint
+from phiserve.errors import shortened
+from phiserve.protocol.messages import WireModel, bounded
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+from phiserve.protocol.responses.items import Item
+from phiserve.protocol.responses.text import TextConfig
+from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
+
+MAX_ITEMS = 10_000
+"""A turn takes at least four tokens, so that no context of this model holds more."""
+
+MAX_INCLUDES = 20
+
+LOGPROBS = "message.output_text.logprobs"
+
+Includable = Literal[
+    "message.output_text.logprobs",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+]
+"""What `include` may name. All but the first are parts of what never stands in a response of this server."""
+
+
+def _tool_refusal(tools: object) -> PydanticCustomError:
+    """Names the type of the first tool."""
+    first = tools[0] if isinstance(tools, list | tuple) else None
+    kind = first.get("type") if isinstance(first, dict) else None
+    text = "tools are not supported"
+    if isinstance(kind, str) and kind != "function":
+        text = f"tools of type {shortened(repr(kind))} are not supported"
+    path = "[0]" if first is not None else ""
+    return PydanticCustomError("unsupported", "{text}", {"text": text, "path": path})
+
+
+def _asks_for_nothing(value: object, info: ValidationInfo) -> object:
+    """Accepts only values that ask for nothing. Raises PydanticCustomError for any other."""
+    name = info.field_name or ""
+    field = RESPONSES_FIELDS[name]
+    if value is None or value in field.allowed:
+        return value
+    if name == "tools":
+        raise _tool_refusal(value)
+    text = f"this parameter is not supported: {field.note}"
+    raise PydanticCustomError("unsupported", "{text}", {"text": text})
+
+
+Refused = Annotated[object, AfterValidator(_asks_for_nothing)]
+"""A field that the compatibility table refuses."""
+
+
+def _describe_refused(schema: JsonDict) -> None:
+    """Says in the JSON schema which values of a refused field pass."""
+    properties = cast("JsonDict", schema["properties"])
+    for name, field in RESPONSES_FIELDS.items():
+        if field.support == "refused":
+            properties[name] = {
+                "enum": [None, *field.allowed],
+                "description": f"Not supported: {field.note}",
+            }
+
+
+def _input_tag(given: object) -> str:
+    return ":items" if isinstance(given, list | tuple) else ":string"
+
+
+class ResponsesStreamOptions(WireModel):
+    """Options of a streamed answer. Nothing is obfuscated here, which a client may ask for."""
+
+    include_obfuscation: Literal[False] = False
+
+
+class Reasoning(WireModel):
+    """How much to reason before the answer: the model does not, so that none of it has an effect."""
+
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+    context: str | None = None
+    mode: str | None = None
+
+
+class ResponsesRequest(WireModel):
+    """A Responses request.
+
+    OpenAI's fields that are served, accepted without effect and refused; defaults are OpenAI's. A field that
+    is not here is an error, never ignored; `protocol.responses.compatibility` says of each why.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_describe_refused)
+
+    model: str | None = None
+    input: Annotated[
+        Annotated[str, Tag(":string")]
+        | Annotated[tuple[Item, ...], Tag(":items"), bounded(MAX_ITEMS, least=1)],
+        Discriminator(_input_tag),
+    ]
+    instructions: str | None = None
+    stream: bool | None = False
+    stream_options: ResponsesStreamOptions | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
+    temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
+    top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    include: Annotated[tuple[Includable, ...], bounded(MAX_INCLUDES)] | None = None
+    text: TextConfig | None = None
+    service_tier: str | None = None
+
+    max_tool_calls: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] | None = None
+    metadata: Annotated[dict[str, str], Field(fail_fast=True)] | None = None
+    parallel_tool_calls: bool | None = None
+    prompt_cache_key: str | None = None
+    reasoning: Reasoning | None = None
+    safety_identifier: str | None = None
+    store: bool | None = None
+    user: str | None = None
+
+    background: Refused = None
+    context_management: Refused = None
+    conversation: Refused = None
+    moderation: Refused = None
+    previous_response_id: Refused = None
+    prompt: Refused = None
+    prompt_cache_options: Refused = None
+    prompt_cache_retention: Refused = None
+    tool_choice: Refused = None
+    tools: Refused = None
+    truncation: Refused = None
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise disagreement("stream_options", "is only allowed when stream is true")
+        return self
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What the answer must look like."""
+        return None if self.text is None else self.text.constraint
+
+    @property
+    def num_top_logprobs(self) -> int | None:
+        """Candidates shown at each position; None where no log-probabilities are asked for."""
+        asked = bool(self.top_logprobs) or LOGPROBS in (self.include or ())
+        return (self.top_logprobs or 0) if asked else None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether nobody waits for the answer: OpenAI's slow tier."""
+        return self.service_tier == "flex"

@@ -1,0 +1,129 @@
+"""What a Responses request is answered with, whole: the response object and its parts.
+
+msgspec structs, as OpenAI's specification and the openai client's types have them: absent keys are left out,
+null stands where those allow it.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+from pydantic import JsonValue
+
+from phiserve.core import TokenCounts, TokenLogprob
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+
+ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_image"]
+"""OpenAI's words for why a response failed, as far as they are used here."""
+
+
+class InputTokensDetails(Struct, frozen=True):
+    """Where the prompt's tokens come from. Writing to the cache costs nothing and is not counted."""
+
+    cached_tokens: int
+    cache_write_tokens: Literal[0] = 0
+
+
+class OutputTokensDetails(Struct, frozen=True):
+    """The model does not reason apart from its answer."""
+
+    reasoning_tokens: Literal[0] = 0
+
+
+class ResponseUsage(Struct, frozen=True):
+    """Exact token counts of a request; an image's tokens are input tokens."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    total_tokens: int
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
+
+    @classmethod
+    def of(cls, counts: TokenCounts) -> "ResponseUsage":
+        """OpenAI's keys for these counts."""
+        details = InputTokensDetails(counts.cached)
+        return cls(counts.prompt, details, counts.completion, counts.prompt + counts.completion)
+
+
+class OutputText(Struct, frozen=True):
+    """The text of an answer. Without log-probabilities, `logprobs` is empty."""
+
+    text: str
+    logprobs: list[TokenLogprob]
+    type: Literal["output_text"] = "output_text"
+    annotations: tuple[()] = ()
+
+
+class OutputMessage(Struct, frozen=True):
+    """An answer: no part while it begins, later one."""
+
+    id: str
+    status: Literal["in_progress", "completed", "incomplete"]
+    content: list[OutputText]
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+
+
+class IncompleteDetails(Struct, frozen=True):
+    """Why an answer ended too soon: at `max_output_tokens`, or where the context ends."""
+
+    reason: Literal["max_output_tokens"] = "max_output_tokens"
+
+
+class ResponseFailure(Struct, frozen=True):
+    """Why a response failed."""
+
+    code: ErrorCode
+    message: str
+
+
+class ReasoningSettings(Struct, frozen=True):
+    """What holds, whatever was asked: no reasoning apart from the answer."""
+
+    effort: None = None
+    summary: None = None
+
+
+class TextSettings(Struct, frozen=True):
+    """The format as it was asked for, and the only verbosity that the model has."""
+
+    format: dict[str, JsonValue]
+    verbosity: Literal["medium"] = "medium"
+
+
+class ResponseObject(Struct, frozen=True, kw_only=True):
+    """A response: what was asked for, what holds, and the answer as far as there is one.
+
+    Times are in seconds since 1970. `usage` and `completed_at` are null until the answer has ended.
+    """
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    status: Status = "in_progress"
+    background: Literal[False] = False
+    completed_at: int | None = None
+    error: ResponseFailure | None = None
+    incomplete_details: IncompleteDetails | None = None
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    metadata: dict[str, str]
+    model: str
+    output: list[OutputMessage] = []
+    parallel_tool_calls: bool
+    previous_response_id: None = None
+    prompt_cache_key: str | None
+    reasoning: ReasoningSettings = ReasoningSettings()
+    safety_identifier: str | None
+    service_tier: Literal["default", "flex"]
+    temperature: float
+    text: TextSettings
+    tool_choice: Literal["auto", "none"]
+    tools: tuple[()] = ()
+    top_logprobs: int
+    top_p: float
+    truncation: Literal["disabled"] = "disabled"
+    usage: ResponseUsage | None = None
+    user: str | None

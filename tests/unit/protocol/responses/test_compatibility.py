@@ -1,0 +1,35 @@
+"""The table of a Responses request's fields is complete, and what it says is so."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+from phiserve.protocol.responses.request import ResponsesRequest
+from unit.protocol.test_compatibility import properties
+
+REFUSED = [name for name, field in RESPONSES_FIELDS.items() if field.support == "refused"]
+
+
+def test_every_field_of_openai_has_an_entry(reference: Path) -> None:
+    """OpenAI's specification is walked: a new field fails here until somebody decides about it."""
+    schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
+    assert properties(schemas, schemas["CreateResponse"]).keys() == RESPONSES_FIELDS.keys()
+
+
+def test_the_request_has_these_fields() -> None:
+    """And no others."""
+    assert ResponsesRequest.model_fields.keys() == RESPONSES_FIELDS.keys()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_fields(name: str) -> None:
+    """Values that ask for nothing pass; any other is refused by name."""
+    for value in (None, *RESPONSES_FIELDS[name].allowed):
+        parse_request(json.dumps({"input": "Hi", name: value}).encode(), ResponsesRequest)
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_request(json.dumps({"input": "Hi", name: {"some": "thing"}}).encode(), ResponsesRequest)
+    assert (refusal.value.param, refusal.value.code) == (name, "unsupported_parameter")

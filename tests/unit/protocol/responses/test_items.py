@@ -1,0 +1,90 @@
+"""Items of `input`: what is taken, and what is refused by name and path."""
+
+import json
+
+import pytest
+
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.responses.items import AssistantItem, SystemItem, UserItem
+from phiserve.protocol.responses.request import ResponsesRequest
+
+ANSWER = {
+    "id": "msg_1",
+    "type": "message",
+    "status": "completed",
+    "role": "assistant",
+    "phase": None,
+    "content": [{"type": "output_text", "text": "a", "annotations": [], "logprobs": []}],
+}
+"""An answer as clients send it back."""
+
+
+def parsed(*items: object) -> ResponsesRequest:
+    return parse_request(json.dumps({"input": items}).encode(), ResponsesRequest)
+
+
+def user(*parts: object) -> dict[str, object]:
+    return {"role": "user", "content": parts}
+
+
+def test_messages_of_all_roles() -> None:
+    """Plain ones, typed ones, and answers as they were given."""
+    text = {"type": "input_text", "text": "Hi", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    image = {"type": "input_image", "image_url": "data:x", "detail": "low", "file_id": None}
+    items = parsed(
+        {"role": "system", "content": "s"},
+        {"role": "developer", "content": [text]},
+        user(text, image),
+        ANSWER,
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"role": "user", "content": "Hi", "type": "message", "status": "completed"},
+    ).input
+    assert [type(item) for item in items] == [
+        SystemItem,
+        SystemItem,
+        UserItem,
+        AssistantItem,
+        AssistantItem,
+        UserItem,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            {"role": "tool", "content": "x"},
+            "input[1]: role must be one of user, assistant, system, developer",
+        ),
+        (5, "input[1]: role must be one of user, assistant, system, developer"),
+        (
+            {"type": "web_search_call", "id": "x"},
+            "input[1]: items of type 'web_search_call' are not supported; an item must be a message",
+        ),
+        (
+            user({"type": "input_file", "file_id": "f"}),
+            "input[1].content[0]: type must be one of input_text, input_image",
+        ),
+        (
+            user({"type": "input_image", "file_id": "f", "detail": "auto"}),
+            "input[1].content[0].file_id: files are not served; send the image as image_url",
+        ),
+        (
+            user({"type": "input_image", "detail": "auto"}),
+            "input[1].content[0].image_url: this field is required",
+        ),
+        (
+            user({"type": "input_text", "text": "a", "x": 1}),
+            "input[1].content[0].x: this parameter is unknown",
+        ),
+        (user(), "input[1].content: "),
+        ({"role": "user", "content": 5}, "input[1].content: "),
+        ({"role": "system", "content": [{"type": "input_image"}]}, "input[1].content[0].type: "),
+    ],
+)
+def test_refusals(item: object, message: str) -> None:
+    """Each names the place as the client wrote it."""
+    with pytest.raises(InvalidRequest) as refusal:
+        parsed({"role": "user", "content": "Hi"}, item)
+    assert refusal.value.message.startswith(message)

@@ -1,0 +1,96 @@
+"""The body of a Responses request: fields as a whole."""
+
+import json
+
+import pytest
+
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.responses.request import LOGPROBS, ResponsesRequest
+
+
+def parsed(**fields: object) -> ResponsesRequest:
+    return parse_request(json.dumps({"input": "Hi"} | fields).encode(), ResponsesRequest)
+
+
+def test_defaults_ask_for_little() -> None:
+    """The input alone is a request."""
+    request = parsed()
+    assert (request.model, request.constraint, request.num_top_logprobs) == (None, None, None)
+    assert not request.is_batch
+
+
+def test_what_clients_write_out_passes() -> None:
+    """Defaults, and what asks for nothing here."""
+    parsed(
+        background=False,
+        conversation=None,
+        include=["reasoning.encrypted_content"],
+        max_tool_calls=3,
+        metadata={"a": "b"},
+        parallel_tool_calls=True,
+        previous_response_id=None,
+        reasoning={"effort": "medium", "summary": "auto"},
+        store=True,
+        stream=True,
+        stream_options={"include_obfuscation": False},
+        text={"verbosity": "low"},
+        tool_choice="auto",
+        tools=[],
+        truncation="disabled",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"include": [LOGPROBS]}, 0),
+        ({"include": [LOGPROBS], "top_logprobs": 3}, 3),
+        ({"top_logprobs": 2}, 2),
+        ({"top_logprobs": 0}, None),
+        ({"include": []}, None),
+    ],
+)
+def test_log_probabilities(fields: dict[str, object], expected: int | None) -> None:
+    """`include` asks for them, and so does a number above 0."""
+    assert parsed(**fields).num_top_logprobs == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"tools": [{"type": "function", "name": "f"}]}, "tools[0]: tools are not supported"),
+        (
+            {"tools": [{"type": "web_search_preview"}]},
+            "tools[0]: tools of type 'web_search_preview' are not supported",
+        ),
+        ({"tools": [{"type": "mcp"}]}, "tools[0]: tools of type 'mcp' are not supported"),
+        ({"tools": {}}, "tools: tools are not supported"),
+        (
+            {"tool_choice": "required"},
+            "tool_choice: this parameter is not supported: tools are not supported",
+        ),
+        ({"background": True}, "background: this parameter is not supported: "),
+        ({"truncation": "auto"}, "truncation: this parameter is not supported: "),
+        ({"previous_response_id": "resp_1"}, "previous_response_id: this parameter is not supported: "),
+        ({"conversation": "conv_1"}, "conversation: this parameter is not supported: "),
+        ({"include": ["everything"]}, "include[0]: "),
+        ({"stream_options": {}}, "stream_options: is only allowed when stream is true"),
+        ({"max_output_tokens": 0}, "max_output_tokens: "),
+        ({"messages": []}, "messages: this parameter is unknown"),
+        ({"input": []}, "input: "),
+        ({"input": 5}, "input: "),
+    ],
+)
+def test_refusals(fields: dict[str, object], message: str) -> None:
+    """Each names its field; tools are refused in the words that clients look for."""
+    with pytest.raises(InvalidRequest) as refusal:
+        parsed(**fields)
+    assert refusal.value.message.startswith(message)
+
+
+def test_the_input_is_required() -> None:
+    """There is nothing stored that could stand for it."""
+    with pytest.raises(InvalidRequest) as refusal:
+        parse_request(b"{}", ResponsesRequest)
+    assert (refusal.value.param, refusal.value.code) == ("input", "missing_required_parameter")

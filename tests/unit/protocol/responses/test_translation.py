@@ -1,0 +1,116 @@
+"""A Responses request -> the inner request, and the response that its answer fills."""
+
+import json
+
+import pytest
+
+from phiserve.core import Conversation, ImagePlaceholder, SamplingOptions, StopConditions, Turn
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.responses.request import LOGPROBS, ResponsesRequest
+from phiserve.protocol.responses.translation import begun_response, build_conversation, to_generation_request
+
+
+def parsed(**fields: object) -> ResponsesRequest:
+    return parse_request(json.dumps({"input": "Hi"} | fields).encode(), ResponsesRequest)
+
+
+def test_a_string_is_what_the_person_says() -> None:
+    """Instructions come before it; empty ones are none."""
+    assert build_conversation(parsed(instructions="")) == Conversation((Turn("user", ("Hi",)),), "input")
+    assert build_conversation(parsed(instructions="Be brief")).turns == (
+        Turn("system", ("Be brief",)),
+        Turn("user", ("Hi",)),
+    )
+
+
+def test_items_become_turns() -> None:
+    """Parts in their order, images by their path in the request."""
+    content = [
+        {"type": "input_image", "image_url": "data:x", "detail": "original"},
+        {"type": "input_image", "image_url": "data:y"},
+        {"type": "input_text", "text": "What?"},
+    ]
+    answer = [{"type": "output_text", "text": "A"}, {"type": "refusal", "refusal": "B"}]
+    conversation = build_conversation(
+        parsed(
+            input=[
+                {"role": "developer", "content": "s"},
+                {"role": "user", "content": content},
+                {"role": "assistant", "content": answer},
+            ]
+        )
+    )
+    images = [
+        ImagePlaceholder("data:x", "high", "input[1].content[0].image_url"),
+        ImagePlaceholder("data:y", "auto", "input[1].content[1].image_url"),
+    ]
+    assert conversation.turns[0] == Turn("system", ("s",))
+    assert conversation.images == tuple(images)
+    assert conversation.turns[1].parts[-1] == "\nWhat?"
+    assert conversation.turns[2] == Turn("assistant", ("A\nB",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"instructions": "\ud800"}, "instructions"),
+        ({"input": [{"role": "user", "content": "\ud800"}]}, "input[0].content"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "\ud800"}]}]},
+            "input[0].content[0].text",
+        ),
+        (
+            {"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "\ud800"}]}]},
+            "input[0].content[0].refusal",
+        ),
+    ],
+)
+def test_text_that_is_not_unicode(fields: dict[str, object], param: str) -> None:
+    """Half a surrogate pair, as a Python caller might build it: refused at its place."""
+    with pytest.raises(InvalidRequest) as refusal:
+        build_conversation(ResponsesRequest.model_validate({"input": "Hi"} | fields))
+    assert refusal.value.param == param
+
+
+def test_options_get_their_inner_names() -> None:
+    """Null leaves defaults."""
+    given = parsed(
+        max_output_tokens=5,
+        temperature=0.5,
+        top_p=None,
+        top_logprobs=2,
+        include=[LOGPROBS],
+        stream=True,
+        service_tier="flex",
+        text={"format": {"type": "json_object"}},
+    )
+    inner = to_generation_request(given, "owner", "salt", 3.0)
+    assert inner.sampling == SamplingOptions(temperature=0.5)
+    assert inner.stops == StopConditions(5)
+    assert (inner.top_logprobs, inner.stream, inner.priority) == (2, True, 1)
+    assert (inner.tenant, inner.cache_salt, inner.deadline_s) == ("owner", "salt", 3.0)
+    assert inner.constraint == given.constraint is not None
+    assert inner.id.startswith("resp_")
+
+
+def test_a_response_repeats_what_was_asked_for() -> None:
+    """And says of the rest what holds, not what was asked."""
+    given = parsed(
+        instructions="Be brief",
+        max_output_tokens=5,
+        metadata={"a": "b"},
+        parallel_tool_calls=False,
+        reasoning={"effort": "high"},
+        service_tier="priority",
+        text={"verbosity": "low", "format": {"type": "json_object"}},
+        tool_choice="none",
+        user="u",
+    )
+    begun = begun_response(given, "resp_1", "m")
+    assert (begun.id, begun.model, begun.status, begun.output) == ("resp_1", "m", "in_progress", [])
+    assert (begun.instructions, begun.max_output_tokens, begun.metadata) == ("Be brief", 5, {"a": "b"})
+    assert (begun.parallel_tool_calls, begun.tool_choice, begun.user) == (False, "none", "u")
+    assert (begun.service_tier, begun.reasoning.effort, begun.text.verbosity) == ("default", None, "medium")
+    assert begun.text.format == {"type": "json_object"}
+    assert (begun.temperature, begun.top_p, begun.top_logprobs) == (1.0, 1.0, 0)
