@@ -75,7 +75,10 @@ def equals_pillows(content: bytes) -> bool | None:
 
 
 def by_pillow(content: bytes) -> Image.Image | None:
-    """An image in Pillow's plain way, or None where Pillow cannot read it, or does not read it right."""
+    """An image in Pillow's plain way, or None where Pillow cannot read it, or does not read it right.
+
+    A BMP that is transparent all over is opaque, as in browsers.
+    """
     try:
         with Image.open(io.BytesIO(content), formats=(*FORMATS, "AVIF")) as image:
             if image.width * image.height > 10**7 or image.mode.startswith("I;16"):
@@ -87,6 +90,8 @@ def by_pillow(content: bytes) -> Image.Image | None:
             if not image.has_transparency_data:
                 return upright.convert("RGB")
             clear = upright.convert("RGBA")
+            if image.format == "BMP" and clear.getchannel("A").getbbox() is None:
+                return upright.convert("RGB")
             return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     except (OSError, SyntaxError, ValueError):
         return None

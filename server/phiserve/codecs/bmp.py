@@ -6,6 +6,9 @@ BITMAPINFOHEADER.
 
 from functools import partial
 
+from PIL import Image
+
+from phiserve.codecs.damage import library_failures
 from phiserve.codecs.parsed import ParsedImage
 from phiserve.codecs.pillow import open_image, parse_by_pillow
 from phiserve.errors import InvalidImage
@@ -31,4 +34,16 @@ def parse(content: bytes) -> ParsedImage:
         if len(content) > MAX_RLE_BYTES or pixels > MAX_RLE_PIXELS:
             limits = f"{MAX_RLE_BYTES} bytes and {MAX_RLE_PIXELS} pixels"
             raise InvalidImage(f"the image is a run-length encoded BMP beyond {limits}")
-    return parse_by_pillow(partial(open_image, content, "BMP"))
+    return parse_by_pillow(partial(open_image, content, "BMP"), _load)
+
+
+def _load(image: Image.Image) -> None:
+    """Decode an opened BMP in place. Raises InvalidImage.
+
+    Where all of it is transparent, it is opaque, as browsers show it: writers that know of no transparency
+    leave those bits at zero, whatever their header says.
+    """
+    with library_failures():
+        image.load()
+        if image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
+            image.putalpha(255)

@@ -1,13 +1,16 @@
 """GIF: a file is reduced to its first image, which Pillow reads.
 
 Pillow works through any number of comments in Python, and allocates memory for what replaces an image before
-its size can be checked. Source: CompuServe, Graphics Interchange Format, version 89a.
+its size can be checked. What the image leaves of the screen it fills with some colour of the palette, where
+browsers show nothing. Source: CompuServe, Graphics Interchange Format, version 89a.
 """
 
+import struct
+from dataclasses import replace
 from functools import partial
 
 from phiserve.codecs.damage import DAMAGED
-from phiserve.codecs.parsed import ParsedImage
+from phiserve.codecs.parsed import ParsedImage, Pixels
 from phiserve.codecs.pillow import open_image, parse_by_pillow
 from phiserve.errors import InvalidImage
 
@@ -21,6 +24,7 @@ _FLAGS = 10
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
 _CONTROL_BYTES = 8
 _TRANSPARENT = 0x01
+_WHITE = 255
 
 
 def recognises(content: bytes) -> bool:
@@ -30,7 +34,27 @@ def recognises(content: bytes) -> bool:
 
 def parse(content: bytes) -> ParsedImage:
     """Take a GIF apart. Raises InvalidImage."""
-    return parse_by_pillow(partial(open_image, reduced(content), "GIF"))
+    file = reduced(content)
+    parsed = parse_by_pillow(partial(open_image, file, "GIF"))
+    return replace(parsed, decode_stored=partial(_decode, parsed, *_place(file)))
+
+
+def _decode(parsed: ParsedImage, left: int, top: int, right: int, bottom: int) -> Pixels:
+    """The pixels of a file, white outside of its first image. Raises InvalidImage."""
+    pixels = parsed.decode_stored()
+    pixels[:top] = pixels[bottom:] = _WHITE
+    pixels[:, :left] = pixels[:, right:] = _WHITE
+    return pixels
+
+
+def _place(file: bytes) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom side of the image of a reduced file. Raises InvalidImage."""
+    start = _SCREEN_BYTES + _palette_length(file[_FLAGS])
+    start += _CONTROL_BYTES * (file[start] == _EXTENSION) + 1
+    if len(file) < start + 8:
+        raise InvalidImage(DAMAGED)
+    left, top, width, height = struct.unpack_from("<HHHH", file, start)
+    return left, top, left + width, top + height
 
 
 def reduced(content: bytes) -> bytes:

@@ -1,9 +1,12 @@
-"""BMP: both directions, any header, and run-length encoding within bounds."""
+"""BMP: both directions, any header, opacity, and run-length encoding within bounds."""
 
+import struct
+
+import numpy as np
 import pytest
 
 from hostile import bmp
-from images import shown
+from images import photo, shown
 from phiserve.codecs import parse
 from phiserve.codecs.bmp import MAX_RLE_BYTES
 from phiserve.errors import InvalidImage
@@ -55,6 +58,41 @@ def test_huge_sizes_are_told() -> None:
     """The header's numbers are passed on, for the limits to judge."""
     assert parse(bmp((2**31 - 1, 2**31 - 1), b"")).size == (2**31 - 1, 2**31 - 1)
     assert parse(bmp((8, -(2**31)), b"")).size == (8, 2**31)
+
+
+MASKS = {"BGRA": (0xFF0000, 0xFF00, 0xFF, 0xFF000000), "RGBA": (0xFF, 0xFF00, 0xFF0000, 0xFF000000)}
+V3, V4, V5 = 56, 108, 124
+
+
+def bmp_with_opacity(levels: np.ndarray, order: str, header: int) -> bytes:
+    """A BMP of 32 bits whose header has a mask for opacity; `levels` are red, green, blue and opacity."""
+    height, width = levels.shape[:2]
+    body = levels[::-1, :, ["RGBA".index(letter) for letter in order]].tobytes()
+    head = struct.pack("<IiiHHIIiiII", header, width, height, 1, 32, 3, len(body), 0, 0, 0, 0)
+    head = (head + struct.pack("<IIII", *MASKS[order])).ljust(header, b"\0")
+    return b"BM" + struct.pack("<IHHI", 14 + header + len(body), 0, 0, 14 + header) + head + body
+
+
+@pytest.mark.parametrize("order", MASKS)
+@pytest.mark.parametrize("header", [V3, V4, V5])
+def test_opacity_of_zero_everywhere_is_none(header: int, order: str) -> None:
+    """Then browsers show the image opaque; as soon as one pixel has some, they take it at its word."""
+    colours = np.asarray(photo("china").resize((64, 43)))
+    levels = np.dstack([colours, np.zeros(colours.shape[:2], np.uint8)])
+    assert np.array_equal(np.asarray(shown(bmp_with_opacity(levels, order, header))), colours)
+    levels[5, 7, 3] = 255
+    expected = np.full_like(colours, 255)
+    expected[5, 7] = colours[5, 7]
+    assert np.array_equal(np.asarray(shown(bmp_with_opacity(levels, order, header))), expected)
+
+
+def test_the_fourth_byte_of_a_plain_header_is_no_opacity() -> None:
+    """BITMAPINFOHEADER leaves it unused, whatever stands there."""
+    for unused in (0, 1, 255):
+        body = bytes((10, 20, 30, unused))
+        head = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 32, 0, 4, 0, 0, 0, 0)
+        content = b"BM" + struct.pack("<IHHI", 54 + 4, 0, 0, 54) + head + body
+        assert shown(content).getpixel((0, 0)) == (30, 20, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """GIF: whatever surrounds the first image costs nothing."""
 
+import struct
+
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -34,6 +37,44 @@ def test_a_frame_beyond_the_screen_widens_it() -> None:
     """As Pillow does; and a small frame on a large screen leaves it as large as it is."""
     assert parse(gif((8, 8), (9, 4))).size == (9, 8)
     assert parse(gif((65535, 65535), (1, 1))).size == (65535, 65535)
+
+
+def on_screen(content: bytes, screen: tuple[int, int], place: tuple[int, int], background: int) -> bytes:
+    """A GIF of one image, put at a place (left, top) of a larger screen of some background colour."""
+    frame = content.index(b",\0\0\0\0" + content[6:10])
+    head = (
+        content[:6] + struct.pack("<HH", *screen) + content[10:11] + bytes((background,)) + content[12:frame]
+    )
+    return head + b"," + struct.pack("<HH", *place) + content[frame + 5 :]
+
+
+@pytest.mark.parametrize("options", [{}, {"interlace": False}, {"transparency": 0}])
+@pytest.mark.parametrize("place", [(0, 0), (9, 0), (0, 5), (9, 5), (36, 20)])
+@pytest.mark.parametrize("background", [0, 3, 200])
+def test_around_a_small_image_there_is_nothing(
+    place: tuple[int, int], background: int, options: dict[str, object]
+) -> None:
+    """White, as browsers show it on a white page, whatever colour the screen names and the palette begins
+    with.
+    """
+    palette = photo("china").resize((64, 43)).quantize(16)
+    content = encode(palette, "GIF", **options)
+    left, top = place
+    seen = np.asarray(shown(on_screen(content, (100, 63), place, background)))
+    expected = np.full((63, 100, 3), 255, np.uint8)
+    expected[top : top + 43, left : left + 64] = np.asarray(shown(content))
+    assert np.array_equal(seen, expected)
+    assert (expected[top : top + 43, left : left + 64] < 128).any()
+
+
+def test_palettes_of_the_image_itself() -> None:
+    """Where the screen has none, there is as little around the image."""
+    content = gif((3, 2), (1, 1))
+    start, image = content.index(b"\0\0\0\xff"), content.index(b",")
+    own = content[:10] + b"\0" + content[11:start] + content[image : image + 9] + b"\x80"
+    own += content[start:image] + content[image + 10 :]
+    assert (np.asarray(shown(own)).reshape(-1, 3)[1:] == 255).all()
+    assert shown(own).size == (3, 2)
 
 
 def test_long_animations() -> None:
