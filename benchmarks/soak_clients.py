@@ -139,9 +139,10 @@ class Clients:
 
     async def _leave(self, asked: Asked, events: int, seconds: float) -> tuple[str, int, str]:
         reader = EventReader(asked)
-        with suppress(TimeoutError):
+        leaving = asyncio.timeout(seconds)
+        try:
             async with (
-                asyncio.timeout(seconds),
+                leaving,
                 self.session.post(self.url + asked.path, data=asked.content, headers=_JSON) as response,
             ):
                 if response.status != 200:
@@ -151,6 +152,9 @@ class Clients:
                 while reader.events < events and (data := await response.content.readany()):
                     reader.feed(data)
                 response.close()
+        except (TimeoutError, aiohttp.ClientOSError):
+            if not leaving.expired():  # else it left while it was sending, which aiohttp may tell so
+                raise
         return LEFT, 0, reader.error
 
     async def _read_slowly(self, asked: Asked, *, stops: bool, read_timeout_s: float) -> tuple[str, int, str]:
