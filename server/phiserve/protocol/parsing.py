@@ -29,11 +29,11 @@ _MESSAGES = {"missing": "this field is required", "extra_forbidden": "this param
 MAX_FIELDS = 100
 """Fields of one object, but for those whose names the client chooses."""
 
-_NAMED_BY_CLIENT = ("metadata", "logit_bias", "schema", "json")
-_CONSTRAINTS = ("response_format", "structured_outputs", "text")
+_NAMED_BY_CLIENT = ("metadata", "logit_bias", "schema", "json", "parameters")
+_CONSTRAINTS = ("response_format", "structured_outputs", "text", "tools", "functions")
 """On the answer's form: they may take a tenth of a second to check."""
 
-_UNIONS = ("content", "response_format", "input", "format")
+_UNIONS = ("content", "response_format", "input", "format", "tool_choice", "function_call")
 """Fields whose values are of one class or another."""
 
 
