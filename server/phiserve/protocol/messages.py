@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 PART_TYPES = ("text", "image_url", "refusal")
@@ -49,11 +50,24 @@ class ImageUrl(WireModel):
 
 
 class ImagePart(WireModel):
-    """`{"type": "image_url", "image_url": {"url": …, "detail": …}}`."""
+    """`{"type": "image_url", "image_url": {"url": …, "detail": …}}`.
+
+    vLLM keeps images by a `uuid` of the client's. Here they are kept by their content, which can't be wrong:
+    a `uuid` has no effect, and stands for no image that is left out.
+    """
 
     type: Literal["image_url"]
     image_url: ImageUrl
+    uuid: str | None = None
     prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+    @field_validator("image_url", mode="before")
+    @classmethod
+    def _is_there(cls, value: object) -> object:
+        if value is None:
+            reason = "the image must be given with each request; none is kept by its uuid"
+            raise PydanticCustomError("image_type", "{text}", {"text": reason})
+        return value
 
 
 class RefusalPart(WireModel):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from phiserve.protocol.messages import (
     AssistantMessage,
@@ -12,6 +12,7 @@ from phiserve.protocol.messages import (
     SystemMessage,
     ToolMessage,
     UserMessage,
+    UserPart,
 )
 
 TEXT = {"type": "text", "text": "a"}
@@ -49,6 +50,18 @@ def test_only_users_and_tools_show_images(role: str) -> None:
     """Instructions and answers are text."""
     with pytest.raises(ValueError, match="type"):
         TypeAdapter(Message).validate_python({"role": role, "content": [IMAGE]})
+
+
+def test_a_uuid_of_an_image_has_no_effect() -> None:
+    """vLLM's field: accepted beside an image, and no replacement for one."""
+    parse_part = TypeAdapter(UserPart).validate_python
+    assert parse_part(IMAGE | {"uuid": "sku-1"}).image_url == parse_part(IMAGE).image_url
+    for image, words in (({"image_url": None}, "none is kept by its uuid"), ({}, "Field required")):
+        with pytest.raises(ValidationError) as caught:
+            parse_part({"type": "image_url", "uuid": "sku-1"} | image)
+        (error,) = caught.value.errors()
+        assert error["loc"] == (":image_url", "image_url")
+        assert words in error["msg"]
 
 
 REPLAYED = {"annotations": [], "audio": None, "function_call": None, "provider_specific_fields": None}
