@@ -22,7 +22,17 @@ _INTEGER_BYTES = {3: 2, 4: 4}
 """Bytes of an integer by its type. EXIF allows SHORT only; some write LONG, and Pillow reads it."""
 _ENTRY_BYTES = 12
 """An entry holds its tag (2 bytes), type (2), number of values (4), and the value or its offset (4)."""
-_IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+
+MAX_XMP_BYTES = 2**20
+"""How much of an XMP packet is looked at. Elsewhere than in JPEG it may be as long as the file."""
+
+_TIFF = rb"http://ns\.adobe\.com/tiff/1\.0/"
+_NAME = rb"[\w.\-\x80-\xff]++"
+_NAMESPACE = re.compile(rb"\sxmlns(?::(%b))?+\s*+=\s*+([\"'])%b\2" % (_NAME, _TIFF))
+_ATTRIBUTE = re.compile(rb"\s(%b):Orientation\s*+=\s*+([\"'])\s*+([0-9])\s*+\2" % _NAME)
+_ELEMENT = re.compile(rb"<(?:(%b):)?+Orientation(?:\s[^<>]*+)?+>\s*+([0-9])\s*+<" % _NAME)
+"""No byte is looked at by more than one attempt of an expression, however often it repeats what one begins
+with: the time is bounded by the packet's length. Possessive quantifiers (`*+`) never go back."""
 
 
 def orientation(exif: bytes, xmp: bytes) -> int:
@@ -31,8 +41,8 @@ def orientation(exif: bytes, xmp: bytes) -> int:
     A damaged block counts as absent: it says nothing about the pixels, and viewers ignore it too.
     """
     value = _in_exif(exif)
-    if value is None and (found := _IN_XMP.search(xmp)):
-        value = int(found[1])
+    if value is None:
+        value = _in_xmp(xmp[:MAX_XMP_BYTES])
     return value if value is not None and 1 <= value <= 8 else UPRIGHT
 
 
@@ -82,3 +92,17 @@ def _single(entry: bytes, order: _Order) -> int | None:
     if length is None or num_values != 1 or len(entry) < 8 + length:
         return None
     return int.from_bytes(entry[8 : 8 + length], order)
+
+
+def _in_xmp(packet: bytes) -> int | None:
+    """The orientation that a packet gives as an attribute or else as an element, or None.
+
+    No XML is parsed, so that nothing expands and what is not well-formed does not matter. A namespace holds
+    for all of the packet; `tiff` needs none. Source: ISO 16684-1; Namespaces in XML 1.0, 6.2: an attribute
+    without a prefix is in no namespace.
+    """
+    prefixes = {b"tiff", *(found[1] for found in _NAMESPACE.finditer(packet))}
+    for found in _ATTRIBUTE.finditer(packet):
+        if found[1] in prefixes:
+            return int(found[3])
+    return next((int(found[2]) for found in _ELEMENT.finditer(packet) if found[1] in prefixes), None)
