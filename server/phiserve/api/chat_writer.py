@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from msgspec import UNSET
 
 from phiserve.answer import Answer, VisibleDelta
+from phiserve.api.call_writer import CallingChoice, finish_reason_of, message_of
+from phiserve.chat.call_reader import read_answer
 from phiserve.core import FinishReason, TokenLogprob
 from phiserve.engine.interface import Delta
-from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -22,8 +23,11 @@ from phiserve.protocol.chat_completion import (
     ChunkDelta,
     ResponseMessage,
     Usage,
+    WireFinishReason,
 )
 from phiserve.protocol.events import DONE, encode_json, event
+from phiserve.protocol.sampling import SamplingFields
+from phiserve.protocol.tools import CallsAs
 
 _TEXT = "\0"
 """Stands for the text of an event: no id or name holds it."""
@@ -33,19 +37,23 @@ _TEXT = "\0"
 class AnswerHead:
     """What all parts of one answer share.
 
-    Its id, the served model's name, when it began (seconds since 1970), and which extras were asked for.
+    Its id, the served model's name, when it began (seconds since 1970), which extras were asked for, and by
+    which name it gives its calls of tools, where it may call any.
     """
 
     id: str
     model: str
     with_usage: bool
     with_token_ids: bool
+    calls_as: CallsAs | None = None
     created: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
-    def of(cls, answer_id: str, model: str, request: ChatCompletionRequest) -> "AnswerHead":
+    def of(
+        cls, answer_id: str, model: str, request: SamplingFields, calls_as: CallsAs | None = None
+    ) -> "AnswerHead":
         """Of the answer to a request, which need not live as long: its images may be large."""
-        return cls(answer_id, model, request.include_usage, request.return_token_ids)
+        return cls(answer_id, model, request.include_usage, bool(request.return_token_ids), calls_as)
 
 
 class ChunkWriter:
@@ -58,6 +66,7 @@ class ChunkWriter:
         self._answer = answer
         self._head = head
         self._around_text: dict[int, tuple[bytes, bytes]] = {}
+        self._calling: dict[int, CallingChoice] = {}
         self._prompt_sent = not head.with_token_ids
 
     def feed(self, delta: Delta) -> bytes:
@@ -67,6 +76,8 @@ class ChunkWriter:
         its own.
         """
         visible = self._answer.feed(delta)
+        if self._head.calls_as is not None:
+            return self._feed_calling(visible, self._head.calls_as)
         begin = b"" if visible.index in self._around_text else self._open(visible.index)
         content = self._content(visible) if visible.text or visible.token_ids else b""
         if visible.finish_reason is None:
@@ -80,6 +91,15 @@ class ChunkWriter:
     def end(self) -> bytes:
         """The usage chunk, if asked for, and the end mark."""
         return self._event([], Usage.of(self._answer.counts())) + DONE if self._head.with_usage else DONE
+
+    def _feed_calling(self, visible: VisibleDelta, calls_as: CallsAs) -> bytes:
+        """The events for one delta of an answer that may call tools."""
+        choice = self._calling.get(visible.index)
+        if choice is None:
+            with_token_ids = self._head.with_token_ids
+            choice = CallingChoice(visible.index, calls_as, with_token_ids=with_token_ids)
+            self._calling[visible.index] = choice
+        return b"".join(map(self._chunk, choice.feed(visible)))
 
     def _open(self, index: int) -> bytes:
         """The event with a choice's role. What all its plain events with text share is encoded now, once."""
@@ -136,6 +156,23 @@ class _Collected:
         if visible.finish_reason is not None:
             self.finish_reason = visible.finish_reason
 
+    def written(self, index: int, head: AnswerHead, with_logprobs: bool) -> Choice:
+        """The whole choice, calls read out of its text where it may have any."""
+        message = ResponseMessage("".join(self.text))
+        finish: WireFinishReason = self.finish_reason
+        if head.calls_as is not None:
+            read = read_answer("".join(self.text))
+            message = message_of(read, head.calls_as)
+            finish = finish_reason_of(self.finish_reason, head.calls_as, is_whole=read.is_whole)
+        has_logprobs = with_logprobs and message.content is not None
+        return Choice(
+            index=index,
+            message=message,
+            finish_reason=finish,
+            logprobs=ChoiceLogprobs(self.logprobs) if has_logprobs else None,
+            token_ids=self.token_ids if head.with_token_ids else UNSET,
+        )
+
 
 async def collect(answer: Answer, deltas: AsyncIterable[Delta], head: AnswerHead) -> ChatCompletion:
     """Consume all deltas and build the completion, choices in order."""
@@ -147,16 +184,7 @@ async def collect(answer: Answer, deltas: AsyncIterable[Delta], head: AnswerHead
         id=head.id,
         created=head.created,
         model=head.model,
-        choices=[
-            Choice(
-                index=index,
-                message=ResponseMessage("".join(choice.text)),
-                finish_reason=choice.finish_reason,
-                logprobs=ChoiceLogprobs(choice.logprobs) if with_logprobs else None,
-                token_ids=choice.token_ids if head.with_token_ids else UNSET,
-            )
-            for index, choice in sorted(collected.items())
-        ],
+        choices=[choice.written(index, head, with_logprobs) for index, choice in sorted(collected.items())],
         usage=Usage.of(answer.counts()),
         prompt_token_ids=answer.prompt_ids if head.with_token_ids else UNSET,
     )

@@ -10,6 +10,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from phiserve.core import FinishReason, TokenCounts, TokenLogprob
 
+WireFinishReason = FinishReason | Literal["tool_calls", "function_call"]
+"""Why a choice ended: as the inner request has it, or with calls, under the name that they were asked by."""
+
 
 class ChoiceLogprobs(Struct, frozen=True):
     """Log-probabilities of an answer's tokens."""
@@ -41,12 +44,29 @@ class Usage(Struct, frozen=True):
         return cls(counts.prompt, counts.completion, counts.prompt + counts.completion, details)
 
 
-class ResponseMessage(Struct, frozen=True):
-    """An answer."""
+class CalledFunction(Struct, frozen=True):
+    """A function that the answer calls; `arguments` is JSON text, cut where the answer was cut."""
 
-    content: str
+    name: str
+    arguments: str
+
+
+class MessageToolCall(Struct, frozen=True):
+    """One of an answer's calls."""
+
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
+class ResponseMessage(Struct, frozen=True):
+    """An answer: text, or calls and no content."""
+
+    content: str | None
     role: Literal["assistant"] = "assistant"
     refusal: None = None
+    tool_calls: list[MessageToolCall] | UnsetType = UNSET
+    function_call: CalledFunction | UnsetType = UNSET
 
 
 class Choice(Struct, frozen=True):
@@ -54,7 +74,7 @@ class Choice(Struct, frozen=True):
 
     index: int
     message: ResponseMessage
-    finish_reason: FinishReason
+    finish_reason: WireFinishReason
     logprobs: ChoiceLogprobs | None
     token_ids: list[int] | UnsetType = UNSET
 
@@ -71,11 +91,29 @@ class ChatCompletion(Struct, frozen=True):
     prompt_token_ids: list[int] | UnsetType = UNSET
 
 
+class FunctionChunk(Struct, frozen=True):
+    """What a chunk adds to a called function: its name, once, or more of its arguments."""
+
+    arguments: str
+    name: str | UnsetType = UNSET
+
+
+class ToolCallChunk(Struct, frozen=True):
+    """What a chunk adds to the call number `index`; only its first part has an id."""
+
+    index: int
+    function: FunctionChunk
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+
+
 class ChunkDelta(Struct, frozen=True):
     """What a chunk adds to its choice."""
 
     role: Literal["assistant"] | UnsetType = UNSET
-    content: str | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
+    tool_calls: list[ToolCallChunk] | UnsetType = UNSET
+    function_call: FunctionChunk | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True):
@@ -83,7 +121,7 @@ class ChunkChoice(Struct, frozen=True):
 
     index: int
     delta: ChunkDelta
-    finish_reason: FinishReason | None = None
+    finish_reason: WireFinishReason | None = None
     logprobs: ChoiceLogprobs | UnsetType = UNSET
     token_ids: list[int] | UnsetType = UNSET
 

@@ -1,6 +1,7 @@
 """One answer, whole or as events."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 
@@ -93,3 +94,45 @@ def test_choices_in_order(vocabulary: Vocabulary) -> None:
         (1, "b!", "length"),
     ]
     assert (completion.id, completion.model, completion.usage.prompt_tokens) == ("id", "m", 2)
+
+
+CALL = ' functools[{"name":"f","arguments":{"a":1}}]'
+
+
+def test_calls_and_text_of_several_choices(vocabulary: Vocabulary) -> None:
+    """Each choice of an answer that may call tools is read by itself, streamed or whole."""
+
+    async def deltas() -> AsyncIterator[Delta]:
+        for item in (delta(CALL[:20]), delta(" Hi", index=1), delta(CALL[20:], finish="stop")):
+            yield item
+        yield delta("!", index=1, finish="stop")
+
+    calling = replace_calls(head())
+    completion = asyncio.run(collect(answer(vocabulary), deltas(), calling))
+    called, text = completion.choices
+    assert (called.message.content, called.finish_reason) == (None, "tool_calls")
+    assert (text.message.content, text.finish_reason) == ("Hi!", "stop")
+    events = ChunkWriter(answer(vocabulary), calling)
+    first = parsed(events.feed(delta(CALL[:-2]))) + parsed(events.feed(delta(" Hi", index=1)))
+    assert [list(choice["delta"]) for one in first for choice in one["choices"]] == [  # type: ignore[attr-defined]
+        ["role", "content", "tool_calls"],
+        ["tool_calls"],
+        ["role", "content"],
+        ["content"],
+    ]
+
+
+def replace_calls(begun: AnswerHead) -> AnswerHead:
+    """The same of an answer that may call tools."""
+    return dataclasses.replace(begun, calls_as="tool_calls")
+
+
+def test_calls_have_no_log_probabilities(vocabulary: Vocabulary) -> None:
+    """They are no content."""
+
+    async def deltas() -> AsyncIterator[Delta]:
+        yield delta(CALL, finish="stop")
+
+    whole = Answer([1], 0, vocabulary, top_logprobs=1)
+    completion = asyncio.run(collect(whole, deltas(), replace_calls(head(logprobs=True))))
+    assert completion.choices[0].logprobs is None
