@@ -95,6 +95,9 @@ class Settings(BaseModel):
     max_choices: Annotated[
         int, Field(ge=1, le=128, description="Maximum number of choices (`n`) of a request.")
     ] = 16
+    allow_control_token_ids: Annotated[
+        bool, Field(description="Whether ids in prompts of completions may be those of control tokens.")
+    ] = False
     max_images: Annotated[int, Field(ge=0, description="Maximum number of images in a request.")] = 16
     max_image_bytes: Annotated[int, Field(ge=1, description="Maximum file size of an image.")] = 20 * MIB
     max_image_pixels: Annotated[int, Field(ge=1, description="Maximum number of pixels of an image.")] = (

@@ -40,8 +40,8 @@ class Visit:
         images than a minute has, RateLimitReached for more than are left.
         """
 
-    async def take_prompt(self, num_tokens: int) -> None:
-        """Count the prompt's tokens, image tokens among them.
+    async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
+        """Count the prompt's tokens, image tokens among them; `param` is its path in the request.
 
         Raises InvalidRequest for more than a minute has, RateLimitReached for more than are left.
         """
@@ -80,13 +80,13 @@ class KeyVisit(Visit):
         with _refusals_counted("images"):
             await self._accounts.take("images", len(images))
 
-    async def take_prompt(self, num_tokens: int) -> None:
+    async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
         """Count the prompt's tokens. See `Visit.take_prompt`."""
         limit = self._accounts.smallest("tokens")
         if limit is not None and num_tokens > limit.amount:
             whose = limit.account.whose
             reason = f"the prompt has {num_tokens} tokens; the {whose}'s limit is {limit.amount} per minute"
-            raise InvalidRequest(reason, param="messages")
+            raise InvalidRequest(reason, param=param)
         with _refusals_counted("tokens"):
             await self._accounts.take("tokens", num_tokens)
 

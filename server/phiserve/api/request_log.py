@@ -17,7 +17,6 @@ from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, Processor
 
-from phiserve.answer import Answer
 from phiserve.core import TokenCounts
 from phiserve.errors import RequestError
 from phiserve.protocol.events import encode_json
@@ -57,6 +56,17 @@ _RECORD = "phiserve.record"
 """Scope key of the request's record."""
 
 
+class Progress(Protocol):
+    """What knows how far an answer is, or all answers to one request."""
+
+    @property
+    def began_at(self) -> float | None:
+        """When the first delta came, by `time.monotonic()`."""
+
+    def counts(self) -> TokenCounts:
+        """Counts so far."""
+
+
 @dataclass(slots=True)
 class RequestRecord:
     """What becomes known of a request on its way. Times are `time.monotonic()`'s, in seconds.
@@ -72,13 +82,13 @@ class RequestRecord:
     images: int | None = None
     stream: bool | None = None
     sent_at: float | None = None
-    answer: Answer | None = None
+    answer: Progress | None = None
     status: int | None = None
     outcome: str | None = None
     route: str | None = None
     trace: Trace | None = None
 
-    def sent(self, answer: Answer) -> None:
+    def sent(self, answer: Progress) -> None:
         """The engine is given the prompt now; `answer` will count its tokens."""
         if self.sent_at is None:
             _owner_metrics(self.owner).running.inc()

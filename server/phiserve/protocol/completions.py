@@ -1,0 +1,206 @@
+"""The body of `POST /v1/completions`: prompts without a conversation's form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Self, cast
+
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    PlainValidator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from phiserve.chat.joining import checked_text
+from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, Control
+from phiserve.core import GenerationRequest, RawPrompt
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields
+
+MAX_PROMPTS = 64
+"""Prompts of one request."""
+
+DEFAULT_MAX_TOKENS = 16
+"""OpenAI's, where the request does not say how long an answer may be."""
+
+_Text = Annotated[str, Field(min_length=1)]
+_Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+_JsonPrompts = (
+    _Text
+    | Annotated[list[_Text], Field(min_length=1, max_length=MAX_PROMPTS)]
+    | _Ids
+    | Annotated[list[_Ids], Field(min_length=1, max_length=MAX_PROMPTS)]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Marks a field that is not served: `reason` says why.
+
+    Null and the values of `allowed`, which ask for nothing, pass as None.
+    """
+
+    reason: str
+    allowed: tuple[JsonValue, ...]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"enum": [None, *self.allowed], "description": f"Not supported: {self.reason}"}
+
+    def _check(self, value: object) -> None:
+        if value is not None and value not in self.allowed:
+            raise _unsupported(self.reason)
+
+
+def _unsupported(reason: str, **context: str) -> PydanticCustomError:
+    text = f"this parameter is not supported: {reason}"
+    return PydanticCustomError("unsupported", "{text}", {"text": text, **context})
+
+
+def _prompts(given: object) -> tuple[RawPrompt, ...]:
+    """All prompts, whichever of its four forms the field has.
+
+    One text, one list of ids, or a list of either. Raises PydanticCustomError with the path below the field.
+    """
+    if isinstance(given, str):
+        return (_prompt(given, ""),)
+    if not isinstance(given, list | tuple):
+        raise _wrong_type("must be a text, token ids, or a list of either", "")
+    if not given:
+        raise _empty("")
+    if _is_id(given[0]):
+        return (_prompt(given, ""),)
+    if len(given) > MAX_PROMPTS:
+        reason = f"{len(given)} prompts; a request has at most {MAX_PROMPTS}"
+        raise PydanticCustomError("too_many_prompts", "{text}", {"text": reason})
+    prompts = tuple(_prompt(prompt, f"[{index}]") for index, prompt in enumerate(given))
+    kinds = [type(prompt.content) for prompt in prompts]
+    if len({*kinds}) > 1:
+        other = next(index for index, kind in enumerate(kinds) if kind is not kinds[0])
+        raise _wrong_type("texts and token ids may not be mixed", f"[{other}]")
+    return prompts
+
+
+def _prompt(given: object, path: str) -> RawPrompt:
+    if not isinstance(given, str | list | tuple):
+        raise _wrong_type("must be a text or token ids", path)
+    if not given:
+        raise _empty(path)
+    if isinstance(given, str):
+        return RawPrompt(given, f"prompt{path}")
+    wrong = next((index for index, token_id in enumerate(given) if not _is_id(token_id)), None)
+    if wrong is not None:
+        raise _wrong_type("must be a token id", f"{path}[{wrong}]")
+    return RawPrompt(tuple(cast("Sequence[int]", given)), f"prompt{path}")
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _wrong_type(reason: str, path: str) -> PydanticCustomError:
+    return PydanticCustomError("prompt_type", "{text}", {"text": reason, "path": path})
+
+
+def _empty(path: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "empty_prompt", "the prompt is empty; an answer needs one to go on from", {"path": path}
+    )
+
+
+class CompletionRequest(SamplingFields):
+    """A request that completes prompts.
+
+    Beside the fields of its base, those of OpenAI that are served and refused. Defaults are OpenAI's. A field
+    that is not here is an error, never ignored.
+    """
+
+    prompt: Annotated[tuple[RawPrompt, ...], PlainValidator(_prompts, json_schema_input_type=_JsonPrompts)]
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = DEFAULT_MAX_TOKENS
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    best_of: Annotated[int, Field(ge=1, le=128)] | None = None
+
+    echo: Annotated[object, _Refusal("an answer holds what comes after the prompt", (False,))] = None
+    suffix: Annotated[object, _Refusal("the model was not trained to fill gaps", ("",))] = None
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        self.check_agreement()
+        if self.best_of not in (None, self.num_choices):
+            raise _unsupported(
+                "every choice is returned (n), the best of them is not looked for", field="best_of"
+            )
+        return self
+
+    @property
+    def output_limit(self) -> int:
+        """Most tokens of each answer."""
+        return DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
+
+
+def to_generation_requests(
+    wire: CompletionRequest,
+    answer_id: str,
+    *,
+    allow_control_ids: bool,
+    tenant: str | None = None,
+    cache_salt: str | None = None,
+    deadline_s: float | None = None,
+) -> list[GenerationRequest]:
+    """One inner request for each prompt. Their answers, one after the other, are those to the wire's request.
+
+    `allow_control_ids`: whether token ids may be those of control tokens. The rest is as in
+    `protocol.translation`. Raises InvalidRequest for text that is not Unicode (lone surrogates) and for ids
+    that no prompt may hold.
+    """
+    for prompt in wire.prompt:
+        _check(prompt, allow_control_ids)
+    return [
+        GenerationRequest(
+            id=f"{answer_id}-{index}",
+            conversation=prompt,
+            sampling=wire.sampling,
+            stops=wire.stops,
+            constraint=wire.constraint,
+            top_logprobs=wire.logprobs,
+            num_choices=wire.num_choices,
+            stream=bool(wire.stream),
+            priority=1 if wire.is_batch else 0,
+            tenant=tenant,
+            cache_salt=cache_salt,
+            deadline_s=deadline_s,
+        )
+        for index, prompt in enumerate(wire.prompt)
+    ]
+
+
+def _check(prompt: RawPrompt, allow_control_ids: bool) -> None:
+    content = prompt.content
+    if isinstance(content, str):
+        checked_text(content, prompt.param)
+    elif min(content) < 0 or max(content) >= ORDINARY_TOKENS:
+        for index, token_id in enumerate(content):
+            if reason := _why_not(token_id, allow_control_ids):
+                raise InvalidRequest(reason, param=f"{prompt.param}[{index}]")
+
+
+def _why_not(token_id: int, allow_control_ids: bool) -> str | None:
+    """Why an id may not stand in a prompt, if it may not.
+
+    Below the ordinary ones are `<unk>`, `<s>` and `</s>`, which tokenizers write into their ids.
+    """
+    if 0 <= token_id < ORDINARY_TOKENS:
+        return None
+    if token_id not in ADDED_TOKENS:
+        return "the vocabulary has no token with this id"
+    if token_id == Control.IMAGE:
+        return "this id stands for a part of an image, and images are shown in chat messages only"
+    return None if allow_control_ids else "this is a control token's id (see allow_control_token_ids)"

@@ -1,0 +1,125 @@
+"""The body of a request for completions, and what becomes of it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from phiserve.core import GenerationRequest, RawPrompt, SamplingOptions, StopConditions
+from phiserve.errors import InvalidRequest
+from phiserve.protocol.completions import MAX_PROMPTS, CompletionRequest, to_generation_requests
+from phiserve.protocol.parsing import parse_request
+
+
+def parse(**fields: Any) -> CompletionRequest:
+    """A request with these fields."""
+    return parse_request(json.dumps({"model": "m", "prompt": "Hi"} | fields).encode(), CompletionRequest)
+
+
+def translated(**fields: Any) -> list[GenerationRequest]:
+    """The inner requests of a request with these fields."""
+    return to_generation_requests(parse(**fields), "cmpl-x", allow_control_ids=False)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a", [RawPrompt("a", "prompt")]),
+        (["a", "b"], [RawPrompt("a", "prompt[0]"), RawPrompt("b", "prompt[1]")]),
+        ([5, 6], [RawPrompt((5, 6), "prompt")]),
+        ([[5], [6, 7]], [RawPrompt((5,), "prompt[0]"), RawPrompt((6, 7), "prompt[1]")]),
+        (["a"] * MAX_PROMPTS, [RawPrompt("a", f"prompt[{index}]") for index in range(MAX_PROMPTS)]),
+    ],
+)
+def test_forms_of_prompts(prompt: object, expected: list[RawPrompt]) -> None:
+    """OpenAI's four; each prompt knows its place."""
+    assert [inner.conversation for inner in translated(prompt=prompt)] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"prompt": None}, "prompt", "invalid_type"),
+        ({"prompt": 3}, "prompt", "invalid_type"),
+        ({"prompt": ""}, "prompt", "invalid_value"),
+        ({"prompt": []}, "prompt", "invalid_value"),
+        ({"prompt": ["a", ""]}, "prompt[1]", "invalid_value"),
+        ({"prompt": [[5], []]}, "prompt[1]", "invalid_value"),
+        ({"prompt": ["a", [5]]}, "prompt[1]", "invalid_type"),
+        ({"prompt": [5, "a"]}, "prompt[1]", "invalid_type"),
+        ({"prompt": [5.5]}, "prompt[0]", "invalid_type"),
+        ({"prompt": [[5], [6, True]]}, "prompt[1][1]", "invalid_type"),
+        ({"prompt": ["a"] * (MAX_PROMPTS + 1)}, "prompt", "invalid_value"),
+        ({"prompt": [5, -1]}, "prompt[1]", "invalid_value"),
+        ({"prompt": [5, 10**30]}, "prompt[1]", "invalid_value"),
+        ({"echo": True}, "echo", "unsupported_parameter"),
+        ({"suffix": "."}, "suffix", "unsupported_parameter"),
+        ({"best_of": 3, "n": 2}, "best_of", "unsupported_parameter"),
+        ({"logprobs": 6}, "logprobs", "invalid_value"),
+        ({"logprobs": True}, "logprobs", "invalid_type"),
+        ({"max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"messages": []}, "messages", "unknown_parameter"),
+        ({"stream_options": {}}, "stream_options", "invalid_value"),
+    ],
+)
+def test_what_is_refused(fields: dict[str, Any], param: str, code: str) -> None:
+    """With the path of the value at fault."""
+    with pytest.raises(InvalidRequest) as caught:
+        translated(**fields)
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_lone_surrogates_are_refused() -> None:
+    """Half a surrogate pair, which JSON can spell, is an error that names the prompt."""
+    wire = CompletionRequest.model_validate({"prompt": ["a", "b\ud800"]})
+    with pytest.raises(InvalidRequest) as caught:
+        to_generation_requests(wire, "cmpl-x", allow_control_ids=False)
+    assert caught.value.param == "prompt[1]"
+
+
+def test_refusals_say_why() -> None:
+    """Their words are part of the interface."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse(echo=True)
+    assert caught.value.message == (
+        "echo: this parameter is not supported: an answer holds what comes after the prompt"
+    )
+
+
+def test_values_that_ask_for_nothing_pass() -> None:
+    """Clients write defaults out."""
+    nothing = parse(echo=False, suffix="", best_of=1, n=1, stream=False, user="u", logprobs=None, stop=None)
+    assert (nothing.echo, nothing.suffix) == (None, None)
+    assert parse(echo=None, suffix=None, best_of=None).prompt == nothing.prompt
+
+
+def test_defaults_are_openai_s() -> None:
+    """Sixteen tokens, for null too; no log-probabilities."""
+    for fields in ({}, {"max_tokens": None, "temperature": None, "logprobs": None}):
+        [inner] = translated(**fields)
+        assert (inner.sampling, inner.stops) == (SamplingOptions(), StopConditions(16))
+        assert (inner.top_logprobs, inner.num_choices, inner.stream) == (None, 1, False)
+
+
+def test_every_option_is_carried() -> None:
+    """To each prompt's request, which differ in id and prompt alone."""
+    first, second = to_generation_requests(
+        parse(
+            prompt=["a", "b"], max_tokens=9, temperature=0.5, n=2, best_of=2, logprobs=0, stream=True, seed=3,
+            stop="x", priority=1, structured_outputs={"choice": ["a"]},
+        ),
+        "cmpl-x",
+        allow_control_ids=False,
+        tenant="alice",
+        cache_salt="salt",
+        deadline_s=4.0,
+    )  # fmt: skip
+    assert (first.sampling, first.stops) == (
+        SamplingOptions(temperature=0.5, seed=3), StopConditions(9, strings=("x",)),
+    )  # fmt: skip
+    assert (first.top_logprobs, first.num_choices, first.stream, first.priority) == (0, 2, True, 1)
+    assert (first.tenant, first.cache_salt, first.deadline_s) == ("alice", "salt", 4.0)
+    assert first.constraint is not None
+    assert (first.id, second.id) == ("cmpl-x-0", "cmpl-x-1")
+    shared = ("sampling", "stops", "constraint", "num_choices", "tenant", "cache_salt", "deadline_s")
+    assert all(getattr(first, name) == getattr(second, name) for name in shared)
