@@ -11,6 +11,7 @@ UNIT = Path(__file__).parent
 
 COVERED_BY = {
     "__main__.py": "cli/test_tokens.py",
+    "api/openapi_examples.py": "api/test_openapi.py",
     "codecs/avif.py": "codecs/test_formats.py",
     "codecs/brands.py": "codecs/test_formats.py",
     "codecs/damage.py": "codecs/test_parsed.py",

@@ -14,10 +14,33 @@ from phiserve.api.services import Services
 from phiserve.api.streaming import EventStream, Frames, failure_events, with_keepalive
 from phiserve.core import GenerationRequest
 from phiserve.engine.interface import Delta
-from phiserve.errors import RequestError
+from phiserve.errors import (
+    DeadlineExceeded,
+    EngineFailure,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    RateLimitReached,
+    RequestError,
+    RequestTooLarge,
+    UnsupportedCoding,
+)
 from phiserve.protocol.messages import WireModel
 from phiserve.protocol.parsing import parse_off_loop
 from phiserve.trace import step
+
+READING_ERRORS: tuple[type[RequestError], ...] = (
+    InvalidRequest,
+    ModelNotFound,
+    RequestTooLarge,
+    UnsupportedCoding,
+    RateLimitReached,
+)
+"""In which a route can end that reads a prompt."""
+
+ANSWERING_ERRORS = (*READING_ERRORS, Overloaded, EngineFailure, EngineUnavailable, DeadlineExceeded)
+"""In which a route can end that answers."""
 
 Deltas = AsyncGenerator[Delta, None]
 

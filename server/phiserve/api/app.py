@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 
 from phiserve import __version__
-from phiserve.api import chat, status
+from phiserve.api import chat, completions, status
 from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
 from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
@@ -18,6 +18,7 @@ from phiserve.api.head_requests import HeadMiddleware
 from phiserve.api.openapi import document
 from phiserve.api.request_id import RequestIdMiddleware
 from phiserve.api.request_log import RequestLog, RequestLogMiddleware, line_logger
+from phiserve.api.responses import routes as responses
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown, ShutdownMiddleware
 
@@ -41,6 +42,8 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
     settings = services.settings
     app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
     app.include_router(chat.router)
+    app.include_router(completions.router)
+    app.include_router(responses.router)
     app.include_router(status.router)
     install_error_handlers(app)
     if services.gate is not None:

@@ -5,27 +5,16 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request, Response
 
 from phiserve.access.gate import Visit
-from phiserve.api.answering import begin_answer, read_wire, stream_answer
+from phiserve.api.answering import ANSWERING_ERRORS, READING_ERRORS, begin_answer, read_wire, stream_answer
 from phiserve.api.authorization import tenant_of, visit_of
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
-from phiserve.api.openapi import CHAT_BODY, responses
+from phiserve.api.openapi import body_of, responses
 from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
 from phiserve.core import GenerationRequest
-from phiserve.errors import (
-    DeadlineExceeded,
-    EngineFailure,
-    EngineUnavailable,
-    InvalidRequest,
-    ModelNotFound,
-    Overloaded,
-    RateLimitReached,
-    RequestTooLarge,
-    UnsupportedCoding,
-)
 from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
@@ -35,8 +24,6 @@ from phiserve.trace import step
 from phiserve.turns import Line
 
 router = APIRouter()
-_READING = (InvalidRequest, ModelNotFound, RequestTooLarge, UnsupportedCoding, RateLimitReached)
-_ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable, DeadlineExceeded)
 
 
 @router.post(
@@ -44,15 +31,15 @@ _ANSWERING = (*_READING, Overloaded, EngineFailure, EngineUnavailable, DeadlineE
     tags=["chat"],
     summary="Answer a conversation",
     response_class=Response,
-    openapi_extra=CHAT_BODY,
-    responses=responses(ChatCompletion, *_ANSWERING, stream=ChatCompletionChunk),
+    openapi_extra=body_of(ChatCompletionRequest),
+    responses=responses(ChatCompletion, *ANSWERING_ERRORS, stream=ChatCompletionChunk),
 )
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation that may show images; as one object or, with `stream`, as server-sent events."""
     services = services_of(request)
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     chat = await _read_request(request, services)
-    inner = to_generation_request(chat, tenant_of(request), visit.cache_salt, deadline_s)
+    inner = to_generation_request(chat, tenant_of(request), chat.salt(visit.cache_salt), deadline_s)
     head = AnswerHead.of(inner.id, services.check_model(chat.model), chat)
     del chat
     record = record_of(request.scope)
@@ -64,8 +51,8 @@ async def chat_completions(request: Request) -> Response:
     tags=["chat"],
     summary="Count a conversation's tokens",
     response_class=Response,
-    openapi_extra=CHAT_BODY,
-    responses=responses(Tokenized, *_READING),
+    openapi_extra=body_of(ChatCompletionRequest),
+    responses=responses(Tokenized, *READING_ERRORS),
 )
 async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each image costs, without generating anything."""
@@ -87,7 +74,8 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit, line: Line) -> PreparedPrompt:
     conversation = build_conversation(chat.messages)
     await visit.take_images(conversation.images)
-    return await services.preparer.prepare(conversation, chat.output_limit, visit.cache_salt, line)
+    salt = chat.salt(visit.cache_salt)
+    return await services.preparer.prepare(conversation, chat.output_limit, salt, line)
 
 
 async def _respond(

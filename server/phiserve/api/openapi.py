@@ -3,48 +3,37 @@
 Routes read and write their bodies themselves.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from phiserve.api.authorization import OPEN_PATHS
+from phiserve.api.openapi_examples import EXAMPLES
 from phiserve.api.services import Services
 from phiserve.errors import Overloaded, RequestError, Unauthorized
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
+from phiserve.protocol.completions import CompletionRequest
 from phiserve.protocol.events import ErrorResponse
+from phiserve.protocol.messages import WireModel
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
+from phiserve.protocol.responses.events import Event
+from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.responses.response import ResponseObject
+from phiserve.protocol.text_completion import TextCompletion
 
 JsonObject = dict[str, Any]
 """A part of the document, as FastAPI types it."""
 
 _REF = "#/components/schemas/"
-_ANSWERS = (ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized)
-_DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAAAAACwAAAAAAQABAAACAkQBADs="
-"""A red image of one pixel, short enough to be read in a document."""
-
-_EXAMPLES: dict[str, JsonObject] = {
-    "image": {
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "image_url", "image_url": {"url": _DOT, "detail": "low"}},
-                    {"type": "text", "text": "What colour is it?"},
-                ],
-            }
-        ]
-    },
-    "text": {"messages": [{"role": "user", "content": "Hello!"}]},
-    "streamed": {
-        "messages": [{"role": "user", "content": "Hello!"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    },
-}
+_REQUESTS: tuple[type[WireModel], ...] = (ChatCompletionRequest, CompletionRequest, ResponsesRequest)
+_ANSWERS = (
+    *(ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized),
+    *(TextCompletion, ResponseObject, *get_args(Event)),
+)
 _REQUEST_ID = {
     "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}
 }
@@ -55,21 +44,27 @@ _CHALLENGE = {"WWW-Authenticate": {"description": "HTTP's challenge.", "schema":
 
 _ERROR_HEADERS: dict[type[RequestError], JsonObject] = {Overloaded: _RETRY_AFTER, Unauthorized: _CHALLENGE}
 
-CHAT_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": f"{_REF}ChatCompletionRequest"}}},
+
+def body_of(wire: type[WireModel]) -> JsonObject:
+    """`openapi_extra` of the routes that take such a request."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": f"{_REF}{wire.__name__}"}}},
+        }
     }
-}
-"""`openapi_extra` of the routes that take a chat request."""
 
 
 def responses(
-    payload: type | None, *errors: type[RequestError], stream: type | None = None
+    payload: type | None,
+    *errors: type[RequestError],
+    stream: type | None = None,
+    typed_stream: Sequence[type] = (),
 ) -> dict[int | str, JsonObject]:
     """The `responses` of a route.
 
-    What it answers with 200 (as JSON, and as events if it can), and the errors that it can end in.
+    What it answers with 200 (as JSON, and if it can as a stream of chunks, or of events that have types), and
+    the errors that it can end in.
     """
     documented: dict[int | str, JsonObject] = {
         200: {"description": "Successful Response", "headers": _REQUEST_ID}
@@ -78,6 +73,8 @@ def responses(
         documented[200]["content"] = {"application/json": _schema(payload)}
     if stream is not None:
         documented[200]["content"]["text/event-stream"] = {"schema": _event(stream)}
+    if typed_stream:
+        documented[200]["content"]["text/event-stream"] = {"schema": _typed_event(typed_stream)}
     return documented | {error.status: _failure(error) for error in errors}
 
 
@@ -93,7 +90,7 @@ def document(app: FastAPI, services: Services) -> JsonObject:
     for path, operation in _operations(described):
         operation["responses"].pop("422", None)  # FastAPI's own; our routes answer 400
         if body := operation.get("requestBody"):
-            body["content"]["application/json"]["examples"] = _examples(services.card.id)
+            _add_examples(body["content"]["application/json"], services.card.id)
         if services.settings.api_key is not None and path not in OPEN_PATHS:
             operation["security"] = [{"key": []}]
             operation["responses"]["401"] = _failure(Unauthorized)
@@ -124,6 +121,14 @@ def _event(struct: type) -> JsonObject:
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
+def _typed_event(structs: Sequence[type]) -> JsonObject:
+    """One server-sent event of several types, each named by its payload's `type`; errors are among them."""
+    payloads = {"anyOf": [_schema(struct)["schema"] for struct in structs]}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": payloads}
+    properties = {"event": {"type": "string"}, "data": data}
+    return {"type": "object", "properties": properties, "required": ["event", "data"]}
+
+
 def _failure(error: type[RequestError]) -> JsonObject:
     headers = _REQUEST_ID | _ERROR_HEADERS.get(error, {})
     summary = (error.__doc__ or "").partition("\n")[0]
@@ -135,10 +140,13 @@ def _failure(error: type[RequestError]) -> JsonObject:
 
 
 def _request_schemas(names: list[str]) -> JsonObject:
-    schema = ChatCompletionRequest.model_json_schema(ref_template=_REF + "{model}")
-    definitions = schema.pop("$defs", {})
-    schema["properties"]["model"] = {"type": "string", "enum": names}
-    return {**definitions, "ChatCompletionRequest": schema}
+    schemas: JsonObject = {}
+    for wire in _REQUESTS:
+        schema = wire.model_json_schema(ref_template=_REF + "{model}")
+        schemas |= schema.pop("$defs", {})
+        schema["properties"]["model"] = {"type": "string", "enum": names}
+        schemas[wire.__name__] = schema
+    return schemas
 
 
 def _answer_schemas() -> JsonObject:
@@ -152,5 +160,7 @@ def _answer_schemas() -> JsonObject:
     return schemas
 
 
-def _examples(model: str) -> JsonObject:
-    return {name: {"value": {"model": model, "max_tokens": 50, **body}} for name, body in _EXAMPLES.items()}
+def _add_examples(content: JsonObject, model: str) -> None:
+    """Put examples beside a request's schema."""
+    bodies = EXAMPLES[content["schema"]["$ref"].removeprefix(_REF)]
+    content["examples"] = {name: {"value": {"model": model, **body}} for name, body in bodies.items()}

@@ -44,7 +44,7 @@ class InputImage(WireModel):
     prompt_cache_breakpoint: object = None
 
 
-class OutputText(WireModel):
+class EarlierText(WireModel):
     """Text of an earlier answer, as clients send a response's output back; only the text is read."""
 
     type: Literal["output_text"]
@@ -72,12 +72,12 @@ def _part_types(*names: str) -> Discriminator:
 _String = Annotated[str, Tag(":string")]
 _InputText = Annotated[InputText, Tag(":input_text")]
 _InputImage = Annotated[InputImage, Tag(":input_image")]
-_OutputText = Annotated[OutputText, Tag(":output_text")]
+_EarlierText = Annotated[EarlierText, Tag(":output_text")]
 _Refusal = Annotated[Refusal, Tag(":refusal")]
 
 _UserPart = Annotated[_InputText | _InputImage, _part_types("input_text", "input_image")]
 _AssistantPart = Annotated[
-    _OutputText | _Refusal | _InputText, _part_types("output_text", "refusal", "input_text")
+    _EarlierText | _Refusal | _InputText, _part_types("output_text", "refusal", "input_text")
 ]
 
 _ContentChoice = Discriminator(_content_tag)
@@ -123,7 +123,7 @@ class AssistantItem(_MessageItem):
     ]
 
 
-Part = InputText | InputImage | OutputText | Refusal
+Part = InputText | InputImage | EarlierText | Refusal
 """A content part of any role."""
 
 MessageItem = SystemItem | UserItem | AssistantItem

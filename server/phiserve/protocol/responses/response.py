@@ -4,10 +4,9 @@ msgspec structs, as OpenAI's specification and the openai client's types have th
 null stands where those allow it.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec import Struct
-from pydantic import JsonValue
+from msgspec import UNSET, Struct, UnsetType
 
 from phiserve.core import TokenCounts, TokenLogprob
 
@@ -88,21 +87,22 @@ class ReasoningSettings(Struct, frozen=True):
 class TextSettings(Struct, frozen=True):
     """The format as it was asked for, and the only verbosity that the model has."""
 
-    format: dict[str, JsonValue]
+    format: dict[str, Any]  # what msgspec calls a value of any kind in its schemas
     verbosity: Literal["medium"] = "medium"
 
 
 class ResponseObject(Struct, frozen=True, kw_only=True):
     """A response: what was asked for, what holds, and the answer as far as there is one.
 
-    Times are in seconds since 1970. `usage` and `completed_at` are null until the answer has ended.
+    Times are in seconds since 1970. Before the answer has ended there is no `usage`, and `completed_at` is
+    null.
     """
 
     id: str
     object: Literal["response"] = "response"
     created_at: int
     status: Status = "in_progress"
-    background: Literal[False] = False
+    background: bool = False
     completed_at: int | None = None
     error: ResponseFailure | None = None
     incomplete_details: IncompleteDetails | None = None
@@ -125,5 +125,5 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     top_logprobs: int
     top_p: float
     truncation: Literal["disabled"] = "disabled"
-    usage: ResponseUsage | None = None
-    user: str | None
+    usage: ResponseUsage | UnsetType = UNSET
+    user: str | UnsetType = UNSET

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import JsonValue, Tag
+from pydantic import Tag
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.protocol.formats import FORMAT_TYPES, JsonObjectFormat, JsonSchema, TextFormat
 from phiserve.protocol.messages import WireModel, choose_by
 
 
-class JsonSchemaFormat(JsonSchema):
+class FlatJsonSchemaFormat(JsonSchema):
     """JSON that follows a schema, written flat: the name and the schema stand beside the type."""
 
     param: ClassVar[str] = "text.format.schema"
@@ -21,7 +21,7 @@ class JsonSchemaFormat(JsonSchema):
 Format = Annotated[
     Annotated[TextFormat, Tag(":text")]
     | Annotated[JsonObjectFormat, Tag(":json_object")]
-    | Annotated[JsonSchemaFormat, Tag(":json_schema")],
+    | Annotated[FlatJsonSchemaFormat, Tag(":json_schema")],
     choose_by("type", FORMAT_TYPES, "format_type", f"type must be one of {', '.join(FORMAT_TYPES)}"),
 ]
 
@@ -41,7 +41,7 @@ class TextConfig(WireModel):
         return constraint
 
     @property
-    def format_as_given(self) -> dict[str, JsonValue]:
+    def format_as_given(self) -> dict[str, object]:
         """The format as a response repeats it."""
         if self.format is None:
             return {"type": "text"}

@@ -4,6 +4,8 @@ import time
 import uuid
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from phiserve.chat.joining import checked_text, join_parts
 from phiserve.core import (
     Conversation,
@@ -93,7 +95,7 @@ def begun_response(request: ResponsesRequest, response_id: str, model: str) -> R
         tool_choice="none" if request.tool_choice == "none" else "auto",
         top_logprobs=request.top_logprobs or 0,
         top_p=1.0 if request.top_p is None else request.top_p,
-        user=request.user,
+        user=UNSET if request.user is None else request.user,
     )
 
 

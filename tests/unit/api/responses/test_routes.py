@@ -1,0 +1,119 @@
+"""The route: what holds of every route that answers holds of it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from phiserve.api.app import create_app
+from phiserve.api.services import Services
+from responses_types import typed_events
+from scripted import ScriptedEngine, delta
+from unit.api.test_streaming import SCOPE, LeavingClient
+from wire import ANSWER, call, post
+
+MakeServices = Callable[..., Services]
+PATH = "/v1/responses"
+
+
+def asked(services: Services, headers: dict[str, str] | None = None, **fields: Any) -> Any:
+    return post(services, {"input": "Hi"}, path=PATH, headers=headers, **fields)
+
+
+def test_the_model_may_be_left_out(make_services: MakeServices) -> None:
+    """The only one answers; any other is a 404 that names it."""
+    services = make_services(ScriptedEngine(ANSWER))
+    assert asked(services).json()["model"] == "m"
+    assert asked(services, model="m").json()["model"] == "m"
+    refused = asked(services, model="gpt-5")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (404, "model")
+
+
+def test_a_refusal_is_openai_s_envelope(make_services: MakeServices) -> None:
+    """With the path of the value at fault, streamed or not; the engine is never asked."""
+    engine = ScriptedEngine(ANSWER)
+    content = [{"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}]
+    for stream in (False, True):
+        response = asked(make_services(engine), input=[{"role": "user", "content": content}], stream=stream)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "input[0].content[0].image_url"
+    assert engine.generations == []
+
+
+def test_a_prompt_beyond_the_context(make_services: MakeServices) -> None:
+    """Refused in chat's words."""
+    response = asked(make_services(ScriptedEngine(context_tokens=64)), input="word " * 200)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_a_body_beyond_the_limit(make_services: MakeServices) -> None:
+    """413, as on every route."""
+    services = make_services(ScriptedEngine(), max_body_bytes=2000)
+    assert asked(services, input="word " * 1000).status_code == 413
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_deadline(make_services: MakeServices, stream: bool) -> None:
+    """The client's own time runs out before anything is said."""
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    engine = ScriptedEngine([forever])  # type: ignore[list-item]
+    response = asked(make_services(engine), headers={"x-request-timeout": "0.05"}, stream=stream)
+    assert response.status_code == 504
+    assert engine.closed.is_set()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_hanging_up_closes_the_engine_request(make_services: MakeServices, stream: bool) -> None:
+    """A client that goes away ends the work."""
+
+    async def run() -> None:
+        reached = asyncio.Event()
+
+        async def forever() -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        engine = ScriptedEngine([delta("a"), forever])  # type: ignore[list-item]
+        client = LeavingClient({"input": "Hi", "stream": stream})
+        app = create_app(make_services(engine))
+        answering = asyncio.create_task(app(SCOPE | {"path": PATH}, client.receive, client.send))
+        await reached.wait()
+        client.gone.set()
+        await asyncio.wait_for(engine.closed.wait(), 2)
+        await asyncio.wait_for(answering, 2)
+
+    asyncio.run(run())
+
+
+def test_a_key_s_limits_hold(make_services: MakeServices, tmp_path: Path) -> None:
+    """A response counts as a request of its key."""
+    services = make_services(ScriptedEngine(ANSWER), api_key="secret")
+    assert asked(services).status_code == 401
+    assert asked(services, headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_the_document_has_it(make_services: MakeServices) -> None:
+    """Answers, events and examples are as the server's own OpenAPI document says."""
+    services = make_services(ScriptedEngine(ANSWER))
+    document = call(services, "GET", "/openapi.json").json()
+
+    def validate(name: str, payload: object) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(payload)
+
+    operation = document["paths"][PATH]["post"]
+    data = operation["responses"]["200"]["content"]["text/event-stream"]["schema"]["properties"]["data"]
+    names = [option["$ref"].rpartition("/")[2] for option in data["contentSchema"]["anyOf"]]
+    validate("ResponseObject", asked(services).json())
+    for event in typed_events(asked(services, stream=True)):
+        matching = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in names]}
+        jsonschema.Draft202012Validator(matching | {"components": document["components"]}).validate(event)
+    for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+        validate("ResponsesRequest", example["value"])
+        assert post(services, example["value"], path=PATH).status_code == 200
