@@ -8,7 +8,7 @@ import json
 import re
 import types
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -39,8 +39,7 @@ from phiserve.constraints.keywords import (
 from phiserve.constraints.regex import MAX_COUNT
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
-from phiserve.protocol.chat import ChatCompletionRequest
-from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, Field, Support
+from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS, Field, Support
 from phiserve.protocol.formats import (
     MAX_CHOICE_CHARACTERS,
     MAX_CHOICES,
@@ -94,28 +93,18 @@ def routes() -> str:
 
 def openai_fields() -> str:
     """What becomes of every field of OpenAI's request."""
-    order = {"served": 0, "accepted": 1, "refused": 2}
-    fields = sorted(OPENAI_FIELDS.items(), key=lambda item: (order[item[1].support], item[0]))
-    return table(
-        ["field", "", "note"], ([f"`{name}`", field.support, _note(field)] for name, field in fields)
-    )
+    return _fates(OPENAI_FIELDS)
 
 
 def totals() -> str:
-    """How many fields of OpenAI's request have each fate."""
-    counts = Counter(field.support for field in OPENAI_FIELDS.values())
-    fates = ", ".join(f"{counts[support]} {support}" for support in get_args(Support))
-    extras = f"Besides, {len(EXTRA_FIELDS)} of vLLM's are served."
-    return f"Of OpenAI's {len(OPENAI_FIELDS)} fields: {fates}. {extras}"
+    """How many fields of OpenAI's request, and of vLLM's own, have each fate."""
+    tables = {"OpenAI's": OPENAI_FIELDS, "vLLM's own": VLLM_FIELDS}
+    return " ".join(f"Of {whose} {len(table)} fields: {_counts(table)}." for whose, table in tables.items())
 
 
 def extra_fields() -> str:
-    """vLLM's fields that are served."""
-    fields = ChatCompletionRequest.model_fields
-    return table(
-        ["field", "type", "default"],
-        ([f"`{name}`", _type(fields[name].annotation), _default(fields[name])] for name in EXTRA_FIELDS),
-    )
+    """What becomes of every field that vLLM's request has beside OpenAI's."""
+    return _fates(VLLM_FIELDS)
 
 
 def schema_keywords() -> str:
@@ -235,6 +224,18 @@ def _first_sentence(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(docstring.partition("\n\n")[0].split())
     return paragraph.partition(". ")[0].rstrip(".")
+
+
+def _fates(fields: Mapping[str, Field]) -> str:
+    order: list[str] = list(get_args(Support))
+    ordered = sorted(fields.items(), key=lambda item: (order.index(item[1].support), item[0]))
+    rows = ([f"`{name}`", field.support, _note(field)] for name, field in ordered)
+    return table(["field", "", "note"], rows)
+
+
+def _counts(fields: Mapping[str, Field]) -> str:
+    counts = Counter(field.support for field in fields.values())
+    return ", ".join(f"{counts[support]} {support}" for support in get_args(Support) if counts[support])
 
 
 def _code(names: Sequence[str]) -> str:

@@ -125,7 +125,8 @@ class ToolCall:
 class SamplingOptions:
     """How the next token is chosen.
 
-    Defaults are OpenAI's and vLLM's; `top_k` 0 and `min_p` 0 leave all tokens in.
+    Defaults are OpenAI's and vLLM's; `top_k` 0 and `min_p` 0 leave all tokens in, `allowed_token_ids` alone
+    those, and `bad_words` those that complete none of them.
     """
 
     temperature: float = 1.0
@@ -137,6 +138,8 @@ class SamplingOptions:
     presence_penalty: float = 0.0
     repetition_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str, ...] = ()
 
     @property
     def is_greedy(self) -> bool:

@@ -150,3 +150,25 @@ def test_max_tokens_absent_means_the_rest_of_the_context(client: openai.OpenAI) 
     assert completion.usage is not None
     assert completion.usage.total_tokens == 4096
     assert completion.choices[0].finish_reason == "length"
+
+
+def test_max_tokens_is_an_upper_bound(client: openai.OpenAI) -> None:
+    """More than the context leaves is cut."""
+    completion = ask(client, "word " * 4000, max_tokens=4096, extra_body={"ignore_eos": True})
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == 4096
+    assert completion.choices[0].finish_reason == "length"
+
+
+def test_words_and_ids_that_an_answer_is_kept_to(client: openai.OpenAI) -> None:
+    """`allowed_token_ids` and `bad_words` have their effect."""
+    extra: dict[str, Any] = {"return_token_ids": True, "allowed_token_ids": [15_043, 3_186]}
+    allowed = extras(ask(client, "Hi", max_tokens=9, extra_body=extra))["token_ids"]
+    assert set(allowed) <= {15_043, 3_186}
+    forced: dict[str, Any] = {"logit_bias": {"15043": 100}, "max_tokens": 3}
+    assert ask(client, "Hi", **forced).choices[0].message.content == "Hello Hello Hello"
+    without = ask(client, "Hi", **forced, extra_body={"bad_words": ["Hello"]})
+    assert "Hello" not in (without.choices[0].message.content or "")
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, "Hi", extra_body={"allowed_token_ids": [40_000]})
+    assert caught.value.param == "allowed_token_ids"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from phiserve.cli.main import app
 from phiserve.config import Settings
 from phiserve.config_sources import load_settings
-from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS
+from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS
 from snippets import PAGES, ROOT, Snippet, all_snippets, snippets
 
 
@@ -24,8 +24,9 @@ def test_readme_lists_every_parameter() -> None:
     """The served parameters are those of the table."""
     text = (ROOT / "README.md").read_text()
     section = text[text.index("Served parameters:") : text.index("Any other is answered")]
-    served = {name for name, field in OPENAI_FIELDS.items() if field.support == "served"} - {"model"}
-    assert set(re.findall(r"`(\w+)`", section)) == served | {*EXTRA_FIELDS}
+    table = OPENAI_FIELDS | VLLM_FIELDS
+    served = {name for name, field in table.items() if field.support == "served"} - {"model"}
+    assert set(re.findall(r"`(\w+)`", section)) == served
 
 
 @pytest.mark.parametrize(

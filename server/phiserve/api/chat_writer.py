@@ -38,7 +38,8 @@ class AnswerHead:
     """What all parts of one answer share.
 
     Its id, the served model's name, when it began (seconds since 1970), which extras were asked for, and by
-    which name it gives its calls of tools, where it may call any.
+    which name it gives its calls of tools, where it may call any. `with_counts`: each chunk has the counts so
+    far, besides the usage at the end.
     """
 
     id: str
@@ -46,6 +47,7 @@ class AnswerHead:
     with_usage: bool
     with_token_ids: bool
     calls_as: CallsAs | None = None
+    with_counts: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
@@ -53,7 +55,14 @@ class AnswerHead:
         cls, answer_id: str, model: str, request: SamplingFields, calls_as: CallsAs | None = None
     ) -> "AnswerHead":
         """Of the answer to a request, which need not live as long: its images may be large."""
-        return cls(answer_id, model, request.include_usage, bool(request.return_token_ids), calls_as)
+        return cls(
+            answer_id,
+            model,
+            request.include_usage,
+            request.return_token_ids,
+            calls_as,
+            request.continuous_usage,
+        )
 
 
 class ChunkWriter:
@@ -111,7 +120,8 @@ class ChunkWriter:
         return role
 
     def _content(self, visible: VisibleDelta) -> bytes:
-        if visible.logprobs is None and not self._head.with_token_ids:
+        is_plain = visible.logprobs is None and not self._head.with_token_ids
+        if is_plain and not self._head.with_counts:
             before, after = self._around_text[visible.index]
             return before + encode_json(visible.text) + after
         choice = ChunkChoice(
@@ -123,7 +133,7 @@ class ChunkWriter:
         return self._chunk(choice)
 
     def _chunk(self, choice: ChunkChoice) -> bytes:
-        return self._event([choice], None)
+        return self._event([choice], Usage.of(self._answer.counts()) if self._head.with_counts else None)
 
     def _event(self, choices: list[ChunkChoice], usage: Usage | None) -> bytes:
         prompt_ids = UNSET if self._prompt_sent else self._answer.prompt_ids

@@ -177,6 +177,8 @@ class Engine:
         params = sampling_params(request, request.stops.max_tokens or self._llm.model_config.max_model_len)
         # Without the configuration of structured outputs, vLLM leaves the constraint alone.
         params.verify(self._llm.model_config, None, None, self._llm.tokenizer)
+        if params.bad_words:  # which vLLM would look at only when they are sent
+            params.update_from_tokenizer(self._llm.get_tokenizer())
         params.__class__ = VerifiedParams
         return cast("VerifiedParams", params)
 

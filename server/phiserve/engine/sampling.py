@@ -56,6 +56,8 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingPara
         presence_penalty=sampling.presence_penalty,
         repetition_penalty=sampling.repetition_penalty,
         logit_bias=dict(sampling.logit_bias) or None,
+        allowed_token_ids=None if sampling.allowed_token_ids is None else list(sampling.allowed_token_ids),
+        bad_words=list(sampling.bad_words),
         logprobs=request.top_logprobs,
         stop=list(stops.strings),
         stop_token_ids=sorted({*stops.token_ids, *(() if ignore_eos else STOPS)}),

@@ -1,52 +1,26 @@
 """The body of `POST /v1/chat/completions` (and of `/tokenize`, which takes the same)."""
 
-from typing import Annotated, Self, cast
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
-from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, model_validator
 
-from phiserve.protocol.compatibility import OPENAI_FIELDS
 from phiserve.protocol.messages import Message, bounded
+from phiserve.protocol.refused import Refused, RefusedExtras, describe_refused
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields, disagreement
 
 MAX_MESSAGES = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""
 
 
-def _asks_for_nothing(value: object, info: ValidationInfo) -> None:
-    """Accepts only values that ask for nothing, as None. Raises PydanticCustomError for any other."""
-    field = OPENAI_FIELDS[info.field_name or ""]
-    if value is not None and value not in field.allowed:
-        raise PydanticCustomError(
-            "unsupported", "{text}", {"text": f"this parameter is not supported: {field.note}"}
-        )
-
-
-Refused = Annotated[object, AfterValidator(_asks_for_nothing)]
-"""A field that the compatibility table refuses."""
-
-
-def _describe_refused(schema: JsonDict) -> None:
-    """Says in the JSON schema which values of a refused field pass."""
-    properties = cast("JsonDict", schema["properties"])
-    for name, field in OPENAI_FIELDS.items():
-        if field.support == "refused":
-            properties[name] = {
-                "enum": [None, *field.allowed],
-                "description": f"Not supported: {field.note}",
-            }
-
-
-class ChatCompletionRequest(SamplingFields):
+class ChatCompletionRequest(SamplingFields, RefusedExtras):
     """A chat request.
 
-    Beside the fields of its base, those of OpenAI that are served, accepted without effect and refused.
+    Beside the fields of its bases, those of OpenAI that are served, accepted without effect and refused.
     Defaults are OpenAI's. A field that is not here is an error, never ignored; `protocol.compatibility` says
     of each why.
     """
 
-    model_config = ConfigDict(json_schema_extra=_describe_refused)
+    model_config = ConfigDict(json_schema_extra=describe_refused)
 
     messages: Annotated[tuple[Message, ...], bounded(MAX_MESSAGES, least=1)]
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
@@ -57,9 +31,11 @@ class ChatCompletionRequest(SamplingFields):
     metadata: Annotated[dict[str, str], Field(fail_fast=True)] | None = None
     parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None
     store: bool | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
 
     audio: Refused = None
     function_call: Refused = None
@@ -69,10 +45,8 @@ class ChatCompletionRequest(SamplingFields):
     prediction: Refused = None
     prompt_cache_options: Refused = None
     prompt_cache_retention: Refused = None
-    reasoning_effort: Refused = None
     tool_choice: Refused = None
     tools: Refused = None
-    verbosity: Refused = None
     web_search_options: Refused = None
 
     @model_validator(mode="after")
@@ -95,4 +69,4 @@ class ChatCompletionRequest(SamplingFields):
     @property
     def is_batch(self) -> bool:
         """Whether nobody waits for the answer: OpenAI's slow tier, or a priority behind vLLM's usual one."""
-        return bool(self.priority) or self.service_tier == "flex"
+        return super().is_batch or self.service_tier == "flex"

@@ -1,4 +1,4 @@
-"""What becomes of every field of OpenAI's chat request.
+"""What becomes of every field of OpenAI's chat request, and of vLLM's own beside them.
 
 Documents, errors and `GET /v1/compatibility` come from this table.
 """
@@ -42,16 +42,18 @@ OPENAI_FIELDS: dict[str, Field] = {
     "seed": Field("served", "repeatable on one engine under the same load"),
     "stop": _SERVED,
     "stream": _SERVED,
-    "stream_options": Field("served", "include_usage"),
+    "stream_options": Field("served", "include_usage; vLLM's continuous_usage_stats"),
     "temperature": Field("served", "between 0 and 0.01 the engine takes 0.01; 0 is greedy"),
     "top_logprobs": _SERVED,
     "top_p": _SERVED,
     "metadata": Field("accepted", "nothing is stored here"),
     "parallel_tool_calls": Field("accepted", "tools are refused, so that there is nothing to call"),
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
+    "reasoning_effort": Field("accepted", "the model does not reason apart from its answer"),
     "safety_identifier": Field("accepted", "users are not told apart"),
     "service_tier": Field("served", "`flex` is batch work: behind all others; of the rest, one tier"),
     "store": Field("accepted", "nothing is stored here"),
+    "verbosity": Field("accepted", "the model has no such control; say it in the prompt"),
     "user": Field("accepted", "users are not told apart"),
     "audio": Field("refused", "audio output is not supported"),
     "function_call": Field("refused", _TOOLS, allowed=("none", "auto")),
@@ -63,29 +65,68 @@ OPENAI_FIELDS: dict[str, Field] = {
     "prompt_cache_retention": Field(
         "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
     ),
-    "reasoning_effort": Field(
-        "refused", "the model does not reason apart from its answer", allowed=("none",)
-    ),
     "tool_choice": Field("refused", _TOOLS, allowed=("none", "auto")),
     "tools": Field("refused", _TOOLS, allowed=([],)),
-    "verbosity": Field("refused", "the model has no such control; say it in the prompt", allowed=("medium",)),
     "web_search_options": Field("refused", "nothing is searched"),
 }
 
-EXTRA_FIELDS = (
-    *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens"),
-    *("stop_token_ids", "structured_outputs", "return_token_ids", "priority"),
-)
-"""vLLM's extras that are served too."""
+_AS_IN_VLLM = Field("served", "as in vLLM")
+
+VLLM_FIELDS: dict[str, Field] = {
+    "top_k": _AS_IN_VLLM,
+    "min_p": _AS_IN_VLLM,
+    "repetition_penalty": _AS_IN_VLLM,
+    "ignore_eos": _AS_IN_VLLM,
+    "min_tokens": _AS_IN_VLLM,
+    "stop_token_ids": _AS_IN_VLLM,
+    "allowed_token_ids": Field("served", "as in vLLM, but not beside a form of the answer"),
+    "bad_words": Field("served", "as in vLLM, but not beside a form of the answer"),
+    "structured_outputs": _AS_IN_VLLM,
+    "return_token_ids": _AS_IN_VLLM,
+    "priority": Field("served", "above 0 it is batch work, behind all others; nobody comes before 0"),
+    "cache_salt": Field("served", "within the owner's own"),
+    "add_generation_prompt": Field("refused", "an answer always is the next turn", (True,)),
+    "add_special_tokens": Field("refused", "the prompt is as the model was trained", (False,)),
+    "chat_template": Field("refused", "the prompt is as the model was trained"),
+    "chat_template_kwargs": Field("refused", "there is no template", ({},)),
+    "continue_final_message": Field("refused", "an answer always is the next turn", (False,)),
+    "documents": Field("refused", "show them in messages", ([],)),
+    "ec_transfer_params": Field("refused", "engines do not hand work to each other", ({},)),
+    "echo": Field("refused", "an answer holds the answer alone", (False,)),
+    "include_reasoning": Field("refused", "the model does not reason apart from its answer", (True, False)),
+    "include_stop_str_in_output": Field("refused", "an answer ends before its stop string", (False,)),
+    "kv_transfer_params": Field("refused", "engines do not hand work to each other", ({},)),
+    "length_penalty": Field("refused", "it belongs to beam search", (1,)),
+    "logprob_token_ids": Field("refused", "log-probabilities are of the likeliest tokens", ([],)),
+    "media_io_kwargs": Field("refused", "the settings say how images are read", ({},)),
+    "mm_payload": Field("refused", "prompts are not handed out", ("tensors",)),
+    "mm_processor_kwargs": Field("refused", "`detail` says how closely to look at an image", ({},)),
+    "prompt_logprobs": Field("refused", "log-probabilities are of answers alone"),
+    "repetition_detection": Field("refused", "an answer ends at its limit"),
+    "request_id": Field("refused", "send it in the header x-request-id"),
+    "return_mm_kwargs": Field("refused", "prompts are not handed out", (False,)),
+    "return_prompt_text": Field("refused", "`return_token_ids` gives the prompt's ids", (False,)),
+    "return_token_offsets": Field("refused", "prompts are not handed out", (False,)),
+    "return_tokens_as_token_ids": Field("refused", "`return_token_ids` gives the ids", (False,)),
+    "routed_experts_prompt_start": Field("refused", "the model has no experts", (0,)),
+    "session_id": Field("refused", "prompts are cached by their content"),
+    "skip_special_tokens": Field("refused", "answers hold no control tokens", (True,)),
+    "spaces_between_special_tokens": Field("refused", "answers hold no control tokens", (True,)),
+    "stream_interval": Field("refused", "every step of the engine is a chunk", (1,)),
+    "thinking_token_budget": Field("refused", "the model does not reason apart from its answer"),
+    "truncate_prompt_tokens": Field("refused", "prompts are answered whole or not at all"),
+    "truncation_side": Field("refused", "prompts are answered whole or not at all"),
+    "use_beam_search": Field("refused", "answers are sampled", (False,)),
+    "vllm_xargs": Field("refused", "the engine has no such extensions", ({},)),
+    "watermarking": Field("refused", "answers bear no watermark", (False,)),
+}
+"""Every field of vLLM's chat request that OpenAI's has not."""
 
 
 def compatibility() -> dict[str, dict[str, dict[str, object]]]:
     """The whole table as plain data, by name. A refused field says which values of it pass all the same."""
     fields = {name: _plain(field) for name, field in sorted(OPENAI_FIELDS.items())}
-    return {
-        "openai": fields,
-        "extra": {name: {"support": "served", "note": "as in vLLM"} for name in EXTRA_FIELDS},
-    }
+    return {"openai": fields, "extra": {name: _plain(field) for name, field in VLLM_FIELDS.items()}}
 
 
 def _plain(field: Field) -> dict[str, object]:

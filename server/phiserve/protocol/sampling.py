@@ -3,9 +3,11 @@
 What they say of the inner request is here too, so that a field means the same on every route.
 """
 
+import json
 import re
 from typing import Annotated, Literal, TypeVar
 
+from blake3 import blake3
 from pydantic import BeforeValidator, Field, FiniteFloat, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -23,8 +25,16 @@ MAX_STOP_TOKEN_IDS = 128
 MAX_WIRE_INTEGER = 2**31 - 1
 """Integers beyond this do not reach the engine's process whole."""
 
+MAX_ALLOWED_TOKEN_IDS = 32_064
+"""Every id of the model's."""
+
+MAX_BAD_WORDS = 64
+"""vLLM takes 128, and makes up to two of each: with and without a space before it."""
+
 _TOKEN_ID = re.compile(r"[0-9]{1,10}")
 
+_TokenId = Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)]
+_BadWord = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 _StopString = Annotated[str, Field(min_length=1)]
 _StopStrings = Annotated[tuple[_StopString, ...], bounded(MAX_STOP_STRINGS)]
 _Value = TypeVar("_Value")
@@ -37,10 +47,18 @@ def _stop_strings(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-class StreamOptions(WireModel):
-    """Options of a streamed answer. Nothing is obfuscated here, which a client may ask for."""
+def _false_if_null(value: object) -> object:
+    return False if value is None else value
 
-    include_usage: bool = False
+
+class StreamOptions(WireModel):
+    """Options of a streamed answer. Nothing is obfuscated here, which a client may ask for.
+
+    `continuous_usage_stats` is vLLM's: beside `include_usage`, every chunk has the counts so far.
+    """
+
+    include_usage: bool | None = False
+    continuous_usage_stats: bool | None = False
     include_obfuscation: Literal[False] = False
 
 
@@ -69,14 +87,17 @@ class SamplingFields(WireModel):
     top_k: Annotated[int, Field(ge=-1, le=MAX_WIRE_INTEGER)] | None = None
     min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[FiniteFloat, Field(gt=0, le=1e6)] | None = None
-    ignore_eos: bool = False
-    min_tokens: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] = 0
-    stop_token_ids: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)], ...], bounded(MAX_STOP_TOKEN_IDS)
-    ] = ()
+    ignore_eos: bool | None = False
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] | None = 0
+    stop_token_ids: Annotated[tuple[_TokenId, ...], bounded(MAX_STOP_TOKEN_IDS)] | None = ()
+    allowed_token_ids: Annotated[tuple[_TokenId, ...], bounded(MAX_ALLOWED_TOKEN_IDS, least=1)] | None = None
+    bad_words: Annotated[tuple[_BadWord, ...], bounded(MAX_BAD_WORDS)] | None = ()
     structured_outputs: StructuredOutputs | None = None
-    return_token_ids: bool = False
-    priority: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] | None = None
+    return_token_ids: Annotated[bool, BeforeValidator(_false_if_null, json_schema_input_type=bool | None)] = (
+        False
+    )
+    priority: Annotated[int, Field(ge=-MAX_WIRE_INTEGER, le=MAX_WIRE_INTEGER)] | None = None
+    cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
 
     @field_validator("logit_bias")
     @classmethod
@@ -101,8 +122,8 @@ class SamplingFields(WireModel):
 
     @property
     def is_batch(self) -> bool:
-        """Whether nobody waits for the answer: a priority behind vLLM's usual one."""
-        return bool(self.priority)
+        """Whether nobody waits for the answer: a priority behind vLLM's usual one, which is the highest."""
+        return self.priority is not None and self.priority > 0
 
     @property
     def num_choices(self) -> int:
@@ -112,7 +133,12 @@ class SamplingFields(WireModel):
     @property
     def include_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def continuous_usage(self) -> bool:
+        """Whether every chunk of a stream has the counts so far."""
+        return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
 
     @property
     def sampling(self) -> SamplingOptions:
@@ -127,14 +153,26 @@ class SamplingFields(WireModel):
             presence_penalty=_or_default(self.presence_penalty, 0.0),
             repetition_penalty=_or_default(self.repetition_penalty, 1.0),
             logit_bias={int(token_id): value for token_id, value in (self.logit_bias or {}).items()},
+            allowed_token_ids=self.allowed_token_ids,
+            bad_words=self.bad_words or (),
         )
 
     @property
     def stops(self) -> StopConditions:
         """When an answer ends."""
         return StopConditions(
-            self.output_limit, self.min_tokens, self.stop, self.stop_token_ids, self.ignore_eos
+            self.output_limit,
+            self.min_tokens or 0,
+            self.stop,
+            self.stop_token_ids or (),
+            bool(self.ignore_eos),
         )
+
+    def salt(self, owner_salt: str | None) -> str | None:
+        """What separates the request's cached prompts from others': its own salt within its owner's."""
+        if self.cache_salt is None:
+            return owner_salt
+        return blake3(json.dumps([owner_salt, self.cache_salt]).encode()).hexdigest()
 
     def check_agreement(self) -> None:
         """Raises PydanticCustomError, which names a field, where one contradicts another."""
@@ -142,7 +180,11 @@ class SamplingFields(WireModel):
             raise disagreement("stream_options", "is only allowed when stream is true")
         if self.response_format is not None and self.structured_outputs is not None:
             raise disagreement("structured_outputs", "may not be given beside response_format")
-        if self.output_limit is not None and self.min_tokens > self.output_limit:
+        for name in ("allowed_token_ids", "bad_words"):
+            if getattr(self, name) and self.constraint is not None:
+                reason = "is not supported beside a form of the answer: together they might leave no token"
+                raise disagreement(name, reason)
+        if self.output_limit is not None and (self.min_tokens or 0) > self.output_limit:
             raise disagreement("min_tokens", f"is larger than max_tokens ({self.output_limit})")
 
 

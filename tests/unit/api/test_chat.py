@@ -53,6 +53,22 @@ def test_stream(make_services: MakeServices) -> None:
     assert response.headers["content-type"].startswith("text/event-stream")
 
 
+@pytest.mark.parametrize("fields", [{}, {"return_token_ids": True}])
+def test_counts_in_every_chunk(make_services: MakeServices, fields: dict[str, bool]) -> None:
+    """As vLLM sends them where a load generator asks: those so far, beside the usage at the end."""
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    services = make_services(ScriptedEngine(ANSWER))
+    *chunks, _ = events(post(services, stream=True, stream_options=options, **fields))
+    usages = [chunk["usage"] for chunk in chunks]
+    assert [usage["completion_tokens"] for usage in usages] == [1, 1, 2, 3, 3, 3]
+    assert {usage["total_tokens"] - usage["completion_tokens"] for usage in usages} == {
+        usages[0]["prompt_tokens"]
+    }
+    alone = {"continuous_usage_stats": True}
+    *chunks, _ = events(post(services, stream=True, stream_options=alone, **fields))
+    assert not any("usage" in chunk for chunk in chunks)
+
+
 def test_the_name_asked_for_comes_back(make_services: MakeServices) -> None:
     """Whole and streamed; the main name where the request has none."""
     services = make_services(ScriptedEngine(ANSWER), served_model_name="gpt-4o")

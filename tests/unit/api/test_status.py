@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from phiserve.api.services import Services
 from scripted import ScriptedEngine
 from wire import call

@@ -53,11 +53,12 @@ def test_everything_arrives() -> None:
     result = params(
         temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, n=3, seed=11, frequency_penalty=0.1,
         presence_penalty=0.2, repetition_penalty=1.1, stop=["a", "b"], stop_token_ids=[5], min_tokens=2,
-        logit_bias={"7": -100}, logprobs=True, top_logprobs=4,
+        logit_bias={"7": -100}, logprobs=True, top_logprobs=4, allowed_token_ids=[9, 5], bad_words=["x y"],
     )  # fmt: skip
     assert (result.temperature, result.top_p, result.top_k, result.min_p, result.n) == (0.5, 0.9, 7, 0.1, 3)
     assert (result.seed, result.frequency_penalty, result.presence_penalty) == (11, 0.1, 0.2)
     assert (result.repetition_penalty, result.stop, result.min_tokens) == (1.1, ["a", "b"], 2)
+    assert (result.allowed_token_ids, result.bad_words) == ([9, 5], ["x y"])
     assert (sorted(result.stop_token_ids), result.logit_bias, result.logprobs) == (
         [2, 5, *STOPS[1:]],
         {7: -100},

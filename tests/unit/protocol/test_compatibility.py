@@ -9,9 +9,10 @@ import pytest
 
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
-from phiserve.protocol.compatibility import EXTRA_FIELDS, OPENAI_FIELDS, compatibility
+from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS, Field, compatibility
 from phiserve.protocol.parsing import parse_request
 
+TABLE: dict[str, Field] = OPENAI_FIELDS | VLLM_FIELDS
 BASE = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -55,7 +56,26 @@ def test_null_is_allowed_where_openai_allows_it(reference: Path) -> None:
 
 def test_the_request_class_agrees() -> None:
     """The request has a field for each of the table's entries, and there is nothing else."""
-    assert ChatCompletionRequest.model_fields.keys() == OPENAI_FIELDS.keys() | set(EXTRA_FIELDS)
+    assert ChatCompletionRequest.model_fields.keys() == OPENAI_FIELDS.keys() | VLLM_FIELDS.keys()
+    assert not OPENAI_FIELDS.keys() & VLLM_FIELDS.keys()
+
+
+def test_every_field_of_vllm_has_an_entry() -> None:
+    """A new version's new field fails here until somebody decides about it."""
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest as TheirRequest
+
+    assert TheirRequest.model_fields.keys() - OPENAI_FIELDS.keys() == VLLM_FIELDS.keys()
+
+
+def test_vllms_defaults_pass() -> None:
+    """Clients that write out every default of vLLM's ask for nothing that is refused."""
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest as TheirRequest
+
+    fields = {name: TheirRequest.model_fields[name] for name in VLLM_FIELDS}
+    defaults = {name: field.default for name, field in fields.items() if field.default_factory is None}
+    for name, value in defaults.items():
+        parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest)
+    assert len(defaults) > 40
 
 
 @pytest.mark.parametrize(
@@ -74,14 +94,14 @@ def test_the_request_class_agrees() -> None:
         *(
             ("prompt_cache_options", {"mode": "explicit"}),
             ("prompt_cache_retention", "24h"),
-            ("reasoning_effort", "low"),
         ),
         *(
             ("tool_choice", "required"),
             ("tools", [{"type": "function", "function": {"name": "look"}}]),
-            ("verbosity", "high"),
         ),
         ("web_search_options", {}),
+        *(("echo", True), ("add_generation_prompt", False), ("add_generation_prompt", 1)),
+        *(("prompt_logprobs", 0), ("stream_interval", True), ("chat_template_kwargs", {"a": 1})),
     ],
 )
 def test_refused_fields_say_why(name: str, value: object) -> None:
@@ -89,14 +109,14 @@ def test_refused_fields_say_why(name: str, value: object) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest)
     assert (caught.value.param, caught.value.code) == (name, "unsupported_parameter")
-    assert caught.value.message == f"{name}: this parameter is not supported: {OPENAI_FIELDS[name].note}"
+    assert caught.value.message == f"{name}: this parameter is not supported: {TABLE[name].note}"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         (name, value)
-        for name, field in sorted(OPENAI_FIELDS.items())
+        for name, field in sorted(TABLE.items())
         if field.support == "refused"
         for value in (None, *field.allowed)
     ],
@@ -136,6 +156,7 @@ def test_the_document_says_what_passes() -> None:
             ("safety_identifier", "s"),
         ),
         *(("store", True), ("user", "u")),
+        *(("reasoning_effort", "minimal"), ("reasoning_effort", "max"), ("verbosity", "high")),
     ],
 )
 def test_accepted_fields_are_allowed(name: str, value: object) -> None:
@@ -143,6 +164,16 @@ def test_accepted_fields_are_allowed(name: str, value: object) -> None:
     parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest)
     assert OPENAI_FIELDS[name].support == "accepted"
     assert OPENAI_FIELDS[name].note
+
+
+def test_every_effort_of_openais_is_accepted(reference: Path) -> None:
+    """Clients set one by default."""
+    schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
+    for name, schema in (("reasoning_effort", "ReasoningEffort"), ("verbosity", "Verbosity")):
+        values = schemas[schema]["anyOf"][0]["enum"]
+        assert len(values) >= 3
+        for value in values:
+            parse_request(json.dumps(BASE | {name: value}).encode(), ChatCompletionRequest)
 
 
 def test_plain_data() -> None:
@@ -154,4 +185,9 @@ def test_plain_data() -> None:
         "note": "tools are not supported",
         "allowed": [None, []],
     }
-    assert table["extra"].keys() == set(EXTRA_FIELDS)
+    assert table["extra"].keys() == VLLM_FIELDS.keys()
+    assert table["extra"]["echo"] == {
+        "support": "refused",
+        "note": "an answer holds the answer alone",
+        "allowed": [None, False],
+    }

@@ -35,9 +35,47 @@ def test_what_is_not_stated_is_the_default() -> None:
 
 def test_every_sampling_field_has_its_effect() -> None:
     """Each under its own name."""
-    stated = SamplingOptions(0.5, 0.6, 7, 0.08, 9, 0.1, 0.2, 1.3, {4: 5.0})
+    stated = SamplingOptions(0.5, 0.6, 7, 0.08, 9, 0.1, 0.2, 1.3, {4: 5.0}, (4, 9), ("a b",))
     fields = {name: getattr(stated, name) for name in SamplingOptions.__slots__ if name != "logit_bias"}
     assert parse(**fields, logit_bias={"4": 5}).sampling == stated
+
+
+def test_null_asks_for_nothing() -> None:
+    """Of vLLM's fields too."""
+    names = ("ignore_eos", "min_tokens", "stop_token_ids", "allowed_token_ids", "bad_words", "cache_salt")
+    nulls = parse(**dict.fromkeys(names), return_token_ids=None, priority=None)
+    assert (nulls.stops, nulls.sampling, nulls.return_token_ids) == (parse().stops, SamplingOptions(), False)
+    options = parse(stream=True, stream_options={"include_usage": None, "continuous_usage_stats": None})
+    assert not options.include_usage
+    assert not options.continuous_usage
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"bad_words": [""]}, {"bad_words": [" "]}, {"bad_words": ["a"] * 65}, {"bad_words": ["a" * 101]}),
+        *({"allowed_token_ids": []}, {"allowed_token_ids": [-1]}, {"allowed_token_ids": [1] * 32_065}),
+        *({"cache_salt": ""}, {"cache_salt": "a" * 1025}),
+    ],
+)
+def test_bounds_of_vllms_fields(fields: dict[str, Any]) -> None:
+    """What the engine would refuse late, or what would be held for long."""
+    with pytest.raises(ValidationError):
+        parse(**fields)
+
+
+def test_no_priority_comes_before_others() -> None:
+    """Above zero it is batch work; below, it is bounded by what everybody has."""
+    assert [parse(priority=value).is_batch for value in (None, -5, 0, 1)] == [False, False, False, True]
+
+
+def test_a_salt_holds_within_its_owners() -> None:
+    """It replaces none: equal salts of two owners differ, and no salt is another owner's own."""
+    asked = parse(cache_salt="s")
+    salts = [asked.salt(owner) for owner in (None, "a", "b", "s")]
+    assert len({*salts, "s", "a", "b"}) == 7
+    assert asked.salt("a") == parse(cache_salt="s").salt("a") != parse(cache_salt="t").salt("a")
+    assert [parse().salt(owner) for owner in (None, "a")] == [None, "a"]
 
 
 def test_when_an_answer_ends() -> None:
@@ -55,6 +93,8 @@ def test_when_an_answer_ends() -> None:
             "structured_outputs",
         ),
         ({"min_tokens": 11}, "min_tokens"),
+        ({"allowed_token_ids": [1], "structured_outputs": {"regex": "a"}}, "allowed_token_ids"),
+        ({"bad_words": ["a"], "response_format": {"type": "json_object"}}, "bad_words"),
     ],
 )
 def test_fields_that_contradict_each_other(fields: dict[str, Any], named: str) -> None:

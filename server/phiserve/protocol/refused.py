@@ -1,0 +1,85 @@
+"""Fields that are known and not served: what may be sent of each, and why no more."""
+
+from typing import Annotated, cast
+
+from pydantic import AfterValidator, ValidationInfo
+from pydantic.config import JsonDict, JsonValue
+from pydantic_core import PydanticCustomError
+
+from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS, Field
+from phiserve.protocol.messages import WireModel
+
+_TABLE = OPENAI_FIELDS | VLLM_FIELDS
+
+
+def asks_for_nothing(field: Field, value: object) -> bool:
+    """Whether a value of a refused field is null, or one of those that it allows."""
+    return value is None or any(_is_same(value, allowed) for allowed in field.allowed)
+
+
+def _is_same(value: object, allowed: JsonValue) -> bool:
+    """Equal in JSON, where true is not 1."""
+    return value == allowed and isinstance(value, bool) == isinstance(allowed, bool)
+
+
+def _refuse(value: object, info: ValidationInfo) -> None:
+    """Accepts only values that ask for nothing, as None. Raises PydanticCustomError for any other."""
+    field = _TABLE[info.field_name or ""]
+    if not asks_for_nothing(field, value):
+        raise PydanticCustomError(
+            "unsupported", "{text}", {"text": f"this parameter is not supported: {field.note}"}
+        )
+
+
+Refused = Annotated[object, AfterValidator(_refuse)]
+"""A field that the compatibility tables refuse."""
+
+
+def describe_refused(schema: JsonDict) -> None:
+    """Says in a request's JSON schema which values of its refused fields pass."""
+    properties = cast("JsonDict", schema["properties"])
+    for name, field in _TABLE.items():
+        if field.support == "refused" and name in properties:
+            properties[name] = {
+                "enum": [None, *field.allowed],
+                "description": f"Not supported: {field.note}",
+            }
+
+
+class RefusedExtras(WireModel):
+    """Fields of vLLM's chat request that have no meaning here, or would need much to have one."""
+
+    add_generation_prompt: Refused = None
+    add_special_tokens: Refused = None
+    chat_template: Refused = None
+    chat_template_kwargs: Refused = None
+    continue_final_message: Refused = None
+    documents: Refused = None
+    ec_transfer_params: Refused = None
+    echo: Refused = None
+    include_reasoning: Refused = None
+    include_stop_str_in_output: Refused = None
+    kv_transfer_params: Refused = None
+    length_penalty: Refused = None
+    logprob_token_ids: Refused = None
+    media_io_kwargs: Refused = None
+    mm_payload: Refused = None
+    mm_processor_kwargs: Refused = None
+    prompt_logprobs: Refused = None
+    repetition_detection: Refused = None
+    request_id: Refused = None
+    return_mm_kwargs: Refused = None
+    return_prompt_text: Refused = None
+    return_token_offsets: Refused = None
+    return_tokens_as_token_ids: Refused = None
+    routed_experts_prompt_start: Refused = None
+    session_id: Refused = None
+    skip_special_tokens: Refused = None
+    spaces_between_special_tokens: Refused = None
+    stream_interval: Refused = None
+    thinking_token_budget: Refused = None
+    truncate_prompt_tokens: Refused = None
+    truncation_side: Refused = None
+    use_beam_search: Refused = None
+    vllm_xargs: Refused = None
+    watermarking: Refused = None
