@@ -23,6 +23,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS
 NO_FAULT = frozenset({"ok", "client_gone", "not_read"})
 """Outcomes that are no failure of the server's, whatever the status."""
 
+_OPERATIONS = {"/v1/completions": "text_completion"}
+"""OpenTelemetry's words for what a route does; all others answer conversations."""
+
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACE_HEADERS = ("traceparent", "tracestate")
 
@@ -118,7 +121,7 @@ def _of_request(scope: Scope, record: RequestRecord) -> dict[str, AttributeValue
 def _of_chat(record: RequestRecord, model: str) -> dict[str, AttributeValue]:
     """What a request asks of the model, and what it costs."""
     attributes: dict[str, AttributeValue] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": _OPERATIONS.get(record.route or "", "chat"),
         "gen_ai.provider.name": "phiserve",
         "gen_ai.request.model": model,
         "gen_ai.request.stream": bool(record.stream),

@@ -115,6 +115,15 @@ def test_attributes(traced: Callable[..., Traced], tmp_path: Any) -> None:
     }
 
 
+def test_a_completion_is_named_as_one(traced: Callable[..., Traced]) -> None:
+    """By OpenTelemetry's word; its prompts are in one span."""
+    made = traced(ScriptedEngine(ANSWER))
+    post(made.services, {"model": "m", "prompt": [[5], [6, 7]]}, "/v1/completions")
+    attributes = made.request_span().attributes
+    assert attributes["gen_ai.operation.name"] == "text_completion"
+    assert attributes["gen_ai.usage.input_tokens"] == 3
+
+
 def test_the_engine_is_told(traced: Callable[..., Traced]) -> None:
     """Of the request's span, so that its own becomes a part of it, and of what other vendors added."""
     engine = ScriptedEngine(ANSWER)
