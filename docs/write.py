@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from fastapi.routing import APIRoute
 from pydantic.fields import FieldInfo
 
-from phiserve.api import chat, status
+from phiserve.api import chat, completions, status
 from phiserve.config import Settings
 from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
 from phiserve.constraints.keywords import (
@@ -81,7 +81,7 @@ def routes() -> str:
     """Every route."""
     found = [
         route
-        for router in (chat.router, status.router)
+        for router in (chat.router, completions.router, status.router)
         for route in router.routes
         if isinstance(route, APIRoute)
     ]

@@ -8,7 +8,6 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    JsonValue,
     PlainValidator,
     model_validator,
 )
@@ -19,6 +18,9 @@ from phiserve.chat.joining import checked_text
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, Control
 from phiserve.core import GenerationRequest, RawPrompt
 from phiserve.errors import InvalidRequest
+from phiserve.protocol import compatibility
+from phiserve.protocol.compatibility import VLLM_FIELDS
+from phiserve.protocol.refused import asks_for_nothing
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields
 
 MAX_PROMPTS = 64
@@ -39,13 +41,9 @@ _JsonPrompts = (
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Marks a field that is not served: `reason` says why.
+    """Marks a field that is not served. Values that ask for nothing pass as None."""
 
-    Null and the values of `allowed`, which ask for nothing, pass as None.
-    """
-
-    reason: str
-    allowed: tuple[JsonValue, ...]
+    field: compatibility.Field
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
@@ -53,16 +51,23 @@ class _Refusal:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"enum": [None, *self.allowed], "description": f"Not supported: {self.reason}"}
+        description = f"Not supported: {self.field.note}"
+        return {"enum": [None, *self.field.allowed], "description": description}
 
     def _check(self, value: object) -> None:
-        if value is not None and value not in self.allowed:
-            raise _unsupported(self.reason)
+        if not asks_for_nothing(self.field, value):
+            raise _unsupported(self.field.note)
 
 
 def _unsupported(reason: str, **context: str) -> PydanticCustomError:
     text = f"this parameter is not supported: {reason}"
     return PydanticCustomError("unsupported", "{text}", {"text": text, **context})
+
+
+_SUFFIX = _Refusal(compatibility.Field("refused", "the model was not trained to fill gaps", ("",)))
+_ADD_SPECIAL_TOKENS = _Refusal(
+    compatibility.Field("refused", "a text's prompt begins with `<s>`; token ids are taken as given", (True,))
+)
 
 
 def _prompts(given: object) -> tuple[RawPrompt, ...]:
@@ -119,8 +124,8 @@ def _empty(path: str) -> PydanticCustomError:
 class CompletionRequest(SamplingFields):
     """A request that completes prompts.
 
-    Beside the fields of its base, those of OpenAI that are served and refused. Defaults are OpenAI's. A field
-    that is not here is an error, never ignored.
+    Beside the fields of its base, those of OpenAI that are served and refused, then those of vLLM's that
+    clients may write out. Defaults are OpenAI's. A field that is not here is an error, never ignored.
     """
 
     prompt: Annotated[tuple[RawPrompt, ...], PlainValidator(_prompts, json_schema_input_type=_JsonPrompts)]
@@ -128,8 +133,20 @@ class CompletionRequest(SamplingFields):
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     best_of: Annotated[int, Field(ge=1, le=128)] | None = None
 
-    echo: Annotated[object, _Refusal("an answer holds what comes after the prompt", (False,))] = None
-    suffix: Annotated[object, _Refusal("the model was not trained to fill gaps", ("",))] = None
+    suffix: Annotated[object, _SUFFIX] = None
+    add_special_tokens: Annotated[object, _ADD_SPECIAL_TOKENS] = None
+    echo: Annotated[object, _Refusal(VLLM_FIELDS["echo"])] = None
+    include_stop_str_in_output: Annotated[object, _Refusal(VLLM_FIELDS["include_stop_str_in_output"])] = None
+    length_penalty: Annotated[object, _Refusal(VLLM_FIELDS["length_penalty"])] = None
+    prompt_logprobs: Annotated[object, _Refusal(VLLM_FIELDS["prompt_logprobs"])] = None
+    request_id: Annotated[object, _Refusal(VLLM_FIELDS["request_id"])] = None
+    return_tokens_as_token_ids: Annotated[object, _Refusal(VLLM_FIELDS["return_tokens_as_token_ids"])] = None
+    skip_special_tokens: Annotated[object, _Refusal(VLLM_FIELDS["skip_special_tokens"])] = None
+    spaces_between_special_tokens: Annotated[
+        object, _Refusal(VLLM_FIELDS["spaces_between_special_tokens"])
+    ] = None
+    truncate_prompt_tokens: Annotated[object, _Refusal(VLLM_FIELDS["truncate_prompt_tokens"])] = None
+    use_beam_search: Annotated[object, _Refusal(VLLM_FIELDS["use_beam_search"])] = None
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:

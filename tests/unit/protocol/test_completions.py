@@ -54,6 +54,9 @@ def test_forms_of_prompts(prompt: object, expected: list[RawPrompt]) -> None:
         ({"prompt": [5, 10**30]}, "prompt[1]", "invalid_value"),
         ({"echo": True}, "echo", "unsupported_parameter"),
         ({"suffix": "."}, "suffix", "unsupported_parameter"),
+        ({"echo": 0}, "echo", "unsupported_parameter"),
+        ({"add_special_tokens": False}, "add_special_tokens", "unsupported_parameter"),
+        ({"prompt_logprobs": 1}, "prompt_logprobs", "unsupported_parameter"),
         ({"best_of": 3, "n": 2}, "best_of", "unsupported_parameter"),
         ({"logprobs": 6}, "logprobs", "invalid_value"),
         ({"logprobs": True}, "logprobs", "invalid_type"),
@@ -81,15 +84,15 @@ def test_refusals_say_why() -> None:
     """Their words are part of the interface."""
     with pytest.raises(InvalidRequest) as caught:
         parse(echo=True)
-    assert caught.value.message == (
-        "echo: this parameter is not supported: an answer holds what comes after the prompt"
-    )
+    assert caught.value.message == ("echo: this parameter is not supported: an answer holds the answer alone")
 
 
 def test_values_that_ask_for_nothing_pass() -> None:
     """Clients write defaults out."""
     nothing = parse(echo=False, suffix="", best_of=1, n=1, stream=False, user="u", logprobs=None, stop=None)
     assert (nothing.echo, nothing.suffix) == (None, None)
+    vllm = parse(add_special_tokens=True, use_beam_search=False, length_penalty=1.0, skip_special_tokens=True)
+    assert vllm.add_special_tokens is None
     assert parse(echo=None, suffix=None, best_of=None).prompt == nothing.prompt
 
 
