@@ -49,7 +49,9 @@ async def completions(request: Request) -> Response:
     )
     head = CompletionHead.of(answer_id, model, wire)
     record = record_of(request.scope)
-    return await unless_hung_up(request.receive, _respond(services, inners, head, visit, record))
+    answering = _respond(services, inners, head, visit, record)
+    del wire, inners  # which may be long
+    return await unless_hung_up(request.receive, answering)
 
 
 async def _respond(
@@ -60,6 +62,7 @@ async def _respond(
     record: RequestRecord,
 ) -> Response:
     answers, deltas = await begin_answers(services, inners, visit, record)
+    del inners
     if record.stream:
         return await stream_answer(services, deltas, CompletionWriter(answers, head))
     async with aclosing(deltas):
