@@ -19,7 +19,7 @@ from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
 from phiserve.protocol.models import Tokenized, TokenizedImage
-from phiserve.protocol.translation import build_conversation, to_generation_request
+from phiserve.protocol.translation import to_generation_request, told_conversation
 from phiserve.trace import step
 from phiserve.turns import Line
 
@@ -40,7 +40,7 @@ async def chat_completions(request: Request) -> Response:
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     chat = await _read_request(request, services)
     inner = to_generation_request(chat, tenant_of(request), chat.salt(visit.cache_salt), deadline_s)
-    head = AnswerHead.of(inner.id, services.check_model(chat.model), chat)
+    head = AnswerHead.of(inner.id, services.check_model(chat.model), chat, chat.calls_as)
     del chat
     record = record_of(request.scope)
     return await unless_hung_up(request.receive, _respond(services, inner, head, visit, record))
@@ -72,7 +72,7 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 
 
 async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit, line: Line) -> PreparedPrompt:
-    conversation = build_conversation(chat.messages)
+    conversation = told_conversation(chat)
     await visit.take_images(conversation.images)
     salt = chat.salt(visit.cache_salt)
     return await services.preparer.prepare(conversation, chat.output_limit, salt, line)

@@ -44,6 +44,16 @@ def written(calls: Sequence[ToolCall]) -> str:
     return f"{OPENING}{','.join(map(_written_call, calls))}]"
 
 
+def result_headings(names: Sequence[str]) -> list[str]:
+    """What stands before the result of each of an answer's calls, given the names of their tools.
+
+    Results are told apart by these, and by numbers where there were several calls: the model never sees ids.
+    """
+    if len(names) == 1:
+        return [f"Result of {names[0]}:"]
+    return [f"Result of call {number}, {name}:" for number, name in enumerate(names, 1)]
+
+
 def _told_of(tool: Tool) -> str:
     described: dict[str, JsonValue] = {"description": tool.description} if tool.description else {}
     return _compact({"name": tool.name, **described, "parameters": dict(tool.parameters)})

@@ -6,13 +6,14 @@ from pydantic import ConfigDict, Field, model_validator
 
 from phiserve.protocol.messages import Message, bounded
 from phiserve.protocol.refused import Refused, RefusedExtras, describe_refused
-from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields, disagreement
+from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
+from phiserve.protocol.tools import ToolFields
 
 MAX_MESSAGES = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""
 
 
-class ChatCompletionRequest(SamplingFields, RefusedExtras):
+class ChatCompletionRequest(ToolFields, RefusedExtras):
     """A chat request.
 
     Beside the fields of its bases, those of OpenAI that are served, accepted without effect and refused.
@@ -29,7 +30,6 @@ class ChatCompletionRequest(SamplingFields, RefusedExtras):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
     metadata: Annotated[dict[str, str], Field(fail_fast=True)] | None = None
-    parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     safety_identifier: str | None = None
@@ -38,15 +38,11 @@ class ChatCompletionRequest(SamplingFields, RefusedExtras):
     verbosity: Literal["low", "medium", "high"] | None = None
 
     audio: Refused = None
-    function_call: Refused = None
-    functions: Refused = None
     modalities: Refused = None
     moderation: Refused = None
     prediction: Refused = None
     prompt_cache_options: Refused = None
     prompt_cache_retention: Refused = None
-    tool_choice: Refused = None
-    tools: Refused = None
     web_search_options: Refused = None
 
     @model_validator(mode="after")

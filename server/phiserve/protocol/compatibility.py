@@ -23,18 +23,23 @@ class Field(NamedTuple):
     allowed: tuple[JsonValue, ...] = ()
 
 
-_TOOLS = "tools are not supported"
 _SERVED = Field("served", "")
 
 OPENAI_FIELDS: dict[str, Field] = {
-    "messages": Field("served", "all roles; images in user messages; a participant's name has no effect"),
+    "messages": Field(
+        "served",
+        "all roles; images in user messages and results of tools; a participant's name has no effect",
+    ),
     "model": _SERVED,
     "frequency_penalty": _SERVED,
     "logit_bias": _SERVED,
     "logprobs": _SERVED,
     "max_completion_tokens": _SERVED,
     "max_tokens": _SERVED,
+    "function_call": Field("served", "as `tool_choice`: none, auto (experimental), a named one"),
+    "functions": Field("served", "as `tools`, called one at a time"),
     "n": Field("served", "up to `max_choices`; greedy choices are computed once"),
+    "parallel_tool_calls": Field("served", "up to 8 calls in an answer; one where false"),
     "presence_penalty": _SERVED,
     "response_format": Field(
         "served", "text, json_object, json_schema; what would not be enforced of a schema is refused"
@@ -44,10 +49,16 @@ OPENAI_FIELDS: dict[str, Field] = {
     "stream": _SERVED,
     "stream_options": Field("served", "include_usage; vLLM's continuous_usage_stats"),
     "temperature": Field("served", "between 0 and 0.01 the engine takes 0.01; 0 is greedy"),
+    "tool_choice": Field(
+        "served", "none, required, a named one (called once), allowed_tools; auto is experimental"
+    ),
+    "tools": Field(
+        "served",
+        "functions, told in a system turn; calls are held to their schemas; custom tools are refused",
+    ),
     "top_logprobs": _SERVED,
     "top_p": _SERVED,
     "metadata": Field("accepted", "nothing is stored here"),
-    "parallel_tool_calls": Field("accepted", "tools are refused, so that there is nothing to call"),
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
     "reasoning_effort": Field("accepted", "the model does not reason apart from its answer"),
     "safety_identifier": Field("accepted", "users are not told apart"),
@@ -56,8 +67,6 @@ OPENAI_FIELDS: dict[str, Field] = {
     "verbosity": Field("accepted", "the model has no such control; say it in the prompt"),
     "user": Field("accepted", "users are not told apart"),
     "audio": Field("refused", "audio output is not supported"),
-    "function_call": Field("refused", _TOOLS, allowed=("none", "auto")),
-    "functions": Field("refused", _TOOLS),
     "modalities": Field("refused", "the model answers in text", allowed=(["text"],)),
     "moderation": Field("refused", "there is no moderation"),
     "prediction": Field("refused", "there are no predicted outputs"),
@@ -65,8 +74,6 @@ OPENAI_FIELDS: dict[str, Field] = {
     "prompt_cache_retention": Field(
         "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
     ),
-    "tool_choice": Field("refused", _TOOLS, allowed=("none", "auto")),
-    "tools": Field("refused", _TOOLS, allowed=([],)),
     "web_search_options": Field("refused", "nothing is searched"),
 }
 

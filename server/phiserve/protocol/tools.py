@@ -3,10 +3,19 @@
 OpenAI's older `functions` and `function_call` are the same with other names.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, JsonValue, PrivateAttr, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    JsonValue,
+    PrivateAttr,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint
@@ -35,10 +44,20 @@ def only_functions(kind: object) -> object:
 ToolType = Annotated[Literal["function"], BeforeValidator(only_functions)]
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
+        raise PydanticCustomError("tool_name", "must be 1 to 64 letters from a to z, digits, '_' and '-'")
+    return name
+
+
+ToolName = Annotated[str, AfterValidator(_check_name)]
+"""The name of a function, by OpenAI's rule."""
+
+
 class FunctionDefinition(WireModel):
     """A function, with a JSON schema of its arguments, which are always held to it: `strict` or not."""
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    name: ToolName
     description: str | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None

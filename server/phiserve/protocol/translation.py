@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from phiserve.chat.joining import checked_text, join_parts
-from phiserve.chat.tools import written
+from phiserve.chat.tools import result_headings, with_tools, written
 from phiserve.core import (
     Conversation,
     GenerationRequest,
@@ -46,7 +46,7 @@ def to_generation_request(
     """
     return GenerationRequest(
         id=f"chatcmpl-{uuid.uuid4().hex}",
-        conversation=build_conversation(chat.messages),
+        conversation=told_conversation(chat),
         sampling=chat.sampling,
         stops=chat.stops,
         constraint=chat.constraint,
@@ -58,6 +58,15 @@ def to_generation_request(
         cache_salt=cache_salt,
         deadline_s=deadline_s,
     )
+
+
+def told_conversation(chat: ChatCompletionRequest) -> Conversation:
+    """The conversation of a chat request, with the tools that may be called in the answer.
+
+    Raises InvalidRequest for text that is not Unicode (lone surrogates).
+    """
+    conversation = build_conversation(chat.messages)
+    return conversation if chat.tool_use is None else with_tools(conversation, chat.tool_use.tools)
 
 
 def build_conversation(messages: Sequence[Message]) -> Conversation:
@@ -92,16 +101,9 @@ def _turn(message: Message, param: str, headings: Mapping[str, str]) -> Turn:
 
 
 def _result_headings(calls: Sequence[WireToolCall]) -> dict[str, str]:
-    """What stands before the result of each of a turn's calls, by the call's id.
-
-    Results are told apart by the names of their tools, and by numbers where there were several calls: the
-    model never sees ids.
-    """
-    if len(calls) == 1:
-        return {calls[0].id: f"Result of {calls[0].function.name}:"}
-    return {
-        call.id: f"Result of call {number}, {call.function.name}:" for number, call in enumerate(calls, 1)
-    }
+    """What stands before the result of each of a turn's calls, by the call's id."""
+    headings = result_headings([call.function.name for call in calls])
+    return {call.id: heading for call, heading in zip(calls, headings, strict=True)}
 
 
 def _result(heading: str, content: str | Sequence[TextPart | ImagePart], param: str) -> Turn:

@@ -81,11 +81,7 @@ def test_vllms_defaults_pass() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(
-            ("audio", {"voice": "alloy", "format": "mp3"}),
-            ("function_call", {"name": "look"}),
-            ("functions", [{"name": "look"}]),
-        ),
+        *(("audio", {"voice": "alloy", "format": "mp3"}),),
         *(
             ("modalities", ["text", "audio"]),
             ("moderation", {"model": "m"}),
@@ -95,10 +91,7 @@ def test_vllms_defaults_pass() -> None:
             ("prompt_cache_options", {"mode": "explicit"}),
             ("prompt_cache_retention", "24h"),
         ),
-        *(
-            ("tool_choice", "required"),
-            ("tools", [{"type": "function", "function": {"name": "look"}}]),
-        ),
+        *(),
         ("web_search_options", {}),
         *(("echo", True), ("add_generation_prompt", False), ("add_generation_prompt", 1)),
         *(("prompt_logprobs", 0), ("stream_interval", True), ("chat_template_kwargs", {"a": 1})),
@@ -139,9 +132,9 @@ def test_allowed_values_are_openais(reference: Path) -> None:
 def test_the_document_says_what_passes() -> None:
     """The JSON schema of a refused field is the list of its allowed values."""
     properties = ChatCompletionRequest.model_json_schema()["properties"]
-    assert properties["tools"] == {
-        "enum": [None, []],
-        "description": "Not supported: tools are not supported",
+    assert properties["modalities"] == {
+        "enum": [None, ["text"]],
+        "description": "Not supported: the model answers in text",
     }
     assert properties["audio"]["enum"] == [None]
 
@@ -151,7 +144,6 @@ def test_the_document_says_what_passes() -> None:
     [
         *(
             ("metadata", {"a": "b"}),
-            ("parallel_tool_calls", True),
             ("prompt_cache_key", "k"),
             ("safety_identifier", "s"),
         ),
@@ -180,10 +172,10 @@ def test_plain_data() -> None:
     """The table as the route shows it."""
     table = compatibility()
     assert table["openai"]["stop"] == {"support": "served", "note": ""}
-    assert table["openai"]["tools"] == {
+    assert table["openai"]["modalities"] == {
         "support": "refused",
-        "note": "tools are not supported",
-        "allowed": [None, []],
+        "note": "the model answers in text",
+        "allowed": [None, ["text"]],
     }
     assert table["extra"].keys() == VLLM_FIELDS.keys()
     assert table["extra"]["echo"] == {
