@@ -5,7 +5,7 @@ import json
 import pytest
 
 from phiserve.chat.call_reader import read_answer
-from phiserve.chat.tools import told, with_tools, written
+from phiserve.chat.tools import result_headings, told, with_tools, written
 from phiserve.constraints.tool_calls import arguments_grammar, calls_grammar
 from phiserve.core import Conversation, ImagePlaceholder, Tool, ToolCall, Turn
 from unit.constraints.matching import passes
@@ -67,3 +67,9 @@ def test_calls_are_written_as_they_are_read() -> None:
     """An answer that was given comes back to the model letter by letter."""
     answer = 'functools[{"name":"look","arguments":{"at":"a \\"b\\""}},{"name":"stop","arguments":{}}]'
     assert written(read_answer(answer).calls) == answer
+
+
+def test_results_are_told_apart() -> None:
+    """By the tool's name, and by a number where there were several calls."""
+    assert result_headings(["look"]) == ["Result of look:"]
+    assert result_headings(["look", "look"]) == ["Result of call 1, look:", "Result of call 2, look:"]
