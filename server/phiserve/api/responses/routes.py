@@ -40,22 +40,25 @@ async def create_response(request: Request) -> Response:
     asked = await read_wire(request, services, ResponsesRequest)
     inner = to_generation_request(asked, tenant_of(request), visit.cache_salt, deadline_s)
     begun = begun_response(asked, inner.id, services.check_model(asked.model))
+    may_call = asked.tool_use is not None
     del asked
     record = record_of(request.scope)
-    return await unless_hung_up(request.receive, _respond(services, inner, begun, visit, record))
+    responding = _respond(services, inner, begun, may_call, visit, record)
+    return await unless_hung_up(request.receive, responding)
 
 
 async def _respond(
     services: Services,
     inner: GenerationRequest,
     begun: ResponseObject,
+    may_call: bool,
     visit: Visit,
     record: RequestRecord,
 ) -> Response:
     is_streamed = inner.stream
     answer, deltas = await begin_answer(services, inner, visit, record)
     del inner
-    draft = Draft(answer, begun)
+    draft = Draft(answer, begun, may_call=may_call)
     if is_streamed:
         writer = EventWriter(draft)
         return await stream_answer(services, deltas, writer, writer.fail)

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterable
 from typing import Literal
 
-from phiserve.api.responses.draft import Draft
+from phiserve.api.responses.draft import CallItem, Draft, ItemAdded, ItemBegun, ItemEnded, Step, TextItem
 from phiserve.engine.interface import Delta
 from phiserve.errors import RequestError
 from phiserve.protocol.responses.events import (
+    ArgumentsDeltaEvent,
+    ArgumentsDoneEvent,
     ContentPartEvent,
     ErrorEvent,
     EventLogprob,
@@ -16,7 +18,7 @@ from phiserve.protocol.responses.events import (
     TextDoneEvent,
     typed_event,
 )
-from phiserve.protocol.responses.response import OutputMessage, OutputText, ResponseObject
+from phiserve.protocol.responses.response import OutputCall, OutputMessage, OutputText, ResponseObject
 
 _LAST: dict[str, Literal["response.completed", "response.incomplete"]] = {
     "completed": "response.completed",
@@ -34,55 +36,81 @@ class EventWriter:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._num_events = 0
-        self._has_begun = False
 
     def feed(self, delta: Delta) -> bytes:
-        """The events for one delta: what begins comes before the first text."""
-        visible = self._draft.feed(delta)
-        events = b""
-        if not self._has_begun:
-            message = OutputMessage(self._draft.item_id, "in_progress", [])
-            events = (
-                self._begin()
-                + typed_event(OutputItemEvent("response.output_item.added", self._number(), message))
-                + self._part("response.content_part.added", OutputText("", []))
-            )
-        if not (visible.text or visible.logprobs):  # held back, or none
-            return events
-        logprobs = [EventLogprob.of(logprob) for logprob in visible.logprobs or ()]
-        return events + typed_event(
-            TextDeltaEvent(self._number(), self._draft.item_id, visible.text, logprobs)
-        )
+        """The events for one delta: what begins comes before its first text."""
+        return self._begin() + self._of_steps(self._draft.feed(delta))
 
     def end(self) -> bytes:
         """What has ended, from the text to the response."""
-        text, ended = self._draft.text, self._draft.ended()
-        logprobs = [EventLogprob.of(logprob) for logprob in text.logprobs]
-        return (
-            typed_event(TextDoneEvent(self._number(), self._draft.item_id, text.text, logprobs))
-            + self._part("response.content_part.done", text)
-            + typed_event(OutputItemEvent("response.output_item.done", self._number(), ended.output[0]))
-            + typed_event(ResponseEvent(_LAST[self._draft.status], self._number(), ended))
-        )
+        steps = self._of_steps(self._draft.end())
+        last = ResponseEvent(_LAST[self._draft.status], self._number(), self._draft.ended())
+        return steps + typed_event(last)
 
     def fail(self, error: RequestError) -> bytes:
         """The error, then the response that failed. Nothing that was open is said to have ended."""
-        begin = b"" if self._has_begun else self._begin()
+        begin = self._begin()
         told = ErrorEvent(self._number(), error.message, error.code, error.param)
         failed = ResponseEvent("response.failed", self._number(), self._draft.failed(error))
         return begin + typed_event(told) + typed_event(failed)
 
     def _begin(self) -> bytes:
-        self._has_begun = True
+        """That the response has begun, unless that has been said."""
+        if self._num_events:
+            return b""
         begun = self._draft.begun
         return typed_event(ResponseEvent("response.created", self._number(), begun)) + typed_event(
             ResponseEvent("response.in_progress", self._number(), begun)
         )
 
-    def _part(
-        self, kind: Literal["response.content_part.added", "response.content_part.done"], part: OutputText
-    ) -> bytes:
-        return typed_event(ContentPartEvent(kind, self._number(), self._draft.item_id, part))
+    def _of_steps(self, steps: list[Step]) -> bytes:
+        return b"".join(map(self._of_step, steps))
+
+    def _of_step(self, step: Step) -> bytes:
+        match step:
+            case ItemBegun(TextItem() as item):
+                message = OutputMessage(item.id, "in_progress", [])
+                added = OutputItemEvent("response.output_item.added", self._number(), message, item.index)
+                return typed_event(added) + self._part("added", item, OutputText("", []))
+            case ItemBegun(CallItem() as item):
+                call = OutputCall(item.id, item.call_id, item.name, "", "in_progress")
+                return typed_event(
+                    OutputItemEvent("response.output_item.added", self._number(), call, item.index)
+                )
+            case ItemAdded():
+                return self._added(step)
+            case ItemEnded():
+                return self._ended(step)
+        raise TypeError(step)  # there are no other steps
+
+    def _added(self, step: ItemAdded) -> bytes:
+        item = step.item
+        if isinstance(item, CallItem):
+            return typed_event(ArgumentsDeltaEvent(self._number(), item.id, step.text, item.index))
+        if not (step.text or step.logprobs):  # held back, or none
+            return b""
+        logprobs = [EventLogprob.of(logprob) for logprob in step.logprobs]
+        return typed_event(TextDeltaEvent(self._number(), item.id, step.text, logprobs, item.index))
+
+    def _ended(self, step: ItemEnded) -> bytes:
+        item = step.item
+        if isinstance(item, CallItem):
+            arguments = "".join(item.arguments)
+            done = typed_event(ArgumentsDoneEvent(self._number(), item.id, item.name, arguments, item.index))
+        else:
+            text = item.text
+            logprobs = [EventLogprob.of(logprob) for logprob in text.logprobs]
+            event = TextDoneEvent(self._number(), item.id, text.text, logprobs, item.index)
+            done = typed_event(event) + self._part("done", item, text)
+        ended = item.written(step.status)
+        return done + typed_event(
+            OutputItemEvent("response.output_item.done", self._number(), ended, item.index)
+        )
+
+    def _part(self, what: Literal["added", "done"], item: TextItem, part: OutputText) -> bytes:
+        kind: Literal["response.content_part.added", "response.content_part.done"]
+        kind = "response.content_part.added" if what == "added" else "response.content_part.done"
+        return typed_event(ContentPartEvent(kind, self._number(), item.id, part, item.index))
 
     def _number(self) -> int:
         """The next event's: from 0 upwards, without a gap."""
@@ -94,4 +122,5 @@ async def collect(draft: Draft, deltas: AsyncIterable[Delta]) -> ResponseObject:
     """Consume all deltas and build the response."""
     async for delta in deltas:
         draft.feed(delta)
+    draft.end()
     return draft.ended()

@@ -7,10 +7,14 @@ _STATE = "nothing is stored here; send the conversation as `input`"
 
 RESPONSES_FIELDS: dict[str, Field] = {
     "include": Field("served", "`message.output_text.logprobs`; there is nothing that the others would add"),
-    "input": Field("served", "a string, or messages with text and images (`input_image` by `image_url`)"),
+    "input": Field(
+        "served",
+        "a string, or messages with text and images (`input_image` by `image_url`), calls and their outputs",
+    ),
     "instructions": Field("served", "a system message before the input"),
     "max_output_tokens": _SERVED,
     "model": _SERVED,
+    "parallel_tool_calls": _SERVED,
     "service_tier": Field("served", "`flex` is batch work: behind all others; of the rest, one tier"),
     "stream": _SERVED,
     "stream_options": Field("served", "nothing is obfuscated"),
@@ -18,9 +22,10 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "text": Field("served", "`format` as chat's `response_format`; `verbosity` has no effect"),
     "top_logprobs": Field("served", "above 0 it asks for log-probabilities by itself"),
     "top_p": _SERVED,
-    "max_tool_calls": Field("accepted", "no tool is called here"),
+    "tool_choice": Field("served", "all forms that name functions"),
+    "tools": Field("served", "functions; what a server would have to run (web search and so on) is refused"),
+    "max_tool_calls": Field("accepted", "it limits tools that a server runs"),
     "metadata": Field("accepted", "repeated in the response"),
-    "parallel_tool_calls": Field("accepted", "tools are refused, so that there is nothing to call"),
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
     "reasoning": Field("accepted", "the model does not reason apart from its answer"),
     "safety_identifier": Field("accepted", "users are not told apart"),
@@ -36,7 +41,5 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "prompt_cache_retention": Field(
         "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
     ),
-    "tool_choice": Field("refused", "tools are not supported", allowed=("none", "auto")),
-    "tools": Field("refused", "tools are not supported", allowed=([],)),
     "truncation": Field("refused", "nothing is left out of a prompt here", allowed=("disabled",)),
 }

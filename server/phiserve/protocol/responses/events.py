@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from phiserve.core import TokenLogprob
 from phiserve.protocol.events import encode_json
-from phiserve.protocol.responses.response import OutputMessage, OutputText, ResponseObject
+from phiserve.protocol.responses.response import OutputItem, OutputText, ResponseObject
 
 
 class ResponseEvent(Struct, frozen=True):
@@ -28,8 +28,8 @@ class OutputItemEvent(Struct, frozen=True):
 
     type: Literal["response.output_item.added", "response.output_item.done"]
     sequence_number: int
-    item: OutputMessage
-    output_index: int = 0
+    item: OutputItem
+    output_index: int
 
 
 class ContentPartEvent(Struct, frozen=True):
@@ -39,7 +39,7 @@ class ContentPartEvent(Struct, frozen=True):
     sequence_number: int
     item_id: str
     part: OutputText
-    output_index: int = 0
+    output_index: int
     content_index: int = 0
 
 
@@ -71,8 +71,8 @@ class TextDeltaEvent(Struct, frozen=True):
     item_id: str
     delta: str
     logprobs: list[EventLogprob]
+    output_index: int
     type: Literal["response.output_text.delta"] = "response.output_text.delta"
-    output_index: int = 0
     content_index: int = 0
 
 
@@ -83,9 +83,30 @@ class TextDoneEvent(Struct, frozen=True):
     item_id: str
     text: str
     logprobs: list[EventLogprob]
+    output_index: int
     type: Literal["response.output_text.done"] = "response.output_text.done"
-    output_index: int = 0
     content_index: int = 0
+
+
+class ArgumentsDeltaEvent(Struct, frozen=True):
+    """More of a call's arguments."""
+
+    sequence_number: int
+    item_id: str
+    delta: str
+    output_index: int
+    type: Literal["response.function_call_arguments.delta"] = "response.function_call_arguments.delta"
+
+
+class ArgumentsDoneEvent(Struct, frozen=True):
+    """All of a call's arguments."""
+
+    sequence_number: int
+    item_id: str
+    name: str
+    arguments: str
+    output_index: int
+    type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
 
 
 class ErrorEvent(Struct, frozen=True):
@@ -108,7 +129,16 @@ RESPONSE_EVENTS = (
 )
 """All that a stream may hold."""
 
-Event = ResponseEvent | OutputItemEvent | ContentPartEvent | TextDeltaEvent | TextDoneEvent | ErrorEvent
+Event = (
+    ResponseEvent
+    | OutputItemEvent
+    | ContentPartEvent
+    | TextDeltaEvent
+    | TextDoneEvent
+    | ArgumentsDeltaEvent
+    | ArgumentsDoneEvent
+    | ErrorEvent
+)
 
 
 def typed_event(payload: Event) -> bytes:

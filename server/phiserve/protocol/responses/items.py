@@ -10,6 +10,8 @@ from phiserve.protocol.messages import MAX_PARTS, WireModel, bounded, choose_by
 
 ROLES = ("user", "assistant", "system", "developer")
 
+TYPES = ("message", "function_call", "function_call_output")
+
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
@@ -22,7 +24,7 @@ def _no_file(file_id: object) -> None:
 def _no_such_item(item: object) -> object:
     """Raises PydanticCustomError, which names the item's type."""
     kind = item.get("type") if isinstance(item, dict) else None
-    text = f"items of type {shortened(repr(kind))} are not supported; an item must be a message"
+    text = f"items of type {shortened(repr(kind))} are not supported; type must be one of {', '.join(TYPES)}"
     raise PydanticCustomError("unsupported", "{text}", {"text": text})
 
 
@@ -123,6 +125,35 @@ class AssistantItem(_MessageItem):
     ]
 
 
+class FunctionCallItem(WireModel):
+    """A call of a tool in an earlier answer, as clients send a response's output back."""
+
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+    id: str | None = None
+    status: ItemStatus | None = None
+    namespace: None = None
+    caller: None = None
+
+
+class FunctionCallOutput(WireModel):
+    """The result of a call, which may show images. A `name` has no effect: the call has one."""
+
+    type: Literal["function_call_output"]
+    call_id: str
+    output: Annotated[
+        _String | Annotated[tuple[_UserPart, ...], Tag(":parts"), bounded(MAX_PARTS)],
+        _ContentChoice,
+    ]
+    id: str | None = None
+    status: ItemStatus | None = None
+    name: str | None = None
+    namespace: None = None
+    caller: None = None
+
+
 Part = InputText | InputImage | EarlierText | Refusal
 """A content part of any role."""
 
@@ -130,10 +161,11 @@ MessageItem = SystemItem | UserItem | AssistantItem
 
 
 def _item_tag(item: object) -> str | None:
-    """A message's role; `:other` for items of other types."""
+    """A message's role, another item's type, or `:other`."""
     given = item if isinstance(item, dict) else getattr(item, "__dict__", {})
-    if given.get("type", "message") != "message":
-        return ":other"
+    kind = given.get("type", "message")
+    if kind != "message":
+        return f":{kind}" if kind in TYPES else ":other"
     role = given.get("role")
     return f":{role}" if role in ROLES else None
 
@@ -143,6 +175,8 @@ Item = Annotated[
     | Annotated[SystemItem, Tag(":developer")]
     | Annotated[UserItem, Tag(":user")]
     | Annotated[AssistantItem, Tag(":assistant")]
+    | Annotated[FunctionCallItem, Tag(":function_call")]
+    | Annotated[FunctionCallOutput, Tag(":function_call_output")]
     | Annotated[object, AfterValidator(_no_such_item), WithJsonSchema({"not": {}}), Tag(":other")],
     Discriminator(
         _item_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"

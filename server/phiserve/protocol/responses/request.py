@@ -15,12 +15,10 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from phiserve.constraints.constraint import Constraint
-from phiserve.errors import shortened
 from phiserve.protocol.messages import WireModel, bounded
 from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
 from phiserve.protocol.responses.items import Item
-from phiserve.protocol.responses.text import TextConfig
+from phiserve.protocol.responses.tools import ToolFields
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
 
 MAX_ITEMS = 10_000
@@ -43,25 +41,11 @@ Includable = Literal[
 """What `include` may name. All but the first are parts of what never stands in a response of this server."""
 
 
-def _tool_refusal(tools: object) -> PydanticCustomError:
-    """Names the type of the first tool."""
-    first = tools[0] if isinstance(tools, list | tuple) else None
-    kind = first.get("type") if isinstance(first, dict) else None
-    text = "tools are not supported"
-    if isinstance(kind, str) and kind != "function":
-        text = f"tools of type {shortened(repr(kind))} are not supported"
-    path = "[0]" if first is not None else ""
-    return PydanticCustomError("unsupported", "{text}", {"text": text, "path": path})
-
-
 def _asks_for_nothing(value: object, info: ValidationInfo) -> object:
     """Accepts only values that ask for nothing. Raises PydanticCustomError for any other."""
-    name = info.field_name or ""
-    field = RESPONSES_FIELDS[name]
+    field = RESPONSES_FIELDS[info.field_name or ""]
     if value is None or value in field.allowed:
         return value
-    if name == "tools":
-        raise _tool_refusal(value)
     text = f"this parameter is not supported: {field.note}"
     raise PydanticCustomError("unsupported", "{text}", {"text": text})
 
@@ -101,11 +85,12 @@ class Reasoning(WireModel):
     mode: str | None = None
 
 
-class ResponsesRequest(WireModel):
+class ResponsesRequest(ToolFields):
     """A Responses request.
 
-    OpenAI's fields that are served, accepted without effect and refused; defaults are OpenAI's. A field that
-    is not here is an error, never ignored; `protocol.responses.compatibility` says of each why.
+    Beside the fields of its base, those of OpenAI that are served, accepted without effect and refused;
+    defaults are OpenAI's. A field that is not here is an error, never ignored;
+    `protocol.responses.compatibility` says of each why.
     """
 
     model_config = ConfigDict(json_schema_extra=_describe_refused)
@@ -124,12 +109,10 @@ class ResponsesRequest(WireModel):
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     include: Annotated[tuple[Includable, ...], bounded(MAX_INCLUDES)] | None = None
-    text: TextConfig | None = None
     service_tier: str | None = None
 
     max_tool_calls: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] | None = None
     metadata: Annotated[dict[str, str], Field(fail_fast=True)] | None = None
-    parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
     reasoning: Reasoning | None = None
     safety_identifier: str | None = None
@@ -144,8 +127,6 @@ class ResponsesRequest(WireModel):
     prompt: Refused = None
     prompt_cache_options: Refused = None
     prompt_cache_retention: Refused = None
-    tool_choice: Refused = None
-    tools: Refused = None
     truncation: Refused = None
 
     @model_validator(mode="after")
@@ -153,11 +134,6 @@ class ResponsesRequest(WireModel):
         if self.stream_options is not None and not self.stream:
             raise disagreement("stream_options", "is only allowed when stream is true")
         return self
-
-    @property
-    def constraint(self) -> Constraint | None:
-        """What the answer must look like."""
-        return None if self.text is None else self.text.constraint
 
     @property
     def num_top_logprobs(self) -> int | None:

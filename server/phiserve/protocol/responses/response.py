@@ -54,14 +54,29 @@ class OutputText(Struct, frozen=True):
     annotations: tuple[()] = ()
 
 
-class OutputMessage(Struct, frozen=True):
+class OutputMessage(Struct, frozen=True, tag_field="type", tag="message"):
     """An answer: no part while it begins, later one."""
 
     id: str
     status: Literal["in_progress", "completed", "incomplete"]
     content: list[OutputText]
-    type: Literal["message"] = "message"
     role: Literal["assistant"] = "assistant"
+
+
+class OutputCall(Struct, frozen=True, tag_field="type", tag="function_call"):
+    """A call of a tool: the client finds the function by its name, and sends the result back by `call_id`.
+
+    `arguments` is JSON text, empty while the call begins.
+    """
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: Literal["in_progress", "completed", "incomplete"]
+
+
+OutputItem = OutputMessage | OutputCall
 
 
 class IncompleteDetails(Struct, frozen=True):
@@ -91,6 +106,16 @@ class TextSettings(Struct, frozen=True):
     verbosity: Literal["medium"] = "medium"
 
 
+class FunctionToolObject(Struct, frozen=True):
+    """A tool as it was given."""
+
+    name: str
+    parameters: dict[str, Any] | None
+    strict: bool = True
+    type: Literal["function"] = "function"
+    description: str | UnsetType = UNSET
+
+
 class ResponseObject(Struct, frozen=True, kw_only=True):
     """A response: what was asked for, what holds, and the answer as far as there is one.
 
@@ -111,7 +136,7 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     max_tool_calls: int | None
     metadata: dict[str, str]
     model: str
-    output: list[OutputMessage] = []
+    output: list[OutputItem] = []
     parallel_tool_calls: bool
     previous_response_id: None = None
     prompt_cache_key: str | None
@@ -120,8 +145,8 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     service_tier: Literal["default", "flex"]
     temperature: float
     text: TextSettings
-    tool_choice: Literal["auto", "none"]
-    tools: tuple[()] = ()
+    tool_choice: str | dict[str, Any]
+    tools: list[FunctionToolObject]
     top_logprobs: int
     top_p: float
     truncation: Literal["disabled"] = "disabled"

@@ -2,32 +2,14 @@
 
 import time
 import uuid
-from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from phiserve.chat.joining import checked_text, join_parts
-from phiserve.core import (
-    Conversation,
-    GenerationRequest,
-    ImagePlaceholder,
-    Role,
-    SamplingOptions,
-    StopConditions,
-    Turn,
-)
-from phiserve.core import Part as InnerPart
-from phiserve.protocol.responses.items import (
-    AssistantItem,
-    InputImage,
-    MessageItem,
-    Part,
-    Refusal,
-    SystemItem,
-    UserItem,
-)
+from phiserve.core import GenerationRequest, SamplingOptions, StopConditions
 from phiserve.protocol.responses.request import ResponsesRequest
-from phiserve.protocol.responses.response import ResponseObject, TextSettings
+from phiserve.protocol.responses.response import FunctionToolObject, ResponseObject, TextSettings
+from phiserve.protocol.responses.tools import FunctionTool
+from phiserve.protocol.responses.turns import build_conversation
 
 
 def to_generation_request(
@@ -44,7 +26,7 @@ def to_generation_request(
     """
     return GenerationRequest(
         id=f"resp_{uuid.uuid4().hex}",
-        conversation=build_conversation(request),
+        conversation=build_conversation(request.input, request.instructions, request.tool_use),
         sampling=SamplingOptions(
             temperature=1.0 if request.temperature is None else request.temperature,
             top_p=1.0 if request.top_p is None else request.top_p,
@@ -58,21 +40,6 @@ def to_generation_request(
         cache_salt=cache_salt,
         deadline_s=deadline_s,
     )
-
-
-def build_conversation(request: ResponsesRequest) -> Conversation:
-    """Turn instructions and input into a conversation.
-
-    Raises InvalidRequest for text that is not Unicode (lone surrogates).
-    """
-    turns = []
-    if request.instructions:
-        turns.append(Turn("system", join_parts([checked_text(request.instructions, "instructions")])))
-    if isinstance(request.input, str):
-        turns.append(Turn("user", join_parts([checked_text(request.input, "input")])))
-    else:
-        turns += [_turn(item, f"input[{index}]") for index, item in enumerate(request.input)]
-    return Conversation(tuple(turns), param="input")
 
 
 def begun_response(request: ResponsesRequest, response_id: str, model: str) -> ResponseObject:
@@ -92,41 +59,23 @@ def begun_response(request: ResponsesRequest, response_id: str, model: str) -> R
         service_tier="flex" if request.is_batch else "default",
         temperature=1.0 if request.temperature is None else request.temperature,
         text=TextSettings({"type": "text"} if text is None else text.format_as_given),
-        tool_choice="none" if request.tool_choice == "none" else "auto",
+        tool_choice=_choice_as_given(request),
+        tools=[_tool_as_given(tool) for tool in request.tools or ()],
         top_logprobs=request.top_logprobs or 0,
         top_p=1.0 if request.top_p is None else request.top_p,
         user=UNSET if request.user is None else request.user,
     )
 
 
-def _turn(item: MessageItem, param: str) -> Turn:
-    return Turn(_role(item), join_parts(_parts(item.content, f"{param}.content")))
+def _choice_as_given(request: ResponsesRequest) -> str | dict[str, object]:
+    choice = request.tool_choice
+    return (choice or "auto") if isinstance(choice, str | None) else choice.model_dump(mode="json")
 
 
-def _role(item: MessageItem) -> Role:
-    match item:
-        case SystemItem():
-            return "system"
-        case UserItem():
-            return "user"
-        case AssistantItem():
-            return "assistant"
-
-
-def _parts(content: str | Sequence[Part], param: str) -> list[InnerPart]:
-    if isinstance(content, str):
-        return [checked_text(content, param)]
-    return [_part(part, f"{param}[{index}]") for index, part in enumerate(content)]
-
-
-def _part(part: Part, param: str) -> InnerPart:
-    match part:
-        case InputImage():
-            detail = part.detail or "auto"
-            return ImagePlaceholder(
-                part.image_url, "high" if detail == "original" else detail, f"{param}.image_url"
-            )
-        case Refusal():
-            return checked_text(part.refusal, f"{param}.refusal")
-        case _:
-            return checked_text(part.text, f"{param}.text")
+def _tool_as_given(tool: FunctionTool) -> FunctionToolObject:
+    """Arguments are always held to the schema, so that every tool is strict."""
+    return FunctionToolObject(
+        name=tool.name,
+        parameters=tool.parameters,
+        description=UNSET if tool.description is None else tool.description,
+    )

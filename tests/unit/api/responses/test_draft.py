@@ -16,6 +16,7 @@ from phiserve.errors import (
     RequestError,
 )
 from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.responses.response import OutputMessage
 from phiserve.protocol.responses.translation import begun_response
 from scripted import delta
 
@@ -36,8 +37,11 @@ def test_an_answer_that_ended(make_draft: Callable[[], Draft]) -> None:
     draft = make_draft()
     for step in (delta(" a", ids=[5]), delta("b", ids=[6], finish="stop")):
         draft.feed(step)
+    draft.end()
     ended = draft.ended()
-    assert (ended.status, ended.output[0].content[0].text) == ("completed", "ab")
+    (item,) = ended.output
+    assert isinstance(item, OutputMessage)
+    assert (ended.status, item.content[0].text) == ("completed", "ab")
     assert ended.usage
     assert (ended.usage.input_tokens, ended.usage.output_tokens) == (2, 2)
     assert ended.completed_at is not None

@@ -16,7 +16,7 @@ def test_an_event_is_named_by_its_type() -> None:
 def test_log_probabilities_of_events_have_no_bytes() -> None:
     """Unlike those of a response."""
     logprob = TokenLogprob("a", -0.5, [97], [TopLogprob("b", -1.0, [98])])
-    written = typed_event(TextDeltaEvent(0, "msg_1", "a", [EventLogprob.of(logprob)]))
+    written = typed_event(TextDeltaEvent(0, "msg_1", "a", [EventLogprob.of(logprob)], 0))
     assert (
         b'"logprobs":[{"token":"a","logprob":-0.5,"top_logprobs":[{"token":"b","logprob":-1.0}]}]' in written
     )

@@ -60,7 +60,7 @@ def test_messages_of_all_roles() -> None:
         (5, "input[1]: role must be one of user, assistant, system, developer"),
         (
             {"type": "web_search_call", "id": "x"},
-            "input[1]: items of type 'web_search_call' are not supported; an item must be a message",
+            "input[1]: items of type 'web_search_call' are not supported; type must be one of message,",
         ),
         (
             user({"type": "input_file", "file_id": "f"}),

@@ -59,17 +59,6 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"tools": [{"type": "function", "name": "f"}]}, "tools[0]: tools are not supported"),
-        (
-            {"tools": [{"type": "web_search_preview"}]},
-            "tools[0]: tools of type 'web_search_preview' are not supported",
-        ),
-        ({"tools": [{"type": "mcp"}]}, "tools[0]: tools of type 'mcp' are not supported"),
-        ({"tools": {}}, "tools: tools are not supported"),
-        (
-            {"tool_choice": "required"},
-            "tool_choice: this parameter is not supported: tools are not supported",
-        ),
         ({"background": True}, "background: this parameter is not supported: "),
         ({"truncation": "auto"}, "truncation: this parameter is not supported: "),
         ({"previous_response_id": "resp_1"}, "previous_response_id: this parameter is not supported: "),
@@ -83,7 +72,7 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
     ],
 )
 def test_refusals(fields: dict[str, object], message: str) -> None:
-    """Each names its field; tools are refused in the words that clients look for."""
+    """Each names its field."""
     with pytest.raises(InvalidRequest) as refusal:
         parsed(**fields)
     assert refusal.value.message.startswith(message)

@@ -2,75 +2,14 @@
 
 import json
 
-import pytest
-
-from phiserve.core import Conversation, ImagePlaceholder, SamplingOptions, StopConditions, Turn
-from phiserve.errors import InvalidRequest
+from phiserve.core import SamplingOptions, StopConditions
 from phiserve.protocol.parsing import parse_request
 from phiserve.protocol.responses.request import LOGPROBS, ResponsesRequest
-from phiserve.protocol.responses.translation import begun_response, build_conversation, to_generation_request
+from phiserve.protocol.responses.translation import begun_response, to_generation_request
 
 
 def parsed(**fields: object) -> ResponsesRequest:
     return parse_request(json.dumps({"input": "Hi"} | fields).encode(), ResponsesRequest)
-
-
-def test_a_string_is_what_the_person_says() -> None:
-    """Instructions come before it; empty ones are none."""
-    assert build_conversation(parsed(instructions="")) == Conversation((Turn("user", ("Hi",)),), "input")
-    assert build_conversation(parsed(instructions="Be brief")).turns == (
-        Turn("system", ("Be brief",)),
-        Turn("user", ("Hi",)),
-    )
-
-
-def test_items_become_turns() -> None:
-    """Parts in their order, images by their path in the request."""
-    content = [
-        {"type": "input_image", "image_url": "data:x", "detail": "original"},
-        {"type": "input_image", "image_url": "data:y"},
-        {"type": "input_text", "text": "What?"},
-    ]
-    answer = [{"type": "output_text", "text": "A"}, {"type": "refusal", "refusal": "B"}]
-    conversation = build_conversation(
-        parsed(
-            input=[
-                {"role": "developer", "content": "s"},
-                {"role": "user", "content": content},
-                {"role": "assistant", "content": answer},
-            ]
-        )
-    )
-    images = [
-        ImagePlaceholder("data:x", "high", "input[1].content[0].image_url"),
-        ImagePlaceholder("data:y", "auto", "input[1].content[1].image_url"),
-    ]
-    assert conversation.turns[0] == Turn("system", ("s",))
-    assert conversation.images == tuple(images)
-    assert conversation.turns[1].parts[-1] == "\nWhat?"
-    assert conversation.turns[2] == Turn("assistant", ("A\nB",))
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"instructions": "\ud800"}, "instructions"),
-        ({"input": [{"role": "user", "content": "\ud800"}]}, "input[0].content"),
-        (
-            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "\ud800"}]}]},
-            "input[0].content[0].text",
-        ),
-        (
-            {"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "\ud800"}]}]},
-            "input[0].content[0].refusal",
-        ),
-    ],
-)
-def test_text_that_is_not_unicode(fields: dict[str, object], param: str) -> None:
-    """Half a surrogate pair, as a Python caller might build it: refused at its place."""
-    with pytest.raises(InvalidRequest) as refusal:
-        build_conversation(ResponsesRequest.model_validate({"input": "Hi"} | fields))
-    assert refusal.value.param == param
 
 
 def test_options_get_their_inner_names() -> None:

@@ -1,0 +1,119 @@
+"""Items of `input` -> turns of literal text and image placeholders, calls and results of tools among them."""
+
+from collections.abc import Sequence
+
+from phiserve.chat.joining import checked_text, join_parts
+from phiserve.chat.tools import result_headings, with_tools, written
+from phiserve.core import Conversation, ImagePlaceholder, Role, ToolCall, ToolUse, Turn
+from phiserve.core import Part as InnerPart
+from phiserve.protocol.responses.items import (
+    AssistantItem,
+    FunctionCallItem,
+    FunctionCallOutput,
+    InputImage,
+    MessageItem,
+    Part,
+    Refusal,
+    SystemItem,
+    UserItem,
+)
+
+InputItem = MessageItem | FunctionCallItem | FunctionCallOutput
+
+
+def build_conversation(
+    given: str | Sequence[object], instructions: str | None = None, tool_use: ToolUse | None = None
+) -> Conversation:
+    """Turn instructions, the tools that may be called and a request's input into a conversation.
+
+    Raises InvalidRequest for text that is not Unicode (lone surrogates).
+    """
+    turns = []
+    if instructions:
+        turns.append(Turn("system", join_parts([checked_text(instructions, "instructions")])))
+    if isinstance(given, str):
+        turns.append(Turn("user", join_parts([checked_text(given, "input")])))
+    else:
+        turns += _Turns().of(given)
+    conversation = Conversation(tuple(turns), param="input")
+    return conversation if tool_use is None else with_tools(conversation, tool_use.tools)
+
+
+class _Turns:
+    """Builds turns from items. Calls that follow each other, and a message before them, are one answer."""
+
+    def __init__(self) -> None:
+        self._turns: list[Turn] = []
+        self._calls: list[tuple[str, ToolCall]] = []
+        self._headings: dict[str, str] = {}
+
+    def of(self, items: Sequence[object]) -> list[Turn]:
+        """The turns of all items."""
+        for index, item in enumerate(items):
+            param = f"input[{index}]"
+            match item:
+                case FunctionCallItem():
+                    name, arguments = (
+                        checked_text(item.name, f"{param}.name"),
+                        checked_text(item.arguments, f"{param}.arguments"),
+                    )
+                    self._calls.append((item.call_id, ToolCall(name, arguments)))
+                case FunctionCallOutput():
+                    self._end_calls()
+                    self._turns.append(self._result(item, param))
+                case SystemItem() | UserItem() | AssistantItem():
+                    self._end_calls()
+                    self._turns.append(
+                        Turn(_role(item), join_parts(_parts(item.content, f"{param}.content")))
+                    )
+        self._end_calls()
+        return self._turns
+
+    def _end_calls(self) -> None:
+        """Calls that stand open are the end of an answer."""
+        if not self._calls:
+            return
+        parts: list[InnerPart] = []
+        if self._turns and self._turns[-1].role == "assistant":
+            parts += self._turns.pop().parts
+        calls = [call for _, call in self._calls]
+        self._turns.append(Turn("assistant", join_parts([*parts, written(calls)])))
+        headings = result_headings([call.name for call in calls])
+        self._headings |= {
+            call_id: heading for (call_id, _), heading in zip(self._calls, headings, strict=True)
+        }
+        self._calls = []
+
+    def _result(self, item: FunctionCallOutput, param: str) -> Turn:
+        unknown = checked_text(f"Result of tool call {item.call_id}:", f"{param}.call_id")
+        heading = self._headings.get(item.call_id, unknown)
+        return Turn("user", join_parts([heading, *_parts(item.output, f"{param}.output")]))
+
+
+def _role(item: MessageItem) -> Role:
+    match item:
+        case SystemItem():
+            return "system"
+        case UserItem():
+            return "user"
+        case AssistantItem():
+            return "assistant"
+
+
+def _parts(content: str | Sequence[Part], param: str) -> list[InnerPart]:
+    if isinstance(content, str):
+        return [checked_text(content, param)]
+    return [_part(part, f"{param}[{index}]") for index, part in enumerate(content)]
+
+
+def _part(part: Part, param: str) -> InnerPart:
+    match part:
+        case InputImage():
+            detail = part.detail or "auto"
+            return ImagePlaceholder(
+                part.image_url, "high" if detail == "original" else detail, f"{param}.image_url"
+            )
+        case Refusal():
+            return checked_text(part.refusal, f"{param}.refusal")
+        case _:
+            return checked_text(part.text, f"{param}.text")
