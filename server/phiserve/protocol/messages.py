@@ -7,7 +7,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-PART_TYPES = ("text", "image_url", "refusal")
 MAX_PARTS = 1000
 """Content parts of one message."""
 
@@ -100,11 +99,15 @@ _ImagePart = Annotated[ImagePart, Tag(":image_url")]
 _RefusalPart = Annotated[RefusalPart, Tag(":refusal")]
 _String = Annotated[str, Tag(":string")]
 
-_PartChoice = choose_by(
-    "type", PART_TYPES, "part_type", "type must be one of the content part types this role may use"
-)
-UserPart = Annotated[_TextPart | _ImagePart, _PartChoice]
-AssistantPart = Annotated[_TextPart | _RefusalPart, _PartChoice]
+
+def _part_choice(*types: str) -> Discriminator:
+    allowed = " or ".join(types)
+    reason = f"type must be {allowed} in a message of this role; others are not supported"
+    return choose_by("type", types, "part_type", reason)
+
+
+UserPart = Annotated[_TextPart | _ImagePart, _part_choice("text", "image_url")]
+AssistantPart = Annotated[_TextPart | _RefusalPart, _part_choice("text", "refusal")]
 
 _ContentChoice = Discriminator(_content_tag)
 TextContent = Annotated[
@@ -175,8 +178,9 @@ class AssistantMessage(WireModel):
     function_call: FunctionCall | None = None
     annotations: Annotated[tuple[object, ...], bounded(0)] | None = None
     audio: None = None
+    reasoning: str | None = None
     reasoning_content: str | None = None
-    provider_specific_fields: None = None
+    provider_specific_fields: Annotated[dict[str, None], Field(fail_fast=True)] | None = None
 
 
 class ToolMessage(WireModel):

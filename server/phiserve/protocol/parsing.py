@@ -1,6 +1,7 @@
 """Bytes -> request, with errors that name the path as a client would write it: `messages[2].content[1]`."""
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from pydantic_core import ErrorDetails, from_json
 from phiserve.errors import InvalidRequest, shortened
 from phiserve.protocol.messages import WireModel
 from phiserve.protocol.raw_body import MAX_VALUES, decodes_quickly, holds_too_many_values
+from phiserve.protocol.wording import words_of
 
 _Wire = TypeVar("_Wire", bound=WireModel)
 
@@ -23,8 +25,6 @@ CODES = {
 """By pydantic's kind of error; what is not among them is of the wrong type or otherwise wrong."""
 
 INVALID_TYPE, INVALID_VALUE = "invalid_type", "invalid_value"
-_MESSAGES = {"missing": "this field is required", "extra_forbidden": "this parameter is unknown"}
-
 
 MAX_FIELDS = 100
 """Fields of one object, but for those whose names the client chooses."""
@@ -39,11 +39,13 @@ _UNIONS = ("content", "response_format", "input", "format", "tool_choice", "func
 
 def parse_request(body: bytes, wire: type[_Wire]) -> _Wire:
     """Parse and validate a request. Raises InvalidRequest with the path of the first wrong value."""
+    body = body.removeprefix(BOM_UTF8)
     return _validate(_decode(body), body, wire)
 
 
 async def parse_off_loop(body: bytes, wire: type[_Wire]) -> _Wire:
     """As `parse_request`; on a thread where that takes longer than a thread takes to wake up."""
+    body = body.removeprefix(BOM_UTF8)
     if not decodes_quickly(body):
         return await asyncio.to_thread(parse_request, body, wire)
     document = _decode(body)
@@ -104,7 +106,6 @@ def _check_fields(document: object) -> None:
 
 def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     kind = detail["type"]
-    message = _MESSAGES.get(kind, detail["msg"])
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=CODES[kind])
     context: dict[str, str] = detail.get("ctx", {})
@@ -115,7 +116,7 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     param = shortened(field or path)
     is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
     code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
-    return InvalidRequest(message, param=param, code=code)
+    return InvalidRequest(words_of(detail), param=param, code=code)
 
 
 def _reason(detail: ErrorDetails) -> str:

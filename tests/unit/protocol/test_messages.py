@@ -72,6 +72,13 @@ REPLAYED = {"annotations": [], "audio": None, "function_call": None, "provider_s
     [
         {"role": "assistant", "content": "a", "refusal": None, "tool_calls": [], **REPLAYED},
         {"role": "assistant", "content": [], "reasoning_content": "hm", "tool_calls": [CALL | {"index": 0}]},
+        {
+            "role": "assistant",
+            "content": "a",
+            "reasoning": None,
+            "provider_specific_fields": {"refusal": None},
+        },
+        {"role": "assistant", "content": "a", "reasoning": "hm", "provider_specific_fields": {}},
         {"role": "assistant", "function_call": CALL["function"]},
         {"role": "user", "content": [TEXT | {"prompt_cache_breakpoint": {"mode": "explicit"}}]},
         {

@@ -1,0 +1,48 @@
+"""What passes of a field that is refused, and how the document says so."""
+
+import pytest
+from pydantic import ConfigDict, ValidationError
+
+from phiserve.protocol.compatibility import VLLM_FIELDS, Field
+from phiserve.protocol.messages import WireModel
+from phiserve.protocol.refused import Refused, RefusedExtras, asks_for_nothing, describe_refused
+
+
+class Request(WireModel):
+    """A request with one field that is refused and one of another kind."""
+
+    model_config = ConfigDict(json_schema_extra=describe_refused)
+
+    echo: Refused = None
+    user: str | None = None
+
+
+def test_values_that_ask_for_nothing() -> None:
+    """Null and what the table allows; true is not 1, and 1.0 is."""
+    field = Field("refused", "", allowed=(1, False, {}))
+    assert all(asks_for_nothing(field, value) for value in (None, 1, 1.0, False, {}))
+    assert not any(asks_for_nothing(field, value) for value in (True, 0, [], "", {"a": 1}))
+
+
+def test_what_passes_leaves_no_trace() -> None:
+    """And what does not is an error that gives the table's reason."""
+    assert Request.model_validate({"echo": False}).echo is None
+    with pytest.raises(ValidationError, match=VLLM_FIELDS["echo"].note):
+        Request.model_validate({"echo": True})
+
+
+def test_the_document_says_what_passes() -> None:
+    """Of refused fields alone, and of those that the request has."""
+    properties = Request.model_json_schema()["properties"]
+    assert properties.keys() == {"echo", "user"}
+    assert properties["echo"] == {
+        "enum": [None, False],
+        "description": "Not supported: an answer holds the answer alone",
+    }
+    assert "enum" not in properties["user"]
+
+
+def test_every_refused_extra_has_its_field() -> None:
+    """Those of the table, and no others."""
+    refused = {name for name, field in VLLM_FIELDS.items() if field.support == "refused"}
+    assert RefusedExtras.model_fields.keys() == refused
