@@ -40,6 +40,13 @@ def test_completion(make_services: MakeServices, encoder: PromptEncoder) -> None
     assert sent.max_tokens == 16
 
 
+def test_an_answer_to_no_text_begins_one(make_services: MakeServices) -> None:
+    """Behind `<s>` alone the first space is the tokenizer's, as decoding has it."""
+    assert (
+        complete(make_services(ScriptedEngine(ANSWER)), [Control.BOS]).json()["choices"][0]["text"] == "Hello"
+    )
+
+
 def test_stream(make_services: MakeServices) -> None:
     """Events of the same form: one for every delta that shows something, the usage on request, the end."""
     answer = complete(
