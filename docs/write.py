@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic.fields import FieldInfo
 
 from phiserve.api import chat, completions, status
+from phiserve.api.responses import routes as responses
 from phiserve.config import Settings
 from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
 from phiserve.constraints.keywords import (
@@ -46,6 +47,7 @@ from phiserve.protocol.formats import (
     MAX_GRAMMAR_CHARACTERS,
     MAX_REGEX_CHARACTERS,
 )
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
 from phiserve.vision.fitting import LOW_MAX_CROPS
 from phiserve.vision.sizes import plan_crops
 
@@ -81,7 +83,7 @@ def routes() -> str:
     """Every route."""
     found = [
         route
-        for router in (chat.router, completions.router, status.router)
+        for router in (chat.router, completions.router, responses.router, status.router)
         for route in router.routes
         if isinstance(route, APIRoute)
     ]
@@ -105,6 +107,11 @@ def totals() -> str:
 def extra_fields() -> str:
     """What becomes of every field that vLLM's request has beside OpenAI's."""
     return _fates(VLLM_FIELDS)
+
+
+def responses_fields() -> str:
+    """What becomes of every field of OpenAI's Responses request."""
+    return _fates(RESPONSES_FIELDS)
 
 
 def schema_keywords() -> str:
@@ -195,6 +202,7 @@ _WRITERS = (
     openai_fields,
     totals,
     extra_fields,
+    responses_fields,
     schema_keywords,
     schema_bounds,
     errors,

@@ -9,8 +9,9 @@ from phiserve.api.json_response import json_response
 from phiserve.api.openapi import responses
 from phiserve.api.services import services_of
 from phiserve.errors import EngineUnavailable, ModelNotFound
-from phiserve.protocol.compatibility import compatibility
+from phiserve.protocol.compatibility import compatibility, plain_table
 from phiserve.protocol.models import ModelCard, ModelList
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
 
 router = APIRouter()
 
@@ -43,8 +44,8 @@ async def retrieve_model(request: Request, model_id: str) -> Response:
 
 @router.get("/v1/compatibility", tags=["models"], summary="What becomes of every request field")
 async def show_compatibility() -> dict[str, dict[str, dict[str, object]]]:
-    """Of every field of OpenAI's chat request: served, accepted without effect, or refused, and why."""
-    return compatibility()
+    """Of every field of OpenAI's requests: served, accepted without effect, or refused, and why."""
+    return compatibility() | {"responses": plain_table(RESPONSES_FIELDS)}
 
 
 @router.get(

@@ -3,6 +3,7 @@
 Documents, errors and `GET /v1/compatibility` come from this table.
 """
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from pydantic.config import JsonValue
@@ -131,9 +132,13 @@ VLLM_FIELDS: dict[str, Field] = {
 
 
 def compatibility() -> dict[str, dict[str, dict[str, object]]]:
-    """The whole table as plain data, by name. A refused field says which values of it pass all the same."""
-    fields = {name: _plain(field) for name, field in sorted(OPENAI_FIELDS.items())}
-    return {"openai": fields, "extra": {name: _plain(field) for name, field in VLLM_FIELDS.items()}}
+    """The whole table as plain data, by name."""
+    return {"openai": plain_table(dict(sorted(OPENAI_FIELDS.items()))), "extra": plain_table(VLLM_FIELDS)}
+
+
+def plain_table(fields: Mapping[str, Field]) -> dict[str, dict[str, object]]:
+    """Fields as plain data, by name. A refused field says which values of it pass all the same."""
+    return {name: _plain(field) for name, field in fields.items()}
 
 
 def _plain(field: Field) -> dict[str, object]:
