@@ -11,7 +11,7 @@ import pytest
 from images import image_part, noise, text_part
 from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
 from phiserve.chat.special_tokens import Control
-from phiserve.core import Conversation, RawPrompt
+from phiserve.core import Conversation, Prompt, RawPrompt
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
 from phiserve.preparation import PreparedPrompt, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -91,7 +91,7 @@ def test_a_lower_detail_is_offered_where_it_would_fit(
 class NeverEncodes(PromptEncoder):
     """Knows lengths, and fails the test where it is asked for ids."""
 
-    def encode(self, conversation: Conversation) -> EncodedPrompt:
+    def encode(self, conversation: Prompt) -> EncodedPrompt:
         """Fail."""
         raise AssertionError
 

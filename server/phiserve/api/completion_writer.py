@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from phiserve.answer import VisibleDelta
 from phiserve.api.several_prompts import Answers
-from phiserve.core import FinishReason, TokenLogprob
+from phiserve.core import FinishReason, TokenLogprob, TopLogprob
 from phiserve.engine.interface import Delta
 from phiserve.protocol.chat_completion import Usage
 from phiserve.protocol.completions import CompletionRequest
@@ -74,7 +74,8 @@ def spelled(token: Sequence[int]) -> str:
 def _candidates(token: TokenLogprob) -> dict[str, float]:
     """The most likely tokens, best first, and the chosen one; of those that are spelled alike, the best."""
     candidates: dict[str, float] = {}
-    for candidate in (*token.top_logprobs, token):
+    chosen = TopLogprob(token.token, token.logprob, token.bytes)
+    for candidate in (*token.top_logprobs, chosen):
         candidates.setdefault(spelled(candidate.bytes), candidate.logprob)
     return candidates
 

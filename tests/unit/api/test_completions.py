@@ -176,7 +176,7 @@ def test_a_client_that_hangs_up_ends_all_its_prompts(make_services: MakeServices
         body = json.dumps({"prompt": ["a", "b"]}).encode()
         messages = asyncio.Queue[dict[str, Any]]()
         messages.put_nowait({"type": "http.request", "body": body})
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": [],
             "client": None, "root_path": "", "scheme": "http", "server": None,
         }  # fmt: skip
