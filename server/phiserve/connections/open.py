@@ -22,33 +22,41 @@ class Waiting(Protocol):
 class OpenConnections:
     """Counts connections, and makes room for new ones by closing the one that has waited longest.
 
-    So clients that are silent cannot lock out those that have something to say.
+    So clients that are silent cannot lock out those that have something to say. Those that never said
+    anything make room first: the others may be about to ask again, or still be reading their answer.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._open = 0
-        self._waiting: dict[Waiting, None] = {}
+        self._silent: dict[Waiting, None] = {}
+        self._answered: dict[Waiting, None] = {}
 
     def opened(self, connection: Waiting) -> None:
         """A connection that waits for its first request; another may be closed for it."""
         self._open += 1
-        self._waiting[connection] = None
+        self._silent[connection] = None
         if self._open > self.limits.max_connections + SPARE_CONNECTIONS:
-            oldest = next(iter(self._waiting))
+            oldest = next(iter([*self._silent][:-1] or [*self._answered, connection]))
             CROWDED.inc()
             oldest.transport.abort()
 
     def closed(self, connection: Waiting) -> None:
         """It is gone."""
         self._open -= 1
-        self._waiting.pop(connection, None)
+        self._forget(connection)
 
     def begins(self, connection: Waiting) -> bool:
         """A request has come on this connection; whether there is room for it among those that have one."""
-        self._waiting.pop(connection, None)
-        return self._open - len(self._waiting) <= self.limits.max_connections
+        self._forget(connection)
+        waiting = len(self._silent) + len(self._answered)
+        return self._open - waiting <= self.limits.max_connections
 
     def rests(self, connection: Waiting) -> None:
         """Its request is answered: it waits for another, or for its end."""
-        self._waiting[connection] = None
+        self._answered[connection] = None
+
+    def _forget(self, connection: Waiting) -> None:
+        """It does not wait."""
+        self._silent.pop(connection, None)
+        self._answered.pop(connection, None)

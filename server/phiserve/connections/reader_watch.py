@@ -1,5 +1,8 @@
 """Notices a client that does not read what it is answered."""
 
+import fcntl
+import struct
+import termios
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Callable
 
@@ -22,7 +25,7 @@ class ReaderWatch:
     def start(self) -> None:
         """Bytes wait for the client from now on; nothing happens where they do already."""
         if self._check_later is None:
-            self._unread_bytes = self._transport.get_write_buffer_size()
+            self._unread_bytes = self._unread()
             self._check_later = self._loop.call_later(self._timeout_s, self._check)
 
     def stop(self) -> None:
@@ -33,8 +36,21 @@ class ReaderWatch:
 
     def _check(self) -> None:
         self._check_later = None
-        read = self._unread_bytes - self._transport.get_write_buffer_size()
+        read = self._unread_bytes - self._unread()
         if read < MIN_READ_RATE * self._timeout_s:
             self._missed()
         else:
             self.start()
+
+    def _unread(self) -> int:
+        """Bytes that the client's system has not taken: ours, and those in the kernel's buffer.
+
+        That one holds megabytes: a slow client empties it for minutes before it takes more of ours.
+        """
+        ours = self._transport.get_write_buffer_size()
+        try:
+            descriptor = self._transport.get_extra_info("socket").fileno()
+            kernels = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # it is closed
+            return ours
+        return ours + int(struct.unpack("i", kernels)[0])

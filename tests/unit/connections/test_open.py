@@ -32,6 +32,26 @@ def test_the_one_that_waited_longest_makes_room() -> None:
     assert not answered.transport.abort.called
 
 
+def test_who_has_been_answered_stays_while_others_are_silent() -> None:
+    """However long ago that was; and a new connection never makes room for itself while there is another."""
+    connections = OpenConnections(ConnectionLimits(max_connections=2))
+    answered = [Connection() for _ in range(1 + SPARE_CONNECTIONS)]
+    for connection in answered:
+        connections.opened(connection)
+        connections.begins(connection)
+        connections.rests(connection)
+    silent = [Connection() for _ in range(4)]
+    for connection in silent:
+        connections.opened(connection)
+        for each in (*answered, *silent):
+            if each.transport.abort.called:
+                each.transport.abort.reset_mock()
+                each.transport.closed = True
+                connections.closed(each)
+    assert [each.transport.closed is True for each in silent] == [True, True, True, False]
+    assert not any(each.transport.closed is True for each in answered)
+
+
 def test_requests_are_bounded() -> None:
     """Those beyond the number of connections are not begun, until another is answered."""
     connections = OpenConnections(ConnectionLimits(max_connections=1))

@@ -1,6 +1,7 @@
 """A client that does not read is noticed; one that reads is left alone."""
 
 import asyncio
+import socket
 from unittest.mock import Mock
 
 from phiserve.connections.limits import MIN_READ_RATE
@@ -13,9 +14,12 @@ async def checks_until_missed(unread: list[int]) -> int:
     """How many of these amounts of unread bytes are looked at before the client is given up."""
     left = list(unread)
     missed = asyncio.Event()
-    transport = Mock(get_write_buffer_size=lambda: left.pop(0))
-    ReaderWatch(transport, TIMEOUT_S, asyncio.get_running_loop(), missed.set).start()
-    await asyncio.wait_for(missed.wait(), 10)
+    with socket.socket() as unused:
+        transport = Mock(
+            get_write_buffer_size=lambda: left.pop(0), get_extra_info={"socket": unused}.__getitem__
+        )
+        ReaderWatch(transport, TIMEOUT_S, asyncio.get_running_loop(), missed.set).start()
+        await asyncio.wait_for(missed.wait(), 10)
     return len(unread) - len(left)
 
 
@@ -35,7 +39,9 @@ def test_nothing_is_noticed_after_the_end() -> None:
 
     async def run() -> int:
         loop = Mock()
-        watch = ReaderWatch(Mock(get_write_buffer_size=lambda: 1), TIMEOUT_S, loop, lambda: None)
+        with socket.socket() as closed:
+            transport = Mock(get_write_buffer_size=lambda: 1, get_extra_info={"socket": closed}.__getitem__)
+        watch = ReaderWatch(transport, TIMEOUT_S, loop, lambda: None)
         watch.start()
         watch.start()
         watch.stop()

@@ -1,6 +1,7 @@
 """Clients that do not read what they are answered."""
 
 import asyncio
+import socket
 
 import uvloop
 from starlette.responses import PlainTextResponse
@@ -83,3 +84,26 @@ def test_a_slow_reader_gets_everything() -> None:
         return received
 
     assert uvloop.run(run()) > 2**24
+
+
+def test_a_slow_reader_of_what_the_kernel_holds() -> None:
+    """It reads steadily what the kernel's buffer has, so slowly that nothing of ours gets in there."""
+
+    async def run() -> bool:
+        async def large(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await PlainTextResponse("x" * 2**24)(scope, receive, send)
+
+        loop = asyncio.get_running_loop()
+        async with serving(large, limits=limits(read_timeout_s=0.3)) as server:
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.setblocking(False)
+                await loop.sock_connect(client, ("127.0.0.1", server.port))
+                await loop.sock_sendall(client, GET)
+                for _ in range(40):
+                    assert await loop.sock_recv(client, 8192)
+                    await asyncio.sleep(0.05)
+                return bool(server.server.server_state.connections)
+
+    assert uvloop.run(run())
