@@ -1,6 +1,7 @@
 """The chat route around a scripted engine: wire forms, and failures at every moment."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_stream(make_services: MakeServices) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"return_token_ids": True}])
-def test_counts_in_every_chunk(make_services: MakeServices, fields: dict[str, bool]) -> None:
+def test_counts_in_every_chunk(make_services: MakeServices, fields: dict[str, Any]) -> None:
     """As vLLM sends them where a load generator asks: those so far, beside the usage at the end."""
     options = {"include_usage": True, "continuous_usage_stats": True}
     services = make_services(ScriptedEngine(ANSWER))
