@@ -31,6 +31,7 @@ from phiserve.constraints.keywords import (
     MAX_LENGTH,
     MAX_MULTIPLE,
     MAX_NUMBER,
+    MAX_OPEN_DEPTH,
     MAX_OPTIONAL_PROPERTIES,
     MAX_PATTERN_CHARACTERS,
     MAX_PROPERTIES,
@@ -133,8 +134,9 @@ def schema_bounds() -> str:
     """Formats, annotations and bounds of JSON schemas and other constraints."""
     rows = {
         "`format`": _code(FORMATS),
-        "without effect": f"{_code(ANNOTATIONS)}, and names that begin with `x-`",
+        "without effect": f"{_code(ANNOTATIONS)}, and every name that JSON Schema does not know",
         "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
+        "values left open": f"{MAX_OPEN_DEPTH} lists and objects within one another",
         "`properties`": (
             f"{MAX_PROPERTIES} of an object, {MAX_OPTIONAL_PROPERTIES} of them optional; "
             f"{MAX_COUNTED_PROPERTIES} where they are counted"
@@ -145,7 +147,7 @@ def schema_bounds() -> str:
         "`pattern`": (
             f"{MAX_PATTERN_CHARACTERS} characters; {MAX_COMBINED_PATTERNS} in schemas that are combined"
         ),
-        "numbers": f"±{MAX_NUMBER}; bounds have {MAX_DECIMALS} decimals",
+        "numbers": f"±{MAX_NUMBER}; bounds further out are narrowed; they have {MAX_DECIMALS} decimals",
         "`multipleOf`": f"digits, without the point, that add up to {MAX_MULTIPLE}",
         "branches of `oneOf`": str(MAX_EXCLUSIVE),
         "`regex`": f"{MAX_REGEX_CHARACTERS} characters; counts to {MAX_COUNT}",

@@ -24,8 +24,6 @@ COVERED_BY = {
     "constraints/limits.py": "constraints/test_lark.py",
     "constraints/schema_checks.py": "constraints/test_json_schema.py",
     "constraints/schema_nodes.py": "constraints/test_json_schema.py",
-    "constraints/schema_values.py": "constraints/test_enforced.py",
-    "constraints/schema_writer.py": "constraints/test_enforced.py",
     "engine/deltas.py": "engine/test_adapter.py",
     "engine/interface.py": "engine/test_adapter.py",
     "protocol/models.py": "api/test_status.py",

@@ -1,6 +1,6 @@
 """JSON schemas as constraints.
 
-Each keyword holds for every answer, or the schema is refused by the keyword's name and path.
+Each keyword of JSON Schema's holds for every answer, or the schema is refused by the keyword's name and path.
 """
 
 import json
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from pydantic import JsonValue
 
 from phiserve.constraints.constraint import InvalidSchema, SchemaPath, UnsupportedConstraint
-from phiserve.constraints.keywords import KEYWORDS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, is_annotation
+from phiserve.constraints.keywords import KEYWORDS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, REFUSED
 from phiserve.constraints.lark import check_compiles, schema_grammar
 from phiserve.constraints.schema_checks import check_whole
 from phiserve.constraints.schema_nodes import Node, reachable
@@ -117,13 +117,13 @@ class _Reader:
         if not str(schema.get("$id", "#")).startswith("#"):
             base = path
         for keyword, value in schema.items():
-            if is_annotation(keyword):
-                continue
             where = (*path, keyword)
-            if keyword not in KEYWORDS:
+            if keyword in REFUSED:
                 raise UnsupportedConstraint(
-                    f"the keyword {keyword[:100]!r} is not supported; it would not be enforced", where
+                    f"the keyword {keyword!r} is not supported; it would not be enforced", where
                 )
+            if keyword not in KEYWORDS:
+                continue  # an annotation
             if reader := _READERS.get(keyword):
                 reader(self, node, value, where, base)
             elif keyword != "additionalItems":

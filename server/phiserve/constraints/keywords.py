@@ -62,8 +62,17 @@ ANNOTATIONS = (
     *("deprecated", "readOnly", "writeOnly", "discriminator"),
     *("contentEncoding", "contentMediaType", "contentSchema"),
 )
-"""Keywords without effect on what is valid. So is every name that begins with `x-`. `$id` says what `$ref`
-begins at."""
+"""Keywords without effect on what is valid. So is every name that JSON Schema does not know. `$id` says what
+`$ref` begins at."""
+
+REFUSED = (
+    *("$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef", "$vocabulary", "id"),
+    *("contains", "minContains", "maxContains", "dependencies", "dependentRequired", "dependentSchemas"),
+    *("if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties"),
+    *("disallow", "divisibleBy", "extends", "nullable"),
+)
+"""Keywords of JSON Schema's drafts 3 to 2020-12, and OpenAPI's `nullable`, that mean something and are not
+enforced."""
 
 FORMATS = (
     *("date", "date-time", "time", "duration", "email", "hostname"),
@@ -78,6 +87,19 @@ UNENFORCED_FORMATS = (
 """The draft's other formats, which are refused. Any that the draft does not know is a name for the `pattern`
 that stands beside it, as zod writes it, and refused where there is none."""
 
+WITHOUT_LOOK_AHEAD = {
+    # `email` of zod 4 before 4.6
+    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$": (
+        r"^(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+    ),
+    # `duration` of zod 4
+    r"^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$": (
+        r"^P(?:\d+W|(?:\d+Y(?:\d+M)?(?:\d+D)?|\d+M(?:\d+D)?|\d+D)?T(?:\d+H(?:\d+M)?(?:\d+(?:[.,]\d+)?S)?"
+        r"|\d+M(?:\d+(?:[.,]\d+)?S)?|\d+(?:[.,]\d+)?S)|\d+Y(?:\d+M)?(?:\d+D)?|\d+M(?:\d+D)?|\d+D)$"
+    ),
+}
+"""Patterns with look-ahead that zod writes beside its formats, and ones that match the same texts without."""
+
 TYPES: dict[str, Kind] = {
     "object": "object",
     "array": "array",
@@ -91,6 +113,9 @@ TYPES: dict[str, Kind] = {
 
 MAX_SCHEMA_BYTES = 64 * 2**10
 MAX_SCHEMA_DEPTH = 32
+MAX_OPEN_DEPTH = 16
+"""Lists and objects within one another, in a value that a schema leaves open, as `json_object` does."""
+
 MAX_PROPERTIES = 1000
 """Of one object: compiling takes time with the square."""
 
@@ -124,13 +149,9 @@ MAX_RECURSIVE_REFERENCES = 200
 one `anyOf` took a second to compile, and two for a step."""
 
 MAX_NUMBER = 2**53
-"""Highest number, either way: as far as whole numbers are exact as floats. The library ends its process at
-some beyond 63 bits."""
+"""Highest number of an answer whose number is bounded, either way: as far as whole numbers are exact as
+floats. The library ends its process at some beyond 63 bits. A bound that lies further out is narrowed to
+this."""
 
 MAX_DECIMALS = 15
 """Of a number's bound."""
-
-
-def is_annotation(keyword: str) -> bool:
-    """Whether a keyword has no effect on what is valid."""
-    return keyword in ANNOTATIONS or keyword.startswith("x-")

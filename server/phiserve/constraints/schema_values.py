@@ -19,6 +19,7 @@ from phiserve.constraints.keywords import (
     MAX_PROPERTIES,
     TYPES,
     UNENFORCED_FORMATS,
+    WITHOUT_LOOK_AHEAD,
 )
 from phiserve.constraints.regex import translate
 from phiserve.constraints.schema_nodes import Node
@@ -108,6 +109,12 @@ def _length(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
 
 
 def _bound(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
+    """A bound, narrowed to `MAX_NUMBER` where it lies further out than any number of an answer may be."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) > MAX_NUMBER:
+        outward = 1 if str(path[-1]) in ("maximum", "exclusiveMaximum") else -1
+        if value * outward > 0:
+            return MAX_NUMBER * outward
     return _number(value, path)
 
 
@@ -147,7 +154,7 @@ def check_pattern(pattern: JsonValue, path: SchemaPath) -> str:
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise UnsupportedConstraint(f"the pattern has more than {MAX_PATTERN_CHARACTERS} characters", path)
     try:
-        return translate(pattern)
+        return translate(WITHOUT_LOOK_AHEAD.get(pattern, pattern))
     except UnsupportedConstraint as error:
         raise UnsupportedConstraint(f"the pattern {error.reason}", path) from None
 

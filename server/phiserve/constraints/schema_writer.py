@@ -2,7 +2,8 @@
 
 Objects are closed: names that a schema leaves free may be written with escapes by the library, so that a
 described name could come again under another spelling. Free names are therefore matched by a pattern of all
-other names, whose characters are written as they are. `$defs` get names of ours.
+other names, whose characters are written as they are. `$defs` get names of ours. Values that a schema leaves
+open are nested to a depth, so that an answer cannot go on with brackets for ever.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from phiserve.constraints.constraint import UnsupportedConstraint
-from phiserve.constraints.keywords import MAX_OPTIONAL_PROPERTIES
+from phiserve.constraints.keywords import MAX_OPEN_DEPTH, MAX_OPTIONAL_PROPERTIES
 from phiserve.constraints.regex import all_but
 from phiserve.constraints.schema_nodes import Node, reachable
 
@@ -41,6 +42,7 @@ class _Writer:
         self.root = root
         self.targets = {node.target for node in reachable([root])}
         self.names: dict[_Key, str] = {}
+        self.has_open_values = False
 
     def whole(self) -> dict[str, JsonValue]:
         """The root, with options and definitions."""
@@ -49,6 +51,8 @@ class _Writer:
         while len(definitions) < len(self.names):
             for (node, is_open), name in list(self.names.items())[len(definitions) :]:
                 definitions[name] = self.body(node, is_open)
+        if self.has_open_values:
+            definitions |= _open_values()
         whole = written if isinstance(written, dict) else {"anyOf": []}
         return {"x-guidance": OPTIONS, "$defs": definitions} | whole
 
@@ -77,8 +81,21 @@ class _Writer:
             written[keyword] = self.use(child, is_open=False)
         if not is_open:
             self.close(node, written)
+            self.bound_open_values(node, written)
         _check_optional(node, written)
         return written
+
+    def bound_open_values(self, node: Node, written: dict[str, JsonValue]) -> None:
+        """Bound how deep items and properties are nested that nothing is said of.
+
+        Schemas that are combined are left as they are: the library would have to combine these too.
+        """
+        if node.is_combined or node.values is not None or next(node.same_value(), None) is not None:
+            return
+        for kind, keyword in (("array", "items"), ("object", "additionalProperties")):
+            if (not node.types or kind in node.types) and keyword not in written:
+                written[keyword] = {"$ref": _open_name(MAX_OPEN_DEPTH)}
+                self.has_open_values = True
 
     def close(self, node: Node, written: dict[str, JsonValue]) -> None:
         """Leave no names free but by patterns, where any are described."""
@@ -110,6 +127,20 @@ class _Writer:
                 (*node.path, "additionalProperties"),
             )
         return f"^{all_but(set(node.properties))}$"
+
+
+def _open_name(depth: int) -> str:
+    """A reference to any value of fewer lists and objects within one another."""
+    return f"#/$defs/open{depth}"
+
+
+def _open_values() -> dict[str, JsonValue]:
+    """Any value, for each depth up to the greatest; at depth 1 it is neither list nor object."""
+    definitions: dict[str, JsonValue] = {"open1": {"type": ["string", "number", "boolean", "null"]}}
+    for depth in range(2, MAX_OPEN_DEPTH + 1):
+        within: dict[str, JsonValue] = {"$ref": _open_name(depth - 1)}
+        definitions[f"open{depth}"] = {"items": within, "additionalProperties": within}
+    return definitions
 
 
 def _check_optional(node: Node, written: Mapping[str, JsonValue]) -> None:

@@ -90,7 +90,7 @@ def test_structured_outputs(given: dict[str, Any]) -> None:
         (as_format({"items": {"not": {}}}), f"{FORMAT}.schema.items.not", "unsupported_schema"),
         (as_format({"allOf": [{"type": "null"}, SCHEMA]}), f"{FORMAT}.schema.allOf", "unsupported_schema"),
         (outputs(json={"properties": {"a": 1}}), "structured_outputs.json.properties.a", "invalid_value"),
-        (outputs(json={"n" * 1000: 1}), None, "unsupported_schema"),
+        (outputs(json={"properties": {"n" * 1000: {"not": {}}}}), None, "unsupported_schema"),
         (outputs(regex="(a"), "structured_outputs.regex", "unsupported_schema"),
         (outputs(regex=r"[^\s\S]"), "structured_outputs.regex", "unsupported_schema"),
         (outputs(grammar="root ::= root"), "structured_outputs.grammar", "unsupported_schema"),
