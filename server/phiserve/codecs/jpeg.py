@@ -8,6 +8,7 @@ Source: ITU-T T.81, annex B; JFIF 1.02; Adobe, Technical Note 5116, 18.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +20,7 @@ from PIL import Image
 from phiserve.codecs.colour import to_pixels
 from phiserve.codecs.damage import DAMAGED, library_failures
 from phiserve.codecs.jpeg_coverage import PROGRESSIVE
+from phiserve.codecs.jpeg_entropy import without_extra_bytes
 from phiserve.codecs.jpeg_segments import END, START, START_OF_SCAN, segments, whole_scans
 from phiserve.codecs.orientation import orientation
 from phiserve.codecs.parsed import ParsedImage, Pixels
@@ -92,6 +94,12 @@ class JpegParts:
         scan = scan.rstrip(b"\0")
         escape = b"\0" if scan.endswith(b"\xff") else b""
         return b"".join((START, self.tables, scan, escape, END))
+
+    @property
+    def file_without_extra_bytes(self) -> bytes | None:
+        """The same file without bytes behind the scan that are foreign to the image, or None."""
+        scan = without_extra_bytes(self.frame, self.tables, b"".join(self.scans).removesuffix(END))
+        return None if scan is None else b"".join((START, self.tables, scan, END))
 
 
 @dataclass(slots=True)
@@ -179,11 +187,8 @@ def decode_components(parts: JpegParts) -> NDArray[np.uint8]:
     colour_space = _COLOUR_SPACES[parts.num_components]
     try:
         components = _decode_strictly(parts.file, colour_space)
-    except InvalidImage:  # damage, or just padding: without it the scan must end where the image does
-        file = parts.file_without_padding
-        if file is None:
-            raise
-        components = _decode_strictly(file, colour_space)
+    except InvalidImage:  # damage, or just bytes too many: without them the scan must end with the image
+        components = _decode_without_rest(parts, colour_space)
     if parts.num_components == 4:
         # Adobe writes ink as what is left of white, and so does everyone since, marked or not
         np.subtract(255, components, out=components)
@@ -209,6 +214,20 @@ def _decode_strictly(file: bytes, colour_space: str) -> NDArray[np.uint8]:
     with library_failures():
         components: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, colour_space, strict=True)
     return components
+
+
+def _decode_without_rest(parts: JpegParts, colour_space: str) -> NDArray[np.uint8]:
+    """Decode an image without what stands between the end of its scan and the end mark.
+
+    Raises InvalidImage.
+    """
+    if padded := parts.file_without_padding:
+        with suppress(InvalidImage):
+            return _decode_strictly(padded, colour_space)
+    file = parts.file_without_extra_bytes
+    if file is None:
+        raise InvalidImage(DAMAGED)
+    return _decode_strictly(file, colour_space)
 
 
 def _checked_frame(segment: bytes, earlier: bytes) -> bytes:
