@@ -81,7 +81,13 @@ async def begin_answer(
     except BaseException:
         prepared.place.leave()  # rather than when nothing holds it any more
         raise
-    answer = Answer(prompt.ids, prompt.num_image_tokens, services.vocabulary, inner.top_logprobs)
+    answer = Answer(
+        prompt.ids,
+        prompt.num_image_tokens,
+        services.vocabulary,
+        inner.top_logprobs,
+        keeps_first_space=inner.constraint is not None and inner.constraint.keeps_first_space,
+    )
     visit.answering(answer.counts)
     record.sent(answer)
     return answer, services.pipeline.deltas(prepared)

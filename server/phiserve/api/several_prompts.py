@@ -78,7 +78,7 @@ async def begin_answers(
 def _answer(services: Services, prompt: PreparedPrompt, top_logprobs: int | None) -> Answer:
     """An answer that goes on with the prompt's text, if it has any."""
     has_text = any(token_id not in ADDED_TOKENS for token_id in prompt.ids)
-    return Answer(prompt.ids, 0, services.vocabulary, top_logprobs, continues_text=has_text)
+    return Answer(prompt.ids, 0, services.vocabulary, top_logprobs, keeps_first_space=has_text)
 
 
 async def merged(sources: Sequence[Deltas], num_choices: int) -> Deltas:

@@ -12,12 +12,14 @@ class Constraint:
     """What an answer must look like, as a Lark grammar of llguidance's; `param` is the path that asks for it.
 
     `grammar` has been compiled once, within `limits.LIMITS`. `is_endless`: it asks for an object and does not
-    say of what, so that a weak model finds no end.
+    say of what, so that a weak model finds no end. `keeps_first_space`: a space that an answer begins with
+    was asked for, and is no habit of the tokenizer's.
     """
 
     grammar: str
     param: str
     is_endless: bool = False
+    keeps_first_space: bool = False
 
 
 class UnsupportedConstraint(Exception):

@@ -110,8 +110,7 @@ def _length(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
 
 def _bound(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
     """A bound, narrowed to `MAX_NUMBER` where it lies further out than any number of an answer may be."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) > MAX_NUMBER:
+    if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
         outward = 1 if str(path[-1]) in ("maximum", "exclusiveMaximum") else -1
         if value * outward > 0:
             return MAX_NUMBER * outward

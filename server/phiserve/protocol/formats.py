@@ -43,7 +43,7 @@ def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Cons
         code = "invalid_value" if isinstance(error, InvalidSchema) else "unsupported_schema"
         param = shortened(param + write_path(error.path))
         raise InvalidRequest(error.reason, param=param, code=code) from None
-    return Constraint(grammar, param)
+    return Constraint(grammar, param, keeps_first_space=True)
 
 
 @cache

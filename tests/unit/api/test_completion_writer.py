@@ -41,7 +41,7 @@ def told(encoder: PromptEncoder) -> list[Delta]:
 
 def answers(vocabulary: Vocabulary) -> Answers:
     """Of one prompt, with the likeliest candidate beside the chosen token."""
-    return Answers((Answer([1, 5], 0, vocabulary, top_logprobs=2, continues_text=True),), 1)
+    return Answers((Answer([1, 5], 0, vocabulary, top_logprobs=2, keeps_first_space=True),), 1)
 
 
 def test_whole(vocabulary: Vocabulary, encoder: PromptEncoder) -> None:

@@ -43,7 +43,7 @@ CASES: dict[str, tuple[dict[str, Any], list[Delta], str]] = {
     "image": ({"input": IMAGE, "instructions": "Be brief"}, ANSWER, "Hello"),
     "json_schema": (
         {"input": "Hi", "text": FORMAT},
-        [delta(' {"a": 1}', ids=[5], finish="stop")],
+        [delta('{"a": 1}', ids=[5], finish="stop")],
         '{"a": 1}',
     ),
     "cut": ({"input": "Hi", "max_output_tokens": 2}, [delta(" a", ids=[5, 6], finish="length")], "a"),
