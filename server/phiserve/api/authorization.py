@@ -19,7 +19,11 @@ from phiserve.errors import RateLimitReached, Unauthorized
 OPEN_PATHS = ("/health", "/ready", "/version", "/docs", "/openapi.json")
 """What a load balancer asks, and the page on which a person enters the key; everything else needs it."""
 
-COUNTED_PATHS = ("/v1/chat/completions", "/v1/responses", "/tokenize", "/v1/completions")
+COUNTED_PATHS = (
+    *("/v1/chat/completions", "/tokenize"),
+    *("/v1/responses", "/v1/responses/input_tokens"),
+    "/v1/completions",
+)
 """What counts as a request of a key: what reads prompts. Lists and metrics cost nothing."""
 
 _STANDINGS = ("limit", "remaining", "reset")

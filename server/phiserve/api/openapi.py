@@ -22,7 +22,7 @@ from phiserve.protocol.messages import WireModel
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
 from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.request import ResponsesRequest
-from phiserve.protocol.responses.response import ResponseObject
+from phiserve.protocol.responses.response import InputTokens, ResponseObject
 from phiserve.protocol.text_completion import TextCompletion
 
 JsonObject = dict[str, Any]
@@ -32,7 +32,7 @@ _REF = "#/components/schemas/"
 _REQUESTS: tuple[type[WireModel], ...] = (ChatCompletionRequest, CompletionRequest, ResponsesRequest)
 _ANSWERS = (
     *(ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized),
-    *(TextCompletion, ResponseObject, *get_args(Event)),
+    *(TextCompletion, ResponseObject, InputTokens, *get_args(Event)),
 )
 _REQUEST_ID = {
     "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}

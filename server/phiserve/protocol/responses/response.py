@@ -106,6 +106,13 @@ class TextSettings(Struct, frozen=True):
     verbosity: Literal["medium"] = "medium"
 
 
+class InputTokens(Struct, frozen=True):
+    """How many tokens a request's prompt has, images included."""
+
+    input_tokens: int
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+
+
 class FunctionToolObject(Struct, frozen=True):
     """A tool as it was given."""
 

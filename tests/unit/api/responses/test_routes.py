@@ -10,7 +10,7 @@ import pytest
 
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
-from responses_types import typed_events
+from responses_types import Specification, typed_events
 from scripted import ScriptedEngine, delta
 from unit.api.test_streaming import SCOPE, LeavingClient
 from wire import ANSWER, call, post
@@ -96,6 +96,20 @@ def test_a_key_s_limits_hold(make_services: MakeServices, tmp_path: Path) -> Non
     services = make_services(ScriptedEngine(ANSWER), api_key="secret")
     assert asked(services).status_code == 401
     assert asked(services, headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_input_tokens(make_services: MakeServices, reference: Path) -> None:
+    """As many as a response's usage says, tools and instructions among them; nothing is generated."""
+    tools = [{"type": "function", "name": "look"}]
+    body = {"input": "Hi", "instructions": "Be brief", "tools": tools}
+    engine = ScriptedEngine(ANSWER)
+    counted = post(make_services(engine), body, path=f"{PATH}/input_tokens").json()
+    assert engine.generations == []
+    Specification(reference).validate("TokenCountsResource", counted)
+    usage = post(make_services(engine), body, path=PATH).json()["usage"]
+    assert counted == {"input_tokens": usage["input_tokens"], "object": "response.input_tokens"}
+    refused = post(make_services(engine), body | {"model": "gpt-5"}, path=f"{PATH}/input_tokens")
+    assert refused.status_code == 404
 
 
 def test_the_document_has_it(make_services: MakeServices) -> None:
