@@ -82,7 +82,7 @@ def test_an_answer_begins_with_its_prompt(make_services: MakeServices) -> None:
     """The record knows of it and counts what it says, before anything is said."""
 
     async def run() -> RequestRecord:
-        record = RequestRecord()
+        record = RequestRecord(owner="begun")  # no end is told, so that its gauge stays
         answer, deltas = await begin_answer(make_services(ScriptedEngine(ANSWER)), REQUEST, Visit(), record)
         assert record.answer is answer
         assert answer.counts().prompt == len(answer.prompt_ids) > 0
