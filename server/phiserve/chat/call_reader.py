@@ -86,7 +86,8 @@ class CallReader:
     def _step(self) -> PieceRead | None:
         """Read on from where the answer is, or leave all as it is where more must come first."""
         if self._place == "opening":
-            return self._read_opening()
+            self._read_opening()
+            return None
         if self._place == "before call":
             return self._read_head()
         if self._place == "arguments":

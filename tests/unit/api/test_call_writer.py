@@ -26,11 +26,15 @@ def visible(
 
 
 def streamed(
-    texts: list[str], finish: FinishReason = "stop", calls_as: CallsAs = "tool_calls", **extras: bool
+    texts: list[str],
+    finish: FinishReason = "stop",
+    calls_as: CallsAs = "tool_calls",
+    *,
+    with_extras: bool = False,
 ) -> list[dict[str, Any]]:
     """The parts of chunks for these texts, as clients read them."""
-    writer = CallingChoice(3, calls_as, with_token_ids=extras.pop("with_token_ids", False))
-    deltas = [visible(text, token=number, **extras) for number, text in enumerate(texts)]
+    writer = CallingChoice(3, calls_as, with_token_ids=with_extras)
+    deltas = [visible(text, token=number, logprob=with_extras) for number, text in enumerate(texts)]
     parts = [part for delta in deltas for part in writer.feed(delta)]
     parts += writer.feed(VisibleDelta(3, "", None, [99], finish))
     found: list[dict[str, Any]] = [json.loads(encode_json(part)) for part in parts]
@@ -104,13 +108,13 @@ def test_an_answer_that_was_cut(length: int) -> None:
 
 def test_tokens_are_shown_with_what_they_are_of() -> None:
     """All ids, log-probabilities of text alone; those held back come with the text that was."""
-    text = streamed(["fun", "ction", "!"], logprob=True, with_token_ids=True)
+    text = streamed(["fun", "ction", "!"], with_extras=True)
     assert [part.get("token_ids") for part in text] == [None, [0, 1], [2], [99]]
     assert [
         "".join(one["token"] for one in part["logprobs"]["content"]) if "logprobs" in part else None
         for part in text
     ] == [None, "function", "!", None]
-    calls = streamed([*ANSWER], logprob=True, with_token_ids=True)
+    calls = streamed([*ANSWER], with_extras=True)
     assert not any("logprobs" in part for part in calls)
     assert [one for part in calls for one in part.get("token_ids", ())] == [*range(len(ANSWER)), 99]
 
