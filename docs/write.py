@@ -18,26 +18,8 @@ from pydantic.fields import FieldInfo
 from phiserve.api import chat, completions, status
 from phiserve.api.responses import routes as responses
 from phiserve.config import Settings
+from phiserve.constraints import keywords
 from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
-from phiserve.constraints.keywords import (
-    ANNOTATIONS,
-    FORMATS,
-    KEYWORDS,
-    MAX_COMBINED_PATTERNS,
-    MAX_COUNTED_PROPERTIES,
-    MAX_DECIMALS,
-    MAX_EXCLUSIVE,
-    MAX_ITEMS,
-    MAX_LENGTH,
-    MAX_MULTIPLE,
-    MAX_NUMBER,
-    MAX_OPEN_DEPTH,
-    MAX_OPTIONAL_PROPERTIES,
-    MAX_PATTERN_CHARACTERS,
-    MAX_PROPERTIES,
-    MAX_SCHEMA_BYTES,
-    MAX_SCHEMA_DEPTH,
-)
 from phiserve.constraints.regex import MAX_COUNT
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
@@ -126,30 +108,34 @@ def schema_keywords() -> str:
     }
     return table(
         ["keyword", "about", ""],
-        ([f"`{name}`", kinds[kind], note] for name, (kind, note) in KEYWORDS.items()),
+        ([f"`{name}`", kinds[kind], note] for name, (kind, note) in keywords.KEYWORDS.items()),
     )
 
 
 def schema_bounds() -> str:
     """Formats, annotations and bounds of JSON schemas and other constraints."""
     rows = {
-        "`format`": _code(FORMATS),
-        "without effect": f"{_code(ANNOTATIONS)}, and every name that JSON Schema does not know",
-        "size of a schema": f"{MAX_SCHEMA_BYTES} bytes, {MAX_SCHEMA_DEPTH} levels",
-        "values left open": f"{MAX_OPEN_DEPTH} lists and objects within one another",
+        "`format`": _code(keywords.FORMATS),
+        "without effect": f"{_code(keywords.ANNOTATIONS)}, and every name that JSON Schema does not know",
+        "size of a schema": f"{keywords.MAX_SCHEMA_BYTES} bytes, {keywords.MAX_SCHEMA_DEPTH} levels",
+        "values left open": f"{keywords.MAX_OPEN_DEPTH} lists and objects within one another",
         "`properties`": (
-            f"{MAX_PROPERTIES} of an object, {MAX_OPTIONAL_PROPERTIES} of them optional; "
-            f"{MAX_COUNTED_PROPERTIES} where they are counted"
+            f"{keywords.MAX_PROPERTIES} of an object, {keywords.MAX_OPTIONAL_PROPERTIES} of them optional; "
+            f"{keywords.MAX_COUNTED_PROPERTIES} where they are counted"
         ),
-        "`minItems`, `maxItems`": f"{MAX_ITEMS} together",
-        "`minProperties`, `maxProperties`": str(MAX_ITEMS),
-        "`minLength`, `maxLength`": str(MAX_LENGTH),
+        "`minItems`, `maxItems`": f"{keywords.MAX_ITEMS} together",
+        "`minProperties`, `maxProperties`": str(keywords.MAX_ITEMS),
+        "`minLength`, `maxLength`": str(keywords.MAX_LENGTH),
         "`pattern`": (
-            f"{MAX_PATTERN_CHARACTERS} characters; {MAX_COMBINED_PATTERNS} in schemas that are combined"
+            f"{keywords.MAX_PATTERN_CHARACTERS} characters; "
+            f"{keywords.MAX_COMBINED_PATTERNS} in schemas that are combined"
         ),
-        "numbers": f"±{MAX_NUMBER}; bounds further out are narrowed; they have {MAX_DECIMALS} decimals",
-        "`multipleOf`": f"digits, without the point, that add up to {MAX_MULTIPLE}",
-        "branches of `oneOf`": str(MAX_EXCLUSIVE),
+        "numbers": (
+            f"±{keywords.MAX_NUMBER}; bounds further out are narrowed; "
+            f"they have {keywords.MAX_DECIMALS} decimals"
+        ),
+        "`multipleOf`": f"digits, without the point, that add up to {keywords.MAX_MULTIPLE}",
+        "branches of `oneOf`": str(keywords.MAX_EXCLUSIVE),
         "`regex`": f"{MAX_REGEX_CHARACTERS} characters; counts to {MAX_COUNT}",
         "`grammar`": f"{MAX_GRAMMAR_CHARACTERS} characters, {MAX_RULES} rules; counts to {MAX_GRAMMAR_COUNT}",
         "`choice`": f"{MAX_CHOICES} choices, {MAX_CHOICE_CHARACTERS} characters together",
