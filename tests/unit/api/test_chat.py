@@ -154,3 +154,22 @@ def test_tokenize(make_services: MakeServices) -> None:
     body = post(make_services(engine), path="/tokenize").json()
     assert body["count"] == len(body["tokens"]) > 0
     assert (body["max_model_len"], body["images"], engine.generations) == (4096, [], [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "content"),
+    [
+        ({}, "yes"),
+        ({"structured_outputs": {"choice": [" yes"]}}, " yes"),
+        ({"structured_outputs": {"regex": " yes"}}, " yes"),
+        ({"structured_outputs": {"grammar": 'root ::= " yes"'}}, " yes"),
+    ],
+    ids=str,
+)
+def test_the_space_that_an_answer_begins_with(
+    make_services: MakeServices, fields: dict[str, Any], content: str
+) -> None:
+    """The tokenizer's own is dropped; one that a constraint asked for is kept."""
+    steps = [delta(" yes", ids=[5], finish="stop")]
+    choice = post(make_services(ScriptedEngine(steps)), **fields).json()["choices"][0]
+    assert choice["message"]["content"] == content
