@@ -41,10 +41,8 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
     app.state.services = services
     settings = services.settings
     app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
-    app.include_router(chat.router)
-    app.include_router(completions.router)
-    app.include_router(responses.router)
-    app.include_router(status.router)
+    for surface in (chat, completions, responses, status):
+        app.include_router(surface.router)
     install_error_handlers(app)
     if services.gate is not None:
         app.add_middleware(AuthorizationMiddleware, gate=services.gate)
