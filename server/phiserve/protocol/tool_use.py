@@ -68,9 +68,11 @@ def calls_constraint(
         otherwise = ANY_TEXT if text is None else text.grammar
     called = {name: arguments[name] for name in use.callable_names}
     try:
-        return Constraint(calls_grammar(called, use.max_calls, otherwise), param)
+        grammar = calls_grammar(called, use.max_calls, otherwise)
     except UnsupportedConstraint as error:
         raise _refusal(error, param) from None
+    is_endless = text is not None and text.is_endless and not use.must_call
+    return Constraint(grammar, param, is_endless=is_endless)
 
 
 def _refusal(error: UnsupportedConstraint, param: str) -> InvalidRequest:

@@ -52,3 +52,11 @@ def test_schemas_are_limited_together() -> None:
         arguments_of([Tool("a", wrong), Tool("b", wrong)], PATHS)
     assert (caught.value.param, caught.value.code) == ("tools", "unsupported_schema")
     assert "together" in caught.value.message
+
+
+@pytest.mark.parametrize("must_call", [False, True])
+def test_text_that_finds_no_end_is_bounded_beside_calls_too(must_call: bool) -> None:
+    """Unless there is no text: what is known of its format holds where it may be given."""
+    text = Constraint(choice_grammar(["yes"]), "format", is_endless=True)
+    use = choose(TOOLS, None, must_call=must_call)
+    assert calls_constraint(use, arguments_of(TOOLS, PATHS), text).is_endless is not must_call
