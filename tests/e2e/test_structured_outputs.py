@@ -106,6 +106,21 @@ def test_structured_outputs(client: openai.OpenAI, constraint: dict[str, Any], p
     assert choice.finish_reason == "stop"
 
 
+@pytest.mark.parametrize(
+    "constraint",
+    [{"choice": [" yes"]}, {"choice": ["  yes"]}, {"regex": " y[e]s"}, {"grammar": 'root ::= " yes"'}],
+    ids=str,
+)
+def test_a_space_at_the_beginning(client: openai.OpenAI, constraint: dict[str, Any]) -> None:
+    """An answer that is to begin with a space does, whole and streamed, and so do its tokens."""
+    asked = {"extra_body": {"structured_outputs": constraint}, "logprobs": True}
+    choice = ask(client, **asked).choices[0]
+    assert re.fullmatch(" +yes", choice.message.content)
+    assert "".join(entry.token for entry in choice.logprobs.content) == choice.message.content
+    chunks = list(ask(client, **asked, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == choice.message.content
+
+
 BOUNDED: dict[str, Any] = {
     "type": "object",
     "properties": {
