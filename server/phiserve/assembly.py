@@ -226,10 +226,7 @@ async def _start_engine(
     except BaseException:
         images.close()
         raise
-    policy = RestartPolicy(
-        max_restarts=settings.max_engine_restarts,
-        hang_s=settings.engine_hang_s,
-    )
+    policy = RestartPolicy(settings.max_engine_restarts, settings.engine_hang_s)
     return SupervisedEngine(engine, starter.again, policy), report
 
 

@@ -146,21 +146,22 @@ def test_a_refused_prompt_names_its_place(make_services: MakeServices) -> None:
     assert engine.generations == []
 
 
+class CountingEngine(ScriptedEngine):
+    """Counts what runs."""
+
+    running = 0
+
+    async def generate(self, generation: Any) -> Any:
+        self.running += 1
+        try:
+            async for each in super().generate(generation):
+                yield each
+        finally:
+            self.running -= 1
+
+
 def test_a_client_that_hangs_up_ends_all_its_prompts(make_services: MakeServices) -> None:
     """Each is closed, though none has brought anything yet."""
-
-    class Waiting(ScriptedEngine):
-        """Counts what runs."""
-
-        running = 0
-
-        async def generate(self, generation: Any) -> Any:
-            self.running += 1
-            try:
-                async for each in super().generate(generation):
-                    yield each
-            finally:
-                self.running -= 1
 
     async def run() -> None:
         begun = asyncio.Event()
@@ -171,7 +172,7 @@ def test_a_client_that_hangs_up_ends_all_its_prompts(make_services: MakeServices
                 begun.set()
             return gate
 
-        engine = Waiting([wait])
+        engine = CountingEngine([wait])
         app = create_app(make_services(engine))
         body = json.dumps({"prompt": ["a", "b"]}).encode()
         messages = asyncio.Queue[dict[str, Any]]()
