@@ -11,18 +11,16 @@ class CountingWorker(PhiserveCPUWorker):
     """Named in a server's settings as `worker_cls`; asked by `collective_rpc("clip_crops")`."""
 
     def load_model(self, *arguments: Any, **options: Any) -> None:
-        """As always, with a counter in front of the vision tower."""
+        """As always, with a counter in front of the vision tower's first layer."""
         super().load_model(*arguments, **options)
         tower = self.model_runner.get_model().vision_embed_tokens
-        see = tower.get_img_features
         self._clip_crops = self._clip_passes = 0
 
-        def counted(crops: torch.Tensor) -> Any:
-            self._clip_crops += len(crops)
+        def count(_: torch.nn.Module, arguments: tuple[torch.Tensor]) -> None:
+            self._clip_crops += len(arguments[0])
             self._clip_passes += 1
-            return see(crops)
 
-        tower.get_img_features = counted
+        tower.img_processor.vision_model.embeddings.register_forward_pre_hook(count)
 
     def clip_crops(self) -> int:
         """Crops seen since the start, global views among them."""
