@@ -41,9 +41,10 @@ async def warm_up(pipeline: Pipeline, *, with_image: bool) -> None:
 def _requests(*, with_image: bool) -> Iterator[GenerationRequest]:
     grammar = regex_grammar("[a-z]")
     check_compiles(grammar)
+    hello = Conversation((Turn("user", ("Hi",)),))
     yield GenerationRequest(
         "warm-up-options",
-        Conversation((Turn("user", ("Hi",)),)),
+        hello,
         SamplingOptions(
             temperature=0.5,
             top_p=0.9,
@@ -54,10 +55,17 @@ def _requests(*, with_image: bool) -> Iterator[GenerationRequest]:
             presence_penalty=0.1,
             repetition_penalty=1.1,
             logit_bias={5: 1.0},
+            allowed_token_ids=tuple(range(300)),
+            bad_words=("zzz",),
         ),
         StopConditions(max_tokens=2, min_tokens=1, strings=("stop",)),
-        Constraint(grammar, "the warm-up constraint"),
         top_logprobs=1,
+    )
+    yield GenerationRequest(
+        "warm-up-constraint",
+        hello,
+        stops=StopConditions(max_tokens=2),
+        constraint=Constraint(grammar, "the warm-up constraint"),
     )
     if with_image:
         image = ImagePlaceholder(_IMAGE, "low", "the warm-up image")

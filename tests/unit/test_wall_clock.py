@@ -23,9 +23,12 @@ WALL_CLOCK = {
     "access/key.py": "a key expires at a date",
     "access/keys_editing.py": "the date of an entry",
     "api/chat_writer.py": "`created` of an answer",
+    "api/completion_writer.py": "`created` of an answer",
+    "api/responses/draft.py": "`completed_at` of an answer",
     "assembly.py": "`created` of the model",
     "cli/keys.py": "a key expires at a date",
     "cli/top.py": "times that people read",
+    "protocol/responses/translation.py": "`created_at` of an answer",
 }
 """Modules that ask for the date, and what for. What waits asks for `time.monotonic`."""
 
