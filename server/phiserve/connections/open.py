@@ -37,7 +37,8 @@ class OpenConnections:
         self._open += 1
         self._silent[connection] = None
         if self._open > self.limits.max_connections + SPARE_CONNECTIONS:
-            oldest = next(iter([*self._silent][:-1] or [*self._answered, connection]))
+            others = self._silent if len(self._silent) > 1 else self._answered or self._silent
+            oldest = next(iter(others))
             CROWDED.inc()
             oldest.transport.abort()
 

@@ -3,37 +3,30 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, JsonValue, PrivateAttr, Tag, model_validator
+from pydantic import Discriminator, PrivateAttr, Tag, model_validator
 
 from phiserve.constraints.constraint import Constraint
-from phiserve.constraints.tool_calls import NO_PARAMETERS
 from phiserve.core import Tool, ToolUse
 from phiserve.protocol.messages import WireModel, bounded
 from phiserve.protocol.responses.text import TextConfig
 from phiserve.protocol.sampling import disagreement
 from phiserve.protocol.tool_use import arguments_of, calls_constraint, choose
-from phiserve.protocol.tools import MAX_TOOLS, ToolType
+from phiserve.protocol.tools import MAX_TOOLS, FunctionDefinition, ToolType
 
 
-class FunctionTool(WireModel):
-    """A function, with a JSON schema of its arguments, which are always held to it: `strict` or not."""
+class TypedTool(WireModel):
+    """A tool's `type`. It is read before all else: of other types, all else is another."""
 
     type: ToolType
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-    description: str | None = None
-    parameters: dict[str, JsonValue] | None = None
-    strict: bool | None = None
-
-    @property
-    def tool(self) -> Tool:
-        """The inner request's. Without parameters it takes no arguments."""
-        return Tool(self.name, self.parameters or NO_PARAMETERS, self.description)
 
 
-class NamedTool(WireModel):
+class FunctionTool(FunctionDefinition, TypedTool):
+    """`{"type": "function", "name": …, "parameters": …}`: what chat requests have one level deeper."""
+
+
+class NamedTool(TypedTool):
     """A tool, by the name of its function."""
 
-    type: ToolType
     name: str
 
 
