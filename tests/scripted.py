@@ -58,3 +58,36 @@ class ScriptedEngine:
 
     async def answers_within(self, timeout_s: float) -> bool:
         return self.alive
+
+
+@dataclass
+class MortalEngine(ScriptedEngine):
+    """A scripted engine that `end` ends, as a signal would."""
+
+    is_busy: bool = False
+    steps_made: int | None = None
+    reason: str = ""
+    was_killed: bool = False
+    was_shut_down: bool = False
+    is_warm: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def health(self) -> EngineHealth:
+        return EngineHealth("lost", self.reason) if self.reason else EngineHealth("serving")
+
+    def end(self) -> None:
+        self.reason = "The engine was ended by SIGKILL"
+
+    def kill(self) -> None:
+        self.was_killed = True
+        self.end()
+
+    def fail_requests(self) -> None:
+        self.told.set()
+
+    def shutdown(self) -> None:
+        self.was_shut_down = True
+
+    def render_metrics(self) -> bytes:
+        return b""

@@ -40,7 +40,7 @@ CropsByKey = dict[str, NDArray[np.uint8]]
 Outputs = AsyncGenerator[RequestOutput, None]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, kw_only=True)
 class Admitted(Admission):
     """vLLM's verified parameters.
 

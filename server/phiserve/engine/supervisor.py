@@ -4,9 +4,9 @@ Knows no vLLM: what starts an engine is passed in.
 """
 
 import asyncio
-import gc
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
@@ -16,6 +16,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from phiserve.core import GenerationRequest
+from phiserve.engine.freeing import freed, until_freed
 from phiserve.engine.hang import EndableEngine, until_it_fails
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, EngineLimits, Generation
 from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
@@ -93,6 +94,7 @@ class SupervisedEngine:
         self._ends: deque[float] = deque()
         self._warm_up: Callable[[EngineClient], Awaitable[None]]
         self._watching: asyncio.Task[None] | None = None
+        self._freeing: set[asyncio.Task[None]] = set()
         SERVING.set(1)
 
     @property
@@ -156,6 +158,8 @@ class SupervisedEngine:
 
     async def close(self) -> None:
         """End the engine and stop watching it; what is being started is ended as well."""
+        for freeing in self._freeing:
+            freeing.cancel()
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -182,6 +186,7 @@ class SupervisedEngine:
 
     async def _replace(self, reason: str) -> None:
         """Start engines until one serves, or none may be started any more."""
+        ended = weakref.ref(self._engine)
         self._decided.clear()
         SERVING.set(0)
         goes_on = self._goes_on_after(reason)
@@ -203,7 +208,8 @@ class SupervisedEngine:
                 goes_on = self._goes_on_after(f"A new engine failed at its start ({type(error).__name__})")
                 continue
             took_s = time.monotonic() - began
-            await asyncio.to_thread(gc.collect)  # the old one is a circle of tens of megabytes
+            if not await freed(ended):
+                self._free_later(ended)
             self._serve(took_s)
             return
 
@@ -237,6 +243,11 @@ class SupervisedEngine:
             for task in (warming, failing):
                 task.cancel()
             await asyncio.gather(warming, failing, return_exceptions=True)
+
+    def _free_later(self, ended: weakref.ref[StartedEngine]) -> None:
+        freeing = asyncio.create_task(until_freed(ended), name="freeing of an ended engine")
+        self._freeing.add(freeing)
+        freeing.add_done_callback(self._freeing.discard)
 
     def _goes_on_after(self, reason: str) -> bool:
         """Count an end, and decide whether another engine may be started."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -12,44 +11,11 @@ from phiserve.engine import hang, supervisor
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, Generation
 from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
 from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
-from scripted import ScriptedEngine, delta
+from scripted import MortalEngine, delta
 
 GENERATION = Generation("id", [1], (), Admission(), 5)
 REQUEST = GenerationRequest("id", Conversation((Turn("user", ("Hi",)),)))
 POLICY = RestartPolicy(max_restarts=2, hang_s=0.3)
-
-
-@dataclass
-class MortalEngine(ScriptedEngine):
-    """A scripted engine that `end` ends, as a signal would."""
-
-    is_busy: bool = False
-    steps_made: int | None = None
-    reason: str = ""
-    was_killed: bool = False
-    was_shut_down: bool = False
-    is_warm: bool = False
-    told: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def health(self) -> EngineHealth:
-        return EngineHealth("lost", self.reason) if self.reason else EngineHealth("serving")
-
-    def end(self) -> None:
-        self.reason = "The engine was ended by SIGKILL"
-
-    def kill(self) -> None:
-        self.was_killed = True
-        self.end()
-
-    def fail_requests(self) -> None:
-        self.told.set()
-
-    def shutdown(self) -> None:
-        self.was_shut_down = True
-
-    def render_metrics(self) -> bytes:
-        return b""
 
 
 def ends_after(engine: MortalEngine, *deltas: Delta) -> None:
