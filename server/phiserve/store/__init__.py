@@ -1,0 +1,1 @@
+"""What outlives a request: responses, conversations and their items, each owned by whoever made it."""
