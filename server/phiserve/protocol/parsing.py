@@ -33,7 +33,7 @@ _NAMED_BY_CLIENT = ("metadata", "logit_bias", "schema", "json", "parameters")
 _CONSTRAINTS = ("response_format", "structured_outputs", "text", "tools", "functions")
 """On the answer's form: they may take a tenth of a second to check."""
 
-_UNIONS = ("content", "response_format", "input", "format", "tool_choice", "function_call")
+_UNIONS = ("content", "response_format", "input", "output", "format", "tool_choice", "function_call")
 """Fields whose values are of one class or another."""
 
 

@@ -78,6 +78,10 @@ def test_messages_of_all_roles() -> None:
             user({"type": "input_text", "text": "a", "x": 1}),
             "input[1].content[0].x: this parameter is unknown",
         ),
+        (
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text"}]},
+            "input[1].output[0].text: this field is required",
+        ),
         (user(), "input[1].content: "),
         ({"role": "user", "content": 5}, "input[1].content: "),
         ({"role": "system", "content": [{"type": "input_image"}]}, "input[1].content[0].type: "),
