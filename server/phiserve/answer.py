@@ -74,7 +74,8 @@ class Answer:
     and so do the text and the first token's bytes here, so that the tokens of `logprobs` still add up to the
     content. Where the answer goes on with the prompt's text, or is held to a form that asks for the space
     (`keeps_first_space`), it belongs to the text. Control tokens, and those of a stop string that is cut off,
-    are counted, and are not in `logprobs`.
+    are counted, and are not in `logprobs`. `echo` is text of the prompt's that each choice begins with; it
+    has no log-probabilities.
     """
 
     prompt_ids: list[int]
@@ -83,11 +84,13 @@ class Answer:
     top_logprobs: int | None = None
     began_at: float | None = None
     keeps_first_space: bool = False
+    echo: str = ""
     _choices: dict[int, _ChoiceState] = field(default_factory=dict)
 
     def feed(self, delta: Delta) -> VisibleDelta:
         """Take in one delta."""
         state = self._choices.get(delta.index)
+        echo = self.echo if state is None else ""
         if state is None:
             self.began_at = self.began_at or time.monotonic()
             begun = self.keeps_first_space
@@ -104,7 +107,7 @@ class Answer:
         state.tokens_started = state.tokens_started or bool(delta.token_ids)
         state.num_tokens += len(delta.token_ids)
         state.cached_tokens = max(state.cached_tokens, delta.cached_tokens)
-        return VisibleDelta(delta.index, text, logprobs, delta.token_ids, delta.finish_reason)
+        return VisibleDelta(delta.index, echo + text, logprobs, delta.token_ids, delta.finish_reason)
 
     def counts(self) -> TokenCounts:
         """Counts so far; cached tokens are the engine's own count."""

@@ -52,11 +52,13 @@ class Turn:
 class RawPrompt:
     """A prompt that is no conversation: literal text, or ids that are taken as they are.
 
-    The answer goes on where it ends. `param` is the prompt's path in the request.
+    The answer goes on where it ends. `param` is the prompt's path in the request. `with_bos`: a text follows
+    `<s>`, as the model was trained.
     """
 
     content: str | tuple[int, ...]
     param: str = "prompt"
+    with_bos: bool = True
 
     @property
     def images(self) -> tuple[ImagePlaceholder, ...]:
@@ -68,16 +70,23 @@ class RawPrompt:
         """Length of its text; ids have none that would have to be encoded."""
         return len(self.content) if isinstance(self.content, str) else 0
 
+    @property
+    def text_before(self) -> str:
+        """The text that its answer goes on with; "" for ids, whose text is the vocabulary's to say."""
+        return self.content if isinstance(self.content, str) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """All turns so far, ready to be encoded; the answer is the next turn.
 
-    `param` is the conversation's path in the request.
+    `is_open`: the last turn, an assistant's, has not ended, and the answer goes on with it. `param` is the
+    conversation's path in the request.
     """
 
     turns: tuple[Turn, ...]
     param: str = "messages"
+    is_open: bool = False
 
     @property
     def images(self) -> tuple[ImagePlaceholder, ...]:
@@ -88,6 +97,13 @@ class Conversation:
     def num_characters(self) -> int:
         """Length of all text."""
         return sum(len(part) for turn in self.turns for part in turn.parts if isinstance(part, str))
+
+    @property
+    def text_before(self) -> str:
+        """The text of the last turn, if it is an assistant's."""
+        if not self.turns or self.turns[-1].role != "assistant":
+            return ""
+        return "".join(part for part in self.turns[-1].parts if isinstance(part, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +189,8 @@ class GenerationRequest:
     """What a surface asks for.
 
     `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
-    well. `stream`: deltas as they come; otherwise one for each choice, at the end.
+    well. `stream`: deltas as they come; otherwise one for each choice, at the end. `echo`: the answer's text
+    begins with the text that it follows: a raw prompt, or the last answer of a conversation.
 
     `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address. Requests
     share cached prefixes and images only under equal `cache_salt`. `deadline_s`: seconds from arrival
@@ -189,11 +206,24 @@ class GenerationRequest:
     top_logprobs: int | None = None
     num_choices: int = 1
     stream: bool = False
+    echo: bool = False
 
     priority: int = 0
     deadline_s: float | None = None
     tenant: str | None = None
     cache_salt: str | None = None
+
+    @property
+    def keeps_first_space(self) -> bool:
+        """Whether a space that the answer begins with belongs to its text.
+
+        It does where a form asks for it, and where the answer goes on with a turn that has begun.
+        """
+        if self.constraint is not None and self.constraint.keeps_first_space:
+            return True
+        conversation = self.conversation
+        is_open = isinstance(conversation, Conversation) and conversation.is_open
+        return is_open and conversation.text_before != ""
 
     @property
     def line(self) -> Line:

@@ -118,3 +118,10 @@ def test_a_space_that_was_asked_for_is_kept(vocabulary: Vocabulary, encoder: Pro
     answer = Answer([1], 0, vocabulary, top_logprobs=0, keeps_first_space=True)
     visible = answer.feed(scored(" yes", [*encoder.encode_text("yes")], "stop"))
     assert tokens_of(visible) == visible.text == " yes"
+
+
+def test_an_echo_begins_each_choice(vocabulary: Vocabulary) -> None:
+    """Once, before the first text, which keeps a space of its own."""
+    answer = Answer([1], 0, vocabulary, keeps_first_space=True, echo="Once upon")
+    texts = [answer.feed(delta(text, index=index)).text for index, text in [(0, ""), (0, " a"), (1, " the")]]
+    assert texts == ["Once upon", " a", "Once upon the"]

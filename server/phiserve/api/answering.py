@@ -86,7 +86,8 @@ async def begin_answer(
         prompt.num_image_tokens,
         services.vocabulary,
         inner.top_logprobs,
-        keeps_first_space=inner.constraint is not None and inner.constraint.keeps_first_space,
+        keeps_first_space=inner.keeps_first_space,
+        echo=inner.conversation.text_before if inner.echo else "",
     )
     visit.answering(answer.counts)
     record.sent(answer)
@@ -103,7 +104,13 @@ async def stream_answer(
 
     Raises what fails before the first event.
     """
-    frames = _frames(deltas, writer)
+    return await stream_frames(services, _frames(deltas, writer), failure)
+
+
+async def stream_frames(
+    services: Services, frames: Frames, failure: Callable[[RequestError], bytes]
+) -> EventStream:
+    """Stream events that are written already, as `stream_answer` does. Raises what fails before the first."""
     interval_s = services.settings.sse_keepalive_s
     kept_alive = frames if interval_s is None else with_keepalive(frames, interval_s)
     return await EventStream.open(kept_alive, failure)

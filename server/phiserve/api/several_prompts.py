@@ -68,17 +68,22 @@ async def begin_answers(
         for one in prepared:
             one.place.leave()  # rather than when nothing holds it any more
         raise
-    parts = tuple(_answer(services, one.prompt, first.top_logprobs) for one in prepared)
+    parts = tuple(_answer(services, one.prompt, inner) for one, inner in zip(prepared, inners, strict=True))
     answers = Answers(parts, first.num_choices)
     visit.answering(answers.counts)
     record.sent(answers)
     return answers, merged([services.pipeline.deltas(one) for one in prepared], first.num_choices)
 
 
-def _answer(services: Services, prompt: PreparedPrompt, top_logprobs: int | None) -> Answer:
+def _answer(services: Services, prompt: PreparedPrompt, inner: GenerationRequest) -> Answer:
     """An answer that goes on with the prompt's text, if it has any."""
     has_text = any(token_id not in ADDED_TOKENS for token_id in prompt.ids)
-    return Answer(prompt.ids, 0, services.vocabulary, top_logprobs, keeps_first_space=has_text)
+    echo = ""
+    if inner.echo:
+        echo = inner.conversation.text_before or services.vocabulary.text_of(prompt.ids)
+    return Answer(
+        prompt.ids, 0, services.vocabulary, inner.top_logprobs, keeps_first_space=has_text, echo=echo
+    )
 
 
 async def merged(sources: Sequence[Deltas], num_choices: int) -> Deltas:

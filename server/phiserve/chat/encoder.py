@@ -86,9 +86,9 @@ class PromptEncoder:
         return -(-conversation.num_characters // self._longest_token)
 
     def encode(self, conversation: Prompt) -> EncodedPrompt:
-        """Encode all turns and the generation prompt, or a raw prompt."""
+        """Encode all turns and, unless the last is open, the generation prompt; or a raw prompt."""
         if isinstance(conversation, RawPrompt):
-            return EncodedPrompt((self._raw_ids(conversation.content),))
+            return EncodedPrompt((self._raw_ids(conversation),))
         elements = _strip(_merge_text(_elements(conversation)))
         encoded = iter(self._encode([element for element in elements if isinstance(element, str)]))
         segments: list[list[int]] = [[Control.BOS.value]]
@@ -101,11 +101,12 @@ class PromptEncoder:
                 segments[-1].append(element.value)
         return EncodedPrompt(tuple(map(tuple, segments)))
 
-    def _raw_ids(self, content: str | tuple[int, ...]) -> tuple[int, ...]:
+    def _raw_ids(self, prompt: RawPrompt) -> tuple[int, ...]:
         """Ids as they are given; text behind `<s>`, as the reference's tokenizer encodes it by itself."""
-        if isinstance(content, str):
-            return (Control.BOS.value, *self.encode_text(content))
-        return content
+        if isinstance(prompt.content, str):
+            bos = [Control.BOS.value] if prompt.with_bos else []
+            return (*bos, *self.encode_text(prompt.content))
+        return prompt.content
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text with its prefix space; no control id can occur."""
@@ -149,7 +150,7 @@ def _elements(conversation: Conversation) -> list[_Element]:
         elements += [_ROLE_IDS[turn.role], "\n"]
         elements += [part if isinstance(part, str) else None for part in turn.parts]
         elements += [Control.END, "\n"]
-    return [*elements, Control.ASSISTANT, "\n"]
+    return elements[:-2] if conversation.is_open else [*elements, Control.ASSISTANT, "\n"]
 
 
 def _merge_text(elements: Sequence[_Element]) -> list[_Element]:

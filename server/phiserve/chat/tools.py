@@ -5,6 +5,7 @@ The model was not trained to call tools; both are held to the form of `constrain
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -36,7 +37,7 @@ def with_tools(conversation: Conversation, tools: Sequence[Tool]) -> Conversatio
     if turns and turns[0].role == "system":
         turn = Turn("system", join_parts([*turns[0].parts, f"\n\n{told(tools)}"]))
         turns = turns[1:]
-    return Conversation((turn, *turns), conversation.param)
+    return replace(conversation, turns=(turn, *turns))
 
 
 def written(calls: Sequence[ToolCall]) -> str:

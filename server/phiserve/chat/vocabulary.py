@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from phiserve.chat.special_tokens import ADDED_TOKENS
@@ -28,6 +29,11 @@ class Vocabulary:
     def bytes_of(self, token_id: int) -> bytes:
         """Bytes of one token; nothing for the ids that have no token."""
         return self._bytes.get(token_id, b"")
+
+    def text_of(self, ids: Iterable[int]) -> str:
+        """The text of ids, as decoding gives it: without control tokens and the first prefix space."""
+        ordinary = (self.bytes_of(token_id) for token_id in ids if token_id not in ADDED_TOKENS)
+        return b"".join(ordinary).decode("utf-8", "replace").removeprefix(" ")
 
 
 def _token_bytes(token: str) -> bytes:

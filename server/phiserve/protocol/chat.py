@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from phiserve.protocol.messages import Message, bounded
+from phiserve.protocol.messages import AssistantMessage, Message, bounded
 from phiserve.protocol.refused import Refused, RefusedExtras, describe_refused
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
 from phiserve.protocol.tools import ToolFields
@@ -26,6 +26,9 @@ class ChatCompletionRequest(ToolFields, RefusedExtras):
     messages: Annotated[tuple[Message, ...], bounded(MAX_MESSAGES, least=1)]
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
+    continue_final_message: bool | None = False
+    add_generation_prompt: bool | None = None
+    echo: bool | None = False
     logprobs: bool | None = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
@@ -55,7 +58,27 @@ class ChatCompletionRequest(ToolFields, RefusedExtras):
             and self.max_tokens != self.max_completion_tokens
         ):
             raise disagreement("max_tokens", "differs from max_completion_tokens; send one of them")
+        self._check_continuation()
         return self
+
+    def _check_continuation(self) -> None:
+        """Raises PydanticCustomError where the answer cannot go on with, or begin with, the last message."""
+        if self.continue_final_message:
+            last = self.messages[-1]
+            if self.add_generation_prompt:
+                raise disagreement("add_generation_prompt", "may not be true beside continue_final_message")
+            if not isinstance(last, AssistantMessage) or last.tool_calls or last.function_call:
+                reason = "needs a last message with the role assistant and without calls, to go on with"
+                raise disagreement("continue_final_message", reason)
+        elif self.add_generation_prompt is False:
+            reason = "may be false only beside continue_final_message; otherwise an answer is the next turn"
+            raise disagreement("add_generation_prompt", reason)
+        for name in ("continue_final_message", "echo"):
+            if getattr(self, name) and self.tool_use is not None:
+                reason = "is not supported beside functions that may be called; send tool_choice 'none'"
+                raise disagreement(name, reason)
+        if self.echo and self.logprobs:
+            raise disagreement("echo", "is not supported beside logprobs, which are of the answer alone")
 
     @property
     def output_limit(self) -> int | None:

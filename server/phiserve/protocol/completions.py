@@ -1,7 +1,7 @@
 """The body of `POST /v1/completions`: prompts without a conversation's form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self, cast
 
 from pydantic import (
@@ -21,7 +21,7 @@ from phiserve.errors import InvalidRequest
 from phiserve.protocol import compatibility
 from phiserve.protocol.compatibility import VLLM_FIELDS
 from phiserve.protocol.refused import asks_for_nothing
-from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields
+from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields, disagreement
 
 MAX_PROMPTS = 64
 """Prompts of one request."""
@@ -65,9 +65,6 @@ def _unsupported(reason: str, **context: str) -> PydanticCustomError:
 
 
 _SUFFIX = _Refusal(compatibility.Field("refused", "the model was not trained to fill gaps", ("",)))
-_ADD_SPECIAL_TOKENS = _Refusal(
-    compatibility.Field("refused", "a text's prompt begins with `<s>`; token ids are taken as given", (True,))
-)
 
 
 def _prompts(given: object) -> tuple[RawPrompt, ...]:
@@ -132,10 +129,10 @@ class CompletionRequest(SamplingFields):
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = DEFAULT_MAX_TOKENS
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     best_of: Annotated[int, Field(ge=1, le=128)] | None = None
+    echo: bool | None = False
+    add_special_tokens: bool | None = True
 
     suffix: Annotated[object, _SUFFIX] = None
-    add_special_tokens: Annotated[object, _ADD_SPECIAL_TOKENS] = None
-    echo: Annotated[object, _Refusal(VLLM_FIELDS["echo"])] = None
     include_stop_str_in_output: Annotated[object, _Refusal(VLLM_FIELDS["include_stop_str_in_output"])] = None
     length_penalty: Annotated[object, _Refusal(VLLM_FIELDS["length_penalty"])] = None
     prompt_logprobs: Annotated[object, _Refusal(VLLM_FIELDS["prompt_logprobs"])] = None
@@ -155,6 +152,8 @@ class CompletionRequest(SamplingFields):
             raise _unsupported(
                 "every choice is returned (n), the best of them is not looked for", field="best_of"
             )
+        if self.echo and self.logprobs is not None:
+            raise disagreement("echo", "is not supported beside logprobs, which are of the answer alone")
         return self
 
     @property
@@ -180,16 +179,18 @@ def to_generation_requests(
     """
     for prompt in wire.prompt:
         _check(prompt, allow_control_ids)
+    with_bos = wire.add_special_tokens is not False
     return [
         GenerationRequest(
             id=f"{answer_id}-{index}",
-            conversation=prompt,
+            conversation=replace(prompt, with_bos=with_bos),
             sampling=wire.sampling,
             stops=wire.stops,
             constraint=wire.constraint,
             top_logprobs=wire.logprobs,
             num_choices=wire.num_choices,
             stream=bool(wire.stream),
+            echo=bool(wire.echo),
             priority=1 if wire.is_batch else 0,
             tenant=tenant,
             cache_salt=cache_salt,

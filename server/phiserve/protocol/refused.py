@@ -49,14 +49,11 @@ def describe_refused(schema: JsonDict) -> None:
 class RefusedExtras(WireModel):
     """Fields of vLLM's chat request that have no meaning here, or would need much to have one."""
 
-    add_generation_prompt: Refused = None
     add_special_tokens: Refused = None
     chat_template: Refused = None
     chat_template_kwargs: Refused = None
-    continue_final_message: Refused = None
     documents: Refused = None
     ec_transfer_params: Refused = None
-    echo: Refused = None
     include_reasoning: Refused = None
     include_stop_str_in_output: Refused = None
     kv_transfer_params: Refused = None

@@ -53,6 +53,7 @@ def to_generation_request(
         top_logprobs=(chat.top_logprobs or 0) if chat.logprobs else None,
         num_choices=chat.num_choices,
         stream=bool(chat.stream),
+        echo=bool(chat.echo),
         priority=1 if chat.is_batch else 0,
         tenant=tenant,
         cache_salt=cache_salt,
@@ -65,12 +66,12 @@ def told_conversation(chat: ChatCompletionRequest) -> Conversation:
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
-    conversation = build_conversation(chat.messages)
+    conversation = build_conversation(chat.messages, is_open=bool(chat.continue_final_message))
     return conversation if chat.tool_use is None else with_tools(conversation, chat.tool_use.tools)
 
 
-def build_conversation(messages: Sequence[Message]) -> Conversation:
-    """Turn messages into a conversation.
+def build_conversation(messages: Sequence[Message], *, is_open: bool = False) -> Conversation:
+    """Turn messages into a conversation. `is_open`: the answer goes on with the last message.
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
@@ -80,7 +81,7 @@ def build_conversation(messages: Sequence[Message]) -> Conversation:
         turns.append(_turn(message, f"messages[{index}]", headings))
         if isinstance(message, AssistantMessage):
             headings |= _result_headings(message.tool_calls or ())
-    return Conversation(tuple(turns))
+    return Conversation(tuple(turns), is_open=is_open)
 
 
 def _turn(message: Message, param: str, headings: Mapping[str, str]) -> Turn:

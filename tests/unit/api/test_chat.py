@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from phiserve.api.services import Services
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.core import Conversation, Turn
 from phiserve.errors import EngineFailure, Overloaded
 from scripted import ScriptedEngine, delta
 from wire import ANSWER, BODY, events, post
@@ -173,3 +175,31 @@ def test_the_space_that_an_answer_begins_with(
     steps = [delta(" yes", ids=[5], finish="stop")]
     choice = post(make_services(ScriptedEngine(steps)), **fields).json()["choices"][0]
     assert choice["message"]["content"] == content
+
+
+GO_ON: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "The"}]
+}
+
+
+@pytest.mark.parametrize(("echo", "content"), [(False, " Hello"), (True, "The Hello")])
+def test_the_last_message_goes_on(
+    make_services: MakeServices, encoder: PromptEncoder, echo: bool, content: str
+) -> None:
+    """Its turn is the prompt's end; the first space is text, and the message comes back where asked for."""
+    engine = ScriptedEngine(ANSWER)
+    services = make_services(engine)
+    fields = GO_ON | {"continue_final_message": True, "echo": echo}
+    assert post(services, **fields).json()["choices"][0]["message"]["content"] == content
+    *chunks, _ = events(post(services, stream=True, **fields))
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert "".join(one.get("content", "") for one in deltas) == content
+    [turn] = encoder.encode(Conversation((Turn("assistant", ("The",)),), is_open=True)).segments
+    assert engine.generations[0].prompt_ids[-len(turn) + 1 :] == list(turn[1:])
+
+
+def test_only_an_assistants_message_is_echoed(make_services: MakeServices) -> None:
+    """As in vLLM: the answer's own role."""
+    services = make_services(ScriptedEngine(ANSWER))
+    assert post(services, echo=True).json()["choices"][0]["message"]["content"] == "Hello"
+    assert post(services, echo=True, **GO_ON).json()["choices"][0]["message"]["content"] == "TheHello"

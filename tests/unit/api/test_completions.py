@@ -210,3 +210,21 @@ def test_limits_of_keys_hold(make_services: MakeServices, tmp_path: Path) -> Non
     assert second.headers["x-ratelimit-remaining-tokens"] == "6"  # six of the first answer, four of these
     refused = call(services, "POST", PATH, headers=bearer("bob"), json=body)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_echo_is_the_prompts_text(
+    make_services: MakeServices, encoder: PromptEncoder, stream: bool
+) -> None:
+    """Each prompt's before its answer, of texts and of ids."""
+    prompts: list[list[object]] = [
+        ["Once upon", "  two"],
+        [[Control.BOS.value, *encoder.encode_text(text)] for text in ("Once upon", "two")],
+    ]
+    for prompt, texts in zip(prompts, (["Once upon", "  two"], ["Once upon", "two"]), strict=True):
+        response = complete(make_services(ScriptedEngine(ANSWER)), prompt, echo=True, stream=stream)
+        chunks = events(response)[:-1] if stream else [response.json()]
+        shown = ["", ""]
+        for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+            shown[choice["index"]] += choice["text"]
+        assert shown == [f"{text} Hello" for text in texts]

@@ -213,3 +213,34 @@ def test_no_control_token_arises_from_a_raw_prompt(encoder: PromptEncoder, conte
 def test_ids_are_taken_as_they_are(encoder: PromptEncoder) -> None:
     """No `<s>` is added."""
     assert encoder.encode(RawPrompt((5, 6, 7))).ids([]) == [5, 6, 7]
+
+
+@pytest.mark.parametrize("end", ["The picture shows", "  a", "one \n", "x", "<|end|>"])
+def test_an_open_turn_ends_the_prompt(encoder: PromptEncoder, end: str) -> None:
+    """The ids are those of the closed turn, as the reference's template has them, up to its `<|end|>`."""
+    turns = (Turn("user", ("Hi",)), Turn("assistant", (end,)))
+    closed = encoder.encode(Conversation(turns)).ids([])
+    ids = encoder.encode(Conversation(turns, is_open=True)).ids([])
+    last_end = len(closed) - 1 - closed[::-1].index(Control.END)
+    assert ids == closed[:last_end]
+
+
+def test_an_open_turn_is_the_templates(encoder: PromptEncoder, tokenizer_json: Path) -> None:
+    """The same as the whole tokenizer makes of the prompt string without its last `<|end|>`."""
+    turns = (Turn("system", ("Be terse.",)), Turn("user", ("Hi",)), Turn("assistant", ("Hello, you",)))
+    prompt = "<|system|>\nBe terse.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello, you"
+    expected = Tokenizer.from_file(str(tokenizer_json)).encode(prompt).ids
+    assert encoder.encode(Conversation(turns, is_open=True)).ids([]) == expected
+
+
+def test_an_open_turn_without_text_is_the_generation_prompt(encoder: PromptEncoder) -> None:
+    """There is nothing to go on with yet."""
+    user_turn = Turn("user", ("Hi",))
+    empty = Conversation((user_turn, Turn("assistant", ())), is_open=True)
+    assert encoder.encode(empty) == encoder.encode(Conversation((user_turn,)))
+
+
+def test_a_raw_text_without_bos(encoder: PromptEncoder) -> None:
+    """Its ids alone."""
+    ids = encoder.encode(RawPrompt("a b", with_bos=False)).ids([])
+    assert ids == encoder.encode_text("a b")

@@ -25,3 +25,9 @@ def test_same_added_tokens_as_the_tokenizer(tokenizer_json: object, vocabulary: 
     full = Tokenizer.from_file(str(tokenizer_json))
     for token_id, token in full.get_added_tokens_decoder().items():
         assert vocabulary.bytes_of(token_id) == token.content.encode()
+
+
+def test_text_of_ids(encoder: PromptEncoder, vocabulary: Vocabulary) -> None:
+    """As decoding gives it: without control tokens and the first prefix space."""
+    assert vocabulary.text_of([1, *encoder.encode_text("Hello wörld"), 32007]) == "Hello wörld"
+    assert vocabulary.text_of([1]) == ""

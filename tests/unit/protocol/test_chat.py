@@ -104,3 +104,47 @@ def test_bodies_of_very_many_values() -> None:
     error = refusal({"messages": [{}] * 300_000})
     assert (error.status, error.param, error.code) == (400, None, "invalid_value")
     assert error.message == "The body holds more than 100000 JSON values"
+
+
+ASSISTANT = {"role": "assistant", "content": "The picture"}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+GO_ON: dict[str, Any] = {"messages": [USER, ASSISTANT], "continue_final_message": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"continue_final_message": True}, "continue_final_message"),
+        (GO_ON | {"messages": [USER, ASSISTANT, USER]}, "continue_final_message"),
+        (GO_ON | {"messages": [USER, ASSISTANT | {"tool_calls": [CALL]}]}, "continue_final_message"),
+        (GO_ON | {"messages": [ASSISTANT | {"function_call": CALL["function"]}]}, "continue_final_message"),
+        (GO_ON | {"add_generation_prompt": True}, "add_generation_prompt"),
+        (GO_ON | {"tools": TOOLS}, "continue_final_message"),
+        ({"add_generation_prompt": False}, "add_generation_prompt"),
+        ({"continue_final_message": False, "add_generation_prompt": False}, "add_generation_prompt"),
+        ({"echo": True, "tools": TOOLS}, "echo"),
+        ({"echo": True, "logprobs": True}, "echo"),
+    ],
+)
+def test_what_cannot_be_gone_on_with(fields: dict[str, Any], param: str) -> None:
+    """Each is refused by its name."""
+    error = refusal(fields)
+    assert (error.param, error.code) == (param, "invalid_value")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        GO_ON,
+        GO_ON | {"add_generation_prompt": False, "echo": True},
+        GO_ON | {"tools": TOOLS, "tool_choice": "none", "response_format": {"type": "json_object"}},
+        {"add_generation_prompt": True, "continue_final_message": False, "echo": False},
+        {"echo": True},
+        {"echo": None, "continue_final_message": None, "add_generation_prompt": None},
+    ],
+)
+def test_what_can_be_gone_on_with(fields: dict[str, Any]) -> None:
+    """The last message, under vLLM's rules; its defaults ask for nothing."""
+    request = ChatCompletionRequest.model_validate(BODY | fields)
+    assert bool(request.continue_final_message) is ("messages" in fields)

@@ -93,8 +93,13 @@ def test_vllms_defaults_pass() -> None:
         ),
         *(),
         ("web_search_options", {}),
-        *(("echo", True), ("add_generation_prompt", False), ("add_generation_prompt", 1)),
-        *(("prompt_logprobs", 0), ("stream_interval", True), ("chat_template_kwargs", {"a": 1})),
+        *(
+            ("use_beam_search", True),
+            ("return_prompt_text", 0),
+            ("prompt_logprobs", 0),
+            ("stream_interval", True),
+            ("chat_template_kwargs", {"a": 1}),
+        ),
     ],
 )
 def test_refused_fields_say_why(name: str, value: object) -> None:
@@ -178,8 +183,8 @@ def test_plain_data() -> None:
         "allowed": [None, ["text"]],
     }
     assert table["extra"].keys() == VLLM_FIELDS.keys()
-    assert table["extra"]["echo"] == {
+    assert table["extra"]["use_beam_search"] == {
         "support": "refused",
-        "note": "an answer holds the answer alone",
+        "note": "answers are sampled",
         "allowed": [None, False],
     }

@@ -52,10 +52,10 @@ def test_forms_of_prompts(prompt: object, expected: list[RawPrompt]) -> None:
         ({"prompt": ["a"] * (MAX_PROMPTS + 1)}, "prompt", "invalid_value"),
         ({"prompt": [5, -1]}, "prompt[1]", "invalid_value"),
         ({"prompt": [5, 10**30]}, "prompt[1]", "invalid_value"),
-        ({"echo": True}, "echo", "unsupported_parameter"),
+        ({"echo": True, "logprobs": 0}, "echo", "invalid_value"),
         ({"suffix": "."}, "suffix", "unsupported_parameter"),
-        ({"echo": 0}, "echo", "unsupported_parameter"),
-        ({"add_special_tokens": False}, "add_special_tokens", "unsupported_parameter"),
+        ({"echo": 0}, "echo", "invalid_type"),
+        ({"truncate_prompt_tokens": 5}, "truncate_prompt_tokens", "unsupported_parameter"),
         ({"prompt_logprobs": 1}, "prompt_logprobs", "unsupported_parameter"),
         ({"best_of": 3, "n": 2}, "best_of", "unsupported_parameter"),
         ({"logprobs": 6}, "logprobs", "invalid_value"),
@@ -83,16 +83,18 @@ def test_lone_surrogates_are_refused() -> None:
 def test_refusals_say_why() -> None:
     """Their words are part of the interface."""
     with pytest.raises(InvalidRequest) as caught:
-        parse(echo=True)
-    assert caught.value.message == ("echo: this parameter is not supported: an answer holds the answer alone")
+        parse(prompt_logprobs=0)
+    assert caught.value.message == (
+        "prompt_logprobs: this parameter is not supported: log-probabilities are of answers alone"
+    )
 
 
 def test_values_that_ask_for_nothing_pass() -> None:
     """Clients write defaults out."""
     nothing = parse(echo=False, suffix="", best_of=1, n=1, stream=False, user="u", logprobs=None, stop=None)
-    assert (nothing.echo, nothing.suffix) == (None, None)
+    assert (nothing.echo, nothing.suffix) == (False, None)
     vllm = parse(add_special_tokens=True, use_beam_search=False, length_penalty=1.0, skip_special_tokens=True)
-    assert vllm.add_special_tokens is None
+    assert vllm.use_beam_search is None
     assert parse(echo=None, suffix=None, best_of=None).prompt == nothing.prompt
 
 
@@ -126,3 +128,13 @@ def test_every_option_is_carried() -> None:
     assert (first.id, second.id) == ("cmpl-x-0", "cmpl-x-1")
     shared = ("sampling", "stops", "constraint", "num_choices", "tenant", "cache_salt", "deadline_s")
     assert all(getattr(first, name) == getattr(second, name) for name in shared)
+
+
+def test_a_text_s_beginning_and_its_echo() -> None:
+    """`<s>` unless it is not wanted; the prompt's text before the answer's where it is."""
+    [plain] = translated()
+    assert isinstance(plain.conversation, RawPrompt)
+    assert (plain.conversation.with_bos, plain.echo) == (True, False)
+    [bare] = translated(add_special_tokens=False, echo=True)
+    assert isinstance(bare.conversation, RawPrompt)
+    assert (bare.conversation.with_bos, bare.echo) == (False, True)

@@ -13,7 +13,7 @@ class Request(WireModel):
 
     model_config = ConfigDict(json_schema_extra=describe_refused)
 
-    echo: Refused = None
+    stream_interval: Refused = None
     user: str | None = None
 
 
@@ -28,18 +28,18 @@ def test_values_that_ask_for_nothing() -> None:
 
 def test_what_passes_leaves_no_trace() -> None:
     """And what does not is an error that gives the table's reason."""
-    assert Request.model_validate({"echo": False}).echo is None
-    with pytest.raises(ValidationError, match=VLLM_FIELDS["echo"].note):
-        Request.model_validate({"echo": True})
+    assert Request.model_validate({"stream_interval": 1}).stream_interval is None
+    with pytest.raises(ValidationError, match=VLLM_FIELDS["stream_interval"].note):
+        Request.model_validate({"stream_interval": 2})
 
 
 def test_the_document_says_what_passes() -> None:
     """Of refused fields alone, and of those that the request has."""
     properties = Request.model_json_schema()["properties"]
-    assert properties.keys() == {"echo", "user"}
-    assert properties["echo"] == {
-        "enum": [None, False],
-        "description": "Not supported: an answer holds the answer alone",
+    assert properties.keys() == {"stream_interval", "user"}
+    assert properties["stream_interval"] == {
+        "enum": [None, 1],
+        "description": "Not supported: every step of the engine is a chunk",
     }
     assert "enum" not in properties["user"]
 

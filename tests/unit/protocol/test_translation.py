@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from phiserve.core import GenerationRequest, ImagePlaceholder, SamplingOptions, StopConditions, Turn
+from phiserve.core import (
+    Conversation,
+    GenerationRequest,
+    ImagePlaceholder,
+    SamplingOptions,
+    StopConditions,
+    Turn,
+)
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import TextPart, UserMessage
@@ -206,3 +213,19 @@ def test_constraints_know_what_asks_for_them(fields: dict[str, Any], param: str)
     assert constraint is not None
     assert constraint.param == param
     assert "start: " in constraint.grammar
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_last_message_that_is_gone_on_with(goes_on: bool) -> None:
+    """Its turn stays open; whether its text is repeated is a wish of its own."""
+    request = ChatCompletionRequest.model_validate(
+        {
+            "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [text("The")]}],
+            "continue_final_message": goes_on,
+            "echo": not goes_on,
+        }
+    )
+    inner = to_generation_request(request)
+    assert isinstance(inner.conversation, Conversation)
+    assert inner.conversation.turns[-1] == Turn("assistant", ("The",))
+    assert (inner.conversation.is_open, inner.echo) == (goes_on, not goes_on)

@@ -107,7 +107,11 @@ def test_no_words_of_a_library(field: str) -> None:
             if field.support == "refused"
         ),
         ({"audio": {}}, "audio: this parameter is not supported: audio output is not supported"),
-        ({"echo": True}, "echo: this parameter is not supported: an answer holds the answer alone"),
+        (
+            {"include_stop_str_in_output": True},
+            "include_stop_str_in_output: this parameter is not supported: "
+            "an answer ends before its stop string",
+        ),
         (
             {"structured_outputs": {"regex": "a"}, "bad_words": ["a"]},
             "bad_words: is not supported beside a form of the answer: together they might leave no token",
