@@ -22,6 +22,7 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
+from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.codecs import FORMATS, parse, require_decoders
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
@@ -92,6 +93,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         pipeline=_pipeline(settings, engine, preparer, images),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
+        tokenizer=TokenizerRepository.of(checkpoint.tokenizer_json),
         card=_model_card(settings, checkpoint, prompt_limits),
         other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,

@@ -10,6 +10,7 @@ from phiserve.assembly import access_gate
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
+from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
 from phiserve.load import Load
 from phiserve.pipeline import Pipeline
@@ -56,9 +57,18 @@ def make_preparer(encoder: PromptEncoder, image_service: ImageService) -> Callab
     return make
 
 
+@pytest.fixture(scope="session")
+def tokenizer(tokenizer_json: Path) -> TokenizerRepository:
+    """The tokenizer as other programs get it."""
+    return TokenizerRepository.of(tokenizer_json)
+
+
 @pytest.fixture
 def make_services(
-    make_preparer: Callable[..., PromptPreparer], image_service: ImageService, vocabulary: Vocabulary
+    make_preparer: Callable[..., PromptPreparer],
+    image_service: ImageService,
+    vocabulary: Vocabulary,
+    tokenizer: TokenizerRepository,
 ) -> Callable[..., Services]:
     """Builds a server's services around a scripted engine."""
 
@@ -74,6 +84,7 @@ def make_services(
             ),
             preparer=preparer,
             vocabulary=vocabulary,
+            tokenizer=tokenizer,
             card=ModelCard("m", 0, engine.context_tokens, 16, ["text", "image"], LIMITS, ""),
             other_names=parsed.served_model_name,
             metrics=lambda: b"x 1\n",

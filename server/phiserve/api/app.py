@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 
 from phiserve import __version__
-from phiserve.api import chat, completions, status
+from phiserve.api import chat, completions, status, tokenizer_hub
 from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
 from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
@@ -41,7 +41,7 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
     app.state.services = services
     settings = services.settings
     app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
-    for surface in (chat, completions, responses, status):
+    for surface in (chat, completions, responses, status, tokenizer_hub):
         app.include_router(surface.router)
     install_error_handlers(app)
     if services.gate is not None:

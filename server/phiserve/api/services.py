@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from phiserve.access.gate import Gate
 from phiserve.chat.vocabulary import Vocabulary
+from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
 from phiserve.errors import ModelNotFound, shortened
@@ -44,6 +45,7 @@ class Services:
     pipeline: Pipeline
     preparer: PromptPreparer
     vocabulary: Vocabulary
+    tokenizer: TokenizerRepository
     card: ModelCard
     metrics: Callable[[], bytes]
     versions: dict[str, str]
