@@ -21,6 +21,7 @@ PhiserveError
       ├── RequestHeadTooLarge   431
       ├── EngineFailure         500
       ├── ServerBusy            503   carries Retry-After
+      ├── StoreFailure          503   carries Retry-After
       ├── EngineUnavailable     503
       │    └── ShuttingDown           carries Retry-After
       └── DeadlineExceeded      504
@@ -265,6 +266,14 @@ class ServerBusy(RequestError):
     status = 503
     default_code = "server_busy"
     retry_after_s = 1
+
+
+class StoreFailure(RequestError):
+    """What is stored cannot be read or written now: the database does not answer."""
+
+    status = 503
+    default_code = "store_unavailable"
+    retry_after_s = 2
 
 
 class ShuttingDown(EngineUnavailable):
