@@ -54,6 +54,20 @@ class Settings(BaseModel):
         SecretStr | None,
         Field(description="Redis in which several servers count together (redis://…); default: memory."),
     ] = None
+    state_url: Annotated[
+        SecretStr | None,
+        BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
+        Field(
+            description="Database of stored responses (sqlite:///… or postgresql://…), or off; "
+            "default: a file of the user's."
+        ),
+    ] = None
+    state_max_age_days: Annotated[
+        int, Field(ge=1, description="Days for which responses and conversations are stored.")
+    ] = 30
+    state_max_bytes_per_owner: Annotated[
+        int, Field(ge=1, description="Maximum size of what an owner has stored; the oldest goes first.")
+    ] = 1024 * MIB
     cors_origins: Annotated[
         tuple[str, ...],
         Field(

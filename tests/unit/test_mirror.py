@@ -31,6 +31,8 @@ COVERED_BY = {
     "sandbox/messages.py": "sandbox/test_decoder.py",
     "sandbox/processes.py": "sandbox/test_decoder.py",
     "sandbox/worker.py": "sandbox/test_decoder.py",
+    "store/interface.py": "store/test_sql_store.py",
+    "store/tables.py": "store/test_schema.py",
     "vision/decoding.py": "vision/test_images.py",
     "vision/normalisation.py": "plugin/test_model.py",
 }

@@ -1,0 +1,132 @@
+"""Removing what is too old, and each owner's oldest where an owner has too much."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import ColumnElement, Select, Table, delete, func, select, text, union
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from phiserve.store import conversations, responses
+from phiserve.store.connections import Connections
+from phiserve.store.interface import UNFINISHED
+from phiserve.store.limits import DAY_S, StoreLimits
+from phiserve.store.tables import CONVERSATIONS, DELETED, ITEMS, RESPONSES
+
+_BATCH = 50
+"""Things removed in one transaction: others' writes go between two."""
+
+_FREED_PAGES = 4096
+"""Pages of SQLite's, of 4 KiB each, given back to the file system in one transaction."""
+
+Removal = Callable[[AsyncConnection, int], Awaitable[int]]
+"""Removes a row by its key; how many bytes that freed."""
+
+
+async def clear_old(connections: Connections, limits: StoreLimits) -> int:
+    """Remove responses and conversations beyond the age limit. How many."""
+    before = int(time.time()) - limits.max_age_days * DAY_S
+    is_old_response = (RESPONSES.c.created_at < before) & (RESPONSES.c.status != DELETED)
+    removed = await _clear_where(connections, RESPONSES, is_old_response, responses.remove)
+    is_old = CONVERSATIONS.c.used_at < before
+    removed += await _clear_where(connections, CONVERSATIONS, is_old, conversations.remove)
+    marks = delete(RESPONSES).where(
+        RESPONSES.c.status == DELETED, RESPONSES.c.renewed_at < int(time.time()) - DAY_S
+    )
+    await connections.write(lambda connection: connection.execute(marks))
+    return removed
+
+
+async def clear_large(connections: Connections, limits: StoreLimits) -> int:
+    """Remove the oldest of each owner who has more than the size limit. How many."""
+    query = union(select(RESPONSES.c.owner), select(CONVERSATIONS.c.owner))
+    owners = await connections.read(lambda connection: _scalars(connection, query))
+    return sum([await clear_owner(connections, limits, str(owner)) for owner in owners])
+
+
+async def clear_owner(
+    connections: Connections, limits: StoreLimits, owner: str, spared: str | None = None
+) -> int:
+    """Remove an owner's oldest, if they have more than the size limit. How many.
+
+    Responses go first, then conversations by their last use. Unfinished responses stay, and the one that
+    is spared.
+    """
+    used = await connections.read(lambda connection: used_bytes(connection, owner))
+    if used <= limits.max_bytes_per_owner:
+        return 0
+    is_finished = (RESPONSES.c.owner == owner) & RESPONSES.c.status.not_in((*UNFINISHED, DELETED))
+    oldest_first = select(RESPONSES.c.key).where(is_finished).order_by(RESPONSES.c.created_at, "key")
+    if spared is not None:
+        oldest_first = oldest_first.where(RESPONSES.c.id != spared)
+    of_owner = CONVERSATIONS.c.owner == owner
+    unused_first = select(CONVERSATIONS.c.key).where(of_owner).order_by(CONVERSATIONS.c.used_at, "key")
+    removed = await _clear_until(connections, limits, owner, oldest_first, responses.remove)
+    return removed + await _clear_until(connections, limits, owner, unused_first, conversations.remove)
+
+
+async def used_bytes(connection: AsyncConnection, owner: str) -> int:
+    """What an owner has stored."""
+    sums = [
+        select(func.coalesce(func.sum(table.c.bytes), 0)).where(table.c.owner == owner)
+        for table in (RESPONSES, ITEMS, CONVERSATIONS)
+    ]
+    return sum([int(await connection.scalar(query) or 0) for query in sums])
+
+
+async def give_back_pages(connections: Connections) -> None:
+    """Shorten SQLite's file by what is free in it. PostgreSQL uses free pages again by itself."""
+    if not connections.is_sqlite:
+        return
+    free = await connections.read(lambda connection: connection.scalar(text("PRAGMA freelist_count")))
+    for _ in range(0, int(free or 0), _FREED_PAGES):
+        await connections.write(_give_back_some)
+
+
+async def _give_back_some(connection: AsyncConnection) -> None:
+    # A row for each page, which must all be fetched: only then have the pages been given back
+    await connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+
+
+async def _clear_where(
+    connections: Connections, table: Table, condition: ColumnElement[bool], remove: Removal
+) -> int:
+    query = select(table.c.owner).where(condition).distinct()
+    owners = await connections.read(lambda connection: _scalars(connection, query))
+    removed = 0
+    for owner in owners:
+        of_owner = select(table.c.key).where(condition, table.c.owner == owner).order_by("key").limit(_BATCH)
+
+        async def batch(connection: AsyncConnection, query: Select[int] = of_owner) -> int:
+            keys = await _scalars(connection, query)
+            for key in keys:
+                await remove(connection, int(key))
+            return len(keys)
+
+        while count := await connections.write(batch, str(owner)):
+            removed += count
+    return removed
+
+
+async def _clear_until(
+    connections: Connections, limits: StoreLimits, owner: str, query: Select[int], remove: Removal
+) -> int:
+    """Remove what a query finds, in its order, until the owner has no more than they may."""
+
+    async def batch(connection: AsyncConnection) -> int:
+        too_much = await used_bytes(connection, owner) - limits.bytes_after_clearing
+        count = 0
+        for key in await _scalars(connection, query.limit(_BATCH)):
+            if too_much <= 0:
+                break
+            too_much -= await remove(connection, int(key))
+            count += 1
+        return count
+
+    removed = 0
+    while count := await connections.write(batch, owner):
+        removed += count
+    return removed
+
+
+async def _scalars(connection: AsyncConnection, query: Select[object]) -> list[object]:
+    return [*await connection.scalars(query)]

@@ -1,0 +1,23 @@
+"""For how long things are kept, and how much of each owner's."""
+
+from dataclasses import dataclass
+
+DAY_S = 86_400
+"""Seconds of a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """Limits on what is stored.
+
+    `max_age_days`: of responses since they were made, of conversations since they were last used.
+    `max_bytes_per_owner`: of an owner's payloads, with a little for each row.
+    """
+
+    max_age_days: int = 30
+    max_bytes_per_owner: int = 2**30
+
+    @property
+    def bytes_after_clearing(self) -> int:
+        """What is left to an owner who had too much: less than the limit, so that not every answer clears."""
+        return self.max_bytes_per_owner * 9 // 10

@@ -1,0 +1,114 @@
+"""The tables of the state, the same in SQLite and PostgreSQL.
+
+Rows refer to each other by numbers. Payloads, which may hold images of megabytes, are the last columns, so
+that SQLite reads past nothing where others are asked for.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from phiserve.store.interface import UNFINISHED
+
+SCHEMA_VERSION = 1
+"""Raised by every change of the tables."""
+
+DELETED = "deleted"
+"""The status of a response that was deleted unfinished: whoever works on it must not save it again."""
+
+ROW_BYTES = 64
+"""What a row costs beside its payload, roughly: many empty things are not free."""
+
+METADATA = MetaData()
+
+_NUMBER = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # SQLite numbers rows by itself only where it is INTEGER
+
+SCHEMA = Table("phiserve_schema", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+"""One row: the version of the tables."""
+
+RESPONSES = Table(
+    "phiserve_responses",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("renewed_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("conversation", Text),
+    Column("bytes", BigInteger, nullable=False),
+    Column("request", Text),
+    Column("payload", Text, nullable=False),
+)
+_WORKED_ON = RESPONSES.c.status.in_(UNFINISHED)
+Index("phiserve_responses_by_age", RESPONSES.c.owner, RESPONSES.c.created_at, RESPONSES.c.bytes)
+Index(
+    "phiserve_responses_unfinished",
+    RESPONSES.c.renewed_at,
+    sqlite_where=_WORKED_ON,
+    postgresql_where=_WORKED_ON,
+)
+
+ITEMS = Table(
+    "phiserve_items",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    UniqueConstraint("owner", "id"),
+    Index("phiserve_items_bytes", "owner", "bytes"),
+)
+"""Items, each once for its owner, however many responses and conversations refer to it."""
+
+RESPONSE_ITEMS = Table(
+    "phiserve_response_items",
+    METADATA,
+    Column("response", _NUMBER, ForeignKey(RESPONSES.c.key, ondelete="CASCADE"), primary_key=True),
+    Column("is_output", Boolean, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("item", _NUMBER, ForeignKey(ITEMS.c.key), nullable=False, index=True),
+    Column("is_new", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a response refers to. `is_new`: the item came with it, and will be appended to its conversation."""
+
+CONVERSATIONS = Table(
+    "phiserve_conversations",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Index("phiserve_conversations_by_use", "owner", "used_at", "bytes"),
+)
+
+CONVERSATION_ITEMS = Table(
+    "phiserve_conversation_items",
+    METADATA,
+    Column("conversation", _NUMBER, ForeignKey(CONVERSATIONS.c.key, ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("item", _NUMBER, ForeignKey(ITEMS.c.key), nullable=False, index=True),
+    UniqueConstraint("conversation", "item"),
+    sqlite_with_rowid=False,
+)
+
+
+def size(*texts: str | None) -> int:
+    """Bytes of texts as they are stored."""
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts if text is not None)
