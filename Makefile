@@ -11,7 +11,7 @@ WORKERS ?= 2
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 HOSTILE := tests/unit/test_hostile_images.py tests/e2e/test_hostile_images.py tests/e2e/test_images_elsewhere.py
 
-.PHONY: serve check test test-unit coverage conformance bench hostile demo-model demo-eval lint types imports docs lock clean
+.PHONY: serve check test test-unit coverage conformance clients bench hostile demo-model demo-eval lint types imports docs lock clean
 
 serve: $(VENV)/.runtime ## serve the embedded default on 127.0.0.1:8000; pass flags in ARGS
 	$(VENV)/bin/phiserve serve $(ARGS)
@@ -30,6 +30,9 @@ coverage: $(VENV)/.dev ## everything that runs without a GPU, and which lines of
 
 conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; some twelve minutes
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
+
+clients: $(VENV)/.dev ## real clients, each in its own environment, against our server, see conformance/CLIENTS.md; ARGS="NAME …" for some
+	PYTHONPATH=tests $(VENV)/bin/python -m conformance.client_runs $(ARGS)
 
 bench: $(VENV)/.dev ## phiserve, plain vLLM and transformers side by side, more than an hour; ARGS="--short" for a look, see benchmarks/README.md
 	$(VENV)/bin/python -m benchmarks.run $(ARGS)
@@ -63,7 +66,7 @@ lock: $(VENV)/.dev ## resolve dependencies anew
 	$(VENV)/bin/python requirements/relock.py
 
 clean:
-	rm -rf $(VENV) .venv-conformance .venv-bench-* build *.egg-info
+	rm -rf $(VENV) .venv-conformance .venv-clients .venv-bench-* build *.egg-info
 
 # The CPU build of torch comes from PyTorch's own index where that answers, else from wherever pip is configured to look.
 $(VENV)/.runtime: requirements/cpu.lock pyproject.toml

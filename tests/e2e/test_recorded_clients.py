@@ -50,7 +50,8 @@ def whole(url: str, name: str) -> tuple[httpx.Response, bytes]:
 @pytest.fixture(scope="module")
 def responses(url: str) -> Responses:
     """The responses to all requests by name, asked at the same time, for the sake of time."""
-    names = sorted(path.relative_to(RECORDED).with_suffix("").as_posix() for path in RECORDED.rglob("*.json"))
+    files = [path for folder in ("librechat", "open_webui") for path in (RECORDED / folder).glob("*.json")]
+    names = sorted(path.relative_to(RECORDED).with_suffix("").as_posix() for path in files)
     with ThreadPoolExecutor(len(names)) as threads:
         return dict(zip(names, threads.map(partial(whole, url), names), strict=True))
 
