@@ -1,7 +1,7 @@
 """The tokenizer for programs that look for it on a hub, as `huggingface_hub` asks for it.
 
-With `HF_ENDPOINT` naming this server, `AutoTokenizer.from_pretrained` finds the tokenizer by the served model's
-name. Only the tokenizer's files are here.
+With `HF_ENDPOINT` naming this server, `AutoTokenizer.from_pretrained` finds the tokenizer of a served model
+by its name. Only the tokenizer's files are here.
 """
 
 from fastapi import APIRouter, Request, Response

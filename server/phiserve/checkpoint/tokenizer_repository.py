@@ -42,6 +42,12 @@ class TokenizerRepository:
         files = {"tokenizer.json": tokenizer_json.read_bytes(), "tokenizer_config.json": config}
         return cls(files, commit=digest(b"".join(files.values())))
 
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder, which is made if it is not there. Raises OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+
 
 def digest(content: bytes) -> str:
     """What stands for bytes where a hub gives Git's SHA-1: 40 hexadecimal digits."""

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from phiserve import __version__
-from phiserve.cli import ask, chat, checkpoint, doctor, keys, serve, tokens, top
+from phiserve.cli import ask, chat, checkpoint, doctor, keys, serve, tokenizer, tokens, top
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import prepare_streams, settle_stdout
 
@@ -53,6 +53,7 @@ app.command()(serve.serve)
 app.command()(ask.ask)
 app.command()(chat.chat)
 app.command()(tokens.tokens)
+app.command()(tokenizer.tokenizer)
 app.command()(doctor.doctor)
 app.command()(top.top)
 app.add_typer(checkpoint.app, name="checkpoint")

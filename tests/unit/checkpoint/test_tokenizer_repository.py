@@ -15,8 +15,7 @@ TEXTS = ["Hi there", " two  spaces", "a\n b", "é\u4e2d", "<|user|>\n What?<|end
 @pytest.fixture
 def folder(tokenizer: TokenizerRepository, tmp_path: Path) -> Path:
     """The files in a folder."""
-    for name, content in tokenizer.files.items():
-        (tmp_path / name).write_bytes(content)
+    tokenizer.write(tmp_path)
     return tmp_path
 
 
