@@ -9,6 +9,7 @@ import re
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -23,13 +24,14 @@ from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
 from phiserve.constraints.regex import MAX_COUNT
 from phiserve.engine.plan import OWNED_ARGUMENTS
 from phiserve.errors import RequestError
-from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS, Field, Support
+from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field, Support
 from phiserve.protocol.formats import (
     MAX_CHOICE_CHARACTERS,
     MAX_CHOICES,
     MAX_GRAMMAR_CHARACTERS,
     MAX_REGEX_CHARACTERS,
 )
+from phiserve.protocol.refusals import refusals
 from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
 from phiserve.vision.fitting import LOW_MAX_CROPS
 from phiserve.vision.sizes import plan_crops
@@ -76,25 +78,16 @@ def routes() -> str:
     )
 
 
-def openai_fields() -> str:
-    """What becomes of every field of OpenAI's request."""
-    return _fates(OPENAI_FIELDS)
-
-
 def totals() -> str:
     """How many fields of OpenAI's request, and of vLLM's own, have each fate."""
     tables = {"OpenAI's": OPENAI_FIELDS, "vLLM's own": VLLM_FIELDS}
     return " ".join(f"Of {whose} {len(table)} fields: {_counts(table)}." for whose, table in tables.items())
 
 
-def extra_fields() -> str:
-    """What becomes of every field that vLLM's request has beside OpenAI's."""
-    return _fates(VLLM_FIELDS)
-
-
-def responses_fields() -> str:
-    """What becomes of every field of OpenAI's Responses request."""
-    return _fates(RESPONSES_FIELDS)
+def refused() -> str:
+    """All that is refused."""
+    rows = ([place, ", ".join(map(_as_code, names)), reason] for place, names, reason in refusals())
+    return table(["where", "what", "why"], rows)
 
 
 def schema_keywords() -> str:
@@ -183,21 +176,31 @@ def costs() -> str:
     return table(["image", "`low`", "`auto` at 4 crops", "`auto` at 9 crops", "`high`"], rows)
 
 
+def _fates(fields: Mapping[str, Field]) -> str:
+    order: list[str] = list(get_args(Support))
+    ordered = sorted(fields.items(), key=lambda item: (order.index(item[1].support), item[0]))
+    rows = ([f"`{name}`", field.support, _note(field)] for name, field in ordered)
+    return table(["field", "", "note"], rows)
+
+
 _WRITERS = (
     settings,
     owned,
     routes,
-    openai_fields,
     totals,
-    extra_fields,
-    responses_fields,
+    refused,
     schema_keywords,
     schema_bounds,
     errors,
     modules,
     costs,
 )
-BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS}
+BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRITERS} | {
+    "openai_fields": partial(_fates, OPENAI_FIELDS),
+    "extra_fields": partial(_fates, VLLM_FIELDS),
+    "completions_fields": partial(_fates, COMPLETIONS_FIELDS),
+    "responses_fields": partial(_fates, RESPONSES_FIELDS),
+}
 
 
 def page_as_it_should_be(page: Path) -> str:
@@ -222,16 +225,14 @@ def _first_sentence(path: Path) -> str:
     return paragraph.partition(". ")[0].rstrip(".")
 
 
-def _fates(fields: Mapping[str, Field]) -> str:
-    order: list[str] = list(get_args(Support))
-    ordered = sorted(fields.items(), key=lambda item: (order.index(item[1].support), item[0]))
-    rows = ([f"`{name}`", field.support, _note(field)] for name, field in ordered)
-    return table(["field", "", "note"], rows)
-
-
 def _counts(fields: Mapping[str, Field]) -> str:
     counts = Counter(field.support for field in fields.values())
     return ", ".join(f"{counts[support]} {support}" for support in get_args(Support) if counts[support])
+
+
+def _as_code(name: str) -> str:
+    """A name as it is written in a request; what describes several stays prose."""
+    return f"`{name}`" if re.fullmatch(r"[$\\\w-]+", name) else name
 
 
 def _code(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from phiserve.api.services import services_of
 from phiserve.errors import EngineUnavailable, ModelNotFound
 from phiserve.protocol.compatibility import compatibility, plain_table
 from phiserve.protocol.models import ModelCard, ModelList
+from phiserve.protocol.refusals import refusals
 from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
 
 router = APIRouter()
@@ -43,9 +44,15 @@ async def retrieve_model(request: Request, model_id: str) -> Response:
 
 
 @router.get("/v1/compatibility", tags=["models"], summary="What becomes of every request field")
-async def show_compatibility() -> dict[str, dict[str, dict[str, object]]]:
-    """Of every field of OpenAI's requests: served, accepted without effect, or refused, and why."""
-    return compatibility() | {"responses": plain_table(RESPONSES_FIELDS)}
+async def show_compatibility() -> dict[str, object]:
+    """Of every field of OpenAI's requests: served, accepted without effect, or refused, and why.
+
+    Then all that is refused, fields and what may stand in them, in one list.
+    """
+    return compatibility() | {
+        "responses": plain_table(RESPONSES_FIELDS),
+        "refused": [refusal._asdict() for refusal in refusals()],
+    }
 
 
 @router.get(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from phiserve.protocol.messages import AssistantMessage, Message, bounded
-from phiserve.protocol.refused import Refused, RefusedExtras, describe_refused
+from phiserve.protocol.refused import Refused, RefusedChatExtras, describe_refused
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
 from phiserve.protocol.tools import ToolFields
 
@@ -13,7 +13,7 @@ MAX_MESSAGES = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""
 
 
-class ChatCompletionRequest(ToolFields, RefusedExtras):
+class ChatCompletionRequest(ToolFields, RefusedChatExtras):
     """A chat request.
 
     Beside the fields of its bases, those of OpenAI that are served, accepted without effect and refused.

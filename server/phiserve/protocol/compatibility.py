@@ -1,6 +1,6 @@
-"""What becomes of every field of OpenAI's chat request, and of vLLM's own beside them.
+"""What becomes of every field of OpenAI's chat and completions requests, and of vLLM's own beside them.
 
-Documents, errors and `GET /v1/compatibility` come from this table.
+Documents, errors and `GET /v1/compatibility` come from these tables.
 """
 
 from collections.abc import Mapping
@@ -137,10 +137,44 @@ VLLM_FIELDS: dict[str, Field] = {
 }
 """Every field of vLLM's chat request that OpenAI's has not."""
 
+_OPENAI_AS_IN_CHAT = (
+    *("frequency_penalty", "logit_bias", "model", "n", "presence_penalty", "seed", "stop", "stream"),
+    *("stream_options", "temperature", "top_p", "user"),
+)
+_VLLM_AS_IN_CHAT = (
+    *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "stop_token_ids"),
+    *("allowed_token_ids", "bad_words", "structured_outputs", "return_token_ids", "priority", "cache_salt"),
+    *("ec_transfer_params", "include_stop_str_in_output", "kv_transfer_params", "length_penalty"),
+    *("logprob_token_ids", "mm_payload", "prompt_logprobs", "repetition_detection", "request_id"),
+    *("return_mm_kwargs", "return_token_offsets", "return_tokens_as_token_ids", "session_id"),
+    *("routed_experts_prompt_start", "skip_special_tokens", "spaces_between_special_tokens"),
+    *("stream_interval", "thinking_token_budget", "truncate_prompt_tokens", "truncation_side"),
+    *("use_beam_search", "vllm_xargs", "watermarking"),
+)
+
+COMPLETIONS_FIELDS: dict[str, Field] = {
+    "prompt": Field("served", "a text, token ids, or a list of either"),
+    "best_of": Field("served", "as many as `n`: all choices are returned, the best is not looked for"),
+    "echo": Field("served", "the prompt's text before the answer's; not beside `logprobs`"),
+    "logprobs": Field("served", "up to 5 tokens at each position, of the answer alone"),
+    "max_tokens": Field("served", "16 where it is left out"),
+    **{name: OPENAI_FIELDS[name] for name in _OPENAI_AS_IN_CHAT},
+    "suffix": Field("refused", "the model was not trained to fill gaps", ("",)),
+    "add_special_tokens": Field("served", "false leaves out the `<s>` before a text"),
+    "response_format": OPENAI_FIELDS["response_format"],
+    "prompt_embeds": Field("refused", "a prompt is text or token ids"),
+    **{name: VLLM_FIELDS[name] for name in _VLLM_AS_IN_CHAT},
+}
+"""Every field of OpenAI's request for completions, then those that vLLM's has beside them."""
+
 
 def compatibility() -> dict[str, dict[str, dict[str, object]]]:
-    """The whole table as plain data, by name."""
-    return {"openai": plain_table(dict(sorted(OPENAI_FIELDS.items()))), "extra": plain_table(VLLM_FIELDS)}
+    """The tables of chat and of completions as plain data, by name."""
+    return {
+        "openai": plain_table(dict(sorted(OPENAI_FIELDS.items()))),
+        "extra": plain_table(VLLM_FIELDS),
+        "completions": plain_table(COMPLETIONS_FIELDS),
+    }
 
 
 def plain_table(fields: Mapping[str, Field]) -> dict[str, dict[str, object]]:

@@ -1,26 +1,17 @@
 """The body of `POST /v1/completions`: prompts without a conversation's form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Self, cast
 
-from pydantic import (
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    PlainValidator,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import ConfigDict, Field, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
 
 from phiserve.chat.joining import checked_text
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, Control
 from phiserve.core import GenerationRequest, RawPrompt
 from phiserve.errors import InvalidRequest
-from phiserve.protocol import compatibility
-from phiserve.protocol.compatibility import VLLM_FIELDS
-from phiserve.protocol.refused import asks_for_nothing
+from phiserve.protocol.refused import Refused, RefusedExtras, describe_refused_of_completions
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields, disagreement
 
 MAX_PROMPTS = 64
@@ -37,34 +28,6 @@ _JsonPrompts = (
     | _Ids
     | Annotated[list[_Ids], Field(min_length=1, max_length=MAX_PROMPTS)]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Marks a field that is not served. Values that ask for nothing pass as None."""
-
-    field: compatibility.Field
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._check)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        description = f"Not supported: {self.field.note}"
-        return {"enum": [None, *self.field.allowed], "description": description}
-
-    def _check(self, value: object) -> None:
-        if not asks_for_nothing(self.field, value):
-            raise _unsupported(self.field.note)
-
-
-def _unsupported(reason: str, **context: str) -> PydanticCustomError:
-    text = f"this parameter is not supported: {reason}"
-    return PydanticCustomError("unsupported", "{text}", {"text": text, **context})
-
-
-_SUFFIX = _Refusal(compatibility.Field("refused", "the model was not trained to fill gaps", ("",)))
 
 
 def _prompts(given: object) -> tuple[RawPrompt, ...]:
@@ -118,12 +81,14 @@ def _empty(path: str) -> PydanticCustomError:
     )
 
 
-class CompletionRequest(SamplingFields):
+class CompletionRequest(SamplingFields, RefusedExtras):
     """A request that completes prompts.
 
-    Beside the fields of its base, those of OpenAI that are served and refused, then those of vLLM's that
-    clients may write out. Defaults are OpenAI's. A field that is not here is an error, never ignored.
+    Beside the fields of its bases, those that no other request has. Defaults are OpenAI's. A field that is
+    not here is an error, never ignored; `protocol.compatibility` says of each why.
     """
+
+    model_config = ConfigDict(json_schema_extra=describe_refused_of_completions)
 
     prompt: Annotated[tuple[RawPrompt, ...], PlainValidator(_prompts, json_schema_input_type=_JsonPrompts)]
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = DEFAULT_MAX_TOKENS
@@ -132,26 +97,15 @@ class CompletionRequest(SamplingFields):
     echo: bool | None = False
     add_special_tokens: bool | None = True
 
-    suffix: Annotated[object, _SUFFIX] = None
-    include_stop_str_in_output: Annotated[object, _Refusal(VLLM_FIELDS["include_stop_str_in_output"])] = None
-    length_penalty: Annotated[object, _Refusal(VLLM_FIELDS["length_penalty"])] = None
-    prompt_logprobs: Annotated[object, _Refusal(VLLM_FIELDS["prompt_logprobs"])] = None
-    request_id: Annotated[object, _Refusal(VLLM_FIELDS["request_id"])] = None
-    return_tokens_as_token_ids: Annotated[object, _Refusal(VLLM_FIELDS["return_tokens_as_token_ids"])] = None
-    skip_special_tokens: Annotated[object, _Refusal(VLLM_FIELDS["skip_special_tokens"])] = None
-    spaces_between_special_tokens: Annotated[
-        object, _Refusal(VLLM_FIELDS["spaces_between_special_tokens"])
-    ] = None
-    truncate_prompt_tokens: Annotated[object, _Refusal(VLLM_FIELDS["truncate_prompt_tokens"])] = None
-    use_beam_search: Annotated[object, _Refusal(VLLM_FIELDS["use_beam_search"])] = None
+    suffix: Refused = None
+    prompt_embeds: Refused = None
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         self.check_agreement()
         if self.best_of not in (None, self.num_choices):
-            raise _unsupported(
-                "every choice is returned (n), the best of them is not looked for", field="best_of"
-            )
+            reason = "this parameter is not supported: every choice is returned (n), none is looked for"
+            raise PydanticCustomError("unsupported", "{text}", {"text": reason, "field": "best_of"})
         if self.echo and self.logprobs is not None:
             raise disagreement("echo", "is not supported beside logprobs, which are of the answer alone")
         return self

@@ -1,15 +1,16 @@
 """Fields that are known and not served: what may be sent of each, and why no more."""
 
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 from pydantic import AfterValidator, ValidationInfo
 from pydantic.config import JsonDict, JsonValue
 from pydantic_core import PydanticCustomError
 
-from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS, Field
+from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field
 from phiserve.protocol.messages import WireModel
 
-_TABLE = OPENAI_FIELDS | VLLM_FIELDS
+_TABLE = COMPLETIONS_FIELDS | OPENAI_FIELDS | VLLM_FIELDS
 
 
 def asks_for_nothing(field: Field, value: object) -> bool:
@@ -36,9 +37,18 @@ Refused = Annotated[object, AfterValidator(_refuse)]
 
 
 def describe_refused(schema: JsonDict) -> None:
-    """Says in a request's JSON schema which values of its refused fields pass."""
+    """Says in the JSON schema of a chat request which values of its refused fields pass."""
+    _describe(schema, OPENAI_FIELDS | VLLM_FIELDS)
+
+
+def describe_refused_of_completions(schema: JsonDict) -> None:
+    """The same of a request for completions."""
+    _describe(schema, COMPLETIONS_FIELDS)
+
+
+def _describe(schema: JsonDict, fields: Mapping[str, Field]) -> None:
     properties = cast("JsonDict", schema["properties"])
-    for name, field in _TABLE.items():
+    for name, field in fields.items():
         if field.support == "refused" and name in properties:
             properties[name] = {
                 "enum": [None, *field.allowed],
@@ -47,26 +57,18 @@ def describe_refused(schema: JsonDict) -> None:
 
 
 class RefusedExtras(WireModel):
-    """Fields of vLLM's chat request that have no meaning here, or would need much to have one."""
+    """Fields of all of vLLM's requests that have no meaning here, or would need much to have one."""
 
-    add_special_tokens: Refused = None
-    chat_template: Refused = None
-    chat_template_kwargs: Refused = None
-    documents: Refused = None
     ec_transfer_params: Refused = None
-    include_reasoning: Refused = None
     include_stop_str_in_output: Refused = None
     kv_transfer_params: Refused = None
     length_penalty: Refused = None
     logprob_token_ids: Refused = None
-    media_io_kwargs: Refused = None
     mm_payload: Refused = None
-    mm_processor_kwargs: Refused = None
     prompt_logprobs: Refused = None
     repetition_detection: Refused = None
     request_id: Refused = None
     return_mm_kwargs: Refused = None
-    return_prompt_text: Refused = None
     return_token_offsets: Refused = None
     return_tokens_as_token_ids: Refused = None
     routed_experts_prompt_start: Refused = None
@@ -80,3 +82,16 @@ class RefusedExtras(WireModel):
     use_beam_search: Refused = None
     vllm_xargs: Refused = None
     watermarking: Refused = None
+
+
+class RefusedChatExtras(RefusedExtras):
+    """And those that its chat request alone has."""
+
+    add_special_tokens: Refused = None
+    chat_template: Refused = None
+    chat_template_kwargs: Refused = None
+    documents: Refused = None
+    include_reasoning: Refused = None
+    media_io_kwargs: Refused = None
+    mm_processor_kwargs: Refused = None
+    return_prompt_text: Refused = None

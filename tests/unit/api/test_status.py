@@ -46,3 +46,13 @@ def test_metrics_and_version(make_services: MakeServices) -> None:
     services = make_services(ScriptedEngine())
     assert call(services, "GET", "/metrics").text == "x 1\n"
     assert call(services, "GET", "/version").json() == {"phiserve": "0"}
+
+
+def test_what_becomes_of_every_field(make_services: MakeServices) -> None:
+    """Of all routes, as plain data; and all that is refused in one list."""
+    shown = call(make_services(ScriptedEngine()), "GET", "/v1/compatibility").json()
+    assert shown.keys() == {"openai", "extra", "completions", "responses", "refused"}
+    assert shown["completions"]["suffix"]["support"] == "refused"
+    tool = next(one for one in shown["refused"] if "web_search" in one["names"])
+    assert tool["place"] == "tool of responses"
+    assert "describe a function" in tool["reason"]

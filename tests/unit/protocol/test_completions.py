@@ -1,12 +1,14 @@
 """The body of a request for completions, and what becomes of it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from phiserve.core import GenerationRequest, RawPrompt, SamplingOptions, StopConditions
 from phiserve.errors import InvalidRequest
+from phiserve.protocol.compatibility import COMPLETIONS_FIELDS
 from phiserve.protocol.completions import MAX_PROMPTS, CompletionRequest, to_generation_requests
 from phiserve.protocol.parsing import parse_request
 
@@ -138,3 +140,34 @@ def test_a_text_s_beginning_and_its_echo() -> None:
     [bare] = translated(add_special_tokens=False, echo=True)
     assert isinstance(bare.conversation, RawPrompt)
     assert (bare.conversation.with_bos, bare.echo) == (False, True)
+
+
+def test_every_field_has_an_entry(reference: Path) -> None:
+    """OpenAI's specification and vLLM's class are walked: a new field fails here until somebody decides."""
+    from vllm.entrypoints.openai.completion.protocol import CompletionRequest as TheirRequest
+
+    schemas = json.loads((reference / "openai" / "openapi.json").read_text())["components"]["schemas"]
+    theirs = schemas["CreateCompletionRequest"]["properties"].keys() | TheirRequest.model_fields.keys()
+    assert theirs == COMPLETIONS_FIELDS.keys() == CompletionRequest.model_fields.keys()
+
+
+def test_vllms_defaults_pass() -> None:
+    """Clients that write out every default of vLLM's ask for nothing that is refused."""
+    from vllm.entrypoints.openai.completion.protocol import CompletionRequest as TheirRequest
+
+    fields = {name: field for name, field in TheirRequest.model_fields.items() if not field.is_required()}
+    defaults = {name: field.default for name, field in fields.items() if field.default_factory is None}
+    for name, value in defaults.items():
+        if name != "prompt":
+            parse(**{name: value})
+    assert len(defaults) > 40
+
+
+def test_the_document_says_what_passes() -> None:
+    """The JSON schema of a refused field lists its allowed values; that of a served one is its type."""
+    properties = CompletionRequest.model_json_schema()["properties"]
+    assert properties["suffix"] == {
+        "enum": [None, ""],
+        "description": "Not supported: the model was not trained to fill gaps",
+    }
+    assert "enum" not in properties["add_special_tokens"]

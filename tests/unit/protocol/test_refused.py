@@ -3,9 +3,15 @@
 import pytest
 from pydantic import ConfigDict, ValidationError
 
-from phiserve.protocol.compatibility import VLLM_FIELDS, Field
+from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, VLLM_FIELDS, Field
 from phiserve.protocol.messages import WireModel
-from phiserve.protocol.refused import Refused, RefusedExtras, asks_for_nothing, describe_refused
+from phiserve.protocol.refused import (
+    Refused,
+    RefusedChatExtras,
+    RefusedExtras,
+    asks_for_nothing,
+    describe_refused,
+)
 
 
 class Request(WireModel):
@@ -47,4 +53,10 @@ def test_the_document_says_what_passes() -> None:
 def test_every_refused_extra_has_its_field() -> None:
     """Those of the table, and no others."""
     refused = {name for name, field in VLLM_FIELDS.items() if field.support == "refused"}
-    assert RefusedExtras.model_fields.keys() == refused
+    assert RefusedChatExtras.model_fields.keys() == refused
+
+
+def test_extras_of_completions_are_theirs() -> None:
+    """All that its table refuses, but for the two that have fields of their own."""
+    refused = {name for name, field in COMPLETIONS_FIELDS.items() if field.support == "refused"}
+    assert RefusedExtras.model_fields.keys() == refused - {"suffix", "prompt_embeds"}

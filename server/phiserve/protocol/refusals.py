@@ -1,0 +1,130 @@
+"""Everything that a request may ask for and that is refused, with the reason, in one list.
+
+Fields come from the tables that refuse them, keywords of schemas from the one that enforces them; kinds of
+parts, items and tools are here.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS
+from phiserve.constraints import keywords
+from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+
+
+class Refusal(NamedTuple):
+    """What is refused for one reason. `place`: what it is, or where it stands in a request."""
+
+    place: str
+    names: tuple[str, ...]
+    reason: str
+
+
+_SURFACES: Mapping[str, Mapping[str, Field]] = {
+    "chat": OPENAI_FIELDS | VLLM_FIELDS,
+    "completions": COMPLETIONS_FIELDS,
+    "responses": RESPONSES_FIELDS,
+}
+
+CHAT_PARTS: Mapping[str, str] = {
+    "input_audio": "the model does not hear",
+    "file": "files are not read; show their pages as images",
+}
+"""Content parts of OpenAI's chat messages."""
+
+RESPONSES_PARTS: Mapping[str, str] = {"input_file": CHAT_PARTS["file"]}
+"""Content parts of Responses' messages."""
+
+_RUN = "the server runs no tools; describe a function, and run it yourself"
+
+CHAT_TOOLS: Mapping[str, str] = {
+    "custom": "a call is a JSON object that follows a schema; describe a function"
+}
+"""Tools of OpenAI's chat requests."""
+
+RESPONSES_TOOLS: Mapping[str, str] = {
+    **CHAT_TOOLS,
+    **dict.fromkeys(
+        (
+            *("apply_patch", "code_interpreter", "computer", "computer_use_preview", "file_search"),
+            *("image_generation", "local_shell", "mcp", "programmatic_tool_calling", "shell", "tool_search"),
+            *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+        ),
+        _RUN,
+    ),
+    "namespace": "functions are told apart by their names alone",
+}
+"""Tools of Responses."""
+
+RESPONSES_ITEMS: Mapping[str, str] = {
+    "reasoning": "the model does not reason apart from its answer",
+    **dict.fromkeys(("compaction", "compaction_trigger"), "nothing is left out of a prompt here"),
+    **dict.fromkeys(
+        (
+            *("additional_tools", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call"),
+            *("computer_call", "computer_call_output", "custom_tool_call", "custom_tool_call_output"),
+            *("file_search_call", "image_generation_call", "local_shell_call", "local_shell_call_output"),
+            *("mcp_approval_request", "mcp_approval_response", "mcp_call", "mcp_list_tools", "program"),
+            *("program_output", "shell_call", "shell_call_output", "tool_search_call", "tool_search_output"),
+            "web_search_call",
+        ),
+        "calls and results of tools are those of functions",
+    ),
+}
+"""Items of Responses' input."""
+
+
+def refusals() -> list[Refusal]:
+    """The whole list: fields first, then what stands in them."""
+    kinds = {
+        "content part of chat": CHAT_PARTS,
+        "content part of responses": RESPONSES_PARTS,
+        "tool of chat": CHAT_TOOLS,
+        "tool of responses": RESPONSES_TOOLS,
+        "item of responses": RESPONSES_ITEMS,
+    }
+    return [
+        *_fields(),
+        *(refusal for place, reasons in kinds.items() for refusal in _by_reason(place, reasons)),
+        *_IMAGES,
+        *_FORMS,
+    ]
+
+
+_IMAGES = (
+    Refusal("image", ("file_id",), "files are not kept here; send the image itself"),
+    Refusal(
+        "image",
+        (f"formats other than {', '.join(FORMATS)}",),
+        f"few decoders, each closed off; {' and '.join(EXTRA_FORMATS)} where the settings name them",
+    ),
+    Refusal("image", ("http, https and file URLs",), "unless the settings name hosts, or a folder"),
+    Refusal("image", ("other URLs, and data URLs without base64",), "nothing else brings an image"),
+)
+_FORMS = (
+    Refusal("JSON schema", keywords.REFUSED, "what would not be enforced is refused"),
+    Refusal("JSON schema's `format`", keywords.UNENFORCED_FORMATS, "its form is not enforced"),
+    Refusal(
+        "regular expression",
+        ("look-ahead, look-behind, back-references", "\\b", "\\p"),
+        "the grammar library has none",
+    ),
+)
+
+
+def _fields() -> Iterator[Refusal]:
+    """Fields that are refused, each once with all routes that refuse it for the same reason."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for surface, fields in _SURFACES.items():
+        for name, field in fields.items():
+            if field.support == "refused":
+                places.setdefault((name, field.note), []).append(surface)
+    for (name, reason), surfaces in sorted(places.items()):
+        yield Refusal(f"field of {', '.join(surfaces)}", (name,), reason)
+
+
+def _by_reason(place: str, reasons: Mapping[str, str]) -> Iterator[Refusal]:
+    """Kinds that are refused for one reason, together."""
+    for reason in dict.fromkeys(reasons.values()):
+        yield Refusal(place, tuple(name for name in reasons if reasons[name] == reason), reason)
