@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from phiserve.engine import freeing, hang
-from phiserve.engine.freeing import until_freed
+from phiserve.engine.freeing import freed, until_freed
 from phiserve.engine.interface import Admission, EngineClient, Generation
 from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
 from scripted import MortalEngine, delta
@@ -25,6 +25,15 @@ class CircularEngine(MortalEngine):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hang, "WATCH_INTERVAL_S", 0.01)
     monkeypatch.setattr(freeing, "HELD_FOR_S", 0.01)
+
+
+def test_memory_goes_back_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the C library can: by itself it keeps what was freed."""
+    trimmed: list[int] = []
+    monkeypatch.setattr(freeing, "_malloc_trim", trimmed.append)
+    engine = CircularEngine()
+    assert not asyncio.run(freed(weakref.ref(engine)))
+    assert trimmed == [0]
 
 
 def test_what_is_held_is_freed_when_it_is_let_go() -> None:
