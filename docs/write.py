@@ -247,7 +247,7 @@ def _note(field: Field) -> str:
 
 def _concrete(kind: type[RequestError]) -> Iterator[type[RequestError]]:
     for child in kind.__subclasses__():
-        if child.__module__.startswith("phiserve."):
+        if child.__module__ == "phiserve.errors":  # whatever else happens to be imported
             yield child
             yield from _concrete(child)
 

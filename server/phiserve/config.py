@@ -153,7 +153,10 @@ class Settings(BaseModel):
         int | None,
         Field(
             ge=1,
-            description="Tokens of an answer of unstated length; default: what fits, 1024 for json_object.",
+            description=(
+                "Tokens of an answer of unstated length; default: what fits, 1024 for json_object, "
+                "4096 for forms without an end."
+            ),
         ),
     ] = None
     image_workers: Annotated[

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
+from phiserve.constraints.constraint import Constraint
 from phiserve.core import GenerationRequest
 from phiserve.deadline import Deadline
 from phiserve.engine.interface import Admission, Delta, EngineClient, Generation, PromptImage
@@ -24,6 +25,9 @@ ENDLESS_MAX_TOKENS = 1024
 
 A weak model does not end it: of five recorded ones, four went on to the end of the context.
 """
+
+OPEN_MAX_TOKENS = 4096
+"""The same of an answer whose form, or whose calls, may go on for ever, as in a text without `maxLength`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,8 @@ class Pipeline:
         if request.stops.max_tokens is not None:
             return request.stops.max_tokens
         default = self._default_max_tokens
-        if default is None and request.constraint is not None and request.constraint.is_endless:
-            default = ENDLESS_MAX_TOKENS
+        if default is None and request.constraint is not None:
+            default = _most_of(request.constraint)
         return None if default is None else max(default, request.stops.min_tokens)
 
     def deltas(self, prepared: PreparedRequest) -> AsyncGenerator[Delta, None]:
@@ -161,6 +165,13 @@ class Pipeline:
             offset=image.offset,
             load=load if trace is None else trace.timed("decode image", load),
         )
+
+
+def _most_of(constraint: Constraint) -> int | None:
+    """Tokens of an answer of unstated length; None where its form says how long it may become."""
+    if constraint.is_endless:
+        return ENDLESS_MAX_TOKENS
+    return OPEN_MAX_TOKENS if constraint.is_open else None
 
 
 async def _until_it_leaves(place: Place, deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:

@@ -11,7 +11,7 @@ from images import image_part, noise
 from phiserve.core import Conversation, GenerationRequest, RawPrompt, StopConditions, Turn
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest, Overloaded
 from phiserve.load import Load
-from phiserve.pipeline import ENDLESS_MAX_TOKENS, Pipeline
+from phiserve.pipeline import ENDLESS_MAX_TOKENS, OPEN_MAX_TOKENS, Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.translation import to_generation_request
@@ -155,6 +155,49 @@ def test_answers_of_unstated_length(
         pipeline = make_pipeline(ScriptedEngine(), default_max_tokens=default)
         prompt = asyncio.run(pipeline.prepare(inner)).prompt
         assert prompt.max_tokens == (4096 - len(prompt.ids) if expected is None else expected)
+
+
+def with_tool(parameters: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """The fields of a request that has one tool."""
+    return {"tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]} | fields
+
+
+OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
+STATED = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 9}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (with_tool(OPEN, tool_choice="required"), OPEN_MAX_TOKENS),
+        (with_tool(OPEN, tool_choice={"type": "function", "function": {"name": "f"}}), OPEN_MAX_TOKENS),
+        (with_tool(STATED, tool_choice="required"), None),
+        (with_tool(OPEN), None),
+        (with_tool(OPEN) | JSON_OBJECT, ENDLESS_MAX_TOKENS),
+        (with_tool(OPEN, tool_choice="required", max_tokens=5000), 5000),
+        (JSON_SCHEMA, OPEN_MAX_TOKENS),
+        ({"structured_outputs": {"json": OPEN}}, OPEN_MAX_TOKENS),
+        ({"structured_outputs": {"json": STATED}}, None),
+        ({"structured_outputs": {"regex": "a+"}}, OPEN_MAX_TOKENS),
+        ({"structured_outputs": {"regex": "a{3}"}}, None),
+        ({"structured_outputs": {"grammar": 'root ::= "a" root | "b"'}}, OPEN_MAX_TOKENS),
+        ({"structured_outputs": {"choice": ["a"]}}, None),
+    ],
+)
+def test_forms_that_do_not_say_how_long(
+    make_preparer: Callable[..., PromptPreparer],
+    image_service: ImageService,
+    fields: dict[str, Any],
+    expected: int | None,
+) -> None:
+    """Are bounded where the context is long; an answer that may be text is not, as text is not."""
+    chat = {"messages": [{"role": "user", "content": "Hi"}]} | fields
+    inner = to_generation_request(ChatCompletionRequest.model_validate(chat))
+    engine = ScriptedEngine(context_tokens=20_000)
+    load = Load(running=2, unfinished=3, max_queue_s=60)
+    pipeline = Pipeline(engine, make_preparer(20_000), image_service, load, MAX_CHOICES)
+    prompt = asyncio.run(pipeline.prepare(inner)).prompt
+    assert prompt.max_tokens == (20_000 - len(prompt.ids) if expected is None else expected)
 
 
 def test_same_image_same_key(make_pipeline: MakePipeline) -> None:

@@ -15,6 +15,7 @@ from phiserve.constraints.constraint import Constraint, InvalidSchema, Unsupport
 from phiserve.constraints.gbnf import gbnf_grammar
 from phiserve.constraints.json_schema import json_schema_grammar
 from phiserve.constraints.lark import check_compiles, choice_grammar
+from phiserve.constraints.lengths import bounds_expression, bounds_schema
 from phiserve.constraints.regex import regex_grammar
 from phiserve.errors import InvalidRequest, shortened
 from phiserve.protocol.messages import WireModel, bounded, choose_by
@@ -29,8 +30,10 @@ MAX_CHOICE_CHARACTERS = 64 * 2**10
 _Given = TypeVar("_Given")
 
 
-def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Constraint:
-    """A constraint that was compiled.
+def _compiled(
+    write: Callable[[_Given], str], given: _Given, param: str, *, is_open: bool = False
+) -> Constraint:
+    """A constraint that was compiled. `is_open`: it does not say how long an answer may become.
 
     An error is raised as it is: told to pydantic, it would be looked for, and the constraint compiled, once
     more.
@@ -43,7 +46,7 @@ def _compiled(write: Callable[[_Given], str], given: _Given, param: str) -> Cons
         code = "invalid_value" if isinstance(error, InvalidSchema) else "unsupported_schema"
         param = shortened(param + write_path(error.path))
         raise InvalidRequest(error.reason, param=param, code=code) from None
-    return Constraint(grammar, param, keeps_first_space=True)
+    return Constraint(grammar, param, is_open=is_open, keeps_first_space=True)
 
 
 @cache
@@ -101,7 +104,8 @@ class JsonSchema(WireModel):
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        self._constraint = _compiled(json_schema_grammar, self.schema_, self.param)
+        is_open = not bounds_schema(self.schema_)
+        self._constraint = _compiled(json_schema_grammar, self.schema_, self.param, is_open=is_open)
         return self
 
     @property
@@ -147,13 +151,21 @@ class StructuredOutputs(WireModel):
                 "structured_outputs", "exactly one of json, regex, choice and grammar must be given"
             )
         if self.json_ is not None:
-            self._constraint = _compiled(json_schema_grammar, self.json_, "structured_outputs.json")
+            is_open = not bounds_schema(self.json_)
+            self._constraint = _compiled(
+                json_schema_grammar, self.json_, "structured_outputs.json", is_open=is_open
+            )
         if self.regex is not None:
-            self._constraint = _compiled(regex_grammar, self.regex, "structured_outputs.regex")
+            is_open = not bounds_expression(self.regex)
+            self._constraint = _compiled(
+                regex_grammar, self.regex, "structured_outputs.regex", is_open=is_open
+            )
         if self.choice is not None:
             self._constraint = _compiled(_choices, self.choice, "structured_outputs.choice")
         if self.grammar is not None:
-            self._constraint = _compiled(gbnf_grammar, self.grammar, "structured_outputs.grammar")
+            self._constraint = _compiled(
+                gbnf_grammar, self.grammar, "structured_outputs.grammar", is_open=True
+            )
         return self
 
     @property

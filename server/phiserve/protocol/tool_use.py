@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from phiserve.constraints.constraint import Constraint, InvalidSchema, UnsupportedConstraint, write_path
 from phiserve.constraints.keywords import MAX_SCHEMA_BYTES
+from phiserve.constraints.lengths import bounds_schema
 from phiserve.constraints.tool_calls import ANY_TEXT, MAX_CALLS, arguments_grammar, calls_grammar
 from phiserve.core import Tool, ToolUse
 from phiserve.errors import InvalidRequest, shortened
@@ -61,6 +62,8 @@ def calls_constraint(
 ) -> Constraint:
     """What an answer must look like that may, or must, call tools. `text`: what it must look like otherwise.
 
+    Where it may be text, it may be as long as that.
+
     Raises InvalidRequest at `param` where all tools together cost too much.
     """
     otherwise = None
@@ -71,8 +74,16 @@ def calls_constraint(
         grammar = calls_grammar(called, use.max_calls, otherwise)
     except UnsupportedConstraint as error:
         raise _refusal(error, param) from None
-    is_endless = text is not None and text.is_endless and not use.must_call
-    return Constraint(grammar, param, is_endless=is_endless)
+    if use.must_call:
+        called_tools = [tool for tool in use.tools if tool.name in use.callable_names]
+        return Constraint(grammar, param, is_open=not all(map(_is_bounded, called_tools)))
+    is_open, is_endless = text is not None and text.is_open, text is not None and text.is_endless
+    return Constraint(grammar, param, is_open=is_open, is_endless=is_endless)
+
+
+def _is_bounded(tool: Tool) -> bool:
+    """Whether the schema of a tool's arguments says how long they may become."""
+    return bounds_schema({"type": "object", **tool.parameters})
 
 
 def _refusal(error: UnsupportedConstraint, param: str) -> InvalidRequest:

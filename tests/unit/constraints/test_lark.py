@@ -3,6 +3,7 @@
 import pytest
 
 from phiserve.constraints.constraint import UnsupportedConstraint
+from phiserve.constraints.json_schema import json_schema_grammar
 from phiserve.constraints.lark import check_compiles, choice_grammar, rules_grammar
 from unit.constraints.matching import byte_tokenizer, matcher, passes
 
@@ -57,3 +58,14 @@ def test_the_verdict(rule: str, said: str) -> None:
         check_compiles(rules_grammar([rule]))
     assert "\n" not in caught.value.reason
     assert rule not in caught.value.reason
+
+
+@pytest.mark.parametrize("character", ["a", "é", "😀"])
+def test_a_long_text_is_followed_to_its_end_by_bytes(character: str) -> None:
+    """The longest answer to a bounded text stays within the limits, whatever its tokens are."""
+    grammar = json_schema_grammar({"type": "string", "minLength": 100, "maxLength": 2000})
+    found = matcher(grammar)
+    for code in f'"{character * 2000}"'.encode():
+        found.compute_bitmask()
+        assert found.consume_token(code), found.get_error()
+    assert found.is_accepting()

@@ -1,0 +1,70 @@
+"""Whether forms say how long an answer may become."""
+
+import pytest
+from pydantic import JsonValue
+
+from phiserve.constraints.lengths import bounds_expression, bounds_schema
+
+TEXT: JsonValue = {"type": "string"}
+SHORT: JsonValue = {"type": "string", "maxLength": 9}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        False,
+        SHORT,
+        {"enum": ["a", "b"]},
+        {"const": {"a": "b"}},
+        {"type": ["boolean", "null"]},
+        {"type": "string", "format": "date"},
+        {"type": "string", "pattern": "^[a-z]{3}$"},
+        {"type": "integer", "minimum": 0, "exclusiveMaximum": 9},
+        {"type": "array", "items": SHORT, "maxItems": 3},
+        {"type": "array", "prefixItems": [SHORT], "items": False},
+        {"type": "array", "items": [SHORT], "additionalItems": False},
+        {"type": "object", "properties": {}},
+        {"type": "object", "additionalProperties": False},
+        {"type": "object", "properties": {"a": SHORT, "b": {"type": "null"}}},
+        {"anyOf": [SHORT, {"type": "null"}]},
+        {"type": "string", "allOf": [SHORT]},
+    ],
+)
+def test_forms_that_state_a_length(schema: JsonValue) -> None:
+    """Everything that may go on has a most."""
+    assert bounds_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        True,
+        {},
+        TEXT,
+        {"type": "object"},
+        {"type": "string", "minLength": 3},
+        {"type": "string", "pattern": "^a+$"},
+        {"type": "string", "pattern": "abc"},
+        {"type": "string", "pattern": "^a|b$"},
+        {"type": "number", "minimum": 0},
+        {"type": "array", "items": SHORT},
+        {"type": "array", "items": TEXT, "maxItems": 3},
+        {"type": "array", "prefixItems": [SHORT]},
+        {"type": "array", "items": [SHORT]},
+        {"type": "object", "properties": {"a": TEXT}},
+        {"type": "object", "properties": {"a": SHORT}, "additionalProperties": SHORT},
+        {"type": "object", "properties": {"a": SHORT}, "patternProperties": {"^b": SHORT}},
+        {"anyOf": [SHORT, TEXT]},
+        {"maxLength": 9},
+        {"$ref": "#/$defs/a", "$defs": {"a": SHORT}},
+    ],
+)
+def test_forms_that_may_go_on(schema: JsonValue) -> None:
+    """Something in them has no most, or it is not told here."""
+    assert not bounds_schema(schema)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("a|bc{2,3}", True), ("a*", False), ("a{2,}", False)])
+def test_expressions(text: str, expected: bool) -> None:
+    """By their repetitions."""
+    assert bounds_expression(text) is expected
