@@ -1,9 +1,9 @@
 """Removing what is too old, and each owner's oldest where an owner has too much."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy import ColumnElement, Select, Table, delete, func, select, text, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, delete, func, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store import conversations, responses
@@ -39,27 +39,28 @@ async def clear_old(connections: Connections, limits: StoreLimits) -> int:
 async def clear_large(connections: Connections, limits: StoreLimits) -> int:
     """Remove the oldest of each owner who has more than the size limit. How many."""
     query = union(select(RESPONSES.c.owner), select(CONVERSATIONS.c.owner))
-    owners = await connections.read(lambda connection: _scalars(connection, query))
-    return sum([await clear_owner(connections, limits, str(owner)) for owner in owners])
+    owners = await connections.read(lambda connection: _owners(connection, query))
+    return sum([await clear_owner(connections, limits, owner) for owner in owners])
 
 
 async def clear_owner(
-    connections: Connections, limits: StoreLimits, owner: str, spared: str | None = None
+    connections: Connections, limits: StoreLimits, owner: str, spared: Sequence[str | None] = ()
 ) -> int:
     """Remove an owner's oldest, if they have more than the size limit. How many.
 
-    Responses go first, then conversations by their last use. Unfinished responses stay, and the one that
-    is spared.
+    Responses go first, then conversations by their last use. Unfinished responses stay, and what is
+    spared by its id.
     """
     used = await connections.read(lambda connection: used_bytes(connection, owner))
     if used <= limits.max_bytes_per_owner:
         return 0
     is_finished = (RESPONSES.c.owner == owner) & RESPONSES.c.status.not_in((*UNFINISHED, DELETED))
-    oldest_first = select(RESPONSES.c.key).where(is_finished).order_by(RESPONSES.c.created_at, "key")
-    if spared is not None:
-        oldest_first = oldest_first.where(RESPONSES.c.id != spared)
+    kept = [thing for thing in spared if thing is not None]
+    oldest_first = select(RESPONSES.c.key).where(is_finished, RESPONSES.c.id.not_in(kept))
+    oldest_first = oldest_first.order_by(RESPONSES.c.created_at, "key")
     of_owner = CONVERSATIONS.c.owner == owner
-    unused_first = select(CONVERSATIONS.c.key).where(of_owner).order_by(CONVERSATIONS.c.used_at, "key")
+    unused_first = select(CONVERSATIONS.c.key).where(of_owner, CONVERSATIONS.c.id.not_in(kept))
+    unused_first = unused_first.order_by(CONVERSATIONS.c.used_at, "key")
     removed = await _clear_until(connections, limits, owner, oldest_first, responses.remove)
     return removed + await _clear_until(connections, limits, owner, unused_first, conversations.remove)
 
@@ -83,26 +84,28 @@ async def give_back_pages(connections: Connections) -> None:
 
 
 async def _give_back_some(connection: AsyncConnection) -> None:
-    # A row for each page, which must all be fetched: only then have the pages been given back
-    await connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+    # It frees a page for each row without columns, of which only `executescript` fetches all
+    raw = await connection.get_raw_connection()
+    assert raw.driver_connection is not None  # noqa: S101
+    await raw.driver_connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
 
 async def _clear_where(
     connections: Connections, table: Table, condition: ColumnElement[bool], remove: Removal
 ) -> int:
     query = select(table.c.owner).where(condition).distinct()
-    owners = await connections.read(lambda connection: _scalars(connection, query))
+    owners = await connections.read(lambda connection: _owners(connection, query))
     removed = 0
     for owner in owners:
         of_owner = select(table.c.key).where(condition, table.c.owner == owner).order_by("key").limit(_BATCH)
 
         async def batch(connection: AsyncConnection, query: Select[int] = of_owner) -> int:
-            keys = await _scalars(connection, query)
+            keys = await _keys(connection, query)
             for key in keys:
-                await remove(connection, int(key))
+                await remove(connection, key)
             return len(keys)
 
-        while count := await connections.write(batch, str(owner)):
+        while count := await connections.write(batch, owner):
             removed += count
     return removed
 
@@ -115,10 +118,10 @@ async def _clear_until(
     async def batch(connection: AsyncConnection) -> int:
         too_much = await used_bytes(connection, owner) - limits.bytes_after_clearing
         count = 0
-        for key in await _scalars(connection, query.limit(_BATCH)):
+        for key in await _keys(connection, query.limit(_BATCH)):
             if too_much <= 0:
                 break
-            too_much -= await remove(connection, int(key))
+            too_much -= await remove(connection, key)
             count += 1
         return count
 
@@ -128,5 +131,9 @@ async def _clear_until(
     return removed
 
 
-async def _scalars(connection: AsyncConnection, query: Select[object]) -> list[object]:
-    return [*await connection.scalars(query)]
+async def _owners(connection: AsyncConnection, query: Select[str] | CompoundSelect[str]) -> list[str]:
+    return [str(owner) for owner in await connection.scalars(query)]
+
+
+async def _keys(connection: AsyncConnection, query: Select[int]) -> list[int]:
+    return [int(key) for key in await connection.scalars(query)]

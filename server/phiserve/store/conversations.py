@@ -23,8 +23,8 @@ async def create(
         "bytes": size(conversation.metadata) + ROW_BYTES,
         "metadata": conversation.metadata,
     }
-    result = await connection.execute(insert(CONVERSATIONS).values(values))
-    await _add(connection, conversation.owner, int(result.inserted_primary_key[0]), items)
+    result = await connection.execute(insert(CONVERSATIONS).values(values).returning(CONVERSATIONS.c.key))
+    await _add(connection, conversation.owner, int(result.scalar_one()), items)
 
 
 async def load(connection: AsyncConnection, owner: str, conversation_id: str) -> StoredConversation | None:
@@ -89,15 +89,7 @@ async def add(
 
 async def append(connection: AsyncConnection, key: int, item_keys: Sequence[int]) -> None:
     """Append items that are stored already; those that are in the conversation stay where they are."""
-    references = CONVERSATION_ITEMS.c
-    of_this = references.conversation == key
-    there = {*await connection.scalars(select(references.item).where(of_this))}
-    last = await connection.scalar(select(func.max(references.position)).where(of_this))
-    new = [item for item in dict.fromkeys(item_keys) if item not in there]
-    begin = 0 if last is None else last + 1
-    rows = [{"conversation": key, "position": begin + n, "item": item} for n, item in enumerate(new)]
-    if rows:
-        await connection.execute(insert(CONVERSATION_ITEMS), rows)
+    await _refer(connection, key, item_keys)
     await _touch(connection, key)
 
 
@@ -155,7 +147,19 @@ async def _find(
 async def _add(connection: AsyncConnection, owner: str, key: int, items: Sequence[StoredItem]) -> None:
     await item_rows.put(connection, owner, items)
     keys = await item_rows.keys_of(connection, owner, [item.id for item in items])
-    await append(connection, key, [keys[item.id] for item in items])
+    await _refer(connection, key, [keys[item.id] for item in items])
+
+
+async def _refer(connection: AsyncConnection, key: int, item_keys: Sequence[int]) -> None:
+    references = CONVERSATION_ITEMS.c
+    of_this = references.conversation == key
+    there = {*await connection.scalars(select(references.item).where(of_this))}
+    last = await connection.scalar(select(func.max(references.position)).where(of_this))
+    new = [item for item in dict.fromkeys(item_keys) if item not in there]
+    begin = 0 if last is None else last + 1
+    rows = [{"conversation": key, "position": begin + n, "item": item} for n, item in enumerate(new)]
+    if rows:
+        await connection.execute(insert(CONVERSATION_ITEMS), rows)
 
 
 async def _touch(connection: AsyncConnection, key: int) -> None:

@@ -1,7 +1,7 @@
 """Where state is kept, by the setting `state_url`: a file of SQLite, or a database of PostgreSQL."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -23,9 +23,9 @@ _WRONG_URL = (
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A database. `url` is SQLAlchemy's, whose text hides the password; `file` is None for PostgreSQL."""
+    """A database. `url` is SQLAlchemy's, with the password; `file` is None for PostgreSQL."""
 
-    url: URL
+    url: URL = field(repr=False)
     file: Path | None
 
     def __str__(self) -> str:

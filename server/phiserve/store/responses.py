@@ -134,8 +134,8 @@ async def _put(connection: AsyncConnection, key: int | None, response: StoredRes
     if key is not None:
         await connection.execute(update(RESPONSES).where(RESPONSES.c.key == key).values(values))
         return key
-    result = await connection.execute(insert(RESPONSES).values(values))
-    return int(result.inserted_primary_key[0])
+    result = await connection.execute(insert(RESPONSES).values(values).returning(RESPONSES.c.key))
+    return int(result.scalar_one())
 
 
 async def _refer(

@@ -29,7 +29,7 @@ class SqlStore:
         )
         if is_saved:
             added = size(response.payload, response.request, *(item.payload for item in items))
-            await self._make_room(owner, added, response.id)
+            await self._make_room(owner, added, response.id, response.conversation)
         return is_saved
 
     async def response(self, owner: str, response_id: str) -> StoredResponse | None:
@@ -74,7 +74,8 @@ class SqlStore:
         await self._connections.write(
             lambda connection: conversations.create(connection, conversation, items), owner
         )
-        await self._make_room(owner, size(conversation.metadata, *(item.payload for item in items)))
+        added = size(conversation.metadata, *(item.payload for item in items))
+        await self._make_room(owner, added, conversation.id)
 
     async def conversation(self, owner: str, conversation_id: str) -> StoredConversation | None:
         """A conversation."""
@@ -101,7 +102,7 @@ class SqlStore:
             lambda connection: conversations.add(connection, owner, conversation_id, items), owner
         )
         if was_there:
-            await self._make_room(owner, size(*(item.payload for item in items)))
+            await self._make_room(owner, size(*(item.payload for item in items)), conversation_id)
         return was_there
 
     async def conversation_items(
@@ -136,7 +137,7 @@ class SqlStore:
         """Close all connections."""
         await self._connections.close()
 
-    async def _make_room(self, owner: str, added: int, spared: str | None = None) -> None:
+    async def _make_room(self, owner: str, added: int, *stored: str | None) -> None:
         """Remove an owner's oldest where what was just stored is too much."""
         most = self._limits.max_bytes_per_owner
         with suppress(StoreFailure):  # it is stored all the same
@@ -145,7 +146,7 @@ class SqlStore:
             else:
                 self._at_most[owner] = await self._used_bytes(owner)
             if self._at_most[owner] > most:
-                await clearing.clear_owner(self._connections, self._limits, owner, spared)
+                await clearing.clear_owner(self._connections, self._limits, owner, stored)
                 self._at_most[owner] = await self._used_bytes(owner)
 
     async def _used_bytes(self, owner: str) -> int:

@@ -1,0 +1,85 @@
+"""Responses, conversations and items to store, and a store that is open for as long as a test takes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from phiserve.store.interface import Status, Store, StoredConversation, StoredItem, StoredResponse
+from phiserve.store.limits import StoreLimits
+from phiserve.store.opening import open_store
+
+_Result = TypeVar("_Result")
+
+NOW = int(time.time())
+
+
+def item(item_id: str, content: str = "") -> StoredItem:
+    """An item, whose payload says which it is."""
+    return StoredItem(item_id, f'{{"id":"{item_id}","content":"{content}"}}')
+
+
+def items(*ids: str) -> tuple[StoredItem, ...]:
+    """Several items."""
+    return tuple(item(item_id) for item_id in ids)
+
+
+def response(
+    response_id: str = "resp_1",
+    context: Sequence[str] = (),
+    output: Sequence[str] = (),
+    *,
+    owner: str = "",
+    status: Status = "completed",
+    conversation: str | None = None,
+    created_at: int = NOW,
+    renewed_at: int = NOW,
+) -> StoredResponse:
+    """A response; an unfinished one has its request."""
+    return StoredResponse(
+        id=response_id,
+        owner=owner,
+        created_at=created_at,
+        status=status,
+        payload=f'{{"id":"{response_id}","status":"{status}"}}',
+        request='{"input":"?"}' if status in ("queued", "in_progress") else None,
+        context=tuple(context),
+        output=tuple(output),
+        conversation=conversation,
+        renewed_at=renewed_at,
+    )
+
+
+def conversation(
+    conversation_id: str = "conv_1", *, owner: str = "", created_at: int = NOW
+) -> StoredConversation:
+    """A conversation without metadata."""
+    return StoredConversation(conversation_id, owner, created_at, "{}")
+
+
+def opened(url: str, limits: StoreLimits | None = None) -> Store:
+    """The store at a URL."""
+    store = open_store(url, limits or StoreLimits())
+    assert store is not None
+    return store
+
+
+def on_store(
+    url: str, use: Callable[[Store], Awaitable[_Result]], limits: StoreLimits | None = None
+) -> _Result:
+    """Use the store at a URL, in an event loop of its own, and close it."""
+
+    async def run() -> _Result:
+        store = opened(url, limits)
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+async def ids_in(store: Store, conversation_id: str = "conv_1", owner: str = "") -> list[str] | None:
+    """The ids of a conversation's items, in their order."""
+    page = await store.conversation_items(owner, conversation_id, None, None, "asc")
+    return None if page is None else [found.id for found in page.items]

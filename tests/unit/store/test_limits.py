@@ -1,0 +1,16 @@
+"""Limits as the settings have them by default."""
+
+from phiserve.config import Settings
+from phiserve.store.limits import StoreLimits
+
+
+def test_defaults_are_those_of_the_settings() -> None:
+    """A month, and a GiB for each owner."""
+    settings = Settings()
+    limits = StoreLimits(settings.state_max_age_days, settings.state_max_bytes_per_owner)
+    assert limits == StoreLimits()
+
+
+def test_clearing_goes_below_the_limit() -> None:
+    """So that the next answer does not clear again."""
+    assert StoreLimits(max_bytes_per_owner=1000).bytes_after_clearing == 900
