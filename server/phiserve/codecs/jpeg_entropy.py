@@ -17,7 +17,11 @@ from functools import lru_cache
 from phiserve.codecs.jpeg_coverage import PROGRESSIVE, is_head_of_scan
 
 MAX_CODED_BYTES = 2**20
-"""Longest scan that is followed, which is done in Python and takes about a second."""
+"""Longest scan that is followed, which is done in Python and takes up to a second."""
+
+MAX_CODES = 2**21
+"""Most codes that are followed: encoders write at least four bits each in all but flat areas. Tables may be
+made up of which each takes one, and a scan would be followed for four seconds."""
 
 MAX_EXTRA_BYTES = 256
 """Most bytes behind an image that are taken for foreign. More of them are what has overwritten the end of an
@@ -109,10 +113,10 @@ def _follow(
 ) -> tuple[int, int]:
     """Follow the codes of up to `num_units` units from the bit `start` on.
 
-    Returns the number of those that are there and the bit where they end.
+    Returns the number of those that are there, and are no more than `MAX_CODES`, and the bit where they end.
     """
     padded, end = data + bytes(_MOST_BYTES_OF_UNIT), 8 * len(data)
-    bit = start
+    bit, num_codes = start, 0
     for found in range(num_units):
         for mean, others in blocks:
             count, table = 0, mean
@@ -125,7 +129,8 @@ def _follow(
                 bit += entry & 0xFF
                 count += entry >> 8
                 table = others
-        if bit > end:
+                num_codes += 1
+        if bit > end or num_codes > MAX_CODES:
             return found, start
         start = bit
     return num_units, start
@@ -157,13 +162,16 @@ def _layout(frame: bytes, tables: bytes, head: bytes) -> _Layout | None:
 
 def _huffman_tables(tables: bytes) -> dict[int, _Table]:
     """Tables by class and number, as segments hold them: 0 to 3 for mean values, 16 to 19 for others."""
-    found = {}
+    found: dict[int, tuple[bytes, bytes]] = {}  # a later one takes an earlier one's place
     for kind, body in _segments(tables):
         while kind == _HUFFMAN and len(body) > 17:
             end = 17 + sum(body[1:17])
-            found[body[0]] = _table(body[1:17], body[17:end], is_of_means=body[0] < 16)
+            if body[0] & ~0x13 == 0:
+                found[body[0]] = body[1:17], body[17:end]
             body = body[end:]
-    return found
+    return {
+        name: _table(lengths, symbols, is_of_means=name < 16) for name, (lengths, symbols) in found.items()
+    }
 
 
 @lru_cache(maxsize=8)

@@ -10,6 +10,7 @@ import pytest
 from hostile import flat_jpeg, flat_jpeg_of_three_scans
 from images import encode, noise, photo, shown
 from jpegs import PHOTO, PROGRESSIVE, by_pillow, components
+from phiserve.codecs import jpeg_entropy
 from phiserve.codecs.jpeg import take_apart
 from phiserve.codecs.jpeg_entropy import MAX_CODED_BYTES, MAX_EXTRA_BYTES, without_extra_bytes
 from phiserve.errors import InvalidImage
@@ -147,3 +148,34 @@ def test_broken_tables() -> None:
         with pytest.raises(InvalidImage, match=DAMAGED):
             shown(broken)
     assert rest_of(flat_jpeg((8, 8), [(1, 1)], scan=b"")) is None
+
+
+def huffman(name: int, symbols: bytes) -> bytes:
+    """A segment with one table, whose codes are of one bit each."""
+    return b"\xff\xc4" + (19 + len(symbols)).to_bytes(2) + bytes((name, len(symbols))) + bytes(15) + symbols
+
+
+def test_only_so_many_codes_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short scan may hold millions: each of one bit, of a table that was made up for it."""
+    content = KINDS["grey"][:-2] + EXTRA["text"] + END
+    assert rest_of(content) is not None
+    monkeypatch.setattr(jpeg_entropy, "MAX_CODES", 100)
+    assert rest_of(content) is None
+
+
+def test_tables_are_made_of_the_last_of_each_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may define each anew a hundred thousand times, and make up names for more."""
+    made = 0
+
+    def counted(lengths: bytes, symbols: bytes, *, is_of_means: bool) -> tuple[int, ...]:
+        nonlocal made
+        made += 1
+        return original(lengths, symbols, is_of_means=is_of_means)
+
+    original = jpeg_entropy._table
+    monkeypatch.setattr(jpeg_entropy, "_table", counted)
+    content = KINDS["grey"][:-2] + EXTRA["text"] + END
+    start = content.index(b"\xff\xc4")
+    flood = b"".join(huffman(name, b"\0") for name in (0, 1, 0x10, 0x11, 0x21, 0x7F)) * 50
+    assert rest_of(content[:start] + flood + content[start:]) == rest_of(content)
+    assert made <= 2 * 8
