@@ -163,11 +163,15 @@ class ToolCall(WireModel):
     index: int | None = None
 
 
+_Nothing = Annotated[tuple[object, ...], bounded(0)] | None
+"""A list that no answer of ours has anything in."""
+
+
 class AssistantMessage(WireModel):
     """An earlier answer.
 
-    The last four fields come back as clients keep an answer of ours, and have no effect: none of them holds
-    anything that the model said, or would be shown again.
+    The fields from `annotations` on come back as clients keep an answer of ours, and have no effect: none of
+    them holds anything that the model said, or would be shown again.
     """
 
     role: Literal["assistant"]
@@ -176,10 +180,13 @@ class AssistantMessage(WireModel):
     refusal: str | None = None
     tool_calls: Annotated[tuple[ToolCall, ...], bounded(MAX_PARTS)] | None = None
     function_call: FunctionCall | None = None
-    annotations: Annotated[tuple[object, ...], bounded(0)] | None = None
+    annotations: _Nothing = None
     audio: None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    reasoning_details: _Nothing = None
+    thinking_blocks: _Nothing = None
+    images: _Nothing = None
     provider_specific_fields: Annotated[dict[str, None], Field(fail_fast=True)] | None = None
 
 

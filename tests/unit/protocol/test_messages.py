@@ -67,6 +67,9 @@ def test_a_uuid_of_an_image_has_no_effect() -> None:
 
 REPLAYED: dict[str, list[object] | None] = {
     "annotations": [],
+    "images": [],
+    "thinking_blocks": None,
+    "reasoning_details": [],
     "audio": None,
     "function_call": None,
     "provider_specific_fields": None,
@@ -99,7 +102,14 @@ def test_histories_as_clients_keep_them(message: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"annotations": [{}]}, {"audio": {"id": "a"}}, {"provider_specific_fields": {"a": 1}}]
+    "field",
+    [
+        {"annotations": [{}]},
+        {"images": [{}]},
+        {"thinking_blocks": [{}]},
+        {"audio": {"id": "a"}},
+        {"provider_specific_fields": {"a": 1}},
+    ],
 )
 def test_what_was_never_answered_is_refused(field: dict[str, Any]) -> None:
     """Annotations and audio are no part of any answer here."""
