@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from conformance.environment import ROOT
 
 CLIENTS = ROOT / "conformance" / "clients"
 ENVIRONMENTS = ROOT / ".venv-clients"
-CHECKS = CLIENTS / "checks.py"
+_CHECKS = ("checks.py", "checks.mjs")
+"""What clients in Python and in JavaScript have in common, copied beside them."""
+
 _STARTERS = {"client.py": "python", "client.mjs": "node", "client.sh": "bash"}
 _NOT_COPIED = {"client.yaml", "requirements.txt", "results.json"}
 _PATHS = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "OPENBLAS_CORETYPE")
@@ -28,7 +29,8 @@ class Client:
     """A folder of `conformance/clients`: its name, the package whose version is told, and what its
     `client.yaml` says of it.
 
-    `before` is what stopped it in the past; `required`: it must be green; `note` is told in the table.
+    `before` is what stopped it in the past; `required`: it must be green; `note` is for the table; `python`
+    is the version of Python that it needs, where ours is none of them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Client:
     note: str = ""
     required: bool = False
     timeout_s: float = 600
+    python: str = ""
 
     @property
     def folder(self) -> Path:
@@ -97,7 +100,7 @@ def prepare(client: Client) -> None:
         stamp.write_text(wanted)
     client.run_folder.mkdir(exist_ok=True)
     (client.environment / "home").mkdir(exist_ok=True)
-    for file in (CHECKS, *client.folder.iterdir()):
+    for file in (*(CLIENTS / name for name in _CHECKS), *client.folder.iterdir()):
         if file.is_file() and file.name not in _NOT_COPIED:
             shutil.copy(file, client.run_folder)
 
@@ -122,7 +125,8 @@ def _read(name: str) -> Client:
 
 
 def _install_pip(client: Client) -> None:
-    venv.EnvBuilder(with_pip=False, symlinks=True).create(client.environment)
+    python = f"python{client.python}" if client.python else sys.executable
+    subprocess.run([python, "-m", "venv", "--without-pip", str(client.environment)], check=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     target = ["--python", str(client.environment / "bin" / "python")]
     subprocess.run([*pip, *target, "install", "--quiet", "-r", str(client.pins)], check=True)

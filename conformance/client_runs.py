@@ -40,7 +40,7 @@ def main(names: Sequence[str]) -> int:
     for client in clients:
         print(f"{client.name}: environment", flush=True)
         prepare(client)
-    with server_process(model=None) as server:
+    with server_process(model=None, PHISERVE_LOG_REQUESTS="off") as server:
         server.wait_until_ready()
         model: str = httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
         proxy = RecordingProxy(server.url)
@@ -77,20 +77,16 @@ def _checks(
     client: Client, proxy: RecordingProxy, environment: dict[str, str]
 ) -> Iterator[tuple[Checked, list[Exchange]]]:
     """Each check that the client's process tells, as it does, with what was exchanged meanwhile."""
-    log = client.environment / "log"
+    log, output = client.environment / "log", client.environment / "output"
     began = time.monotonic()
-    with (
-        log.open("w", buffering=1, encoding="utf-8") as errors,
-        _started(client, environment, errors) as process,
-    ):
+    with log.open("w") as errors, output.open("w") as told, _started(client, environment, errors) as process:
         timer = threading.Timer(client.timeout_s, _end, [process])
         timer.start()
         try:
             for line in process.stdout or ():
+                told.write(line)
                 if (checked := _read(line)) is not None:
                     yield checked, proxy.taken()
-                else:
-                    errors.write(line)
             process.wait()
         finally:
             timer.cancel()

@@ -99,19 +99,21 @@ def output_of(*command: str, **variables: str) -> str:
 
 def run(checks: Mapping[str, Check]) -> None:
     """Run the checks named on the command line, or all of them."""
+    loop = asyncio.Runner()  # one for all, as in a user's program: clients keep connections
     for name, check in checks.items():
         if not sys.argv[1:] or name in sys.argv[1:]:
-            ok, detail = _outcome(check)
+            ok, detail = _outcome(check, loop)
             line = {"check": name, "ok": ok, "detail": re.sub(r"\s+", " ", detail)[:400]}
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-    sys.stdout.flush()
+            # in one piece, on a line of its own: threads of the client may write meanwhile
+            sys.stdout.write(f"\n{json.dumps(line, ensure_ascii=False)}\n")
+            sys.stdout.flush()
     os._exit(0)  # threads and exporters that a client leaves behind must not hold us up
 
 
-def _outcome(check: Check) -> tuple[bool | None, str]:
+def _outcome(check: Check, loop: asyncio.Runner) -> tuple[bool | None, str]:
     try:
         answer = check()
-        return True, asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else str(answer)
+        return True, loop.run(_awaited(answer)) if inspect.isawaitable(answer) else str(answer)
     except CannotDo as reason:
         return None, str(reason)
     except Exception as error:
