@@ -7,10 +7,13 @@ FROM python:3.11-slim-bookworm AS base
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ libnuma1 make \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home phiserve
+    && useradd --create-home phiserve \
+    && install --directory --owner phiserve --mode 0700 /state
 WORKDIR /app
-ENV PHISERVE_HOST=0.0.0.0 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
+ENV PHISERVE_HOST=0.0.0.0 XDG_STATE_HOME=/state PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 EXPOSE 8000
+# Stored responses, in /state/phiserve/state.db; by PHISERVE_STATE_URL elsewhere
+VOLUME /state
 HEALTHCHECK --start-period=10m CMD \
     ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=10)"]
 

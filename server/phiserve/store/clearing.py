@@ -100,6 +100,7 @@ async def _clear_where(
         of_owner = select(table.c.key).where(condition, table.c.owner == owner).order_by("key").limit(_BATCH)
 
         async def batch(connection: AsyncConnection, query: Select[int] = of_owner) -> int:
+            """Remove some of them."""
             keys = await _keys(connection, query)
             for key in keys:
                 await remove(connection, key)
@@ -116,6 +117,7 @@ async def _clear_until(
     """Remove what a query finds, in its order, until the owner has no more than they may."""
 
     async def batch(connection: AsyncConnection) -> int:
+        """Remove some, as long as there is too much."""
         too_much = await used_bytes(connection, owner) - limits.bytes_after_clearing
         count = 0
         for key in await _keys(connection, query.limit(_BATCH)):

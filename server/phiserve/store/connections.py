@@ -68,6 +68,7 @@ def on_sqlite_connect(engine: Engine, *, writes: bool) -> None:
     """
 
     def set_up(connection: DBAPIConnection, _record: object) -> None:
+        """Set what SQLite keeps for each connection."""
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
