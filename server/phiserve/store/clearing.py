@@ -85,9 +85,9 @@ async def give_back_pages(connections: Connections) -> None:
 
 async def _give_back_some(connection: AsyncConnection) -> None:
     # It frees a page for each row without columns, of which only `executescript` fetches all
-    raw = await connection.get_raw_connection()
-    assert raw.driver_connection is not None  # noqa: S101
-    await raw.driver_connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is not None:  # as it always is until the connection is given back
+        await driver.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
 
 async def _clear_where(

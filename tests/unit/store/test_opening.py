@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from phiserve.store.interface import Store
 from phiserve.store.limits import StoreLimits
 from phiserve.store.opening import open_store
-from stored import on_store, response
+from stored import items, on_store, opened, response
 
 
 def test_off() -> None:
@@ -20,6 +21,18 @@ def test_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert open_store(None, StoreLimits()) is not None
     assert (tmp_path / "phiserve" / "state.db").exists()
+
+
+def test_on_the_servers_own_loop(state_url: str) -> None:
+    """uvloop, by which servers run."""
+
+    async def run() -> None:
+        store = opened(state_url)
+        assert await store.save_response(response(context=["a"], owner="ü"), items("a"))
+        assert await store.response("ü", "resp_1") == response(context=["a"], owner="ü")
+        await store.close()
+
+    uvloop.run(run())
 
 
 def test_opened_twice(state_url: str) -> None:
