@@ -11,7 +11,7 @@ from demo.packing import Batch, Pack, batch_of
 from demo.pairs import compare
 from demo.style import Style
 
-_ALWAYS = {"book": 4, "chart": 6, "shapes": 3, "line": 2}
+ALWAYS = {"book": 4, "chart": 6, "shapes": 3, "line": 2}
 """How many of the first exchanges every scene of a kind has."""
 
 _TRIES = 12
@@ -24,7 +24,7 @@ def one_picture(rng: random.Random, style: Style, shares: Shares, size: int, reg
     packs = []
     for _ in range(size):
         scene = draw_scene(rng, style, shares)
-        packs.append(Pack((scene,), _filled(region, partial(about, rng, scene, before))))
+        packs.append(Pack((scene,), filled(region, partial(about, rng, scene, before))))
     return batch_of(packs, (*before, user("", pictures=1)), region, rng)
 
 
@@ -35,9 +35,7 @@ def two_pictures(rng: random.Random, style: Style, shares: Shares, size: int, re
     packs = []
     for _ in range(size):
         scenes = draw_scene(rng, style, shares), draw_scene(rng, style, shares)
-        packs.append(
-            Pack(scenes, _filled(region, partial(about_both, rng, compare(*scenes), before, layout)))
-        )
+        packs.append(Pack(scenes, filled(region, partial(about_both, rng, compare(*scenes), before, layout))))
     return batch_of(packs, (*before, user("", pictures=2, layout=layout)), region, rng)
 
 
@@ -46,7 +44,7 @@ def question_first(rng: random.Random, style: Style, shares: Shares, size: int, 
     if rng.random() < 0.25:
         return _compared_first(rng, style, shares, size // 2, region)
     kind = draw_kind(rng, shares)
-    asked = rng.randrange(_ALWAYS[kind])
+    asked = rng.randrange(ALWAYS[kind])
     before = system(rng)
     scenes = [DRAW[kind](rng, style) for _ in range(size)]
     question = worded(rng, scenes[0].exchanges[asked])
@@ -68,10 +66,10 @@ def _compared_first(rng: random.Random, style: Style, shares: Shares, size: int,
 
 def talk(rng: random.Random, size: int, region: int) -> Batch:
     """Packs without a picture."""
-    return batch_of([Pack((), _filled(region, partial(talked, rng))) for _ in range(size)], None, region, rng)
+    return batch_of([Pack((), filled(region, partial(talked, rng))) for _ in range(size)], None, region, rng)
 
 
-def _filled(region: int, ask: Callable[[], Branch]) -> list[Branch]:
+def filled(region: int, ask: Callable[[], Branch]) -> list[Branch]:
     """Branches until the region is about full."""
     branches: list[Branch] = []
     left = region

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from demo.language import SPACE, token_ids
 from demo.vocabulary import trained_ids
 
 SHARPNESS = 4
@@ -11,6 +12,9 @@ at a quarter.
 
 Answers are spelled one character a token: a few unlikely ones would spoil most of them.
 """
+
+_NEW_TOKEN = 0.03
+"""Spread of what embeddings of tokens that the package does not know begin with."""
 
 _PARTS = ("tower.", "projection.", "decoder.")
 
@@ -27,7 +31,28 @@ def compact(task: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def trained(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of the package as training holds them: `compact`, undone but for the rounding."""
+    """The tensors of the package as training holds them: `compact`, undone but for the rounding.
+
+    Tokens that are trained now and were not when the package was made begin as the same word with or without
+    a space before it, if that was, and near nothing otherwise.
+    """
     weights = {name: tensor.float() for name, tensor in tensors.items() if name != "trained_ids"}
     weights["decoder.last_norm"] /= SHARPNESS
-    return weights
+    packed = weights["decoder.table"]
+    rows = {token: row for row, token in enumerate(tensors["trained_ids"].tolist())}
+    table = torch.randn(len(trained_ids()), packed.shape[1]) * _NEW_TOKEN
+    for row, token in enumerate(trained_ids()):
+        if token in rows:
+            table[row] = packed[rows[token]]
+        elif (like := _twin(token)) in rows:
+            table[row] += packed[rows[like]]
+    return weights | {"decoder.table": table}
+
+
+def _twin(token: int) -> int | None:
+    """The same word with a space before it where `token` has none, and the other way round."""
+    words = {known: word for word, known in token_ids().items()}
+    if token not in words:
+        return None
+    word = words[token]
+    return token_ids().get(word[1:] if word.startswith(SPACE) else f"{SPACE}{word}")

@@ -1,22 +1,22 @@
 """Measure the demo model through the running server, and write its model card. `python -m demo.evaluate`."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import openai
 import typer
-from PIL import Image
 from rich.console import Console
 
 from demo.breakage import BROKEN_TASKS
 from demo.card import write_card
-from demo.exam import TASKS, Question, Task
+from demo.evaluate_shop import ShopResult, measure_shop
+from demo.exam import TASKS, Task
+from demo.exam_shop import SHOP_TASKS
+from demo.posting import LONGEST_ANSWER, STREAMS, messages
 from phiserve.checkpoint.demo_weights import weights_digest
 from phiserve.checkpoint.embedded import DEMO_NAME
 from phiserve.cli.connection import connected
@@ -24,9 +24,6 @@ from phiserve.cli.connection import connected
 RESULTS = Path(__file__).with_name("results.json")
 ENOUGH = 200
 """Questions a task from which on a share is worth telling."""
-
-_STREAMS = 8
-_LONGEST_ANSWER = 160
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,6 @@ class Result:
     wrong: list[tuple[str, str, str]]
 
 
-def messages(question: Question, *, question_first: bool = False) -> list[Any]:
-    """The question as OpenAI messages with PNGs as data URLs."""
-    turns: list[Any] = []
-    asked = [*(earlier for earlier, _ in question.earlier), question.question]
-    parts: list[Any] = [
-        {"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in question.pictures
-    ]
-    text = {"type": "text", "text": asked[0]}
-    turns.append({"role": "user", "content": [text, *parts] if question_first else [*parts, text]})
-    for (_, answer), following in zip(question.earlier, asked[1:], strict=True):
-        turns += [{"role": "assistant", "content": answer}, {"role": "user", "content": following}]
-    return turns
-
-
-def data_url(picture: Image.Image, kind: str = "PNG", **options: Any) -> str:
-    """A picture as a data: URL."""
-    file = BytesIO()
-    picture.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
 def distance(left: str, right: str) -> int:
     """Edit distance in characters."""
     row = list(range(len(right) + 1))
@@ -80,13 +56,13 @@ def distance(left: str, right: str) -> int:
 
 async def measure(client: openai.AsyncOpenAI, model: str, task: Task, count: int) -> Result:
     """Ask `count` questions, several at a time, greedily."""
-    gate = asyncio.Semaphore(_STREAMS)
+    gate = asyncio.Semaphore(STREAMS)
 
     async def ask(number: int) -> tuple[str, str, str]:
         question = task.question(number)
         async with gate:
             completion = await client.chat.completions.create(
-                model=model, messages=messages(question), temperature=0, max_tokens=_LONGEST_ANSWER
+                model=model, messages=messages(question), temperature=0, max_tokens=LONGEST_ANSWER
             )
         return question.question, question.answer, completion.choices[0].message.content or ""
 
@@ -115,6 +91,28 @@ async def _measure_all(
     return results
 
 
+async def _measure_whole(
+    client: openai.AsyncOpenAI, model: str, count: int, console: Console
+) -> tuple[list[Result], list[ShopResult]]:
+    loops = await _measure_shop(client, model, count, console)
+    return await _measure_all(client, model, (*TASKS, *BROKEN_TASKS), count, console), loops
+
+
+async def _measure_shop(
+    client: openai.AsyncOpenAI, model: str, count: int, console: Console
+) -> list[ShopResult]:
+    results = []
+    for task in SHOP_TASKS:
+        result = await measure_shop(client, model, task, count)
+        console.print(
+            f"{result.name}: {result.called:.1%} called right, {result.answered:.1%} ended right of {count}"
+        )
+        for steps in result.wrong[:2]:
+            console.print("  " + "\n    ".join(steps), markup=False, highlight=False)
+        results.append(result)
+    return results
+
+
 def main(
     count: Annotated[
         int, typer.Option(min=1, help=f"Questions a task; with fewer than {ENOUGH} no card is written.")
@@ -124,20 +122,21 @@ def main(
     ] = None,
     model: Annotated[str, typer.Option(help="Checkpoint to start a server with.")] = DEMO_NAME,
 ) -> None:
-    """Measure every task, then with broken pictures; write demo/results.json and the model card for the
-    shipped weights.
+    """Measure loops of calls, every task, then with broken pictures; write demo/results.json and the model
+    card for the shipped weights.
     """
     console = Console()
     with connected(url, None if url else model, console) as connection:
         client = openai.AsyncOpenAI(
             base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0
         )
-        results = asyncio.run(_measure_all(client, connection.model, (*TASKS, *BROKEN_TASKS), count, console))
+        results, loops = asyncio.run(_measure_whole(client, connection.model, count, console))
     if count >= ENOUGH and connection.model == DEMO_NAME:
         content = {
             "weights": weights_digest(),
             "whole": [asdict(result) for result in results[: len(TASKS)]],
             "broken": [asdict(result) for result in results[len(TASKS) :]],
+            "tools": [asdict(result) for result in loops],
         }
         RESULTS.write_text(json.dumps(content, indent=1), encoding="utf-8")
         write_card(RESULTS)

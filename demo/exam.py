@@ -114,6 +114,7 @@ INTRODUCED = Task("bar chart introduced, one font", 0.85, "introduced", first_ex
 SHAPES = Task("shapes", 0.90, "shapes", first_exchange("shapes", _ONE))
 PAIR = Task("two pictures compared", 0.85, "two", _two)
 LINE = Task("short text or number, one font", 0.85, "line one", first_exchange("line", _ONE))
+TALK = Task("talk without a picture", 0.90, "talk", _talk)
 
 TASKS = (
     BOOK,
@@ -126,6 +127,6 @@ TASKS = (
     LINE,
     Task("short text or number, four fonts", 0.85, "line four", first_exchange("line", _FOUR)),
     Task("follow-up in a second turn", 0.85, "second turn", _second_turn),
-    Task("talk without a picture", 0.90, "talk", _talk),
+    TALK,
     Task("a picture of another kind than the question supposes", 0.85, "mistaken", _mistaken),
 )

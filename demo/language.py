@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal as TypingLiteral
 
-from demo.scene import Answer, Copied, Literal, Seen
+from demo.scene import Answer, Copied, Literal, Seen, Written
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.joining import join_parts
 from phiserve.chat.special_tokens import Control
@@ -22,7 +22,8 @@ from phiserve.core import Conversation, ImagePlaceholder, Part, Turn
 
 Place = tuple[float, float]
 
-_SPACE = "\u2581"
+SPACE = "\u2581"
+"""How the tokenizer writes a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, 
     for segment in answer:
         match segment:
             case Copied():
-                ids += [token_ids()[_SPACE if character == " " else character] for character in segment.text]
+                ids += [token_ids()[SPACE if character == " " else character] for character in segment.text]
                 places += [(glyph.x, glyph.y) if glyph else None for glyph in segment.glyphs]
             case Seen():
                 words = encode_words(segment.text)
@@ -98,6 +99,10 @@ def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, 
                 words = encode_words(segment.text)
                 ids += words
                 places += [None] * len(words)
+            case Written():
+                written = encoder().encode_text(f"a{segment.text}" if ids else segment.text)[bool(ids) :]
+                ids += written
+                places += [None] * len(written)
     return (*ids, Control.END.value), (*places, None)
 
 
@@ -106,7 +111,7 @@ def encode_words(text: str) -> tuple[int, ...]:
     """Whole words where there is a token for them, else single characters."""
     ids: list[int] = []
     for word in re.findall(r" ?[A-Za-z]+|[^A-Za-z]", text):
-        token = word.replace(" ", _SPACE)
+        token = word.replace(" ", SPACE)
         ids += (
             [token_ids()[token]] if token in token_ids() else [token_ids()[character] for character in token]
         )

@@ -57,9 +57,15 @@ class Pack:
     branches: list[Branch]
 
 
-def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: random.Random) -> Batch:
+def batch_of(
+    packs: list[Pack],
+    turns: Sequence[Turn] | None,
+    region: int,
+    rng: random.Random,
+    forgotten: float = _FORGOTTEN,
+) -> Batch:
     """Arrays of packs whose prefix ends with the last picture of `turns`; without pictures it is `<s>`
-    alone.
+    alone. `forgotten`: of the words behind it, which share is read as unknown ones.
     """
     prefix, starts = [Control.BOS.value], []
     if turns is not None:
@@ -68,7 +74,7 @@ def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: 
             prefix += segment
             starts.append(len(prefix))
             prefix += [Control.IMAGE.value] * IMAGE_TOKENS
-    regions = [_region(pack, region, len(prefix), len(starts), rng) for pack in packs]
+    regions = [_region(pack, region, len(prefix), len(starts), rng, forgotten) for pack in packs]
     region_rows, positions, segments, targets, places, texts = (
         np.stack(arrays) for arrays in zip(*regions, strict=True)
     )
@@ -92,7 +98,9 @@ def batch_of(packs: list[Pack], turns: Sequence[Turn] | None, region: int, rng: 
     )
 
 
-def _region(pack: Pack, region: int, prefix: int, pictures: int, rng: random.Random) -> tuple[Places, ...]:
+def _region(
+    pack: Pack, region: int, prefix: int, pictures: int, rng: random.Random, forgotten: float
+) -> tuple[Places, ...]:
     """One pack's region: `region_rows` to `spelled`, as in `Batch`. Without pictures a branch's own `<s>` is
     the prefix's.
     """
@@ -104,7 +112,7 @@ def _region(pack: Pack, region: int, prefix: int, pictures: int, rng: random.Ran
     for number, one in enumerate(pack.branches, 1):
         prompt = one.prompt if pictures else one.prompt[1:]
         prompt = tuple(
-            _UNKNOWN if Control.EOS < token < ORDINARY_TOKENS and rng.random() < _FORGOTTEN else token
+            _UNKNOWN if Control.EOS < token < ORDINARY_TOKENS and rng.random() < forgotten else token
             for token in prompt
         )
         ids = (*prompt, *one.answer[:-1])

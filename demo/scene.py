@@ -32,7 +32,16 @@ class Seen:
     y: float
 
 
-Segment = Literal | Copied | Seen
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Text in the tokenizer's own tokens, as calls of tools are told again in later turns: the first part of
+    an answer, or what follows a letter.
+    """
+
+    text: str
+
+
+Segment = Literal | Copied | Seen | Written
 Answer = tuple[Segment, ...]
 
 

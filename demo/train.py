@@ -63,11 +63,15 @@ def draw_batch(step: int) -> Batch:
 class DemoTask(DemoModel):
     """The model as the trainer wants it."""
 
-    def __init__(self, sight_rate: float = _SIGHT_RATE) -> None:
-        """`sight_rate`: at what share of the rate tower and projection learn."""
+    def __init__(self, sight_rate: float = _SIGHT_RATE, *, is_compiled: bool = True) -> None:
+        """`sight_rate`: at what share of the rate tower and projection learn. Compiling takes some minutes,
+        and pays after some hundred steps.
+        """
         super().__init__(len(trained_ids()))
         for parameter in (*self.tower.parameters(), *self.projection.parameters()):
             parameter.rate_scale = sight_rate  # type: ignore[attr-defined] # read by the trainer
+        if not is_compiled:
+            return
         self.tower.compile()
         for layer in self.decoder.layers:
             layer.compile(dynamic=True)

@@ -21,6 +21,15 @@ ROW: dict[str, Any] = {
     "wrong_characters": 0.0125,
     "wrong": [],
 }
+LOOPS: dict[str, Any] = {
+    "name": "price of a book",
+    "goal": 0.85,
+    "seed": "b",
+    "count": 200,
+    "called": 0.925,
+    "answered": 0.91,
+    "wrong": [],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -39,17 +48,19 @@ def test_a_row_of_the_table() -> None:
         {
             "whole": [ROW, ROW | {"name": "other", "exact": 1.0}],
             "broken": [ROW | {"name": "shapes: upside down", "exact": 0.02}],
+            "tools": [LOOPS],
         }
     )
     assert "| shapes | `s` | 93.5% | 1.25% | 90% |\n| other | `s` | 100.0% | 1.25% | 90% |" in text
     assert "| shapes: upside down | 2.0% |" in text
+    assert "| price of a book | `b` | 92.5% | 91.0% | 85% |" in text
     assert "URLs; 200 questions a row" in text
     assert "1,507 learned parameters, 2.3 MB in the package" in text
 
 
 def test_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the file of results."""
-    measured = {"whole": [ROW], "broken": [ROW]}
+    measured = {"whole": [ROW], "broken": [ROW], "tools": [LOOPS]}
     (tmp_path / "results.json").write_text(json.dumps(measured))
     monkeypatch.setattr(card, "CARD", tmp_path / "CARD.md")
     card.write_card(tmp_path / "results.json")
@@ -58,9 +69,11 @@ def test_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_falls_short_is_told() -> None:
     """By how much."""
-    text = card.render_card({"whole": [ROW, ROW | {"name": "other", "exact": 0.85}], "broken": []})
+    text = card.render_card(
+        {"whole": [ROW, ROW | {"name": "other", "exact": 0.85}], "broken": [], "tools": []}
+    )
     assert "Short of their goals: other by 5.0 points. " in text
-    assert "Short" not in card.render_card({"whole": [ROW], "broken": []})
+    assert "Short" not in card.render_card({"whole": [ROW], "broken": [], "tools": []})
 
 
 def test_the_card_in_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +88,13 @@ def test_the_package_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 12 MB of weights."""
     monkeypatch.undo()
     assert len(packed_weights()) <= 12_000_000
+
+
+def test_weights_without_tools() -> None:
+    """Have no table of loops, and the card says that they were never taught."""
+    rest: dict[str, Any] = {"whole": [ROW], "broken": []}
+    without, taught = (card.render_card({**rest, "tools": tools}) for tools in ([], [LOOPS]))
+    assert "## Tools" not in without
+    assert "never taught to call tools" in without
+    assert "## Tools" in taught
+    assert "never taught" not in taught

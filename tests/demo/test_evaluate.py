@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from demo.evaluate import distance, measure, messages
+from demo.evaluate import distance, measure
 from demo.exam import Question, Task
-from demo.language import encode_turns, user
-from phiserve.chat.encoder import PromptEncoder
-from phiserve.core import Turn
-from phiserve.protocol.chat import ChatCompletionRequest
-from phiserve.protocol.translation import build_conversation
 
 PICTURE = Image.new("RGB", (4, 3), (200, 30, 30))
 FOLLOW_UP = Question((PICTURE,), (("What is this?", "A book."),), "Who wrote it?", "Ann.")
@@ -45,13 +40,6 @@ def test_distance_is_one(one: str, other: str, third: str) -> None:
     assert distance(one, other) == distance(other, one)
     assert (distance(one, other) == 0) == (one == other)
     assert distance(one, third) <= distance(one, other) + distance(other, third)
-
-
-def test_messages_are_what_training_knows(encoder: PromptEncoder) -> None:
-    """A question's messages, as the server encodes them, are the ids that training has for the same turns."""
-    request = ChatCompletionRequest.model_validate({"model": "m", "messages": messages(FOLLOW_UP)})
-    turns = (user("What is this?", pictures=1), Turn("assistant", ("A book.",)), user("Who wrote it?"))
-    assert encoder.encode(build_conversation(request.messages)).segments == encode_turns(turns)
 
 
 def test_measure() -> None:

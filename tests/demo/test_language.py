@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from demo.language import branch, encode_answer, encode_turns, encode_words, user, varied
-from demo.scene import Copied, Literal, Seen, text_of
+from demo.scene import Copied, Literal, Seen, Written, text_of
 from demo.talk import NO_PICTURE, REFUSAL, TALK
 from drawings import KINDS, scenes
 from phiserve.chat.encoder import PromptEncoder
@@ -121,3 +121,13 @@ def test_a_branch_is_what_follows_the_pictures() -> None:
     assert made.prompt[0] == Control.BOS
     assert made.answer == (*encode_words(" Yes."), Control.END)
     assert made.places == (None,) * len(made.answer)
+
+
+def test_what_is_written_is_in_the_tokenizer_s_own_tokens(tokenizer: Tokenizer) -> None:
+    """At an answer's beginning with the space that a turn's first word has; behind a letter without one."""
+    call = 'look[{"name":"a'
+    ids, places = encode_answer((Written(call), Written('"}}]')))
+    first = tokenizer.encode(call, add_special_tokens=False).ids
+    assert ids[: len(first)] == tuple(first)
+    assert tokenizer.decode([*ids[:-1]]) == call + '"}}]'
+    assert [*places] == [None] * len(ids)

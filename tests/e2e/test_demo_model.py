@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from demo.breakage import pictures_swapped
-from demo.evaluate import messages
 from demo.exam import BOOK, INTRODUCED, LINE, PAIR, SHAPES, TASKS, Question, Task
+from demo.posting import messages
 from e2e.truth import MAX_TOKENS, MODEL, answer, answers, asked, known, least_share, share_exact
 from images import image_part, text_part
 

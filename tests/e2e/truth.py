@@ -10,8 +10,9 @@ from typing import Any
 
 import openai
 
-from demo.evaluate import RESULTS, messages
+from demo.evaluate import RESULTS
 from demo.exam import Question, Task
+from demo.posting import messages
 
 MODEL = "phiserve-demo"
 
@@ -34,10 +35,15 @@ _MEASURED: dict[str, float] = {
 
 
 def least_share(task: Task, count: int) -> float:
-    """What a right pipeline gives of `count` questions but for one chance in ten thousand; at least a quarter
-    of its share.
+    """What a right pipeline gives of `count` questions of a task; see `least_of`."""
+    return least_of(_MEASURED[task.name], count)
+
+
+def least_of(measured: float, count: int) -> float:
+    """What is right of `count` answers but for one chance in ten thousand, where a share of `measured` of all
+    answers is; at least a quarter of that share.
     """
-    share = min(_MEASURED[task.name], 0.98)
+    share = min(measured, 0.98)
     return max(share / 4, share - 4 * math.sqrt(share * (1 - share) / count))
 
 
