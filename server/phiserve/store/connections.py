@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 BUSY_TIMEOUT_S = 10.0
 """Seconds that SQLite waits for another process's transaction."""
 
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 10
 """Seconds that PostgreSQL gets for a new connection."""
 
 _READERS = 4
