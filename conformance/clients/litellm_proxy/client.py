@@ -64,13 +64,14 @@ def start_proxy() -> str:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/health/liveliness").status_code == 200:
-                return
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
+    with httpx.Client() as asking:
+        for _ in range(300):
+            with contextlib.suppress(httpx.HTTPError):
+                if asking.get(f"{url}/health/liveliness").status_code == 200:
+                    return
+            if process.poll() is not None:
+                break
+            time.sleep(1)
     raise RuntimeError(f"the proxy did not start: {Path('proxy.log').read_text()[-300:]}")
 
 
