@@ -28,7 +28,8 @@ def environment(**variables: str) -> dict[str, str]:
     """
     path = [str(ROOT / "server"), str(ROOT)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PHISERVE_")}
-    return kept | QUIET | {"PYTHONPATH": os.pathsep.join(path)} | variables
+    own = {"PYTHONPATH": os.pathsep.join(path), "PHISERVE_STATE_URL": "off"}
+    return kept | QUIET | own | variables
 
 
 def run_python(*arguments: str, check: bool = True) -> bool:

@@ -56,13 +56,14 @@ def _tell_group(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_settings_of_the_developer() -> Iterator[None]:
+def no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The PHISERVE_… variables of whoever runs the tests are none of theirs, nor of the processes they
-    start.
+    start; nor are the responses that their own server has stored.
     """
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("PHISERVE_")]:
             environment.delenv(name)
+        environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

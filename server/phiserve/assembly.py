@@ -1,11 +1,8 @@
 """From settings to the parts of a server, put together."""
 
 import asyncio
-import logging
 import platform
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
+from phiserve.closing import close_all
 from phiserve.codecs import FORMATS, parse, require_decoders
 from phiserve.config import Settings
 from phiserve.engine.interface import EngineClient
@@ -38,6 +36,9 @@ from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard, RequestLimits
 from phiserve.sandbox.decoder import WorkerDecoder, can_start_workers
 from phiserve.sandbox.limits import WorkerLimits
+from phiserve.store.limits import StoreLimits
+from phiserve.store.location import locate
+from phiserve.store.opening import open_store
 from phiserve.vision.decoding import Decoder, ThreadDecoder
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
@@ -48,21 +49,18 @@ if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks h
     from phiserve.engine.start import EngineReport
     from phiserve.span_export import SpanExport
 
-_LOG = logging.getLogger(__name__)
-
-CLOSE_TIMEOUT_S = 5.0
-"""How long the end of the process waits for downloads to end."""
-
 
 def check_settings(settings: Settings) -> None:
     """Check what can be checked before anything is loaded or fetched.
 
     Beyond each setting's own form: whether the extra image formats have their decoders, whether URLs can
-    name the image hosts, and whether the file of keys can be read. Raises StartupError.
+    name the image hosts, whether the file of keys can be read, and what database stores responses. Raises
+    StartupError.
     """
     require_decoders(settings.extra_image_formats)
     media_connector(settings)
     access_gate(settings)
+    locate(_revealed(settings.state_url))
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
@@ -74,19 +72,19 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     from phiserve.engine.plan import detect_host
     from phiserve.engine.start import versions
 
+    store = open_store(_revealed(settings.state_url), _store_limits(settings))
     gate = _started_gate(settings)
     host = detect_host()
     plan = engine_plan(settings, checkpoint, host)
     connector = media_connector(settings)
-    limits, workers = _image_limits(settings), num_image_workers(settings, checkpoint, host)
+    workers = num_image_workers(settings, checkpoint, host)
     decoder = _decoder(settings, checkpoint, workers)
-    images = ImageService(limits, workers, connector, decoder=decoder)
+    images = ImageService(_image_limits(settings), workers, connector, decoder=decoder)
     spans = _span_export(settings)
     engine, report = await _start_engine(settings, plan, checkpoint, images)
     prompt_limits = _prompt_limits(settings, engine, plan)
     preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, prompt_limits)
     engine.watch(partial(_warm_up, settings, preparer, images))
-
     services = Services(
         settings=settings,
         engine=engine,
@@ -98,10 +96,11 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
-        close=partial(_close_all, connector, images.close, engine.close, gate, spans),
+        close=partial(close_all, connector, images.close, engine.close, (gate, store, spans)),
         lost=engine.lost,
         gate=gate,
         tracer=None if spans is None else spans.tracer,
+        store=store,
     )
     return services, [*report.lines(), decoder.describe()]
 
@@ -181,21 +180,8 @@ def _span_export(settings: Settings) -> "SpanExport | None":
     return SpanExport.of_process(str(settings.traces_url))
 
 
-async def _close_all(
-    connector: MediaConnector,
-    images: Callable[[], None],
-    engine: Callable[[], Awaitable[None]],
-    gate: Gate | None,
-    spans: "SpanExport | None",
-) -> None:
-    """End all connections, threads and processes; last of all the spans of the last requests are exported."""
-    try:
-        await _close(connector, images, engine)
-    finally:
-        if gate is not None:
-            await gate.close()
-        if spans is not None:
-            await spans.close()
+def _store_limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(settings.state_max_age_days, settings.state_max_bytes_per_owner)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:
@@ -244,20 +230,6 @@ def _pipeline(
 ) -> Pipeline:
     load = Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
     return Pipeline(engine, preparer, images, load, settings.max_choices, settings.default_max_tokens)
-
-
-async def _close(
-    connector: MediaConnector, images: Callable[[], None], engine: Callable[[], Awaitable[None]]
-) -> None:
-    """Close the connector, then images and engine in this order, whatever hangs or raises before it."""
-    async with AsyncExitStack() as parts:
-        parts.push_async_callback(engine)
-        parts.callback(images)
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await connector.close()
-        except TimeoutError:
-            _LOG.warning("Downloads did not end within %g s; they are left to themselves", CLOSE_TIMEOUT_S)
 
 
 def _image_limits(settings: Settings) -> ImageLimits:

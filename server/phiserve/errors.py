@@ -104,6 +104,7 @@ class InvalidRequest(RequestError):
         "invalid_json": "The body is empty or not JSON.",
         "invalid_type": "A value has another type than its field.",
         "missing_required_parameter": "A field that must be there is missing.",
+        "previous_response_not_found": "No such response is stored, or it is another owner's.",
         "too_many_images": "More images than `max_images`.",
         "unknown_parameter": "There is no such field.",
         "unsupported_parameter": "A field of OpenAI's that is not served, or a value of one.",

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -30,16 +31,18 @@ _Result = TypeVar("_Result")
 
 class ServerProcess:
     """`phiserve serve` in a process of its own. Serves the blank model unless told otherwise; None is what
-    users get.
+    users get. What it stores is in a folder of its own, unless that is told.
     """
 
     def __init__(self, *arguments: str, model: str | None = BLANK_NAME, **environment: str) -> None:
         command = [str(Path(sys.executable).parent / "phiserve"), "serve", "--port", "0", *arguments]
+        self._state = tempfile.TemporaryDirectory(prefix="phiserve-state-")
+        own = {"XDG_STATE_HOME": self._state.name} | ({"PHISERVE_MODEL": model} if model else {})
         self.process = subprocess.Popen(  # noqa: S603 - our own command
             command,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | ({"PHISERVE_MODEL": model} if model else {}) | environment,
+            env=os.environ | own | environment,
             start_new_session=True,
         )
         self.lines: list[str] = []
@@ -67,6 +70,10 @@ class ServerProcess:
         self.process.stderr.close()
         return status
 
+    def forget(self) -> None:
+        """Remove what it has stored in its own folder."""
+        self._state.cleanup()
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -87,6 +94,7 @@ def server_process(
     finally:
         if server.process.poll() is None:
             server.stop()
+        server.forget()
 
 
 class InProcessServer:

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import openai
-import pytest
 from pydantic import BaseModel
 
 from e2e.asking import ask
@@ -93,12 +92,3 @@ def test_a_call_and_its_result(client: openai.OpenAI) -> None:
     ]
     answered = client.responses.create(input=history, tool_choice="none", **options)
     assert answered.output[0].type == "message"
-
-
-@pytest.mark.parametrize("field", ["previous_response_id", "conversation"])
-def test_nothing_is_stored(client: openai.OpenAI, field: str) -> None:
-    """What would need it is refused by name."""
-    refused: dict[str, Any] = {field: "x_1"}
-    with pytest.raises(openai.BadRequestError) as refusal:
-        client.responses.create(model=MODEL, input="Hi", **refused)
-    assert refusal.value.param == field

@@ -1,6 +1,7 @@
 """An app around a scripted engine."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from phiserve.load import Load
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard
+from phiserve.store.limits import StoreLimits
+from phiserve.store.opening import open_store
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 from scripted import ScriptedEngine
@@ -72,10 +75,12 @@ def make_services(
 ) -> Callable[..., Services]:
     """Builds a server's services around a scripted engine."""
 
-    def make(engine: ScriptedEngine, **settings: object) -> Services:
+    def make(engine: ScriptedEngine, *, state: Path | None = None, **settings: object) -> Services:
+        """`state`: the folder in which responses are stored; None for none."""
+        store = None if state is None else open_store(f"sqlite:///{state / 'state.db'}", StoreLimits())
         preparer = make_preparer(engine.context_tokens)
         parsed = Settings.model_validate(settings)
-        return Services(
+        services = Services(
             settings=parsed,
             gate=access_gate(parsed),
             engine=engine,
@@ -90,5 +95,6 @@ def make_services(
             metrics=lambda: b"x 1\n",
             versions={"phiserve": "0"},
         )
+        return services if store is None else replace(services, store=store, close=store.close)
 
     return make

@@ -7,7 +7,6 @@ import pytest
 from pydantic import SecretStr
 
 from phiserve.assembly import (
-    _close,
     _image_limits,
     access_gate,
     check_settings,
@@ -18,7 +17,6 @@ from phiserve.assembly import (
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.errors import StartupError
-from phiserve.media.connector import MediaConnector
 
 
 def test_model_names(tmp_path: Path) -> None:
@@ -95,37 +93,3 @@ def test_everybody_may_come_in_where_there_are_no_keys() -> None:
     assert gate is not None
     assert gate.key_of(b"k") is not None
     assert gate.key_of(b"") is None
-
-
-class HangingConnector(MediaConnector):
-    """Whose end does not come."""
-
-    async def close(self) -> None:
-        await asyncio.Event().wait()
-
-
-class FailingConnector(MediaConnector):
-    """Whose end fails."""
-
-    async def close(self) -> None:
-        raise RuntimeError("connector")
-
-
-def test_everything_is_closed_though_a_part_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads and engine end in their order; a failure is told after that, and what hangs is left behind."""
-    monkeypatch.setattr("phiserve.assembly.CLOSE_TIMEOUT_S", 0.01)
-    ended: list[str] = []
-
-    def images() -> None:
-        ended.append("images")
-        raise RuntimeError("images")
-
-    async def engine() -> None:
-        ended.append("engine")
-
-    asyncio.run(_close(HangingConnector(), lambda: ended.append("images"), engine))
-    with pytest.raises(RuntimeError, match="connector"):
-        asyncio.run(_close(FailingConnector(), lambda: ended.append("images"), engine))
-    with pytest.raises(RuntimeError, match="images"):
-        asyncio.run(_close(MediaConnector(), images, engine))
-    assert ended == ["images", "engine"] * 3

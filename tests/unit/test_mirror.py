@@ -27,6 +27,7 @@ COVERED_BY = {
     "engine/deltas.py": "engine/test_adapter.py",
     "engine/interface.py": "engine/test_adapter.py",
     "protocol/models.py": "api/test_status.py",
+    "protocol/responses/conversations.py": "api/test_conversations.py",
     "protocol/text_completion.py": "api/test_completion_writer.py",
     "sandbox/messages.py": "sandbox/test_decoder.py",
     "sandbox/processes.py": "sandbox/test_decoder.py",

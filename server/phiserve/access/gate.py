@@ -145,6 +145,10 @@ class Gate:
             REFUSED.labels("key").inc()
         return key
 
+    def key_with_id(self, key_id: str) -> Key | None:
+        """The valid key with this id: of a request that is answered after it came."""
+        return self._keyring.find_by_id(key_id)
+
     @asynccontextmanager
     async def enter(self, key: Key) -> AsyncIterator[KeyVisit]:
         """One request of this key, until its answer has ended. The visit must be begun.

@@ -1,7 +1,7 @@
 """The application factory: routes and middleware around running services."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 
 from phiserve import __version__
-from phiserve.api import chat, completions, status, tokenizer_hub
+from phiserve.api import chat, completions, conversations, status, tokenizer_hub
 from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
 from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
@@ -19,8 +19,12 @@ from phiserve.api.openapi import document
 from phiserve.api.request_id import RequestIdMiddleware
 from phiserve.api.request_log import RequestLog, RequestLogMiddleware, line_logger
 from phiserve.api.responses import routes as responses
+from phiserve.api.responses import stored_routes as stored_responses
+from phiserve.api.responses.background import Background
+from phiserve.api.responses.keeping import Keeper
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown, ShutdownMiddleware
+from phiserve.config import Settings
 
 
 def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
@@ -28,40 +32,76 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
 
     `shutdown` tells it when the server begins to end.
     """
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await services.close()
+    shutdown = shutdown or Shutdown()
+    log = RequestLog(line_logger(services.settings.log_requests))
+    background = _background(services, shutdown, log)
 
     # Offline: the page's scripts come from here, not from elsewhere on the web.
     app = FastAPIOffline(
-        title="phiserve", version=__version__, lifespan=lifespan, redirect_slashes=False, redoc_url=None
+        title="phiserve",
+        version=__version__,
+        lifespan=_lifespan(services, background),
+        redirect_slashes=False,
+        redoc_url=None,
     )
     app.state.services = services
+    app.state.background = background
     settings = services.settings
     app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
-    for surface in (chat, completions, responses, status, tokenizer_hub):
+    for surface in (chat, completions, responses, stored_responses, conversations, status, tokenizer_hub):
         app.include_router(surface.router)
     install_error_handlers(app)
     if services.gate is not None:
         app.add_middleware(AuthorizationMiddleware, gate=services.gate)
-    app.add_middleware(ShutdownMiddleware, shutdown=shutdown or Shutdown())
+    app.add_middleware(ShutdownMiddleware, shutdown=shutdown)
     app.add_middleware(HeadMiddleware)
-    if services.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=services.settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after", *LIMIT_HEADERS],
-        )
+    _add_cors(app, settings)
     paths = [route.path for route in app.routes if isinstance(route, Route | Mount)]
-    app.add_middleware(RequestLogMiddleware, paths=paths, log=RequestLog(line_logger(settings.log_requests)))
+    app.add_middleware(RequestLogMiddleware, paths=paths, log=log)
     _add_tracing(app, services)
     app.add_middleware(RequestIdMiddleware)  # outermost: preflights are answered by the one before
     app.openapi = cache(lambda: document(app, services))  # type: ignore[method-assign]
     return app
+
+
+def _lifespan(
+    services: Services, background: Background | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What begins and ends with the application."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if background is not None:
+            background.begin()
+        try:
+            yield
+        finally:
+            if background is not None:
+                await background.close()
+            await services.close()
+
+    return lifespan
+
+
+def _background(services: Services, shutdown: Shutdown, log: RequestLog) -> Background | None:
+    """What answers in the background, where responses are stored."""
+    if services.store is None:
+        return None
+    background = Background(services, Keeper(services.store), shutdown, log)
+    shutdown.wait_for(background.is_answering)
+    return background
+
+
+def _add_cors(app: FastAPI, settings: Settings) -> None:
+    """Let web pages of the settings' origins call."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after", *LIMIT_HEADERS],
+        )
 
 
 def _add_tracing(app: FastAPI, services: Services) -> None:

@@ -26,6 +26,9 @@ COUNTED_PATHS = (
 )
 """What counts as a request of a key: what reads prompts. Lists and metrics cost nothing."""
 
+COUNTED_WRITES = "/v1/conversations"
+"""Beginning of the paths whose POST counts too: what is added to a conversation is read and stored."""
+
 _STANDINGS = ("limit", "remaining", "reset")
 LIMIT_HEADERS = tuple(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in _STANDINGS)
 """Headers of answers to keys with limits."""
@@ -35,6 +38,9 @@ _OPEN_FOLDER = "/static-offline-docs/"
 
 _VISIT = "phiserve.visit"
 """Scope key of the request's visit."""
+
+_KEY = "phiserve.key"
+"""Scope key of the key that a request came with."""
 
 
 class AuthorizationMiddleware:
@@ -53,7 +59,7 @@ class AuthorizationMiddleware:
             await self._app(scope, receive, send)
         elif (key := self._key_of(scope)) is None:
             await error_to_response(Unauthorized("The API key is missing or wrong"))(scope, receive, send)
-        elif scope["path"] in COUNTED_PATHS:
+        elif _is_counted(scope):
             await self._answer_counted(key, scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -64,6 +70,7 @@ class AuthorizationMiddleware:
         key = self._gate.key_of(secret.encode("latin-1"))  # as headers are decoded
         if key is not None:
             record_of(scope).owner = key.owner
+            scope[_KEY] = key
         return key
 
     async def _answer_counted(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,6 +93,18 @@ def tenant_of(request: Request) -> str | None:
     return visit_of(request).owner or (_network(request.client.host) if request.client else None)
 
 
+def owner_of(request: Request) -> str:
+    """Whose stored objects it may see: the key's owner's; where there are no keys, all there are."""
+    key: Key | None = request.scope.get(_KEY)
+    return "" if key is None else key.owner
+
+
+def key_id_of(request: Request) -> str | None:
+    """The id of the key that a request came with; None where there are no keys."""
+    key: Key | None = request.scope.get(_KEY)
+    return None if key is None else key.id
+
+
 def _network(host: str) -> str:
     """An address; of IPv6 its network of 64 bits, in which one client has as many addresses as it likes."""
     return str(IPv6Network((host.partition("%")[0], 64), strict=False)) if ":" in host else host
@@ -106,6 +125,11 @@ def _with_limits(send: Send, visit: KeyVisit) -> Send:
         await send(message)
 
     return send_with_limits
+
+
+def _is_counted(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path in COUNTED_PATHS or (scope["method"] == "POST" and path.startswith(COUNTED_WRITES))
 
 
 def _is_open(path: str) -> bool:

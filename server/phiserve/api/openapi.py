@@ -20,19 +20,29 @@ from phiserve.protocol.completions import CompletionRequest
 from phiserve.protocol.events import ErrorResponse
 from phiserve.protocol.messages import WireModel
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
+from phiserve.protocol.responses.conversations import (
+    ChangedConversation,
+    ConversationDeleted,
+    ConversationObject,
+    ItemList,
+    NewConversation,
+    NewItems,
+)
 from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.request import ResponsesRequest
-from phiserve.protocol.responses.response import InputTokens, ResponseObject
+from phiserve.protocol.responses.response import InputTokens, ResponseDeleted, ResponseObject
 from phiserve.protocol.text_completion import TextCompletion
 
 JsonObject = dict[str, Any]
 """A part of the document, as FastAPI types it."""
 
 _REF = "#/components/schemas/"
-_REQUESTS: tuple[type[WireModel], ...] = (ChatCompletionRequest, CompletionRequest, ResponsesRequest)
+_PROMPTS: tuple[type[WireModel], ...] = (ChatCompletionRequest, CompletionRequest, ResponsesRequest)
+_REQUESTS: tuple[type[WireModel], ...] = (*_PROMPTS, NewConversation, ChangedConversation, NewItems)
 _ANSWERS = (
     *(ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized),
     *(TextCompletion, ResponseObject, InputTokens, *get_args(Event)),
+    *(ResponseDeleted, ConversationObject, ConversationDeleted, ItemList),
 )
 _REQUEST_ID = {
     "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}
@@ -144,7 +154,8 @@ def _request_schemas(names: list[str]) -> JsonObject:
     for wire in _REQUESTS:
         schema = wire.model_json_schema(ref_template=_REF + "{model}")
         schemas |= schema.pop("$defs", {})
-        schema["properties"]["model"] = {"type": "string", "enum": names}
+        if wire in _PROMPTS:
+            schema["properties"]["model"] = {"type": "string", "enum": names}
         schemas[wire.__name__] = schema
     return schemas
 
@@ -161,6 +172,7 @@ def _answer_schemas() -> JsonObject:
 
 
 def _add_examples(content: JsonObject, model: str) -> None:
-    """Put examples beside a request's schema."""
-    bodies = EXAMPLES[content["schema"]["$ref"].removeprefix(_REF)]
-    content["examples"] = {name: {"value": {"model": model, **body}} for name, body in bodies.items()}
+    """Put examples beside the schema of a request for an answer."""
+    bodies = EXAMPLES.get(content["schema"]["$ref"].removeprefix(_REF), {})
+    if bodies:
+        content["examples"] = {name: {"value": {"model": model, **body}} for name, body in bodies.items()}

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TextIO
 
 import structlog
 from prometheus_client import Counter, Gauge
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, Processor
 
@@ -227,7 +228,7 @@ class RequestLogMiddleware:
     def __init__(self, app: ASGIApp, paths: Sequence[str], log: RequestLog) -> None:
         self._app = app
         self._routes = frozenset(path for path in paths if "{" not in path)
-        self._families = {path.partition("{")[0]: path for path in paths if "{" in path}
+        self._families = [(compile_path(path)[0], path) for path in paths if "{" in path]
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -259,7 +260,7 @@ class RequestLogMiddleware:
         """The route of a path, also where the request was refused before any route was looked for."""
         if path in self._routes:
             return path
-        return next((route for begin, route in self._families.items() if path.startswith(begin)), OTHER_ROUTE)
+        return next((route for pattern, route in self._families if pattern.match(path)), OTHER_ROUTE)
 
 
 def _fields(record: RequestRecord) -> dict[str, object | None]:

@@ -17,6 +17,7 @@ from phiserve.errors import ModelNotFound, shortened
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.models import ModelCard
+from phiserve.store.interface import Store
 
 if TYPE_CHECKING:  # brought in only where traces are exported
     from opentelemetry.trace import Tracer
@@ -37,7 +38,8 @@ class Services:
 
     `card` tells of the model under its main name; it answers to `other_names` too. `gate` knows the keys, if
     there are any. `metrics` renders the engine's and our own in Prometheus' text format. `lost` waits until
-    no further engine will be started, and says why. `tracer` makes spans, where traces are exported.
+    no further engine will be started, and says why. `tracer` makes spans, where traces are exported. `store`
+    keeps responses and conversations, unless that is switched off.
     """
 
     settings: Settings
@@ -54,6 +56,7 @@ class Services:
     gate: Gate | None = None
     other_names: tuple[str, ...] = ()
     tracer: "Tracer | None" = None
+    store: Store | None = None
 
     @property
     def cards(self) -> list[ModelCard]:

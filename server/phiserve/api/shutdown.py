@@ -1,5 +1,7 @@
 """What clients are told while the server ends."""
 
+from collections.abc import Callable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from phiserve.api.json_response import error_to_response
@@ -21,6 +23,16 @@ class Shutdown:
     def __init__(self) -> None:
         self.has_begun = False
         self.is_over = False
+        self._also_runs: list[Callable[[], bool]] = []
+
+    def wait_for(self, is_running: Callable[[], bool]) -> None:
+        """Let the end of the server wait, as it does for requests, while this says so."""
+        self._also_runs.append(is_running)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anything runs that is no request of a connection."""
+        return any(is_running() for is_running in self._also_runs)
 
     def begin(self) -> None:
         """From now on new requests are refused, and /ready says so."""

@@ -80,7 +80,7 @@ def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
         ready, log = Path(folder) / "url", Path(folder) / "log"
         # -P: the folder that the command is given in may hold anything, and its Python is not to be imported.
         command = [sys.executable, "-P", "-m", "phiserve", "serve", "--host", "127.0.0.1", "--port", "0"]
-        command += ["--attached", "--ready-file", str(ready)]
+        command += ["--attached", "--ready-file", str(ready), "--state-url", "off"]
         if checkpoint:
             command += ["--model", checkpoint]
         with log.open("wb") as output:

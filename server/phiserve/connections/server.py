@@ -102,9 +102,12 @@ class DrainingServer(uvicorn.Server):
     async def _wait_for_requests(self) -> None:
         earliest = time.monotonic() + self._delay_s
         await self._wait_until(
-            lambda: self.force_exit or not (self.server_state.tasks or time.monotonic() < earliest),
+            lambda: self.force_exit or not (self._runs() or time.monotonic() < earliest),
             max(self._grace_s, self._delay_s),
         )
+
+    def _runs(self) -> bool:
+        return bool(self.server_state.tasks) or self._shutdown.is_awaited
 
     async def _end_requests(self) -> None:
         """Cancel what runs: each tells its client (`Shutdown.is_over`)."""

@@ -144,6 +144,14 @@ class Draft:
         failure = ResponseFailure(_code_of(error), error.message)
         return replace(self.begun, status="failed", error=failure, output=self._output("incomplete"))
 
+    @staticmethod
+    def nothing_of(begun: ResponseObject, error: RequestError) -> ResponseObject:
+        """The response, which failed before there was any of its answer."""
+        failure = ResponseFailure(_code_of(error), error.message)
+        return replace(
+            begun, status="failed", error=failure, output=[], completed_at=None, incomplete_details=None
+        )
+
     def _output(self, last: ItemStatus) -> list[OutputItem]:
         """All items; `last` is the last one's status."""
         return [item.written(last if item is self._items[-1] else "completed") for item in self._items]

@@ -1,22 +1,35 @@
 """`POST /v1/responses` and `POST /v1/responses/input_tokens`: the same body, answered or only counted."""
 
-from contextlib import aclosing
+from dataclasses import dataclass
 from typing import get_args
 
 from fastapi import APIRouter, Request, Response
+from msgspec.structs import replace
 
 from phiserve.access.gate import Visit
-from phiserve.api.answering import ANSWERING_ERRORS, READING_ERRORS, begin_answer, read_wire, stream_answer
-from phiserve.api.authorization import tenant_of, visit_of
+from phiserve.api.answering import ANSWERING_ERRORS, READING_ERRORS, begin_answer, read_wire, stream_frames
+from phiserve.api.authorization import key_id_of, owner_of, tenant_of, visit_of
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import body_of, responses
 from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
+from phiserve.api.responses.background import Background, background_of, job_of
 from phiserve.api.responses.draft import Draft
-from phiserve.api.responses.writer import EventWriter, collect
+from phiserve.api.responses.gathering import Gathered, gather
+from phiserve.api.responses.keeping import (
+    Keeping,
+    Kept,
+    NotKept,
+    begun_record,
+    kept_frames,
+    kept_response,
+    save_begun,
+)
+from phiserve.api.responses.writer import EventWriter
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
 from phiserve.core import GenerationRequest
+from phiserve.errors import StoreFailure
 from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import InputTokens, ResponseObject
@@ -34,19 +47,30 @@ router = APIRouter()
     summary="Answer a conversation, in OpenAI's Responses",
     response_class=Response,
     openapi_extra=body_of(ResponsesRequest),
-    responses=responses(ResponseObject, *ANSWERING_ERRORS, typed_stream=get_args(Event)),
+    responses=responses(ResponseObject, *ANSWERING_ERRORS, StoreFailure, typed_stream=get_args(Event)),
 )
 async def create_response(request: Request) -> Response:
     """Answer a conversation that may show images; as one object or, with `stream`, as typed events."""
-    services = services_of(request)
+    services, background, owner = services_of(request), background_of(request), owner_of(request)
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     asked = await read_wire(request, services, ResponsesRequest)
-    inner = to_generation_request(asked, tenant_of(request), visit.cache_salt, deadline_s)
-    begun = begun_response(asked, inner.id, services.check_model(asked.model))
-    may_call = asked.tool_use is not None
-    del asked
-    record = record_of(request.scope)
-    responding = _respond(services, inner, begun, may_call, visit, record)
+    model = services.check_model(asked.model)
+    if asked.background and background is not None:
+        background.check_room(owner)
+    is_kept = background is not None and asked.store is not False
+    gathered = await gather(services.store, owner, asked, is_kept=is_kept)
+    asked, earlier = gathered.request, gathered.earlier
+    inner = to_generation_request(asked, tenant_of(request), visit.cache_salt, deadline_s, earlier)
+    begun = begun_response(asked, inner.id, model)
+    if background is None or not is_kept:
+        keeping: Keeping = NotKept()
+    elif asked.background:
+        return await _queue(background, owner, begun, gathered, (key_id_of(request), tenant_of(request)))
+    else:
+        keeping = Kept(background.keeper, begun_record(begun, owner, gathered), gathered.own)
+    asking = _Asking(begun, keeping, asked.tool_use is not None)
+    del asked, gathered, earlier
+    responding = _respond(services, inner, asking, visit, record_of(request.scope))
     return await unless_hung_up(request.receive, responding)
 
 
@@ -63,14 +87,40 @@ async def count_input_tokens(request: Request) -> Response:
     services, visit = services_of(request), visit_of(request)
     asked = await read_wire(request, services, ResponsesRequest)
     services.check_model(asked.model)
-    counting = _count(services, asked, visit, Line(0, tenant_of(request)))
+    gathered = await gather(services.store, owner_of(request), asked, is_kept=False)
+    counting = _count(services, gathered, visit, Line(0, tenant_of(request)))
     with step(record_of(request.scope).trace, "prepare prompt"):
         count = await unless_hung_up(request.receive, counting)
     return json_response(InputTokens(count))
 
 
-async def _count(services: Services, asked: ResponsesRequest, visit: Visit, line: Line) -> int:
-    conversation = build_conversation(asked.input, asked.instructions, asked.tool_use)
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A response that is about to be answered: what it is before, and what becomes of it in the store."""
+
+    begun: ResponseObject
+    keeping: Keeping
+    may_call: bool
+
+
+async def _queue(
+    background: Background,
+    owner: str,
+    begun: ResponseObject,
+    gathered: Gathered,
+    asked_by: tuple[str | None, str | None],
+) -> Response:
+    """Store a response that is to be answered in the background; `asked_by`: the key's id, and the tenant."""
+    begun = replace(begun, status="queued")
+    job = job_of(gathered.request, *asked_by, gathered.earlier)
+    await save_begun(background.keeper.store, begun_record(begun, owner, gathered, job), gathered.own)
+    background.start(owner, begun.id)
+    return json_response(begun)
+
+
+async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line) -> int:
+    asked = gathered.request
+    conversation = build_conversation(asked.input, asked.instructions, asked.tool_use, gathered.earlier)
     await visit.take_images(conversation.images)
     limit = asked.max_output_tokens
     prompt = await services.preparer.prepare(conversation, limit, visit.cache_salt, line)
@@ -78,19 +128,13 @@ async def _count(services: Services, asked: ResponsesRequest, visit: Visit, line
 
 
 async def _respond(
-    services: Services,
-    inner: GenerationRequest,
-    begun: ResponseObject,
-    may_call: bool,
-    visit: Visit,
-    record: RequestRecord,
+    services: Services, inner: GenerationRequest, asking: _Asking, visit: Visit, record: RequestRecord
 ) -> Response:
     is_streamed = inner.stream
     answer, deltas = await begin_answer(services, inner, visit, record)
     del inner
-    draft = Draft(answer, begun, may_call=may_call)
+    draft = Draft(answer, asking.begun, may_call=asking.may_call)
     if is_streamed:
         writer = EventWriter(draft)
-        return await stream_answer(services, deltas, writer, writer.fail)
-    async with aclosing(deltas):
-        return json_response(await collect(draft, deltas))
+        return await stream_frames(services, kept_frames(deltas, writer, asking.keeping), writer.fail)
+    return json_response(await kept_response(deltas, draft, asking.keeping))

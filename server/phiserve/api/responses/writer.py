@@ -28,35 +28,50 @@ _LAST: dict[str, Literal["response.completed", "response.incomplete"]] = {
 
 
 class EventWriter:
-    """Writes the events of one response: `feed` for each delta, then `end`, or `fail` at any time.
+    """Writes the events of one response: `feed` for each delta, then `end` and `last`, or `fail` at any time.
 
-    Each returns one or several events, or nothing.
+    Each returns one or several events, or nothing. `ended` is the response once `end` has been called.
     """
+
+    ended: ResponseObject
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._num_events = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything has been written."""
+        return self._num_events > 0
 
     def feed(self, delta: Delta) -> bytes:
         """The events for one delta: what begins comes before its first text."""
         return self._begin() + self._of_steps(self._draft.feed(delta))
 
     def end(self) -> bytes:
-        """What has ended, from the text to the response."""
+        """What has ended, from the text to the item."""
         steps = self._of_steps(self._draft.end())
-        last = ResponseEvent(_LAST[self._draft.status], self._number(), self._draft.ended())
-        return steps + typed_event(last)
+        self.ended = self._draft.ended()
+        return steps
+
+    def last(self) -> bytes:
+        """That the response has ended."""
+        return typed_event(ResponseEvent(_LAST[self._draft.status], self._number(), self.ended))
+
+    def failed(self, error: RequestError) -> ResponseObject:
+        """The response, in which something failed."""
+        return self._draft.failed(error)
 
     def fail(self, error: RequestError) -> bytes:
         """The error, then the response that failed. Nothing that was open is said to have ended."""
         begin = self._begin()
         told = ErrorEvent(self._number(), error.message, error.code, error.param)
-        failed = ResponseEvent("response.failed", self._number(), self._draft.failed(error))
+        failed = ResponseEvent("response.failed", self._number(), self.failed(error))
         return begin + typed_event(told) + typed_event(failed)
 
     def _begin(self) -> bytes:
         """That the response has begun, unless that has been said."""
-        if self._num_events:
+        if self.has_begun:
             return b""
         begun = self._draft.begun
         return typed_event(ResponseEvent("response.created", self._number(), begun)) + typed_event(

@@ -3,19 +3,25 @@
 from phiserve.protocol.compatibility import Field
 
 _SERVED = Field("served", "")
-_STATE = "nothing is stored here; send the conversation as `input`"
 
 RESPONSES_FIELDS: dict[str, Field] = {
+    "background": Field("served", "needs `store`; not together with `stream`"),
+    "conversation": Field("served", "an id, or an object with one; not together with `previous_response_id`"),
     "include": Field("served", "`message.output_text.logprobs`; there is nothing that the others would add"),
     "input": Field(
         "served",
-        "a string, or messages with text and images (`input_image` by `image_url`), calls and their outputs",
+        "a string, or messages with text and images (`input_image` by `image_url`), calls and their outputs, "
+        "`item_reference`s to what is stored",
     ),
     "instructions": Field("served", "a system message before the input"),
     "max_output_tokens": _SERVED,
     "model": _SERVED,
     "parallel_tool_calls": _SERVED,
+    "previous_response_id": Field(
+        "served", "a response that has ended; its `instructions` are not carried over"
+    ),
     "service_tier": Field("served", "`flex` is batch work: behind all others; of the rest, one tier"),
+    "store": Field("served", "true where it is left out"),
     "stream": _SERVED,
     "stream_options": Field("served", "nothing is obfuscated"),
     "temperature": Field("served", "between 0 and 0.01 the engine takes 0.01; 0 is greedy"),
@@ -29,13 +35,9 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
     "reasoning": Field("accepted", "the model does not reason apart from its answer"),
     "safety_identifier": Field("accepted", "users are not told apart"),
-    "store": Field("accepted", "nothing is stored here, whatever it says"),
     "user": Field("accepted", "users are not told apart"),
-    "background": Field("refused", "nothing is answered in the background", allowed=(False,)),
     "context_management": Field("refused", "nothing is left out of a prompt here", allowed=([],)),
-    "conversation": Field("refused", _STATE),
     "moderation": Field("refused", "there is no moderation"),
-    "previous_response_id": Field("refused", _STATE),
     "prompt": Field("refused", "there are no prompt templates"),
     "prompt_cache_options": Field("refused", "the prompt cache has no options", allowed=({},)),
     "prompt_cache_retention": Field(

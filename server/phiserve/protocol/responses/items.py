@@ -10,7 +10,7 @@ from phiserve.protocol.messages import MAX_PARTS, WireModel, bounded, choose_by
 
 ROLES = ("user", "assistant", "system", "developer")
 
-TYPES = ("message", "function_call", "function_call_output")
+TYPES = ("message", "function_call", "function_call_output", "item_reference")
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
@@ -154,16 +154,28 @@ class FunctionCallOutput(WireModel):
     caller: None = None
 
 
+class ItemReference(WireModel):
+    """An item that is stored here, by its id; it stands for that item."""
+
+    type: Literal["item_reference"] | None = "item_reference"
+    id: str
+
+
 Part = InputText | InputImage | EarlierText | Refusal
 """A content part of any role."""
 
 MessageItem = SystemItem | UserItem | AssistantItem
 
+InputItem = MessageItem | FunctionCallItem | FunctionCallOutput
+"""An item that is not a reference to another."""
+
 
 def _item_tag(item: object) -> str | None:
-    """A message's role, another item's type, or `:other`."""
+    """A message's role, another item's type, or `:other`. What has an id alone is a reference."""
     given = item if isinstance(item, dict) else getattr(item, "__dict__", {})
     kind = given.get("type", "message")
+    if given.keys() == {"id"} or (kind is None and "role" not in given):
+        kind = "item_reference"
     if kind != "message":
         return f":{kind}" if kind in TYPES else ":other"
     role = given.get("role")
@@ -177,6 +189,7 @@ Item = Annotated[
     | Annotated[AssistantItem, Tag(":assistant")]
     | Annotated[FunctionCallItem, Tag(":function_call")]
     | Annotated[FunctionCallOutput, Tag(":function_call_output")]
+    | Annotated[ItemReference, Tag(":item_reference")]
     | Annotated[object, AfterValidator(_no_such_item), WithJsonSchema({"not": {}}), Tag(":other")],
     Discriminator(
         _item_tag, custom_error_type="role", custom_error_message=f"role must be one of {', '.join(ROLES)}"

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -85,6 +86,22 @@ class Reasoning(WireModel):
     mode: str | None = None
 
 
+class ConversationId(WireModel):
+    """A conversation, by its id."""
+
+    id: str
+
+
+def _by_its_id(given: object) -> object:
+    """OpenAI takes the id alone as well."""
+    return {"id": given} if isinstance(given, str) else given
+
+
+ConversationField = Annotated[
+    ConversationId | None, BeforeValidator(_by_its_id, json_schema_input_type=str | ConversationId | None)
+]
+
+
 class ResponsesRequest(ToolFields):
     """A Responses request.
 
@@ -96,11 +113,18 @@ class ResponsesRequest(ToolFields):
     model_config = ConfigDict(json_schema_extra=_describe_refused)
 
     model: str | None = None
-    input: Annotated[
-        Annotated[str, Tag(":string")]
-        | Annotated[tuple[Item, ...], Tag(":items"), bounded(MAX_ITEMS, least=1)],
-        Discriminator(_input_tag),
-    ]
+    input: (
+        Annotated[
+            Annotated[str, Tag(":string")]
+            | Annotated[tuple[Item, ...], Tag(":items"), bounded(MAX_ITEMS, least=1)],
+            Discriminator(_input_tag),
+        ]
+        | None
+    ) = None
+    previous_response_id: str | None = None
+    conversation: ConversationField = None
+    store: bool | None = None
+    background: bool | None = None
     instructions: str | None = None
     stream: bool | None = False
     stream_options: ResponsesStreamOptions | None = None
@@ -116,14 +140,10 @@ class ResponsesRequest(ToolFields):
     prompt_cache_key: str | None = None
     reasoning: Reasoning | None = None
     safety_identifier: str | None = None
-    store: bool | None = None
     user: str | None = None
 
-    background: Refused = None
     context_management: Refused = None
-    conversation: Refused = None
     moderation: Refused = None
-    previous_response_id: Refused = None
     prompt: Refused = None
     prompt_cache_options: Refused = None
     prompt_cache_retention: Refused = None
@@ -133,6 +153,16 @@ class ResponsesRequest(ToolFields):
     def _fields_agree(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise disagreement("stream_options", "is only allowed when stream is true")
+        if self.previous_response_id is not None and self.conversation is not None:
+            reason = "cannot be sent together with conversation, which has the responses before this one"
+            raise disagreement("previous_response_id", reason)
+        if self.background and self.store is False:
+            raise disagreement("background", "needs store: the answer is fetched from where it is stored")
+        if self.background and self.stream:
+            reason = "cannot be streamed: leave stream out, and ask for the response until it has ended"
+            raise disagreement("background", reason)
+        if self.input is None and self.previous_response_id is None and self.conversation is None:
+            raise PydanticCustomError("missing", "this field is required", {"field": "input"})
         return self
 
     @property

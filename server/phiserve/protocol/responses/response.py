@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from phiserve.core import TokenCounts, TokenLogprob
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_image"]
 """OpenAI's words for why a response failed, as far as they are used here."""
@@ -123,6 +123,20 @@ class FunctionToolObject(Struct, frozen=True):
     description: str | UnsetType = UNSET
 
 
+class ConversationOfResponse(Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
+class ResponseDeleted(Struct, frozen=True):
+    """A response that is no longer stored."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: Literal[True] = True
+
+
 class ResponseObject(Struct, frozen=True, kw_only=True):
     """A response: what was asked for, what holds, and the answer as far as there is one.
 
@@ -136,6 +150,7 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     status: Status = "in_progress"
     background: bool = False
     completed_at: int | None = None
+    conversation: ConversationOfResponse | None = None
     error: ResponseFailure | None = None
     incomplete_details: IncompleteDetails | None = None
     instructions: str | None
@@ -145,7 +160,7 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     model: str
     output: list[OutputItem] = []
     parallel_tool_calls: bool
-    previous_response_id: None = None
+    previous_response_id: str | None = None
     prompt_cache_key: str | None
     reasoning: ReasoningSettings = ReasoningSettings()
     safety_identifier: str | None

@@ -7,9 +7,14 @@ from msgspec import UNSET
 
 from phiserve.core import GenerationRequest, SamplingOptions, StopConditions
 from phiserve.protocol.responses.request import ResponsesRequest
-from phiserve.protocol.responses.response import FunctionToolObject, ResponseObject, TextSettings
+from phiserve.protocol.responses.response import (
+    ConversationOfResponse,
+    FunctionToolObject,
+    ResponseObject,
+    TextSettings,
+)
 from phiserve.protocol.responses.tools import FunctionTool
-from phiserve.protocol.responses.turns import build_conversation
+from phiserve.protocol.responses.turns import NOTHING_EARLIER, Earlier, build_conversation
 
 
 def to_generation_request(
@@ -17,16 +22,18 @@ def to_generation_request(
     tenant: str | None = None,
     cache_salt: str | None = None,
     deadline_s: float | None = None,
+    earlier: Earlier = NOTHING_EARLIER,
 ) -> GenerationRequest:
     """Translate a request of `tenant`, whose caches `cache_salt` separates from those of others.
 
-    After `deadline_s` seconds nobody waits for the answer any more.
+    `earlier` is what comes before its own input, in which no reference is left. After `deadline_s` seconds
+    nobody waits for the answer any more.
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
     return GenerationRequest(
         id=f"resp_{uuid.uuid4().hex}",
-        conversation=build_conversation(request.input, request.instructions, request.tool_use),
+        conversation=build_conversation(request.input, request.instructions, request.tool_use, earlier),
         sampling=SamplingOptions(
             temperature=1.0 if request.temperature is None else request.temperature,
             top_p=1.0 if request.top_p is None else request.top_p,
@@ -44,10 +51,13 @@ def to_generation_request(
 
 def begun_response(request: ResponsesRequest, response_id: str, model: str) -> ResponseObject:
     """The response as it stands before any of its answer: what the request asked for, and what holds."""
-    text = request.text
+    text, conversation = request.text, request.conversation
     return ResponseObject(
         id=response_id,
         created_at=int(time.time()),
+        background=bool(request.background),
+        conversation=None if conversation is None else ConversationOfResponse(conversation.id),
+        previous_response_id=request.previous_response_id,
         model=model,
         instructions=request.instructions,
         max_output_tokens=request.max_output_tokens,

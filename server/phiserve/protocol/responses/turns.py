@@ -1,16 +1,19 @@
 """Items of `input` -> turns of literal text and image placeholders, calls and results of tools among them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from phiserve.chat.joining import checked_text, join_parts
 from phiserve.chat.tools import result_headings, with_tools, written
 from phiserve.core import Conversation, ImagePlaceholder, Role, ToolCall, ToolUse, Turn
 from phiserve.core import Part as InnerPart
+from phiserve.errors import InvalidRequest
 from phiserve.protocol.responses.items import (
     AssistantItem,
     FunctionCallItem,
     FunctionCallOutput,
     InputImage,
+    InputItem,
     MessageItem,
     Part,
     Refusal,
@@ -18,25 +21,48 @@ from phiserve.protocol.responses.items import (
     UserItem,
 )
 
-InputItem = MessageItem | FunctionCallItem | FunctionCallOutput
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Items that come before a request's own. `param`: the request's field that stands for them."""
+
+    items: tuple[InputItem, ...] = ()
+    param: str = "previous_response_id"
+
+
+NOTHING_EARLIER = Earlier()
 
 
 def build_conversation(
-    given: str | Sequence[object], instructions: str | None = None, tool_use: ToolUse | None = None
+    given: str | Sequence[object] | None,
+    instructions: str | None = None,
+    tool_use: ToolUse | None = None,
+    earlier: Earlier = NOTHING_EARLIER,
 ) -> Conversation:
     """Turn instructions, the tools that may be called and a request's input into a conversation.
 
-    Raises InvalidRequest for text that is not Unicode (lone surrogates).
+    It is the one that would come of all items, the earlier ones first, as one input. Raises InvalidRequest
+    for text that is not Unicode (lone surrogates), and where there is no item at all.
     """
     turns = []
     if instructions:
         turns.append(Turn("system", join_parts([checked_text(instructions, "instructions")])))
+    placed = [*_placed(earlier.items, earlier.param)]
     if isinstance(given, str):
+        turns += _Turns().of(placed)
         turns.append(Turn("user", join_parts([checked_text(given, "input")])))
     else:
-        turns += _Turns().of(given)
+        placed += _placed(given or (), "input")
+        if not placed:
+            raise InvalidRequest("there is nothing to answer: no item is stored or sent", param="input")
+        turns += _Turns().of(placed)
     conversation = Conversation(tuple(turns), param="input")
     return conversation if tool_use is None else with_tools(conversation, tool_use.tools)
+
+
+def _placed(items: Iterable[object], param: str) -> Iterable[tuple[str, object]]:
+    """Each item with its place."""
+    return ((f"{param}[{index}]", item) for index, item in enumerate(items))
 
 
 class _Turns:
@@ -47,10 +73,9 @@ class _Turns:
         self._calls: list[tuple[str, ToolCall]] = []
         self._headings: dict[str, str] = {}
 
-    def of(self, items: Sequence[object]) -> list[Turn]:
-        """The turns of all items."""
-        for index, item in enumerate(items):
-            param = f"input[{index}]"
+    def of(self, items: Iterable[tuple[str, object]]) -> list[Turn]:
+        """The turns of all items, each with its place."""
+        for param, item in items:
             match item:
                 case FunctionCallItem():
                     name, arguments = (

@@ -40,6 +40,7 @@ def test_messages_of_all_roles() -> None:
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
         {"role": "user", "content": "Hi", "type": "message", "status": "completed"},
     ).input
+    assert isinstance(items, tuple)
     assert [type(item) for item in items] == [
         SystemItem,
         SystemItem,

@@ -59,10 +59,15 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"background": True}, "background: this parameter is not supported: "),
+        ({"background": True, "store": False}, "background: needs store"),
+        ({"background": True, "stream": True}, "background: cannot be streamed"),
         ({"truncation": "auto"}, "truncation: this parameter is not supported: "),
-        ({"previous_response_id": "resp_1"}, "previous_response_id: this parameter is not supported: "),
-        ({"conversation": "conv_1"}, "conversation: this parameter is not supported: "),
+        (
+            {"previous_response_id": "resp_1", "conversation": "conv_1"},
+            "previous_response_id: cannot be sent together with conversation",
+        ),
+        ({"conversation": {"name": "c"}}, "conversation.id: "),
+        ({"conversation": 5}, "conversation: must be an object"),
         ({"include": ["everything"]}, "include[0]: "),
         ({"stream_options": {}}, "stream_options: is only allowed when stream is true"),
         ({"max_output_tokens": 0}, "max_output_tokens: "),
@@ -78,8 +83,18 @@ def test_refusals(fields: dict[str, object], message: str) -> None:
     assert refusal.value.message.startswith(message)
 
 
+@pytest.mark.parametrize("conversation", ["conv_1", {"id": "conv_1"}])
+def test_a_conversation_by_its_id(conversation: object) -> None:
+    """In either of OpenAI's forms."""
+    asked = parsed(conversation=conversation).conversation
+    assert asked is not None
+    assert asked.id == "conv_1"
+
+
 def test_the_input_is_required() -> None:
-    """There is nothing stored that could stand for it."""
+    """Unless there are items that are stored."""
     with pytest.raises(InvalidRequest) as refusal:
         parse_request(b"{}", ResponsesRequest)
     assert (refusal.value.param, refusal.value.code) == ("input", "missing_required_parameter")
+    for stored in ({"previous_response_id": "resp_1"}, {"conversation": "conv_1"}):
+        assert parse_request(json.dumps(stored).encode(), ResponsesRequest).input is None

@@ -1,0 +1,286 @@
+"""Responses that nobody waits for: answered one after another, here or by the server that comes after."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from fastapi import Request
+from msgspec import Struct
+from msgspec.structs import replace as changed
+
+from phiserve.access.gate import Visit
+from phiserve.api.answering import begin_answer
+from phiserve.api.request_log import RequestLog, RequestRecord
+from phiserve.api.responses.draft import Draft
+from phiserve.api.responses.keeping import Keeper, save_begun, save_ended
+from phiserve.api.responses.writer import collect
+from phiserve.api.services import Services
+from phiserve.api.shutdown import Shutdown
+from phiserve.core import GenerationRequest
+from phiserve.errors import (
+    EngineFailure,
+    EngineUnavailable,
+    NotFound,
+    Overloaded,
+    RequestError,
+    StoreFailure,
+    Unauthorized,
+)
+from phiserve.protocol.events import encode_json
+from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.responses.response import ResponseObject
+from phiserve.protocol.responses.stored_items import read_items
+from phiserve.protocol.responses.translation import to_generation_request
+from phiserve.protocol.responses.turns import Earlier
+from phiserve.store.interface import StoredResponse
+
+_LOG = logging.getLogger(__name__)
+
+RENEW_S = 5.0
+"""How often a server says what it works on, and looks for what no server works on."""
+
+CLAIM_AFTER_S = 20
+"""Seconds after which a response that no server has renewed is another's to answer."""
+
+CLEAR_S = 3600.0
+"""How often what is too old or too much is removed from the store."""
+
+RETRY_S = 2
+"""Seconds until what failed for no fault of the response's is tried again."""
+
+MAX_UNFINISHED = 1000
+MAX_UNFINISHED_OF_OWNER = 100
+"""Responses in the background of one process, of all owners and of each. They wait in the store, not here."""
+
+BACKGROUND_ROUTE = "background"
+"""What answers in the background are called in the log and in metrics: no request is under way."""
+
+_BUSY = (Overloaded, EngineUnavailable, StoreFailure)
+"""Errors that say nothing of the response: it waits, and is tried again."""
+
+
+class Job(Struct, frozen=True):
+    """What it takes to answer a response elsewhere, beside its items.
+
+    `body`: the request without its input. `key`: id of the key that asked. `tenant`: whose request it is.
+    `earlier`: how many items of the context come before the request's own, and the field that stands for
+    them.
+    """
+
+    body: dict[str, Any]  # what msgspec calls a value of any kind
+    key: str | None
+    tenant: str | None
+    earlier: int
+    earlier_param: str
+
+
+class Background:
+    """Answers what is queued, few at once; what the server is too busy for goes on waiting."""
+
+    def __init__(self, services: Services, keeper: Keeper, shutdown: Shutdown, log: RequestLog) -> None:
+        self.keeper = keeper
+        self._services = services
+        self._shutdown = shutdown
+        self._log = log
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._owners: Counter[str] = Counter()
+        self._most = max(2, services.engine.limits.running // 4)
+        self._all = asyncio.Semaphore(self._most)
+        self._of_owner: dict[str, asyncio.Semaphore] = {}
+        self._num_answering = 0
+        self._tending: asyncio.Task[None] | None = None
+
+    def is_answering(self) -> bool:
+        """Whether anything is being answered, which the end of the server waits for."""
+        return self._num_answering > 0
+
+    def begin(self) -> None:
+        """Begin to look after the store, until `close`."""
+        self._tending = asyncio.create_task(self._tend())
+
+    async def close(self) -> None:
+        """End all work; what is unfinished stays so in the store, for the server that comes after."""
+        tasks = [*self._tasks.values(), *([self._tending] if self._tending else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.keeper.close()
+
+    def check_room(self, owner: str) -> None:
+        """Raises Overloaded where too many responses are unfinished."""
+        if self._owners[owner] >= MAX_UNFINISHED_OF_OWNER:
+            raise Overloaded("Too many unfinished responses of yours in the background", retry_after_s=30)
+        if len(self._tasks) >= MAX_UNFINISHED:
+            raise Overloaded("Too many unfinished responses in the background", retry_after_s=30)
+
+    def start(self, owner: str, response_id: str) -> None:
+        """Answer a response that is stored, when its turn comes."""
+        task = asyncio.create_task(self._run(owner, response_id))
+        self._tasks[response_id] = task
+        self._owners[owner] += 1
+        self.keeper.hold(response_id, task.cancel)
+
+        def over(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _LOG.error("A response in the background is given up", exc_info=error)
+            self.keeper.release(response_id)
+            del self._tasks[response_id]
+            self._owners[owner] -= 1
+            if not self._owners[owner]:
+                del self._owners[owner]
+                self._of_owner.pop(owner, None)
+
+        task.add_done_callback(over)
+
+    async def _tend(self) -> None:
+        cleared_at = -CLEAR_S
+        while True:
+            try:
+                if time.monotonic() - cleared_at >= CLEAR_S:
+                    cleared_at = time.monotonic()
+                    await self.keeper.store.clear_away()
+                await self.keeper.renew()
+                await self._claim()
+            except StoreFailure as failure:
+                _LOG.warning("The store of responses does not answer: %s", failure)
+            await asyncio.sleep(RENEW_S)
+
+    async def _claim(self) -> None:
+        """Take over what no server works on any more."""
+        room = min(self._most, MAX_UNFINISHED - len(self._tasks))
+        if self._shutdown.has_begun or room <= 0:
+            return
+        for found in await self.keeper.store.claim_unfinished(CLAIM_AFTER_S, room):
+            if found.id in self._tasks:
+                continue
+            if found.request is None:  # a client waited for it, at a server that is gone
+                self.keeper.remove(found.owner, found.id)
+            else:
+                self.start(found.owner, found.id)
+
+    async def _run(self, owner: str, response_id: str) -> None:
+        while not self._shutdown.has_begun:
+            try:
+                await self._take_turn(owner, response_id)
+            except _BUSY as error:
+                await asyncio.sleep(error.retry_after_s or RETRY_S)
+            else:
+                return
+
+    async def _take_turn(self, owner: str, response_id: str) -> None:
+        """Raises one of `_BUSY` where it is to be tried again."""
+        half = self._of_owner.setdefault(owner, asyncio.Semaphore(self._most // 2))
+        async with half, self._all:
+            if self._shutdown.has_begun:
+                return
+            self._num_answering += 1
+            try:
+                await self._answer(owner, response_id)
+            finally:
+                self._num_answering -= 1
+
+    async def _answer(self, owner: str, response_id: str) -> None:
+        """Raises one of `_BUSY` where it is to be tried again."""
+        stored = await self.keeper.store.response(owner, response_id)
+        if stored is None or (request := stored.request) is None:  # deleted, or ended
+            return
+        begun = changed(msgspec.json.decode(stored.payload, type=ResponseObject), status="in_progress")
+        stored = replace(stored, status="in_progress", payload=encode_json(begun).decode())
+        response = await self._response(stored, request, begun)
+        if response is not None:
+            await self._save(stored, response)
+
+    async def _response(
+        self, stored: StoredResponse, request: str, begun: ResponseObject
+    ) -> ResponseObject | None:
+        """The response, answered or failed; None where nobody wants it any more. Raises one of `_BUSY`."""
+        record = RequestRecord(owner=stored.owner or None)
+        draft: Draft | None = None
+        try:
+            self._services.check_model(begun.model)  # the store may be another server's as well
+            job = msgspec.json.decode(request, type=Job)
+            asked, inner = await self._inner(stored, job)
+            async with self._visit(stored.owner, job) as visit:
+                inner = replace(inner, cache_salt=visit.cache_salt)
+                answer, deltas = await begin_answer(self._services, inner, visit, record)
+                draft = Draft(answer, begun, may_call=asked.tool_use is not None)
+                async with aclosing(deltas):
+                    is_wanted = await save_begun(self.keeper.store, stored)
+                    response = await collect(draft, deltas) if is_wanted else None
+        except asyncio.CancelledError:
+            record.end("cancelled")
+            raise
+        except RequestError as error:
+            record.end(error)
+            if isinstance(error, _BUSY):
+                raise
+            return Draft.nothing_of(begun, error) if draft is None else draft.failed(error)
+        except Exception:
+            _LOG.exception("a response in the background failed unexpectedly")
+            record.end("internal_error")
+            return Draft.nothing_of(begun, EngineFailure("The server failed on this request"))
+        else:
+            record.end("ok")
+            return response
+        finally:
+            if record.outcome != Overloaded.default_code or record.sent_at is not None:
+                self._log.tell(BACKGROUND_ROUTE, stored.id, None, record)
+
+    async def _inner(self, stored: StoredResponse, job: Job) -> tuple[ResponsesRequest, GenerationRequest]:
+        """The request as it came, and the inner one."""
+        items = {item.id: item for item in await self.keeper.store.items(stored.owner, stored.context)}
+        payloads = [items[item_id].payload for item_id in stored.context if item_id in items]
+        read = await asyncio.to_thread(read_items, payloads)
+        request = await asyncio.to_thread(ResponsesRequest.model_validate, job.body | {"input": "-"})
+        request = request.model_copy(update={"input": read[job.earlier :]})
+        earlier = Earlier(read[: job.earlier], job.earlier_param)
+        limit_s = self._services.settings.max_request_s
+        inner = to_generation_request(request, job.tenant, None, limit_s, earlier)
+        return request, replace(inner, id=stored.id)
+
+    @asynccontextmanager
+    async def _visit(self, owner: str, job: Job) -> AsyncIterator[Visit]:
+        """The limits of the key that asked, for as long as the answer takes.
+
+        Raises Unauthorized where that key is not valid any more, RateLimitReached where they are used up.
+        """
+        gate = self._services.gate
+        if gate is None and job.key is None:
+            yield Visit()
+            return
+        key = None if gate is None or job.key is None else gate.key_with_id(job.key)
+        if gate is None or key is None or key.owner != owner:
+            raise Unauthorized("The API key that asked for this response is not valid any more")
+        async with gate.enter(key) as visit:
+            yield visit
+
+    async def _save(self, stored: StoredResponse, response: ResponseObject) -> None:
+        """Store what became of it, however long the store takes to answer again."""
+        while True:
+            try:
+                await save_ended(self.keeper.store, stored, response)
+            except NotFound as gone:  # its conversation: of what fails, none needs to be told
+                response = Draft.nothing_of(response, gone)
+            except StoreFailure as failure:
+                _LOG.warning("A response in the background cannot be stored yet: %s", failure)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+
+def job_of(asked: ResponsesRequest, key: str | None, tenant: str | None, earlier: Earlier) -> str:
+    """The JSON of what it takes to answer a request elsewhere."""
+    body = asked.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"input"})
+    return encode_json(Job(body, key, tenant, len(earlier.items), earlier.param)).decode()
+
+
+def background_of(request: Request) -> Background | None:
+    """What answers in the background; None where nothing is stored."""
+    background: Background | None = request.app.state.background
+    return background
