@@ -148,10 +148,14 @@ class UserMessage(WireModel):
 
 
 class FunctionCall(WireModel):
-    """Name and JSON arguments of an earlier tool call."""
+    """Name and JSON arguments of an earlier tool call.
+
+    OpenAI's clients send `parsed_arguments`, their reading of the arguments, along; it has no effect.
+    """
 
     name: str
     arguments: str
+    parsed_arguments: object = None
 
 
 class ToolCall(WireModel):
@@ -171,7 +175,7 @@ class AssistantMessage(WireModel):
     """An earlier answer.
 
     The fields from `annotations` on come back as clients keep an answer of ours, and have no effect: none of
-    them holds anything that the model said, or would be shown again.
+    them holds anything that the model said beside its words and calls, or would be shown again.
     """
 
     role: Literal["assistant"]
@@ -182,6 +186,7 @@ class AssistantMessage(WireModel):
     function_call: FunctionCall | None = None
     annotations: _Nothing = None
     audio: None = None
+    parsed: object = None
     reasoning: str | None = None
     reasoning_content: str | None = None
     reasoning_details: _Nothing = None

@@ -89,6 +89,12 @@ REPLAYED: dict[str, list[object] | None] = {
         },
         {"role": "assistant", "content": "a", "reasoning": "hm", "provider_specific_fields": {}},
         {"role": "assistant", "function_call": CALL["function"]},
+        {
+            "role": "assistant",
+            "content": '{"a":1}',
+            "parsed": {"a": 1},
+            "tool_calls": [CALL | {"function": CALL["function"] | {"parsed_arguments": {"a": 1}}}],
+        },
         {"role": "user", "content": [TEXT | {"prompt_cache_breakpoint": {"mode": "explicit"}}]},
         {
             "role": "user",

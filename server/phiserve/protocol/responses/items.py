@@ -47,12 +47,16 @@ class InputImage(WireModel):
 
 
 class EarlierText(WireModel):
-    """Text of an earlier answer, as clients send a response's output back; only the text is read."""
+    """Text of an earlier answer, as clients send a response's output back; only the text is read.
+
+    `parsed` is what OpenAI's client for JavaScript made of it.
+    """
 
     type: Literal["output_text"]
     text: str
     annotations: object = None
     logprobs: object = None
+    parsed: object = None
 
 
 class Refusal(WireModel):
@@ -126,12 +130,16 @@ class AssistantItem(_MessageItem):
 
 
 class FunctionCallItem(WireModel):
-    """A call of a tool in an earlier answer, as clients send a response's output back."""
+    """A call of a tool in an earlier answer, as clients send a response's output back.
+
+    `parsed_arguments` is what OpenAI's client for JavaScript made of the arguments; it has no effect.
+    """
 
     type: Literal["function_call"]
     call_id: str
     name: str
     arguments: str
+    parsed_arguments: object = None
     id: str | None = None
     status: ItemStatus | None = None
     namespace: None = None

@@ -6,7 +6,7 @@ import pytest
 
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.parsing import parse_request
-from phiserve.protocol.responses.items import AssistantItem, SystemItem, UserItem
+from phiserve.protocol.responses.items import AssistantItem, FunctionCallItem, SystemItem, UserItem
 from phiserve.protocol.responses.request import ResponsesRequest
 
 ANSWER = {
@@ -49,6 +49,15 @@ def test_messages_of_all_roles() -> None:
         AssistantItem,
         UserItem,
     ]
+
+
+def test_what_a_client_parsed_comes_back_without_effect() -> None:
+    """openai-node leaves it in what it sends back; only the text and the arguments are read."""
+    text = {"type": "output_text", "text": "1", "annotations": [], "parsed": 1}
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "parsed_arguments": {}}
+    items = parsed({"role": "assistant", "content": [text]}, call).input
+    assert isinstance(items, tuple)
+    assert [type(item) for item in items] == [AssistantItem, FunctionCallItem]
 
 
 @pytest.mark.parametrize(
