@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 
 process.env.OPENAI_AGENTS_DISABLE_TRACING = "1"; // it would send traces to OpenAI
-const { Agent, OpenAIChatCompletionsModel, run: runAgent, tool } = await import("@openai/agents");
+const {
+  Agent,
+  OpenAIChatCompletionsModel,
+  OpenAIConversationsSession,
+  run: runAgent,
+  tool,
+} = await import("@openai/agents");
 const { default: OpenAI } = await import("openai");
 const { z } = await import("zod");
 const { MODEL, PRICE_QUESTION, QUESTION, bookPrice, imageUrl, priced, run, said, shapePrice } =
@@ -75,6 +81,32 @@ async function chat() {
   return `${answer}; ${await tools(overChat(), true)}`;
 }
 
+/** An agent that must hand over: to the server, a tool without parameters. Another agent then answers. */
+async function handoff() {
+  const other = helper({ name: "Other" });
+  const first = helper({ handoffs: [other], modelSettings: { toolChoice: "required" } });
+  const result = await runAgent(first, "Who are you?");
+  assert.equal(result.lastAgent.name, "Other");
+  return said(result.finalOutput);
+}
+
+/** Two turns in a session that the server keeps as a conversation. */
+async function session() {
+  const kept = new OpenAIConversationsSession();
+  const turns = [shown(QUESTION), [{ role: "user", content: "Who are you?" }]];
+  const answers = [];
+  for (const turn of turns) {
+    const result = await runAgent(helper(), turn, {
+      session: kept,
+      sessionInputCallback: (earlier, later) => [...earlier, ...later],
+    });
+    answers.push(said(result.finalOutput));
+  }
+  assert.equal((await kept.getItems()).length, 4);
+  await kept.clearSession();
+  return answers.join("; ");
+}
+
 await run({
   default: async () =>
     said((await runAgent(helper({ instructions: "You are helpful." }), "Who are you?")).finalOutput),
@@ -83,6 +115,8 @@ await run({
   structured,
   tools,
   tools_stream: () => tools(MODEL, true),
+  handoff,
+  session,
   agent: async () => priced((await runAgent(helper({ tools: price }), shown(PRICE_QUESTION))).finalOutput),
   chat,
 });
