@@ -10,6 +10,7 @@ import pytest
 
 from key_files import secret_of, write_keys
 from phiserve.access import keyring as module
+from phiserve.access.key import ID_LENGTH, digest_of
 from phiserve.access.keyring import Keyring
 from phiserve.errors import StartupError
 
@@ -43,6 +44,17 @@ def test_expired(tmp_path: Path) -> None:
     past, future = "2020-01-01", "2999-01-01"
     keyring = Keyring(None, write_keys(tmp_path / "k", alice={"expires": past}, bob={"expires": future}))
     assert [owner_of(keyring, secret_of(owner)) for owner in ("alice", "bob")] == [None, "bob"]
+
+
+def test_by_id(tmp_path: Path) -> None:
+    """Found while it is valid, and by the whole id alone."""
+    expired = {"expires": "2020-01-01"}
+    keyring = Keyring("simple", write_keys(tmp_path / "k", alice={}, bob=expired))
+    alice = keyring.find(secret_of("alice").encode())
+    assert alice is not None
+    assert keyring.find_by_id(alice.id) is alice
+    bob = digest_of(secret_of("bob").encode()).hex()[:ID_LENGTH]
+    assert [keyring.find_by_id(key_id) for key_id in ("", alice.id[:-1], bob)] == [None] * 3
 
 
 def test_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,23 @@ def test_while_it_ends_running_streams_finish(make_services: MakeServices) -> No
     uvloop.run(run())
 
 
+def test_it_waits_for_what_is_no_request(make_services: MakeServices) -> None:
+    """For as long as that says that it runs, and no longer."""
+
+    async def run() -> None:
+        scene = Scene(make_services)
+        is_running = True
+        scene.shutdown.wait_for(lambda: is_running)
+        async with serving(scene.app, shutdown=scene.shutdown, grace_s=600) as server:
+            server.server.handle_exit(signal.SIGTERM, None)
+            assert b" 200 " in await asked(server, HEALTH)
+            assert not server.ended.done()
+            is_running = False
+            await asyncio.wait_for(asyncio.shield(server.ended), 20)
+
+    uvloop.run(run())
+
+
 def test_after_the_grace_clients_are_told(make_services: MakeServices) -> None:
     """A stream gets an error event and its end, a whole answer 503; the engine's requests are closed."""
 

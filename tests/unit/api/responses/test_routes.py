@@ -8,10 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from key_files import bearer, write_keys
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
 from responses_types import Specification, typed_events
 from scripted import ScriptedEngine, delta
+from stateful import running
 from unit.api.test_streaming import SCOPE, LeavingClient
 from wire import ANSWER, call, post
 
@@ -92,10 +94,25 @@ def test_hanging_up_closes_the_engine_request(make_services: MakeServices, strea
 
 
 def test_a_key_s_limits_hold(make_services: MakeServices, tmp_path: Path) -> None:
-    """A response counts as a request of its key."""
-    services = make_services(ScriptedEngine(ANSWER), api_key="secret")
-    assert asked(services).status_code == 401
-    assert asked(services, headers={"Authorization": "Bearer secret"}).status_code == 200
+    """A response counts as a request of its key, whose limits are told; asking for it does not."""
+    keys = write_keys(tmp_path / "keys.yaml", alice={"requests_per_minute": 2})
+
+    async def run() -> None:
+        services = make_services(ScriptedEngine(ANSWER), state=tmp_path, keys_file=str(keys))
+        async with running(services) as client:
+            client.headers.update(bearer("alice"))
+            first = await client.post(PATH, json={"input": "Hi"})
+            assert first.headers["x-ratelimit-remaining-requests"] == "1"
+            for _ in range(3):
+                assert (await client.get(f"{PATH}/{first.json()['id']}")).status_code == 200
+            assert (await client.post(f"{PATH}/input_tokens", json={"input": "Hi"})).status_code == 200
+            refused = await client.post(PATH, json={"input": "Hi"})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+            assert int(refused.headers["retry-after"]) > 0
+            del client.headers["authorization"]
+            assert (await client.post(PATH, json={"input": "Hi"})).status_code == 401
+
+    asyncio.run(run())
 
 
 def test_input_tokens(make_services: MakeServices, reference: Path) -> None:
