@@ -11,6 +11,19 @@ SERVER = BASE_URL.removesuffix("/v1")
 VARIABLES = {"HF_ENDPOINT": SERVER, "HF_TOKEN": KEY, "HF_HUB_DISABLE_TELEMETRY": "1"}
 COUNT = 4
 LENGTH = {"min": 8, "max": 16, "mean": 12, "std_dev": 2, "total_count": COUNT}
+LENGTHS = {"input_distribution": LENGTH, "output_distribution": LENGTH}
+PREFIXED = {
+    "type": "shared_prefix",
+    "shared_prefix": {
+        "num_groups": 2,
+        "num_prompts_per_group": 2,
+        "system_prompt_len": 12,
+        "question_len": 12,
+        "output_len": 12,
+    },
+}
+"""Its only made-up texts for chat."""
+
 IMAGE = {"count": {"min": 1, "max": 1, "mean": 1, "std_dev": 0}, "resolutions": {"height": 240, "width": 320}}
 SHAPE = {
     "type": "object",
@@ -20,13 +33,12 @@ SHAPE = {
 
 
 def _run(data: dict[str, Any], **api: Any) -> str:
-    """Run it for a few requests, of which all must be answered; a model's name is found by itself."""
+    """Run it for a few requests, of which all must be answered; it finds the model's name by itself."""
     folder = Path("reports").resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    lengths = {"input_distribution": LENGTH, "output_distribution": LENGTH}
     config = {
         "api": api,
-        "data": lengths | data,
+        "data": data,
         "load": {
             "type": "concurrent",
             "stages": [{"num_requests": COUNT, "concurrency_level": 2}],
@@ -46,29 +58,29 @@ def _run(data: dict[str, Any], **api: Any) -> str:
 
 def default() -> str:
     """Random texts, by completions."""
-    return _run({"type": "random"})
+    return _run(LENGTHS | {"type": "random"})
 
 
 def chat() -> str:
     """Made-up texts, by chat completions."""
-    return _run({"type": "synthetic"}, type="chat")
+    return _run(PREFIXED, type="chat")
 
 
 def stream() -> str:
     """Streamed, by both."""
-    completions = _run({"type": "random"}, type="completion", streaming=True)
-    return f"{completions}; by chat {_run({'type': 'synthetic'}, type='chat', streaming=True)}"
+    completions = _run(LENGTHS | {"type": "random"}, type="completion", streaming=True)
+    return f"{completions}; by chat {_run(PREFIXED, type='chat', streaming=True)}"
 
 
 def picture() -> str:
     """Images beside texts, by chat completions."""
-    return _run({"type": "synthetic", "multimodal": {"image": IMAGE}}, type="chat")
+    return _run(LENGTHS | {"type": "synthetic", "multimodal": {"image": IMAGE}}, type="chat")
 
 
 def structured() -> str:
     """A schema as the form of the answers."""
     form = {"type": "json_schema", "name": "shape", "json_schema": SHAPE}
-    return _run({"type": "synthetic"}, type="chat", response_format=form)
+    return _run(PREFIXED, type="chat", response_format=form)
 
 
 run({"default": default, "chat": chat, "stream": stream, "picture": picture, "structured": structured})

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ import httpx
 import openai
 from checks import BASE_URL, KEY, MODEL, QUESTION, image_url, run, said
 from pydantic import BaseModel
+
+OWN_KEY = f"sk-{secrets.token_hex(16)}"
+"""The proxy's, without which it does not start."""
 
 TOOL: Any = {
     "type": "function",
@@ -49,7 +53,11 @@ def start_proxy() -> str:
     config.write_text(json.dumps({"model_list": [{"model_name": "phi", "litellm_params": served}]}))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    own = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    own = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_TELEMETRY": "False",
+        "LITELLM_MASTER_KEY": OWN_KEY,
+    }
     command = ["litellm", "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(
         command,
@@ -76,7 +84,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 URL = start_proxy()
-client = openai.OpenAI(base_url=f"{URL}/v1", api_key="any", max_retries=0)
+client = openai.OpenAI(base_url=f"{URL}/v1", api_key=OWN_KEY, max_retries=0)
 PICTURE: Any = [
     {"type": "text", "text": QUESTION},
     {"type": "image_url", "image_url": {"url": image_url()}},
@@ -148,7 +156,7 @@ def messages(**fields: Any) -> Any:
     answer = httpx.post(
         f"{URL}/v1/messages",
         json=body | fields,
-        headers={"x-api-key": "any", "anthropic-version": "2023-06-01"},
+        headers={"x-api-key": OWN_KEY, "anthropic-version": "2023-06-01"},
         timeout=300,
     )
     assert answer.status_code == 200, answer.text
