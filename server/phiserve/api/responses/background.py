@@ -26,6 +26,7 @@ from phiserve.core import GenerationRequest
 from phiserve.errors import (
     EngineFailure,
     EngineUnavailable,
+    ModelNotFound,
     NotFound,
     Overloaded,
     RequestError,
@@ -161,8 +162,16 @@ class Background:
                 continue
             if found.request is None:  # a client waited for it, at a server that is gone
                 self.keeper.remove(found.owner, found.id)
-            else:
+            elif self._serves(found):
                 self.start(found.owner, found.id)
+
+    def _serves(self, found: StoredResponse) -> bool:
+        """Whether the model that was asked is served here; else another server of the store answers."""
+        try:
+            self._services.check_model(msgspec.json.decode(found.payload, type=ResponseObject).model)
+        except (ModelNotFound, msgspec.MsgspecError):  # of another version, perhaps
+            return False
+        return True
 
     async def _run(self, owner: str, response_id: str) -> None:
         while not self._shutdown.has_begun:
@@ -203,7 +212,6 @@ class Background:
         record = RequestRecord(owner=stored.owner or None)
         draft: Draft | None = None
         try:
-            self._services.check_model(begun.model)  # the store may be another server's as well
             job = msgspec.json.decode(request, type=Job)
             asked, inner = await self._inner(stored, job)
             async with self._visit(stored.owner, job) as visit:

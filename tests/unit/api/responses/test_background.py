@@ -103,6 +103,41 @@ def test_a_restart_in_the_middle(
     asyncio.run(run())
 
 
+def test_another_model_s_is_left_alone(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers of several models may share a store: each answers what was asked of its own."""
+    held = Held()
+    monkeypatch.setattr(background, "CLAIM_AFTER_S", -1)
+
+    async def run() -> None:
+        services = make_services(held.engine, state=tmp_path, served_model_name=["x"])
+        async with running(services) as client:
+            queued = await answered(client, input="Hi", background=True, model="x")
+            await asyncio.wait_for(held.reached.wait(), 20)
+        looked = asyncio.Event()
+        other = make_services(ScriptedEngine(ANSWER), state=tmp_path)
+        assert other.store is not None
+        claim = other.store.claim_unfinished
+
+        async def claim_and_tell(older_than_s: int, limit: int) -> Any:
+            claimed = await claim(older_than_s, limit)
+            asyncio.get_running_loop().call_soon(looked.set)
+            return claimed
+
+        other.store.claim_unfinished = claim_and_tell  # type: ignore[method-assign]
+        async with running(other) as client:
+            for _ in range(2):
+                looked.clear()
+                await asyncio.wait_for(looked.wait(), 20)
+            assert (await fetched(client, f"{PATH}/{queued['id']}"))["status"] == "in_progress"
+        services = make_services(ScriptedEngine(ANSWER), state=tmp_path, served_model_name=["x"])
+        async with running(services) as client:
+            assert (await ended(client, queued["id"]))["model"] == "x"
+
+    asyncio.run(run())
+
+
 def test_cancelling(make_services: MakeServices, tmp_path: Path) -> None:
     """The engine's work ends, and the response stays cancelled; what has ended stays as it is."""
     held = Held()
