@@ -98,3 +98,14 @@ def test_ids_of_control_tokens(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         complete(client, [[5], [5, Control.END]])
     assert caught.value.param == "prompt[1][1]"
+
+
+def test_an_echo_comes_first(client: openai.OpenAI, encoder: PromptEncoder) -> None:
+    """The prompt's text, of ids as well; without `<s>` where it is not wanted."""
+    [word] = encoder.encode_text("time")
+    ids = encoder.encode_text("Once upon")
+    for prompt in ("Once upon", [Control.BOS, *ids]):
+        echoed = complete(client, prompt, echo=True, logit_bias={str(word): 100}, max_tokens=1)
+        assert echoed.choices[0].text == "Once upon time"
+    bare = complete(client, extra_body={"add_special_tokens": False})
+    assert said(bare.choices[0], "prompt_token_ids") == ids

@@ -9,6 +9,8 @@ import pytest
 
 from e2e.asking import ask, extras, user
 from e2e.conftest import MODEL
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.core import Conversation, Turn
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"top_p": 0}])
@@ -174,3 +176,30 @@ def test_words_and_ids_that_an_answer_is_kept_to(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, "Hi", extra_body={"allowed_token_ids": [40_000]})
     assert caught.value.param == "allowed_token_ids"
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_an_answer_goes_on_with_the_last_message(
+    client: openai.OpenAI, encoder: PromptEncoder, echo: bool
+) -> None:
+    """The prompt ends in the open turn; what is added begins with its own space, behind the text or alone."""
+    [word] = encoder.encode_text("time")
+    messages: list[Any] = [*user("Hi"), {"role": "assistant", "content": "Once upon a"}]
+    completion = client.chat.completions.create(
+        model=MODEL,
+        messages=messages,
+        max_tokens=2,
+        logit_bias={str(word): 100},
+        extra_body={
+            "continue_final_message": True,
+            "add_generation_prompt": False,
+            "echo": echo,
+            "return_token_ids": True,
+        },
+    )
+    turns = (Turn("user", ("Hi",)), Turn("assistant", ("Once upon a",)))
+    expected = encoder.encode(Conversation(turns, is_open=True)).ids([])
+    assert (completion.model_extra or {})["prompt_token_ids"] == expected
+    [choice] = completion.choices
+    assert choice.message.content == ("Once upon a time time" if echo else " time time")
+    assert choice.finish_reason == "length"
