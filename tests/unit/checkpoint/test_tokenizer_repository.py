@@ -21,7 +21,7 @@ def folder(tokenizer: TokenizerRepository, tmp_path: Path) -> Path:
 
 def load(folder: Path) -> PreTrainedTokenizerFast:
     """What transformers makes of a folder."""
-    loaded = AutoTokenizer.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    loaded = AutoTokenizer.from_pretrained(folder)
     assert isinstance(loaded, PreTrainedTokenizerFast)
     return loaded
 

@@ -15,7 +15,7 @@ def test_a_folder_for_tools(checkpoint: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["tokenizer", str(folder), "--model", str(checkpoint)])
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in folder.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
-    loaded = AutoTokenizer.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    loaded = AutoTokenizer.from_pretrained(folder)
     text = "What is in this image?"
     ids = PromptEncoder.load(checkpoint / "tokenizer.json").encode_text(text)
     assert loaded(text, add_special_tokens=False)["input_ids"] == ids
