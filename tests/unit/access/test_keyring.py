@@ -48,7 +48,7 @@ def test_expired(tmp_path: Path) -> None:
 
 def test_by_id(tmp_path: Path) -> None:
     """Found while it is valid, and by the whole id alone."""
-    expired = {"expires": "2020-01-01"}
+    expired: dict[str, object] = {"expires": "2020-01-01"}
     keyring = Keyring("simple", write_keys(tmp_path / "k", alice={}, bob=expired))
     alice = keyring.find(secret_of("alice").encode())
     assert alice is not None

@@ -110,7 +110,7 @@ class ResponsesRequest(ToolFields):
     `protocol.responses.compatibility` says of each why.
     """
 
-    model_config = ConfigDict(json_schema_extra=_describe_refused)
+    model_config = ConfigDict(json_schema_extra=_describe_refused, hide_input_in_errors=True)
 
     model: str | None = None
     input: (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, cast
 
 from msgspec import json
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from phiserve.protocol.responses.items import (
     AssistantItem,
@@ -24,7 +24,10 @@ from phiserve.protocol.responses.items import (
 )
 
 _PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
-_ITEMS = TypeAdapter[tuple[object, ...]](Annotated[tuple[Item, ...], Field(strict=False)])
+_ITEMS = TypeAdapter[tuple[object, ...]](
+    Annotated[tuple[Item, ...], Field(strict=False)],
+    config=ConfigDict(hide_input_in_errors=True),  # which are logged: what was said never is
+)
 
 
 def own_items(given: str | Sequence[object] | None) -> tuple[InputItem | ItemReference, ...]:

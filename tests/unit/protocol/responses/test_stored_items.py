@@ -1,4 +1,4 @@
-"""Items as they are stored: what comes back makes the prompt that they made, in the forms that others define."""
+"""Items as they are stored: in the forms that others define, and making the prompt that they made."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types.conversations import ConversationItem
 from openai.types.responses import ResponseItem
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from phiserve.protocol.parsing import parse_request
 from phiserve.protocol.responses.request import ResponsesRequest
@@ -81,3 +81,11 @@ def test_items_before_a_request_s_own() -> None:
         "previous_response_id[2].content[0].image_url",
         "input[1].output[0].image_url",
     ]
+
+
+@pytest.mark.parametrize("payload", ['{"role": "user", "content": 5, "a": "secret"}', '{"type": "secret"}'])
+def test_what_cannot_be_read_is_not_quoted(payload: str) -> None:
+    """The error is logged, by another version say; what was said never is."""
+    with pytest.raises(ValidationError) as error:
+        read_items([payload])
+    assert "input_value" not in str(error.value)
