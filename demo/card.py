@@ -69,7 +69,7 @@ edge ({tower_steps} steps of {tower_batch} pictures), then the projection learns
 what the tower tells of its patches ({projection_steps} steps), then the decoder answers questions ({steps}
 steps, about 14 pictures with six questions each; all three learn together in the last {together:.0%}), then
 all three learn on, at a rate that falls to nothing ({further_steps} steps), and at last the decoder alone
-learns to call tools ({shop_steps} steps, a third of which ask what was asked before). Heads that only
+learns to call tools ({shop_steps} steps, half of which ask what was asked before). Heads that only
 training has ask the tower and the image tokens for each patch's glyphs, edges, and how many glyphs stand
 before it in its row; the decoder's blocks for their glyphs, the text they belong to and their place in it;
 and its answers for the place, in text and picture, of the character to read next. Muon for matrices, AdamW

@@ -1,6 +1,6 @@
 """Teach the decoder to call two tools: `python -m demo.train_shop STATE_DIR`, after `demo.train_further`.
 
-Tower and projection are left alone. A third of the steps ask what was asked before, so that nothing is
+Tower and projection are left alone. Half of the steps ask what was asked before, so that nothing is
 forgotten. Where `demo.train_further` has left no checkpoint it goes on from the package's weights.
 """
 
@@ -26,29 +26,29 @@ from phiserve.checkpoint.demo import compact_weights
 
 PLAN = Plan(
     name="shop",
-    steps=900,
-    muon_rate=0.006,
-    adam_rate=2e-3,
+    steps=800,
+    muon_rate=0.005,
+    adam_rate=1.5e-3,
     warm_up=10,
     decay=0.8,
     save_every=50,
     say_every=12,
 )
 
-_BEFORE = (0, 4, 6, 8)
+_BEFORE = (0, 2, 4, 6, 8, 10)
 """Of twelve steps, those that ask what was asked before."""
 
 
 def draw_shop_batch(step: int) -> Batch:
-    """The batch of a step: of twelve, four are as before, though smaller, and eight have tools.
+    """The batch of a step: of twelve, six are as before, though smaller, and six have tools.
 
-    Of those, six show the picture first, one of them behind long instructions; one has the question first,
+    Of those, four show the picture first, one of them behind long instructions; one has the question first,
     one no picture.
     """
     rng = random.Random(f"shop/{step}")
     style = one_font() if rng.random() < 0.4 else four_fonts()
     match step % 12:
-        case 1 | 2 | 5 | 9 | 10:
+        case 1 | 5 | 9:
             return batches_shop.one_picture(rng, style, 4, 600)
         case 3:
             return batches_shop.one_picture(rng, style, 2, 600, words=rng.randint(250, 700))
