@@ -125,11 +125,17 @@ def _read(name: str) -> Client:
 
 
 def _install_pip(client: Client) -> None:
-    python = f"python{client.python}" if client.python else sys.executable
+    python = _python(client.python) if client.python else sys.executable
     subprocess.run([python, "-m", "venv", "--without-pip", str(client.environment)], check=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     target = ["--python", str(client.environment / "bin" / "python")]
     subprocess.run([*pip, *target, "install", "--quiet", "-r", str(client.pins)], check=True)
+
+
+def _python(version: str) -> str:
+    """The Python of this version, e.g. `3.12`, that pyenv or the PATH has."""
+    installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    return str(installed[-1]) if installed else f"python{version}"
 
 
 def _install_npm(client: Client) -> None:

@@ -28,6 +28,9 @@ _ADDED = ("accept", "accept-encoding", "content-type", "user-agent")
 """Fields that aiohttp would add to a request that lacks them."""
 
 _LARGEST_BODY = 64 * 2**20
+PATIENCE_S = 10.0
+"""How long an exchange that is under way is waited for."""
+
 _Result = TypeVar("_Result")
 
 
@@ -48,7 +51,8 @@ class RecordingProxy:
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
         self._exchanges: list[Exchange] = []
-        self._lock = threading.Lock()
+        self._under_way = 0
+        self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -58,8 +62,11 @@ class RecordingProxy:
         self.url = f"http://127.0.0.1:{port}"
 
     def taken(self) -> list[Exchange]:
-        """What was exchanged since the last call, in the order of the answers' ends."""
-        with self._lock:
+        """What was exchanged since the last call, in the order of the answers' ends. Waits for those that are
+        under way: a client may have read all of an answer before it has ended here.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._under_way == 0, timeout=PATIENCE_S)
             exchanges, self._exchanges = self._exchanges, []
         return exchanges
 
@@ -89,10 +96,11 @@ class RecordingProxy:
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         """Ask the server the same and pass its answer on, piece by piece; a client that goes ends both."""
-        content = await request.read()
-        answer = bytearray()
-        status = 0
+        content, answer, status = b"", bytearray(), 0
+        with self._changed:
+            self._under_way += 1
         try:
+            content = await request.read()
             async with self._session.request(
                 request.method,
                 self._server_url + request.raw_path,
@@ -103,6 +111,8 @@ class RecordingProxy:
             ) as answered:
                 status = answered.status
                 response = web.StreamResponse(status=status, headers=_end_to_end(answered.headers))
+                if request.method == "HEAD":
+                    response.content_length = answered.content_length
                 await response.prepare(request)
                 async for piece in answered.content.iter_any():
                     answer += piece
@@ -111,8 +121,10 @@ class RecordingProxy:
                 return response
         finally:
             exchange = Exchange(request.method, request.raw_path, _json(content), status, bytes(answer))
-            with self._lock:
+            with self._changed:
                 self._exchanges.append(exchange)
+                self._under_way -= 1
+                self._changed.notify_all()
 
 
 def _end_to_end(fields: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -56,14 +56,17 @@ class Request:
 
 
 def kept(check: str, exchanges: Sequence[Exchange]) -> list[Request]:
-    """One request of each kind, the first ones, in their order; those that got no answer are left out."""
+    """One request of each kind, the first ones, in their order. Left out are those that got no answer, and
+    those for files of the tokenizer.
+    """
     requests: list[Request] = []
     kinds: set[str] = set()
     for exchange in exchanges:
         kind = (
             f"{exchange.method} {exchange.path.partition('?')[0]} {exchange.status} {_shape(exchange.body)}"
         )
-        if exchange.status and kind not in kinds and len(kinds) < KEPT_FOR_A_CHECK:
+        asked = bool(exchange.status) and exchange.path.startswith("/v1/")
+        if asked and kind not in kinds and len(kinds) < KEPT_FOR_A_CHECK:
             kinds.add(kind)
             body = shortened(exchange.body)
             ids = answer_ids(exchange.answer)

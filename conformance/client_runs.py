@@ -1,14 +1,13 @@
 """Runs real clients, each in an environment of its own, against one server of the demo model, through a proxy
 that keeps what they ask.
 
-usage: make clients [ARGS="CLIENT …"]     or python -m conformance.client_runs [CLIENT …]
+usage: make clients [ARGS="CLIENT …"]     or python -m conformance.client_runs [http://ADDRESS] [CLIENT …]
 
 Prints what each of their checks found. Writes CLIENTS.md, `clients/*/results.json`, and the requests, which
 tests/e2e/test_recorded_requests.py replays without the clients. Exits with 1 where a client that must be
 green is not.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -17,42 +16,58 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO
-
-import httpx
 
 from conformance.client_environments import Client, prepare, read_clients, variables
 from conformance.client_proxy import Exchange, RecordingProxy
 from conformance.client_recording import Request, kept, scrubbed, with_named_ids_only, write
-from conformance.client_results import Checked, Result, unmet, version_of, write_result
+from conformance.client_results import (
+    Checked,
+    Result,
+    model_knows_the_tools,
+    unmet,
+    version_of,
+    without_lessons,
+    write_result,
+)
 from conformance.client_table import write_table
 from conformance.environment import ROOT
 from e2e.running import server_process
+from phiserve.checkpoint.embedded import DEMO_NAME
+
+NAMES = f"{DEMO_NAME},gpt-4o"
+"""What the server calls its model; some clients take no names but those that they know."""
 
 IMAGE = ROOT / "docs" / "images" / "shapes.png"
 
 
-def main(names: Sequence[str]) -> int:
-    """Run the named clients, or all; the exit status."""
-    clients = read_clients(names)
-    results = []
+def main(arguments: Sequence[str]) -> int:
+    """Run the named clients, or all, against a server of our own or the given one; the exit status."""
+    given = [argument for argument in arguments if argument.startswith("http://")]
+    clients = read_clients([argument for argument in arguments if argument not in given])
     for client in clients:
         print(f"{client.name}: environment", flush=True)
         prepare(client)
-    with server_process(model=None, PHISERVE_LOG_REQUESTS="off") as server:
-        server.wait_until_ready()
-        model: str = httpx.get(f"{server.url}/v1/models").json()["data"][0]["id"]
-        proxy = RecordingProxy(server.url)
+    with nullcontext(given[0]) if given else _own_server() as url:
+        proxy = RecordingProxy(url)
         try:
-            for client in clients:
-                results.append(run(client, proxy, model))
+            results = [run(client, proxy, DEMO_NAME) for client in clients]
         finally:
             proxy.close()
     write_table()
     missing = [result.client.name for result in results if result.client.required and not result.green]
     print(f"must be green and is not: {', '.join(missing)}" if missing else "all that must be green is")
     return 1 if missing else 0
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    """The address of a server as users get it, but for a second name of its model."""
+    with server_process(model=None, PHISERVE_LOG_REQUESTS="off", PHISERVE_SERVED_MODEL_NAME=NAMES) as server:
+        server.wait_until_ready()
+        yield server.url
 
 
 def run(client: Client, proxy: RecordingProxy, model: str) -> Result:
@@ -64,6 +79,7 @@ def run(client: Client, proxy: RecordingProxy, model: str) -> Result:
         found = Checked(checked.check, checked.ok, scrubbed(_with_refusals(checked, exchanges)))
         if (reason := unmet(found, exchanges)) is not None:
             found = Checked(found.check, False, f"{reason}; {found.detail}")
+        found = without_lessons(found, exchanges, model_knows_the_tools())
         checks.append(found)
         requests += kept(found.check, exchanges)
         print(f"  {client.name} {found.check}: {found.ok} {found.detail}", flush=True)
@@ -87,6 +103,7 @@ def _checks(
                 told.write(line)
                 if (checked := _read(line)) is not None:
                     yield checked, proxy.taken()
+                    _go_on(process)
             process.wait()
         finally:
             timer.cancel()
@@ -103,7 +120,7 @@ def _started(client: Client, environment: dict[str, str], errors: TextIO) -> "su
         client.command_in(environment),
         cwd=client.run_folder,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
@@ -111,9 +128,17 @@ def _started(client: Client, environment: dict[str, str], errors: TextIO) -> "su
     )
 
 
+def _go_on(process: subprocess.Popen[str]) -> None:
+    """Tell the client, which waits for it, that the requests of its check have been taken."""
+    with suppress(BrokenPipeError):
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     """End a client's process and all that it has started."""
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 

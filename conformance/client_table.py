@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from conformance.client_environments import ROOT
 from conformance.client_results import CHECKS, Checked, Result, read_results
+from conformance.environment import ROOT
 
 FILE = ROOT / "conformance" / "CLIENTS.md"
 _HEAD = """# Real clients against phiserve

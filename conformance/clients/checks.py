@@ -107,6 +107,7 @@ def run(checks: Mapping[str, Check]) -> None:
             # in one piece, on a line of its own: threads of the client may write meanwhile
             sys.stdout.write(f"\n{json.dumps(line, ensure_ascii=False)}\n")
             sys.stdout.flush()
+            sys.stdin.readline()  # what is asked from here on is the next check's
     os._exit(0)  # threads and exporters that a client leaves behind must not hold us up
 
 

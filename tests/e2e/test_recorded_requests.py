@@ -1,7 +1,7 @@
 """What real clients sent (`make clients`) is answered as it was, without the clients.
 
 Each file of recorded/clients/ holds the requests of one client in their order. Where one names an answer to
-an earlier one, or a call in it, it is told the ones of this run.
+an earlier one, or a call in it, it is told the ones of this run. The model has one name here.
 """
 
 import json
@@ -17,6 +17,7 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from conformance.client_recording import answer_ids
+from phiserve.checkpoint.embedded import DEMO_NAME
 from responses_types import events_of, strict_response
 
 FOLDER = Path(__file__).parent / "recorded" / "clients"
@@ -55,7 +56,7 @@ def ask(url: str, rows: list[Row]) -> Iterator[tuple[str, httpx.Response]]:
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
         for row in rows:
             recorded = row.recorded
-            path, body = recorded["path"], json.dumps(recorded["body"])
+            path, body = recorded["path"], json.dumps(recorded["body"]).replace('"gpt-4o"', f'"{DEMO_NAME}"')
             for old, new in ids.items():
                 path, body = path.replace(old, new), body.replace(old, new)
             response = client.request(

@@ -71,7 +71,7 @@ def structured() -> str:
     return repr(output)
 
 
-def tools() -> str:
+def model_agent() -> str:
     """A question about an image to the model itself, with a tool that it may call, not must: what that
     returns is the answer.
     """
@@ -99,7 +99,7 @@ run(
         "picture": picture,
         "stream": stream,
         "structured": structured,
-        "tools": tools,
+        "model_agent": model_agent,
         "agent": agent,
         "responses": responses,
     }

@@ -71,7 +71,7 @@ def structured() -> str:
     return repr(Shape.model_validate(json.loads(answer)))
 
 
-def tools() -> str:
+def agent() -> str:
     """A chain about an image, with tools that the model may call; there is no way to require it."""
     image = llm.Attachment(path=str(IMAGE))
     chain = llm.get_model("served").chain(
@@ -96,7 +96,7 @@ run(
         "picture": picture,
         "stream": stream,
         "structured": structured,
-        "tools": tools,
+        "agent": agent,
         "responses": responses,
         "completions": completions,
     }

@@ -12,7 +12,7 @@ from semantic_kernel.connectors.ai.open_ai import OpenAIChatCompletion, OpenAICh
 from semantic_kernel.contents import ChatHistory, ChatMessageContent, ImageContent, TextContent
 from semantic_kernel.functions import kernel_function
 
-called: list[str] = []
+called: list[bool] = []
 service = OpenAIChatCompletion(ai_model_id=MODEL, async_client=AsyncOpenAI())
 
 
@@ -27,9 +27,9 @@ class Drawing:
     """A plugin of one function."""
 
     @kernel_function(description="Draws a shape.")
-    def draw(self, shape: Annotated[Literal["circle", "square", "triangle"], "Which one."]) -> str:
+    def draw(self, red: Annotated[bool, "Whether in red."]) -> str:
         """Draws a shape."""
-        called.append(shape)
+        called.append(red)
         return "drawn"
 
 

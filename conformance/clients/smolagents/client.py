@@ -1,5 +1,6 @@
 """smolagents: its model of OpenAI's servers, and its agents that call tools and write code."""
 
+import json
 from typing import Any, Literal
 
 from checks import (
@@ -18,6 +19,7 @@ from checks import (
 )
 from PIL import Image
 from smolagents import CodeAgent, OpenAIModel, ToolCallingAgent, tool
+from smolagents.models import MessageRole
 
 called: list[str] = []
 model = OpenAIModel(MODEL, api_base=BASE_URL, api_key=KEY)
@@ -85,13 +87,16 @@ def structured() -> str:
 
 
 def tools() -> str:
-    """An agent that calls tools, which it always requires."""
+    """The model with a tool, which its agents always require, and with the result."""
     called.clear()
-    agent = ToolCallingAgent([draw], model, max_steps=2)
-    answer = agent.run("Draw a shape.", images=[Image.open(IMAGE)])
-    made = [call for step in agent.memory.steps for call in getattr(step, "tool_calls", None) or []]
-    assert made, "no tool was called"
-    return f"called {[(call.name, call.arguments) for call in made]}, ended with {answer!r}"
+    question = {"type": "text", "text": "Draw a shape."}
+    answer = model.generate(_messages(question), tools_to_call_from=[draw])
+    assert answer.tool_calls, answer
+    results = [draw(**json.loads(call.function.arguments)) for call in answer.tool_calls]
+    assert called, "the tool was not called"
+    observed = [{"type": "text", "text": f"Observation: {results}"}]
+    history = [*_messages(question), {"role": MessageRole.TOOL_RESPONSE, "content": observed}]
+    return f"called with {called}, {model.generate(history).content!r}"
 
 
 def agent() -> str:
