@@ -14,6 +14,9 @@ from scripted import ScriptedEngine
 from wire import ANSWER
 
 PATH = "/v1/responses"
+WAIT_S = 120
+"""Seconds in which whatever is waited for comes, however busy the machine is."""
+
 ENDED = ("completed", "incomplete", "failed", "cancelled")
 
 
@@ -66,7 +69,7 @@ async def ended(client: httpx.AsyncClient, response_id: str) -> dict[str, Any]:
                 return response
             await asyncio.sleep(0.01)
 
-    return await asyncio.wait_for(poll(), 20)
+    return await asyncio.wait_for(poll(), WAIT_S)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -76,4 +79,4 @@ async def until(condition: Callable[[], bool]) -> None:
         while not condition():
             await asyncio.sleep(0)
 
-    await asyncio.wait_for(poll(), 20)
+    await asyncio.wait_for(poll(), WAIT_S)

@@ -13,7 +13,7 @@ from phiserve.api.services import Services
 from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StoreFailure
 from responses_types import Specification, strict_response
 from scripted import ScriptedEngine
-from stateful import PATH, Held, answered, ended, fetched, running
+from stateful import PATH, WAIT_S, Held, answered, ended, fetched, running
 from wire import ANSWER
 
 MakeServices = Callable[..., Services]
@@ -58,7 +58,7 @@ def test_it_is_queued_and_then_answered(make_services: MakeServices, tmp_path: P
         async with running(make_services(held.engine, state=tmp_path)) as client:
             queued = await answered(client, **REQUEST)
             assert (queued["status"], queued["background"], queued["output"]) == ("queued", True, [])
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             begun = await fetched(client, f"{PATH}/{queued['id']}")
             assert begun == queued | {"status": "in_progress"}
             held.may_go_on.set()
@@ -88,7 +88,7 @@ def test_a_restart_in_the_middle(
     async def run() -> None:
         async with running(make_services(held.engine, state=tmp_path)) as client:
             first = await answered(client, **REQUEST)
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             second = await answered(client, input="So?", background=True)
         engine = ScriptedEngine(ANSWER)
         async with running(make_services(engine, state=tmp_path)) as client:
@@ -114,7 +114,7 @@ def test_another_model_s_is_left_alone(
         services = make_services(held.engine, state=tmp_path, served_model_name=["x"])
         async with running(services) as client:
             queued = await answered(client, input="Hi", background=True, model="x")
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
         looked = asyncio.Event()
         other = make_services(ScriptedEngine(ANSWER), state=tmp_path)
         assert other.store is not None
@@ -129,7 +129,7 @@ def test_another_model_s_is_left_alone(
         async with running(other) as client:
             for _ in range(2):
                 looked.clear()
-                await asyncio.wait_for(looked.wait(), 20)
+                await asyncio.wait_for(looked.wait(), WAIT_S)
             assert (await fetched(client, f"{PATH}/{queued['id']}"))["status"] == "in_progress"
         services = make_services(ScriptedEngine(ANSWER), state=tmp_path, served_model_name=["x"])
         async with running(services) as client:
@@ -145,12 +145,12 @@ def test_cancelling(make_services: MakeServices, tmp_path: Path) -> None:
     async def run() -> None:
         async with running(make_services(held.engine, state=tmp_path)) as client:
             queued = await answered(client, input="Hi", background=True)
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             path = f"{PATH}/{queued['id']}"
             cancelled = (await client.post(f"{path}/cancel")).json()
             strict_response(cancelled)
             assert cancelled == queued | {"status": "cancelled"}
-            await asyncio.wait_for(held.engine.closed.wait(), 20)
+            await asyncio.wait_for(held.engine.closed.wait(), WAIT_S)
             assert (await client.post(f"{path}/cancel")).json() == cancelled
             assert await fetched(client, path) == cancelled
             held.may_go_on.set()
@@ -173,11 +173,11 @@ def test_another_server_ends_it(make_services: MakeServices, tmp_path: Path, del
             running(make_services(ScriptedEngine(), state=tmp_path)) as other,
         ):
             queued = await answered(working, input="Hi", background=True)
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             path = f"{PATH}/{queued['id']}"
             told = await (other.delete(path) if deletes else other.post(f"{path}/cancel"))
             assert told.status_code == 200
-            await asyncio.wait_for(held.engine.closed.wait(), 20)
+            await asyncio.wait_for(held.engine.closed.wait(), WAIT_S)
             found = await working.get(path)
             assert found.status_code == 404 if deletes else found.json() == told.json()
 
@@ -268,7 +268,7 @@ def test_a_conversation_gets_it(make_services: MakeServices, tmp_path: Path) -> 
         async with running(make_services(held.engine, state=tmp_path)) as client:
             name = (await answered(client, "/v1/conversations"))["id"]
             queued = await answered(client, input="Hi", background=True, conversation=name)
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             assert (await fetched(client, f"/v1/conversations/{name}/items"))["data"] == []
             held.may_go_on.set()
             response = await ended(client, queued["id"])
@@ -277,7 +277,7 @@ def test_a_conversation_gets_it(make_services: MakeServices, tmp_path: Path) -> 
             held.may_go_on.clear()
             held.reached.clear()
             queued = await answered(client, input="Hi", background=True, conversation=name)
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             await client.delete(f"/v1/conversations/{name}")
             held.may_go_on.set()
             response = await ended(client, queued["id"])

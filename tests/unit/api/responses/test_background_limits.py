@@ -13,7 +13,7 @@ from phiserve.api.responses import background
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from scripted import ScriptedEngine, delta
-from stateful import PATH, Held, answered, ended, fetched, running, until
+from stateful import PATH, WAIT_S, Held, answered, ended, fetched, running, until
 from wire import ANSWER
 
 MakeServices = Callable[..., Services]
@@ -37,7 +37,7 @@ def test_the_key_s_limits_hold(make_services: MakeServices, tmp_path: Path) -> N
         async with running(services) as client:
             body = {"input": "Hi", "background": True}
             queued = [(await client.post(PATH, json=body, headers=alice)).json()]
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             refused = await client.post(PATH, json={"input": "Hi"}, headers=alice)
             assert refused.status_code == 429
             held.may_go_on.set()
@@ -63,7 +63,7 @@ def test_a_key_that_is_not_valid_any_more(
         async with running(services) as client:
             body = {"input": "Hi", "background": True}
             queued = (await client.post(PATH, json=body, headers=bearer("alice"))).json()
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
         services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
         store = services.store
         assert store is not None
@@ -99,7 +99,7 @@ def test_the_end_of_the_server_waits(make_services: MakeServices, tmp_path: Path
         async with running(make_services(held.engine, state=tmp_path), shutdown) as client:
             assert not shutdown.is_awaited
             first = await answered(client, input="Hi", background=True)
-            await asyncio.wait_for(held.reached.wait(), 20)
+            await asyncio.wait_for(held.reached.wait(), WAIT_S)
             assert shutdown.is_awaited
             later = [await answered(client, input="Hi", background=True) for _ in range(9)]
             shutdown.begin()

@@ -18,7 +18,7 @@ from phiserve.store.opening import open_store
 from phiserve.store.sql_store import SqlStore
 from responses_types import events_of, strict_response
 from scripted import ScriptedEngine, delta
-from stateful import PATH, answered, fetched, running
+from stateful import PATH, WAIT_S, answered, fetched, running
 from unit.api.test_streaming import SCOPE, LeavingClient
 from wire import ANSWER
 
@@ -145,14 +145,14 @@ def test_nothing_stays_of_a_client_that_hung_up(
         async with app.router.lifespan_context(app):
             client = LeavingClient({"input": "Hi", "stream": stream})
             answering = asyncio.create_task(app(SCOPE | {"path": PATH}, client.receive, client.send))
-            await asyncio.wait_for(reached.wait(), 20)
+            await asyncio.wait_for(reached.wait(), WAIT_S)
             (running_id,) = [generation.request_id for generation in engine.generations]
             assert services.store is not None
             stored = await services.store.response("", running_id)
             assert stored is not None
             assert stored.status == json.loads(stored.payload)["status"] == "in_progress"
             client.gone.set()
-            await asyncio.wait_for(answering, 20)
+            await asyncio.wait_for(answering, WAIT_S)
         store = store_in(tmp_path)
         assert await store.response("", running_id) is None
         assert await store.items("", stored.context) == ()
