@@ -101,7 +101,7 @@ def tools() -> str:
 
 def agent() -> str:
     """A loop about an image."""
-    helper = ToolCallingAgent([shape_price, book_price], model, max_steps=4)
+    helper = ToolCallingAgent([shape_price, book_price], model, max_steps=3)
     return priced(helper.run(PRICE_QUESTION, images=[Image.open(IMAGE)]))
 
 
