@@ -6,17 +6,24 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from demo.evaluate_shop import loop, measure_shop, right_steps
 from demo.exam import Question
 from demo.exam_shop import Errand, Form, ShopTask
-from demo.shop import BOOK_PRICE, FINAL_ANSWER, SHAPE_PRICE
+from demo.language import encode_turns, user
+from demo.shop import BOOK_PRICE, FINAL_ANSWER, SHAPE_PRICE, recorded_call, recorded_result
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.tools import with_tools, written
+from phiserve.core import Conversation, ToolCall, Turn
+from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.translation import told_conversation
 
 PICTURE = Image.new("RGB", (4, 3), (200, 30, 30))
 CALL = ("shape_price", {"color": "red", "shape": "circle"}, "12")
 ASKED = Question((PICTURE,), (), "What does this shape cost?", "The red circle costs 12.")
-RIGHT = [("shape_price", {"shape": "circle", "color": "red"})]
+RIGHT = [("shape_price", {"color": "red", "shape": "circle"})]
 STEP = 'shape_price {"color": "red", "shape": "circle"}'
 
 
@@ -116,3 +123,28 @@ def test_measure() -> None:
     assert (result.called, result.answered) == (1, 0)
     right = f"{STEP} | The red circle costs 12."
     assert result.wrong == [(ASKED.question, right, f"{STEP} | The red circle costs 2.")]
+
+
+@pytest.mark.parametrize("form", ["tool messages", "own record"])
+def test_what_is_posted_is_what_training_knows(form: Form, encoder: PromptEncoder) -> None:
+    """As the server encodes it, down to the tools' lines, the call and its result."""
+    where = errand(form)
+    end: Any = [("final_answer", {"answer": ASKED.answer})] if form == "own record" else ASKED.answer
+    model = Model(RIGHT, end)
+    asyncio.run(loop(model.client, "m", where))
+    posted = json.loads(json.dumps({name: model.asked[1][name] for name in ("model", "messages", "tools")}))
+    conversation = told_conversation(ChatCompletionRequest.model_validate(posted))
+    name, arguments, result = CALL
+    if form == "own record":
+        said = recorded_call((name, arguments), "call_1")
+        heard = recorded_result(result)
+    else:
+        said = written([ToolCall(name, json.dumps(arguments))])
+        heard = f"Result of {name}:\n{result}"
+    turns = (
+        *with_tools(Conversation((Turn("system", ("Be brief.",)),)), where.tools).turns,
+        user(ASKED.question, pictures=1),
+        Turn("assistant", (said,)),
+        Turn("user", (heard,)),
+    )
+    assert encoder.encode(conversation).segments == encode_turns(turns)
