@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import openai
+from openai.types.responses import Response
 
 from e2e.conftest import MODEL
 from e2e.processes import wait_until
 from e2e.running import server_process
 from e2e.test_responses_stored import polled
-from phiserve.protocol.events import encode_json
 from phiserve.store.interface import StoredResponse
 from phiserve.store.limits import StoreLimits
 from phiserve.store.opening import open_store
 
 TOKENS = 300
 """Seconds of work, which random weights do not end earlier."""
+
+SHORT = ("--engine", "max_model_len=1152")
+"""What needs little memory: its context in tokens."""
 
 
 def stored(url: str, response_id: str) -> StoredResponse | None:
@@ -41,7 +44,7 @@ def test_a_response_outlives_its_server(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'state.db'}"
     settings = {"PHISERVE_STATE_URL": url, "PHISERVE_SHUTDOWN_GRACE_S": "120"}
     asked: dict[str, Any] = {"model": MODEL, "input": "Hi", "max_output_tokens": TOKENS, "temperature": 0}
-    with server_process(**settings) as server:
+    with server_process(*SHORT, **settings) as server:
         server.wait_until_ready()
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
         had = client.responses.create(model=MODEL, input="Hi", max_output_tokens=4)
@@ -52,7 +55,7 @@ def test_a_response_outlives_its_server(tmp_path: Path) -> None:
     left = stored(url, queued.id)
     assert left is not None
     assert left.status == "in_progress"
-    with server_process(**settings) as server:
+    with server_process(*SHORT, **settings) as server:
         server.wait_until_ready()
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
         assert client.responses.retrieve(had.id) == had
@@ -65,11 +68,12 @@ def test_a_response_outlives_its_server(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         *_, last = events
         client.close()
-        assert server.process.wait(timeout=120) == 0
+        server.process.wait(timeout=240)
+        assert server.stop() == 0
     assert last.type == "response.incomplete"
     told = stored(url, last.response.id)
     assert told is not None
-    assert told.payload == encode_json(last.response.to_dict(mode="json")).decode()
+    assert Response.model_validate_json(told.payload) == last.response
     in_background = stored(url, second.id)
     assert in_background is not None
     assert in_background.status == "incomplete"

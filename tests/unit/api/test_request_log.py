@@ -133,7 +133,6 @@ def test_failed(
         ("POST", CHAT, CHAT),
         ("GET", "/metrics", "/metrics"),
         ("GET", "/v1/models/What-only", "/v1/models/{model_id:path}"),
-        ("GET", "/v1/responses/What-only", "/v1/responses/{response_id}"),
         ("POST", "/v1/responses/What-only/cancel", "/v1/responses/{response_id}/cancel"),
         ("GET", UNKNOWN, OTHER_ROUTE),
     ],
