@@ -56,9 +56,7 @@ async def list_files(request: Request, name: str, revision: str, folder: str = "
     return Response(encode_json(files), media_type="application/json")
 
 
-@router.get(
-    "/api/models/{name:path}"
-)  # decorators work upwards: tried after the longer one
+@router.get("/api/models/{name:path}")  # decorators work upwards: tried after the longer one
 @router.get("/api/models/{name:path}/revision/{revision}")
 async def describe_repository(request: Request, name: str, revision: str = _MAIN) -> Response:
     """What a hub tells of a repository, as far as it is about files."""

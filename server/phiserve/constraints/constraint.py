@@ -12,9 +12,9 @@ class Constraint:
     """What an answer must look like, as a Lark grammar of llguidance's; `param` is the path that asks for it.
 
     `grammar` has been compiled once, within `limits.LIMITS`. `is_open`: it does not say how long an answer
-    may become, as a text without `maxLength` may. `is_endless`: it asks for an object and does not say of what,
-    so that a weak model finds no end. `keeps_first_space`: a space that an answer begins with
-    was asked for, and is no habit of the tokenizer's.
+    may become, as a text without `maxLength` may. `is_endless`: it asks for an object and does not say of
+    what, so that a weak model finds no end. `keeps_first_space`: a space that an answer begins with was asked
+    for, and is no habit of the tokenizer's.
     """
 
     grammar: str
