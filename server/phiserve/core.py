@@ -80,13 +80,15 @@ class RawPrompt:
 class Conversation:
     """All turns so far, ready to be encoded; the answer is the next turn.
 
-    `is_open`: the last turn, an assistant's, has not ended, and the answer goes on with it. `param` is the
-    conversation's path in the request.
+    `is_open`: the last turn, an assistant's, has not ended, and the answer goes on with it. `truncates`:
+    where not all turns fit into the context, the oldest are left out. `param` is the conversation's path in
+    the request.
     """
 
     turns: tuple[Turn, ...]
     param: str = "messages"
     is_open: bool = False
+    truncates: bool = False
 
     @property
     def images(self) -> tuple[ImagePlaceholder, ...]:

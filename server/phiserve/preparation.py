@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
+from phiserve.chat.truncation import num_omissible, without_oldest
 from phiserve.context import ContextNeed
-from phiserve.core import ImagePlaceholder, Prompt
+from phiserve.core import Conversation, ImagePlaceholder, Prompt, RawPrompt
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.fitting import fit_crops
@@ -87,6 +88,48 @@ class PromptPreparer:
         Images are known again only under an equal `cache_salt`; `line` is where images wait for a thread.
         Raises InvalidRequest, InvalidImage, or ContextLengthExceeded where no token is left for the answer.
         """
+        options = (max_tokens, cache_salt, line, min_tokens)
+        try:
+            return await self._prepare(conversation, *options)
+        except ContextLengthExceeded:
+            if isinstance(conversation, RawPrompt) or not conversation.truncates:
+                raise
+        return await self._prepare_truncated(conversation, *options)
+
+    async def _prepare_truncated(
+        self,
+        conversation: Conversation,
+        max_tokens: int | None,
+        cache_salt: str | None,
+        line: Line,
+        min_tokens: int,
+    ) -> PreparedPrompt:
+        """Prepare the newest turns that leave room for an answer, found by halves; the last one is kept."""
+        options, reserve = (max_tokens, cache_salt, line, min_tokens), self._limits.answer_reserve
+        wanted = reserve if max_tokens is None else min(max_tokens, reserve)
+        too_few, enough = 0, num_omissible(conversation)
+        best = await self._prepare(without_oldest(conversation, enough), *options)
+        while enough - too_few > 1:
+            middle = (too_few + enough) // 2
+            try:
+                prompt = await self._prepare(without_oldest(conversation, middle), *options)
+            except ContextLengthExceeded:
+                too_few = middle
+                continue
+            if prompt.max_tokens < wanted:
+                too_few = middle
+            else:
+                enough, best = middle, prompt
+        return best
+
+    async def _prepare(
+        self,
+        conversation: Prompt,
+        max_tokens: int | None,
+        cache_salt: str | None,
+        line: Line,
+        min_tokens: int,
+    ) -> PreparedPrompt:
         placeholders = conversation.images
         self._check_image_count(placeholders)
         images = await self._images.read(placeholders, cache_salt, line)

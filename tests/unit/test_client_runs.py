@@ -204,14 +204,7 @@ def test_a_model_that_was_not_taught_shows_nothing() -> None:
         assert without_lessons(checked, [exchange({}, status)], taught) == checked
 
 
-def test_a_client_is_run_to_its_end(
-    proxy: RecordingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its lines become checks, the requests before each are that check's, and an early end is a failure with
-    its last words; other lines are nobody's.
-    """
-    _Answers.go_on.set()
-    source = """
+TWO_CHECKS = """
 import json, os, sys, urllib.request
 for check in ("default", "stream"):
     body = json.dumps({"stream": check == "stream", "input": check}).encode()
@@ -221,6 +214,15 @@ for check in ("default", "stream"):
     sys.stdin.readline()
 sys.exit("no more")
 """
+
+
+def test_a_client_is_run_to_its_end(
+    proxy: RecordingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines become checks, the requests before each are that check's, and an early end is a failure with
+    its last words; other lines are nobody's.
+    """
+    _Answers.go_on.set()
     monkeypatch.setenv("SECRET", "s")
     monkeypatch.setattr(client_environments, "CLIENTS", tmp_path / "clients")
     monkeypatch.setattr(client_environments, "ENVIRONMENTS", tmp_path / "environments")
@@ -230,7 +232,7 @@ sys.exit("no more")
     client.folder.mkdir(parents=True)
     (client.folder / "client.py").touch()
     client.run_folder.mkdir(parents=True)
-    (client.run_folder / "client.py").write_text(source)
+    (client.run_folder / "client.py").write_text(TWO_CHECKS)
     (client.environment / "bin").mkdir()
     (client.environment / "bin" / "python").symlink_to(sys.executable)
     result = run(client, proxy, "m")

@@ -11,7 +11,8 @@ import pytest
 from images import image_part, noise, text_part
 from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
 from phiserve.chat.special_tokens import Control
-from phiserve.core import Conversation, Prompt, RawPrompt
+from phiserve.chat.truncation import without_oldest
+from phiserve.core import Conversation, Prompt, RawPrompt, Role, Turn
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
 from phiserve.preparation import PreparedPrompt, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
@@ -186,3 +187,37 @@ def test_a_raw_prompt_is_held_against_the_context(make_preparer: MakePreparer) -
         with pytest.raises(ContextLengthExceeded) as caught:
             asyncio.run(preparer.prepare(RawPrompt(content, "prompt[2]")))
         assert caught.value.param == "prompt[2]"
+
+
+WORDS = "word " * 30
+
+
+def chat(*texts: str, truncates: bool = True) -> Conversation:
+    """Instructions, then turns of the user and of the assistant in turn."""
+    roles: tuple[Role, ...] = ("user", "assistant")
+    turns = (Turn(roles[number % 2], (text,)) for number, text in enumerate(texts))
+    return Conversation((Turn("system", ("Be brief.",)), *turns), "input", truncates=truncates)
+
+
+def ids_of(preparer: PromptPreparer, conversation: Conversation) -> list[int]:
+    return asyncio.run(preparer.prepare(conversation)).ids
+
+
+def test_the_oldest_turns_are_left_out(make_preparer: MakePreparer) -> None:
+    """As few as leave room for an answer."""
+    whole = chat(WORDS, WORDS, WORDS, WORDS, "And now?")
+    preparer = make_preparer(context_tokens=len(ids_of(make_preparer(), whole)) - 1)
+    assert ids_of(preparer, whole) == ids_of(preparer, without_oldest(whole, 2))
+    assert asyncio.run(preparer.prepare(whole)).max_tokens >= 64
+    assert asyncio.run(preparer.prepare(without_oldest(whole, 1))).max_tokens < 64
+
+
+def test_what_fits_stays_whole(make_preparer: MakePreparer) -> None:
+    """And what is not to be truncated is refused; so is a last turn that does not fit."""
+    whole = chat(WORDS, WORDS, "And now?")
+    enough = len(ids_of(make_preparer(), whole)) + 1
+    assert len(ids_of(make_preparer(context_tokens=enough), whole)) == enough - 1
+    with pytest.raises(ContextLengthExceeded):
+        ids_of(make_preparer(context_tokens=60), chat(WORDS, WORDS, "And now?", truncates=False))
+    with pytest.raises(ContextLengthExceeded):
+        ids_of(make_preparer(context_tokens=20), chat("Hi", "Hello", WORDS))

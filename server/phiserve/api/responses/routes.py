@@ -33,8 +33,7 @@ from phiserve.errors import StoreFailure
 from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import InputTokens, ResponseObject
-from phiserve.protocol.responses.translation import begun_response, to_generation_request
-from phiserve.protocol.responses.turns import build_conversation
+from phiserve.protocol.responses.translation import begun_response, conversation_of, to_generation_request
 from phiserve.trace import step
 from phiserve.turns import Line
 
@@ -120,7 +119,7 @@ async def _queue(
 
 async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line) -> int:
     asked = gathered.request
-    conversation = build_conversation(asked.input, asked.instructions, asked.tool_use, gathered.earlier)
+    conversation = conversation_of(asked, gathered.earlier)
     await visit.take_images(conversation.images)
     limit = asked.max_output_tokens
     prompt = await services.preparer.prepare(conversation, limit, visit.cache_salt, line)

@@ -30,6 +30,9 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "top_p": _SERVED,
     "tool_choice": Field("served", "all forms that name functions"),
     "tools": Field("served", "functions; what a server would have to run (web search and so on) is refused"),
+    "truncation": Field(
+        "served", "`auto` leaves out the oldest messages, never instructions and the last one"
+    ),
     "max_tool_calls": Field("accepted", "it limits tools that a server runs"),
     "metadata": Field("accepted", "repeated in the response"),
     "prompt_cache_key": Field("accepted", "prompts are cached by their content"),
@@ -43,5 +46,4 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "prompt_cache_retention": Field(
         "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
     ),
-    "truncation": Field("refused", "nothing is left out of a prompt here", allowed=("disabled",)),
 }

@@ -134,6 +134,7 @@ class ResponsesRequest(ToolFields):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     include: Annotated[tuple[Includable, ...], bounded(MAX_INCLUDES)] | None = None
     service_tier: str | None = None
+    truncation: Literal["auto", "disabled"] | None = None
 
     max_tool_calls: Annotated[int, Field(ge=0, le=MAX_WIRE_INTEGER)] | None = None
     metadata: Annotated[dict[str, str], Field(fail_fast=True)] | None = None
@@ -147,7 +148,6 @@ class ResponsesRequest(ToolFields):
     prompt: Refused = None
     prompt_cache_options: Refused = None
     prompt_cache_retention: Refused = None
-    truncation: Refused = None
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:

@@ -171,6 +171,6 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     tools: list[FunctionToolObject]
     top_logprobs: int
     top_p: float
-    truncation: Literal["disabled"] = "disabled"
+    truncation: Literal["auto", "disabled"] = "disabled"
     usage: ResponseUsage | UnsetType = UNSET
     user: str | UnsetType = UNSET

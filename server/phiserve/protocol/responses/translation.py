@@ -2,10 +2,11 @@
 
 import time
 import uuid
+from dataclasses import replace
 
 from msgspec import UNSET
 
-from phiserve.core import GenerationRequest, SamplingOptions, StopConditions
+from phiserve.core import Conversation, GenerationRequest, SamplingOptions, StopConditions
 from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import (
     ConversationOfResponse,
@@ -33,7 +34,7 @@ def to_generation_request(
     """
     return GenerationRequest(
         id=f"resp_{uuid.uuid4().hex}",
-        conversation=build_conversation(request.input, request.instructions, request.tool_use, earlier),
+        conversation=conversation_of(request, earlier),
         sampling=SamplingOptions(
             temperature=1.0 if request.temperature is None else request.temperature,
             top_p=1.0 if request.top_p is None else request.top_p,
@@ -47,6 +48,12 @@ def to_generation_request(
         cache_salt=cache_salt,
         deadline_s=deadline_s,
     )
+
+
+def conversation_of(request: ResponsesRequest, earlier: Earlier = NOTHING_EARLIER) -> Conversation:
+    """The conversation that a request is about. Raises as `build_conversation`."""
+    conversation = build_conversation(request.input, request.instructions, request.tool_use, earlier)
+    return replace(conversation, truncates=request.truncation == "auto")
 
 
 def begun_response(request: ResponsesRequest, response_id: str, model: str) -> ResponseObject:
@@ -72,6 +79,7 @@ def begun_response(request: ResponsesRequest, response_id: str, model: str) -> R
         tool_choice=_choice_as_given(request),
         tools=[_tool_as_given(tool) for tool in request.tools or ()],
         top_logprobs=request.top_logprobs or 0,
+        truncation=request.truncation or "disabled",
         top_p=1.0 if request.top_p is None else request.top_p,
         user=UNSET if request.user is None else request.user,
     )

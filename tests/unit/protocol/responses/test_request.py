@@ -61,7 +61,7 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
     [
         ({"background": True, "store": False}, "background: needs store"),
         ({"background": True, "stream": True}, "background: cannot be streamed"),
-        ({"truncation": "auto"}, "truncation: this parameter is not supported: "),
+        ({"truncation": "middle"}, "truncation: must be 'auto' or 'disabled'"),
         (
             {"previous_response_id": "resp_1", "conversation": "conv_1"},
             "previous_response_id: cannot be sent together with conversation",

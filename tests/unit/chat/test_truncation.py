@@ -1,0 +1,31 @@
+"""Which turns are left out first."""
+
+from phiserve.chat.truncation import num_omissible, without_oldest
+from phiserve.core import Conversation, Turn
+
+SYSTEM, FIRST, ANSWER, TOLD, LAST = (
+    Turn("system", ("Be brief.",)),
+    Turn("user", ("Hi",)),
+    Turn("assistant", ("Hello",)),
+    Turn("system", ("Be kind.",)),
+    Turn("user", ("And?",)),
+)
+WHOLE = Conversation((SYSTEM, FIRST, ANSWER, TOLD, LAST), "input", truncates=True)
+
+
+def test_instructions_and_the_last_turn_stay() -> None:
+    """Everything else may go."""
+    assert num_omissible(WHOLE) == 2
+    assert num_omissible(Conversation((SYSTEM, LAST))) == 0
+    assert num_omissible(Conversation(())) == 0
+
+
+def test_the_oldest_go_first() -> None:
+    """In their order, with all else as it was."""
+    assert [without_oldest(WHOLE, count).turns for count in range(3)] == [
+        WHOLE.turns,
+        (SYSTEM, ANSWER, TOLD, LAST),
+        (SYSTEM, TOLD, LAST),
+    ]
+    assert without_oldest(WHOLE, 1).param == "input"
+    assert not without_oldest(WHOLE, 1).truncates
