@@ -71,6 +71,7 @@ def _lifespan(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        """Background answers end before what they need."""
         if background is not None:
             background.begin()
         try:

@@ -128,6 +128,7 @@ class Background:
         self.keeper.hold(response_id, task.cancel)
 
         def over(task: "asyncio.Task[None]") -> None:
+            """It has ended, in whatever way: another may begin."""
             if not task.cancelled() and (error := task.exception()) is not None:
                 _LOG.error("A response in the background is given up", exc_info=error)
             self.keeper.release(response_id)
