@@ -80,12 +80,17 @@ def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
         ready, log = Path(folder) / "url", Path(folder) / "log"
         # -P: the folder that the command is given in may hold anything, and its Python is not to be imported.
         command = [sys.executable, "-P", "-m", "phiserve", "serve", "--host", "127.0.0.1", "--port", "0"]
-        command += ["--attached", "--ready-file", str(ready), "--state-url", "off"]
+        command += ["--attached", "--ready-file", str(ready)]
         if checkpoint:
             command += ["--model", checkpoint]
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own command
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=os.environ | {"PHISERVE_STATE_URL": "off"},  # nobody could ask for what it stored
             )
         try:
             yield _wait(process, ready, log, console)
