@@ -21,7 +21,7 @@ _NO_REPOSITORY, _NO_REVISION, _NO_FILE = "RepoNotFound", "RevisionNotFound", "En
 class _Missing(NotFound):
     """What a hub's client is told is not there; `commit` is the one that lacks a file."""
 
-    def __init__(self, reason: str, word: str, commit: str | None = None) -> None:
+    def __init__(self, reason: str, word: str = _NO_FILE, commit: str | None = None) -> None:
         super().__init__(reason)
         self._word, self._commit = word, commit
 
