@@ -24,11 +24,16 @@ WALL_CLOCK = {
     "access/keys_editing.py": "the date of an entry",
     "api/chat_writer.py": "`created` of an answer",
     "api/completion_writer.py": "`created` of an answer",
+    "api/conversations.py": "`created_at` of a conversation",
     "api/responses/draft.py": "`completed_at` of an answer",
+    "api/responses/keeping.py": "`renewed_at` of a response, which several servers compare",
     "assembly.py": "`created` of the model",
     "cli/keys.py": "a key expires at a date",
     "cli/top.py": "times that people read",
     "protocol/responses/translation.py": "`created_at` of an answer",
+    "store/clearing.py": "what is stored is removed after days",
+    "store/conversations.py": "when a conversation was used last",
+    "store/responses.py": "`renewed_at`, which several servers compare",
 }
 """Modules that ask for the date, and what for. What waits asks for `time.monotonic`."""
 

@@ -11,6 +11,7 @@ from phiserve.errors import InvalidImage
 from phiserve.sandbox.decoder import WorkerDecoder
 
 WAIT_S = 60
+DATABASE = "postgres"
 CONTENT = encode(noise(60, 40))
 
 
@@ -27,8 +28,8 @@ def works(decoder: WorkerDecoder) -> bool:
 
 
 def processes() -> list[psutil.Process]:
-    """Those that this process has started, and theirs."""
-    return psutil.Process().children(recursive=True)
+    """Those that this process has started, and theirs, but for a database that other tests share."""
+    return [child for child in psutil.Process().children(recursive=True) if child.name() != DATABASE]
 
 
 def started(decoder: WorkerDecoder) -> list[psutil.Process]:
