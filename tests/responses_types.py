@@ -46,8 +46,8 @@ def typed_events(response: httpx.Response) -> list[dict[str, Any]]:
     return events_of(response.text)
 
 
-def events_of(text: str) -> list[dict[str, Any]]:
-    """As `typed_events`, from a body's text; comments are left out."""
+def events_of(text: str, first: int = 0) -> list[dict[str, Any]]:
+    """As `typed_events`, from a body's text, numbered from `first`; comments are left out."""
     events = []
     for frame in text.split("\n\n"):
         if not frame or frame.startswith(":"):
@@ -57,7 +57,7 @@ def events_of(text: str) -> list[dict[str, Any]]:
         assert name == f"event: {payload['type']}"
         strict_event(payload)
         events.append(payload)
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["sequence_number"] for event in events] == list(range(first, first + len(events)))
     return events
 
 

@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from fastapi import Request
-from msgspec import Struct
 from msgspec.structs import replace as changed
 
 from phiserve.access.gate import Visit
-from phiserve.api.answering import begin_answer
+from phiserve.api.answering import Deltas, begin_answer
 from phiserve.api.request_log import RequestLog, RequestRecord
 from phiserve.api.responses.draft import Draft
+from phiserve.api.responses.event_log import EventLog, EventLogs
+from phiserve.api.responses.jobs import Job, read_job, requests_of
 from phiserve.api.responses.keeping import Keeper, save_begun, save_ended
+from phiserve.api.responses.telling import Telling
 from phiserve.api.responses.writer import collect
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
-from phiserve.core import GenerationRequest
 from phiserve.errors import (
     EngineFailure,
     EngineUnavailable,
@@ -34,11 +34,7 @@ from phiserve.errors import (
     Unauthorized,
 )
 from phiserve.protocol.events import encode_json
-from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import ResponseObject
-from phiserve.protocol.responses.stored_items import read_items
-from phiserve.protocol.responses.translation import to_generation_request
-from phiserve.protocol.responses.turns import Earlier
 from phiserve.store.interface import StoredResponse
 
 _LOG = logging.getLogger(__name__)
@@ -66,26 +62,12 @@ _BUSY = (Overloaded, EngineUnavailable, StoreFailure)
 """Errors that say nothing of the response: it waits, and is tried again."""
 
 
-class Job(Struct, frozen=True):
-    """What it takes to answer a response elsewhere, beside its items.
-
-    `body`: the request without its input. `key`: id of the key that asked. `tenant`: whose request it is.
-    `earlier`: how many items of the context come before the request's own, and the field that stands for
-    them.
-    """
-
-    body: dict[str, Any]  # what msgspec calls a value of any kind
-    key: str | None
-    tenant: str | None
-    earlier: int
-    earlier_param: str
-
-
 class Background:
     """Answers what is queued, few at once; what the server is too busy for goes on waiting."""
 
     def __init__(self, services: Services, keeper: Keeper, shutdown: Shutdown, log: RequestLog) -> None:
         self.keeper = keeper
+        self.logs = EventLogs()
         self._services = services
         self._shutdown = shutdown
         self._log = log
@@ -132,6 +114,7 @@ class Background:
             if not task.cancelled() and (error := task.exception()) is not None:
                 _LOG.error("A response in the background is given up", exc_info=error)
             self.keeper.release(response_id)
+            self.logs.close(response_id)
             del self._tasks[response_id]
             self._owners[owner] -= 1
             if not self._owners[owner]:
@@ -139,6 +122,10 @@ class Background:
                 self._of_owner.pop(owner, None)
 
         task.add_done_callback(over)
+
+    def telling(self, owner: str, response_id: str, first: int = 0) -> Telling:
+        """The events of a stored response, from number `first` on."""
+        return Telling(self.keeper.store, self.logs, self._shutdown, (owner, response_id), first)
 
     async def _tend(self) -> None:
         cleared_at = -CLEAR_S
@@ -202,32 +189,36 @@ class Background:
             return
         begun = changed(msgspec.json.decode(stored.payload, type=ResponseObject), status="in_progress")
         stored = replace(stored, status="in_progress", payload=encode_json(begun).decode())
-        response = await self._response(stored, request, begun)
+        log = self.logs.get(response_id)
+        response = await self._response(stored, request, begun, log)
         if response is not None:
-            await self._save(stored, response)
+            saved = await self._save(stored, response)
+            if log is not None:
+                log.end(saved)
 
     async def _response(
-        self, stored: StoredResponse, request: str, begun: ResponseObject
+        self, stored: StoredResponse, request: str, begun: ResponseObject, log: EventLog | None
     ) -> ResponseObject | None:
         """The response, answered or failed; None where nobody wants it any more. Raises one of `_BUSY`."""
         record = RequestRecord(owner=stored.owner or None)
         draft: Draft | None = None
         try:
-            job = msgspec.json.decode(request, type=Job)
-            asked, inner = await self._inner(stored, job)
+            job = read_job(request)
+            limit_s = self._services.settings.max_request_s
+            asked, inner = await requests_of(self.keeper.store, stored, job, limit_s)
             async with self._visit(stored.owner, job) as visit:
                 inner = replace(inner, cache_salt=visit.cache_salt)
                 answer, deltas = await begin_answer(self._services, inner, visit, record)
                 draft = Draft(answer, begun, may_call=asked.tool_use is not None)
                 async with aclosing(deltas):
                     is_wanted = await save_begun(self.keeper.store, stored)
-                    response = await collect(draft, deltas) if is_wanted else None
+                    response = await _collected(draft, deltas, log) if is_wanted else None
         except asyncio.CancelledError:
             record.end("cancelled")
             raise
         except RequestError as error:
             record.end(error)
-            if isinstance(error, _BUSY):
+            if isinstance(error, _BUSY) and not (log is not None and log.has_answer):
                 raise
             return Draft.nothing_of(begun, error) if draft is None else draft.failed(error)
         except Exception:
@@ -240,18 +231,6 @@ class Background:
         finally:
             if record.outcome != Overloaded.default_code or record.sent_at is not None:
                 self._log.tell(BACKGROUND_ROUTE, stored.id, None, record)
-
-    async def _inner(self, stored: StoredResponse, job: Job) -> tuple[ResponsesRequest, GenerationRequest]:
-        """The request as it came, and the inner one."""
-        items = {item.id: item for item in await self.keeper.store.items(stored.owner, stored.context)}
-        payloads = [items[item_id].payload for item_id in stored.context if item_id in items]
-        read = await asyncio.to_thread(read_items, payloads)
-        request = await asyncio.to_thread(ResponsesRequest.model_validate, job.body | {"input": "-"})
-        request = request.model_copy(update={"input": read[job.earlier :]})
-        earlier = Earlier(read[: job.earlier], job.earlier_param)
-        limit_s = self._services.settings.max_request_s
-        inner = to_generation_request(request, job.tenant, None, limit_s, earlier)
-        return request, replace(inner, id=stored.id)
 
     @asynccontextmanager
     async def _visit(self, owner: str, job: Job) -> AsyncIterator[Visit]:
@@ -269,8 +248,8 @@ class Background:
         async with gate.enter(key) as visit:
             yield visit
 
-    async def _save(self, stored: StoredResponse, response: ResponseObject) -> None:
-        """Store what became of it, however long the store takes to answer again."""
+    async def _save(self, stored: StoredResponse, response: ResponseObject) -> ResponseObject:
+        """Store what became of it, however long the store takes to answer again; what is stored."""
         while True:
             try:
                 await save_ended(self.keeper.store, stored, response)
@@ -280,13 +259,15 @@ class Background:
                 _LOG.warning("A response in the background cannot be stored yet: %s", failure)
                 await asyncio.sleep(RETRY_S)
             else:
-                return
+                return response
 
 
-def job_of(asked: ResponsesRequest, key: str | None, tenant: str | None, earlier: Earlier) -> str:
-    """The JSON of what it takes to answer a request elsewhere."""
-    body = asked.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"input"})
-    return encode_json(Job(body, key, tenant, len(earlier.items), earlier.param)).decode()
+async def _collected(draft: Draft, deltas: Deltas, log: EventLog | None) -> ResponseObject:
+    """The response, whose events are told to the log, where it has one."""
+    if log is None:
+        return await collect(draft, deltas)
+    log.begin(draft.begun)
+    return await collect(draft, deltas, log.tell)
 
 
 def background_of(request: Request) -> Background | None:

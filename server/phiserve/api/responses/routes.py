@@ -13,9 +13,10 @@ from phiserve.api.json_response import json_response
 from phiserve.api.openapi import body_of, responses
 from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
-from phiserve.api.responses.background import Background, background_of, job_of
+from phiserve.api.responses.background import Background, background_of
 from phiserve.api.responses.draft import Draft
 from phiserve.api.responses.gathering import Gathered, gather
+from phiserve.api.responses.jobs import job_of
 from phiserve.api.responses.keeping import (
     Keeping,
     Kept,
@@ -25,6 +26,7 @@ from phiserve.api.responses.keeping import (
     kept_response,
     save_begun,
 )
+from phiserve.api.responses.stored_routes import stream_telling
 from phiserve.api.responses.writer import EventWriter
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
@@ -64,7 +66,11 @@ async def create_response(request: Request) -> Response:
     if background is None or not is_kept:
         keeping: Keeping = NotKept()
     elif asked.background:
-        return await _queue(background, owner, begun, gathered, (key_id_of(request), tenant_of(request)))
+        asked_by = (key_id_of(request), tenant_of(request))
+        queued = await _queue(background, owner, begun, gathered, asked_by)
+        if not asked.stream:
+            return json_response(queued)
+        return await stream_telling(request, background.telling(owner, queued.id))
     else:
         keeping = Kept(background.keeper, begun_record(begun, owner, gathered), gathered.own)
     asking = _Asking(begun, keeping, asked.tool_use is not None)
@@ -108,13 +114,18 @@ async def _queue(
     begun: ResponseObject,
     gathered: Gathered,
     asked_by: tuple[str | None, str | None],
-) -> Response:
-    """Store a response that is to be answered in the background; `asked_by`: the key's id, and the tenant."""
+) -> ResponseObject:
+    """Store a response that is to be answered in the background; `asked_by`: the key's id, and the tenant.
+
+    Where it is to be streamed, its events are kept from now on.
+    """
     begun = replace(begun, status="queued")
     job = job_of(gathered.request, *asked_by, gathered.earlier)
     await save_begun(background.keeper.store, begun_record(begun, owner, gathered, job), gathered.own)
+    if gathered.request.stream:
+        background.logs.begin(begun)
     background.start(owner, begun.id)
-    return json_response(begun)
+    return begun
 
 
 async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line) -> int:

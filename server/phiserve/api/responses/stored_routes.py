@@ -1,18 +1,27 @@
 """`/v1/responses/{id}`: responses that are stored."""
 
+from typing import get_args
+
 import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec.structs import replace
+from starlette.datastructures import QueryParams
 
+from phiserve.api.answering import stream_frames
 from phiserve.api.authorization import owner_of
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import responses
-from phiserve.api.paging import PAGE_PARAMETERS, page_query
+from phiserve.api.paging import PAGE_PARAMETERS, Schema, page_query
+from phiserve.api.request_log import record_of
 from phiserve.api.responses.background import background_of
 from phiserve.api.responses.gathering import SWITCHED_OFF, response_not_found
 from phiserve.api.responses.keeping import Keeper, ended_response
+from phiserve.api.responses.telling import Telling
+from phiserve.api.services import services_of
+from phiserve.api.streaming import unless_hung_up
 from phiserve.errors import InvalidRequest, NotFound, StoreFailure
 from phiserve.protocol.responses.conversations import ItemList
+from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.response import ResponseDeleted, ResponseObject
 from phiserve.store.interface import UNFINISHED, StoredResponse
 
@@ -20,18 +29,34 @@ router = APIRouter(tags=["responses"], default_response_class=Response)
 
 _ERRORS = (InvalidRequest, NotFound, StoreFailure)
 
+_MAX_EVENT_DIGITS = 9
+
+_STREAM_PARAMETERS: dict[str, list[dict[str, str | Schema]]] = {
+    "parameters": [
+        {"name": "stream", "in": "query", "schema": {"type": "boolean", "default": False}},
+        {"name": "starting_after", "in": "query", "schema": {"type": "integer", "minimum": 0}},
+    ]
+}
+"""`openapi_extra` of the route that shows a response."""
+
 
 @router.get(
     "/v1/responses/{response_id}",
     summary="A stored response",
-    responses=responses(ResponseObject, *_ERRORS),
+    openapi_extra=_STREAM_PARAMETERS,
+    responses=responses(ResponseObject, *_ERRORS, typed_stream=get_args(Event)),
 )
 async def retrieve_response(request: Request, response_id: str) -> Response:
-    """As it stands. What `include` may name is always there."""
-    if request.query_params.get("stream", "false") != "false":
-        reason = "a stored response is not streamed: ask for it until it has ended"
-        raise InvalidRequest(reason, param="stream", code="unsupported_parameter")
-    return _shown((await _found(request, response_id)).payload)
+    """As it stands, or with `stream` its events, from behind number `starting_after`, until it has ended.
+
+    What `include` may name is always there.
+    """
+    first = _first_event(request.query_params)
+    found = await _found(request, response_id)
+    background = background_of(request)
+    if first is None or background is None:
+        return _shown(found.payload)
+    return await stream_telling(request, background.telling(found.owner, response_id, first))
 
 
 @router.delete(
@@ -45,6 +70,8 @@ async def delete_response(request: Request, response_id: str) -> Response:
     if not await keeper.store.delete_response(owner_of(request), response_id):
         raise response_not_found(response_id)
     keeper.stop(response_id)
+    if (background := background_of(request)) is not None:
+        background.logs.forget(response_id)
     return json_response(ResponseDeleted(response_id))
 
 
@@ -85,6 +112,34 @@ async def list_input_items(request: Request, response_id: str) -> Response:
     return json_response(
         ItemList.of([(item.id, item.payload) for item in page.items], has_more=page.has_more)
     )
+
+
+async def stream_telling(request: Request, telling: Telling) -> Response:
+    """The events of a response, which goes on whether its client stays or not."""
+    record_of(request.scope).stream = True
+    streaming = stream_frames(services_of(request), telling.frames(), telling.fail)
+    return await unless_hung_up(request.receive, streaming)
+
+
+def _first_event(query: QueryParams) -> int | None:
+    """The number of the first event that is asked for; None where none is.
+
+    Raises InvalidRequest, which names the parameter.
+    """
+    is_streamed, after = query.get("stream", "false"), query.get("starting_after")
+    if is_streamed not in ("true", "false"):
+        raise InvalidRequest("must be true or false", param="stream")
+    if is_streamed == "false" and after is not None:
+        raise InvalidRequest("is only allowed when stream is true", param="starting_after")
+    if is_streamed == "true" and query.get("include_obfuscation", "false") != "false":
+        raise InvalidRequest(
+            "nothing is obfuscated", param="include_obfuscation", code="unsupported_parameter"
+        )
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= _MAX_EVENT_DIGITS):
+        raise InvalidRequest("must be the number of an event, from 0", param="starting_after")
+    if is_streamed == "false":
+        return None
+    return 0 if after is None else int(after) + 1
 
 
 async def _found(request: Request, response_id: str) -> StoredResponse:

@@ -5,7 +5,7 @@ from phiserve.protocol.compatibility import Field
 _SERVED = Field("served", "")
 
 RESPONSES_FIELDS: dict[str, Field] = {
-    "background": Field("served", "needs `store`; not together with `stream`"),
+    "background": Field("served", "needs `store`"),
     "conversation": Field("served", "an id, or an object with one; not together with `previous_response_id`"),
     "include": Field("served", "`message.output_text.logprobs`; there is nothing that the others would add"),
     "input": Field(

@@ -8,17 +8,20 @@ from phiserve.core import TokenLogprob
 from phiserve.protocol.events import encode_json
 from phiserve.protocol.responses.response import OutputItem, OutputText, ResponseObject
 
+ResponseEventType = Literal[
+    "response.created",
+    "response.queued",
+    "response.in_progress",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+]
+
 
 class ResponseEvent(Struct, frozen=True):
     """What becomes of the response as a whole."""
 
-    type: Literal[
-        "response.created",
-        "response.in_progress",
-        "response.completed",
-        "response.incomplete",
-        "response.failed",
-    ]
+    type: ResponseEventType
     sequence_number: int
     response: ResponseObject
 
@@ -118,16 +121,6 @@ class ErrorEvent(Struct, frozen=True):
     param: str | None
     type: Literal["error"] = "error"
 
-
-RESPONSE_EVENTS = (
-    ResponseEvent,
-    OutputItemEvent,
-    ContentPartEvent,
-    TextDeltaEvent,
-    TextDoneEvent,
-    ErrorEvent,
-)
-"""All that a stream may hold."""
 
 Event = (
     ResponseEvent

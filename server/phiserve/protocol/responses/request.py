@@ -158,9 +158,6 @@ class ResponsesRequest(ToolFields):
             raise disagreement("previous_response_id", reason)
         if self.background and self.store is False:
             raise disagreement("background", "needs store: the answer is fetched from where it is stored")
-        if self.background and self.stream:
-            reason = "cannot be streamed: leave stream out, and ask for the response until it has ended"
-            raise disagreement("background", reason)
         if self.input is None and self.previous_response_id is None and self.conversation is None:
             raise PydanticCustomError("missing", "this field is required", {"field": "input"})
         return self

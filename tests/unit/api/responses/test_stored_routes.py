@@ -76,7 +76,11 @@ def test_input_items(make_services: MakeServices, tmp_path: Path, reference: Pat
         ("/input_items?limit=0", "limit"),
         ("/input_items?order=up", "order"),
         ("/input_items?page=2", "page"),
-        ("?stream=true", "stream"),
+        ("?stream=yes", "stream"),
+        ("?starting_after=1", "starting_after"),
+        ("?stream=true&starting_after=-1", "starting_after"),
+        ("?stream=true&starting_after=1e3", "starting_after"),
+        ("?stream=true&include_obfuscation=true", "include_obfuscation"),
     ],
 )
 def test_queries_that_are_refused(make_services: MakeServices, tmp_path: Path, path: str, param: str) -> None:

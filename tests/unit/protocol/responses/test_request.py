@@ -60,7 +60,6 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
     ("fields", "message"),
     [
         ({"background": True, "store": False}, "background: needs store"),
-        ({"background": True, "stream": True}, "background: cannot be streamed"),
         ({"truncation": "middle"}, "truncation: must be 'auto' or 'disabled'"),
         (
             {"previous_response_id": "resp_1", "conversation": "conv_1"},

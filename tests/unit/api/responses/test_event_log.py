@@ -1,0 +1,113 @@
+"""Events in memory: read by any number, from any event on, while they come and afterwards."""
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from phiserve.api.responses import event_log
+from phiserve.api.responses.draft import ItemAdded, ItemBegun, ItemEnded, TextItem
+from phiserve.api.responses.event_log import EventLog, EventLogs, frames_of
+from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.responses.response import ResponseObject
+from phiserve.protocol.responses.translation import begun_response
+from responses_types import events_of
+
+
+def queued(response_id: str = "resp_1") -> ResponseObject:
+    """A response that waits for its turn."""
+    asked = ResponsesRequest.model_validate({"input": "Hi", "background": True})
+    return replace(begun_response(asked, response_id, "m"), status="queued")
+
+
+def answer(log: EventLog) -> None:
+    """All of an answer."""
+    item = TextItem(0)
+    log.begin(queued())
+    log.tell([ItemBegun(item)])
+    for text in ("a\n\n", "b"):
+        item.texts.append(text)
+        log.tell([ItemAdded(item, text, [])])
+    log.tell([ItemEnded(item, "completed")])
+
+
+def test_everyone_reads_all_of_it() -> None:
+    """Early, late and in between, by the numbers; what comes while nobody reads is there as well."""
+
+    async def run() -> None:
+        log = EventLog(queued())
+
+        async def read(first: int) -> list[bytes]:
+            return [frame async for frames in log.read(first) for frame in frames]
+
+        early, behind = asyncio.create_task(read(0)), asyncio.create_task(read(4))
+        await asyncio.sleep(0)
+        assert not log.has_answer
+        answer(log)
+        assert log.has_answer
+        middle = asyncio.create_task(read(1))
+        await asyncio.sleep(0)
+        log.end(replace(queued(), status="completed"))
+        whole = await read(0)
+        assert [event["type"] for event in events_of(b"".join(whole).decode())][:3] == [
+            "response.created",
+            "response.queued",
+            "response.in_progress",
+        ]
+        assert await early == whole
+        assert (await middle, await behind) == (whole[1:], whole[4:])
+        assert await read(99) == []
+
+    asyncio.run(run())
+
+
+def test_it_begins_once() -> None:
+    """However often it is tried until the engine answers."""
+    log = EventLog(queued())
+    log.begin(queued())
+    log.begin(queued())
+    log.tell([ItemBegun(TextItem(0))])
+    assert log.has_answer
+
+    async def kinds() -> list[str]:
+        log.close()
+        frames = [frame async for frames in log.read(0) for frame in frames]
+        return [event["type"] for event in events_of(b"".join(frames).decode())]
+
+    assert asyncio.run(kinds()).count("response.in_progress") == 1
+
+
+def test_frames() -> None:
+    """Several events at once are told apart, whatever stands in them."""
+    assert frames_of(b'event: a\ndata: "\\n\\n"\n\nevent: b\ndata: 1\n\n') == [
+        b'event: a\ndata: "\\n\\n"\n\n',
+        b"event: b\ndata: 1\n\n",
+    ]
+    assert frames_of(b"") == []
+
+
+def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole logs, the latest ended, up to the limit; what ended too soon or is deleted is not."""
+    logs = EventLogs()
+    ids = ("resp_1", "resp_2", "resp_3")
+    for response_id in (*ids, "resp_cut"):
+        logs.begin(queued(response_id))
+    sizes = []
+    for response_id in ids:
+        log = logs.get(response_id)
+        assert log is not None
+        log.end(replace(queued(response_id), status="completed"))
+        sizes.append(log.num_bytes)
+    monkeypatch.setattr(event_log, "MAX_BYTES", sum(sizes[1:]))
+    for response_id in (*ids, "resp_cut", "resp_unknown"):
+        logs.close(response_id)
+        logs.close(response_id)
+    assert [logs.get(response_id) is not None for response_id in (*ids, "resp_cut")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    logs.forget("resp_2")
+    logs.forget("resp_2")
+    assert (logs.get("resp_2"), logs.get("resp_3") is not None) == (None, True)

@@ -1,0 +1,40 @@
+"""What is kept of a request in the background: enough to make the same inner request of it."""
+
+import asyncio
+from pathlib import Path
+
+from phiserve.api.responses.gathering import gather
+from phiserve.api.responses.jobs import job_of, read_job, requests_of
+from phiserve.api.responses.keeping import begun_record, save_begun
+from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.responses.translation import begun_response, to_generation_request
+from stored import opened
+
+
+def test_a_request_is_made_again(tmp_path: Path) -> None:
+    """From its items in the store and the job, to the same inner request but for its time limit."""
+    asked = ResponsesRequest.model_validate(
+        {"input": "Hi", "instructions": "Be brief", "background": True, "temperature": 0.5}
+    )
+
+    async def run() -> None:
+        store = opened(f"sqlite:///{tmp_path}/state.db")
+        try:
+            gathered = await gather(store, "alice", asked, is_kept=True)
+            inner = to_generation_request(gathered.request, "t", None, None, gathered.earlier)
+            job = job_of(gathered.request, "k", "t", gathered.earlier)
+            first = begun_record(begun_response(asked, inner.id, "m"), "alice", gathered, job)
+            await save_begun(store, first, gathered.own)
+            read = read_job(job)
+            assert (read.key, read.tenant) == ("k", "t")
+            again, made = await requests_of(store, first, read, None)
+            assert (again.instructions, again.background) == ("Be brief", True)
+            assert (made.id, made.conversation, made.sampling) == (
+                inner.id,
+                inner.conversation,
+                inner.sampling,
+            )
+        finally:
+            await store.close()
+
+    asyncio.run(run())
