@@ -32,7 +32,7 @@ from phiserve.protocol.formats import (
     MAX_REGEX_CHARACTERS,
 )
 from phiserve.protocol.refusals import refusals
-from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS, RESPONSES_VLLM_FIELDS
 from phiserve.vision.fitting import LOW_MAX_CROPS
 from phiserve.vision.sizes import plan_crops
 
@@ -200,6 +200,7 @@ BLOCKS: dict[str, Callable[[], str]] = {block.__name__: block for block in _WRIT
     "extra_fields": partial(_fates, VLLM_FIELDS),
     "completions_fields": partial(_fates, COMPLETIONS_FIELDS),
     "responses_fields": partial(_fates, RESPONSES_FIELDS),
+    "responses_extra_fields": partial(_fates, RESPONSES_VLLM_FIELDS),
 }
 
 

@@ -98,6 +98,31 @@ def test_in_the_background(client: openai.OpenAI) -> None:
     assert client.responses.cancel(queued.id) == ended
 
 
+def test_a_stream_in_the_background(client: openai.OpenAI) -> None:
+    """Its client hangs up; the answer goes on, and is followed from there, also by the stream's own class."""
+    options = OPTIONS | {"max_output_tokens": 200, "extra_body": {"ignore_eos": True}}
+    stream = client.responses.create(input=SHOWN, background=True, stream=True, **options)
+    seen: list[Any] = []
+    with stream:
+        for event in stream:
+            seen.append(event)
+            if event.type == "response.output_text.delta":
+                break
+    response_id = seen[0].response.id
+    assert client.responses.retrieve(response_id).status == "in_progress"
+    after = seen[-1].sequence_number
+    rest = list(client.responses.retrieve(response_id, stream=True, starting_after=after))
+    assert [event.sequence_number for event in rest] == [*range(after + 1, rest[-1].sequence_number + 1)]
+    assert rest[-1].type == "response.incomplete"
+    text = "".join(event.delta for event in [*seen, *rest] if event.type == "response.output_text.delta")
+    assert text == rest[-1].response.output_text == client.responses.retrieve(response_id).output_text
+    whole = list(client.responses.retrieve(response_id, stream=True))
+    assert whole == [*seen, *rest]
+    with client.responses.stream(response_id=response_id, starting_after=after) as followed:
+        kinds = [event.type for event in followed]
+    assert kinds == [event.type for event in rest]
+
+
 def test_cancelling(client: openai.OpenAI) -> None:
     """It ends the work, and stays; what nobody put into the background is not cancelled."""
     queued = client.responses.create(model=MODEL, input="Hi", background=True)

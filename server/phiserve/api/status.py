@@ -12,7 +12,7 @@ from phiserve.errors import EngineUnavailable, ModelNotFound
 from phiserve.protocol.compatibility import compatibility, plain_table
 from phiserve.protocol.models import ModelCard, ModelList
 from phiserve.protocol.refusals import refusals
-from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS, RESPONSES_VLLM_FIELDS
 
 router = APIRouter()
 
@@ -51,6 +51,7 @@ async def show_compatibility() -> dict[str, object]:
     """
     return compatibility() | {
         "responses": plain_table(RESPONSES_FIELDS),
+        "responses_extra": plain_table(RESPONSES_VLLM_FIELDS),
         "refused": [refusal._asdict() for refusal in refusals()],
     }
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS
 from phiserve.constraints import keywords
 from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field
-from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+from phiserve.protocol.responses.compatibility import ALL_RESPONSES_FIELDS
 
 
 class Refusal(NamedTuple):
@@ -24,7 +24,7 @@ class Refusal(NamedTuple):
 _SURFACES: Mapping[str, Mapping[str, Field]] = {
     "chat": OPENAI_FIELDS | VLLM_FIELDS,
     "completions": COMPLETIONS_FIELDS,
-    "responses": RESPONSES_FIELDS,
+    "responses": ALL_RESPONSES_FIELDS,
 }
 
 CHAT_PARTS: Mapping[str, str] = {

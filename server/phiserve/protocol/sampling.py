@@ -62,15 +62,11 @@ class StreamOptions(WireModel):
     include_obfuscation: Literal[False] = False
 
 
-class SamplingFields(WireModel):
-    """Base of requests for sampled answers: OpenAI's fields, then vLLM's extras. Defaults are OpenAI's."""
+class EngineFields(WireModel):
+    """Base of all requests for answers: how tokens are chosen and when an answer ends."""
 
-    model: str | None = None
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
-    n: Annotated[int, Field(ge=1, le=128)] | None = 1
     stop: Annotated[
         _StopStrings, BeforeValidator(_stop_strings, json_schema_input_type=_StopString | _StopStrings | None)
     ] = ()
@@ -80,10 +76,6 @@ class SamplingFields(WireModel):
     logit_bias: (
         Annotated[dict[str, Annotated[FiniteFloat, Field(ge=-100, le=100)]], Field(fail_fast=True)] | None
     ) = None
-    user: str | None = None
-
-    response_format: ResponseFormat | None = None
-
     top_k: Annotated[int, Field(ge=-1, le=MAX_WIRE_INTEGER)] | None = None
     min_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[FiniteFloat, Field(gt=0, le=1e6)] | None = None
@@ -93,9 +85,6 @@ class SamplingFields(WireModel):
     allowed_token_ids: Annotated[tuple[_TokenId, ...], bounded(MAX_ALLOWED_TOKEN_IDS, least=1)] | None = None
     bad_words: Annotated[tuple[_BadWord, ...], bounded(MAX_BAD_WORDS)] | None = ()
     structured_outputs: StructuredOutputs | None = None
-    return_token_ids: Annotated[bool, BeforeValidator(_false_if_null, json_schema_input_type=bool | None)] = (
-        False
-    )
     priority: Annotated[int, Field(ge=-MAX_WIRE_INTEGER, le=MAX_WIRE_INTEGER)] | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
 
@@ -115,30 +104,13 @@ class SamplingFields(WireModel):
 
     @property
     def constraint(self) -> Constraint | None:
-        """What the answer must look like, under either name."""
-        if self.structured_outputs is not None:
-            return self.structured_outputs.constraint
-        return None if self.response_format is None else self.response_format.constraint
+        """What the answer must look like."""
+        raise NotImplementedError
 
     @property
     def is_batch(self) -> bool:
         """Whether nobody waits for the answer: a priority behind vLLM's usual one, which is the highest."""
         return self.priority is not None and self.priority > 0
-
-    @property
-    def num_choices(self) -> int:
-        """Answers asked for."""
-        return 1 if self.n is None else self.n
-
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream ends with a usage chunk."""
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-    @property
-    def continuous_usage(self) -> bool:
-        """Whether every chunk of a stream has the counts so far."""
-        return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
 
     @property
     def sampling(self) -> SamplingOptions:
@@ -174,18 +146,60 @@ class SamplingFields(WireModel):
             return owner_salt
         return blake3(json.dumps([owner_salt, self.cache_salt]).encode()).hexdigest()
 
+    def check_engine_fields(self, limit_name: str = "max_tokens") -> None:
+        """Raises PydanticCustomError, which names a field, where one of these contradicts another."""
+        for name in ("allowed_token_ids", "bad_words"):
+            if getattr(self, name) and self.constraint is not None:
+                reason = "is not supported beside a form of the answer: together they might leave no token"
+                raise disagreement(name, reason)
+        if self.output_limit is not None and (self.min_tokens or 0) > self.output_limit:
+            raise disagreement("min_tokens", f"is larger than {limit_name} ({self.output_limit})")
+
+
+class SamplingFields(EngineFields):
+    """Base of requests for choices: OpenAI's fields, then vLLM's extras. Defaults are OpenAI's."""
+
+    model: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = 1
+    user: str | None = None
+
+    response_format: ResponseFormat | None = None
+
+    return_token_ids: Annotated[bool, BeforeValidator(_false_if_null, json_schema_input_type=bool | None)] = (
+        False
+    )
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What the answer must look like, under either name."""
+        if self.structured_outputs is not None:
+            return self.structured_outputs.constraint
+        return None if self.response_format is None else self.response_format.constraint
+
+    @property
+    def num_choices(self) -> int:
+        """Answers asked for."""
+        return 1 if self.n is None else self.n
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def continuous_usage(self) -> bool:
+        """Whether every chunk of a stream has the counts so far."""
+        return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
+
     def check_agreement(self) -> None:
         """Raises PydanticCustomError, which names a field, where one contradicts another."""
         if self.stream_options is not None and not self.stream:
             raise disagreement("stream_options", "is only allowed when stream is true")
         if self.response_format is not None and self.structured_outputs is not None:
             raise disagreement("structured_outputs", "may not be given beside response_format")
-        for name in ("allowed_token_ids", "bad_words"):
-            if getattr(self, name) and self.constraint is not None:
-                reason = "is not supported beside a form of the answer: together they might leave no token"
-                raise disagreement(name, reason)
-        if self.output_limit is not None and (self.min_tokens or 0) > self.output_limit:
-            raise disagreement("min_tokens", f"is larger than max_tokens ({self.output_limit})")
+        self.check_engine_fields()
 
 
 def disagreement(field: str, message: str) -> PydanticCustomError:

@@ -133,7 +133,7 @@ async def _count(services: Services, gathered: Gathered, visit: Visit, line: Lin
     conversation = conversation_of(asked, gathered.earlier)
     await visit.take_images(conversation.images)
     limit = asked.max_output_tokens
-    prompt = await services.preparer.prepare(conversation, limit, visit.cache_salt, line)
+    prompt = await services.preparer.prepare(conversation, limit, asked.salt(visit.cache_salt), line)
     return len(prompt.ids)
 
 

@@ -1,6 +1,6 @@
-"""What becomes of every field of OpenAI's Responses request."""
+"""What becomes of every field of OpenAI's Responses request, and of vLLM's own beside them."""
 
-from phiserve.protocol.compatibility import Field
+from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS, Field
 
 _SERVED = Field("served", "")
 
@@ -47,3 +47,24 @@ RESPONSES_FIELDS: dict[str, Field] = {
         "refused", "the prompt cache keeps what fits in memory", allowed=("in_memory",)
     ),
 }
+
+_OPENAI_AS_IN_CHAT = ("frequency_penalty", "logit_bias", "presence_penalty", "seed", "stop")
+_VLLM_AS_IN_CHAT = (
+    *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "stop_token_ids"),
+    *("allowed_token_ids", "bad_words", "priority", "cache_salt", "chat_template_kwargs"),
+    *("ec_transfer_params", "include_reasoning", "include_stop_str_in_output", "kv_transfer_params"),
+    *("media_io_kwargs", "mm_payload", "mm_processor_kwargs", "request_id", "return_mm_kwargs"),
+    *("session_id", "skip_special_tokens", "vllm_xargs", "watermarking"),
+)
+
+RESPONSES_VLLM_FIELDS: dict[str, Field] = {
+    **{name: OPENAI_FIELDS[name] for name in _OPENAI_AS_IN_CHAT},
+    **{name: VLLM_FIELDS[name] for name in _VLLM_AS_IN_CHAT},
+    "structured_outputs": Field("served", "as in vLLM; not together with `text.format`"),
+    "enable_response_messages": Field("refused", "prompts are not handed out", (False,)),
+    "previous_input_messages": Field("refused", "send earlier messages in `input`"),
+}
+"""Every field of vLLM's Responses request that OpenAI's has not, and more of its chat request's."""
+
+ALL_RESPONSES_FIELDS = RESPONSES_FIELDS | RESPONSES_VLLM_FIELDS
+"""Both."""

@@ -8,7 +8,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    FiniteFloat,
     Tag,
     ValidationInfo,
     model_validator,
@@ -16,11 +15,13 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from phiserve.constraints.constraint import Constraint
 from phiserve.protocol.messages import WireModel, bounded
-from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
+from phiserve.protocol.refused import asks_for_nothing
+from phiserve.protocol.responses.compatibility import ALL_RESPONSES_FIELDS
 from phiserve.protocol.responses.items import Item
 from phiserve.protocol.responses.tools import ToolFields
-from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
+from phiserve.protocol.sampling import MAX_WIRE_INTEGER, EngineFields, disagreement
 
 MAX_ITEMS = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""
@@ -42,23 +43,23 @@ Includable = Literal[
 """What `include` may name. All but the first are parts of what never stands in a response of this server."""
 
 
-def _asks_for_nothing(value: object, info: ValidationInfo) -> object:
+def _refuse(value: object, info: ValidationInfo) -> object:
     """Accepts only values that ask for nothing. Raises PydanticCustomError for any other."""
-    field = RESPONSES_FIELDS[info.field_name or ""]
-    if value is None or value in field.allowed:
+    field = ALL_RESPONSES_FIELDS[info.field_name or ""]
+    if asks_for_nothing(field, value):
         return value
     text = f"this parameter is not supported: {field.note}"
     raise PydanticCustomError("unsupported", "{text}", {"text": text})
 
 
-Refused = Annotated[object, AfterValidator(_asks_for_nothing)]
-"""A field that the compatibility table refuses."""
+Refused = Annotated[object, AfterValidator(_refuse)]
+"""A field that the compatibility tables refuse."""
 
 
 def _describe_refused(schema: JsonDict) -> None:
     """Says in the JSON schema which values of a refused field pass."""
     properties = cast("JsonDict", schema["properties"])
-    for name, field in RESPONSES_FIELDS.items():
+    for name, field in ALL_RESPONSES_FIELDS.items():
         if field.support == "refused":
             properties[name] = {
                 "enum": [None, *field.allowed],
@@ -102,10 +103,11 @@ ConversationField = Annotated[
 ]
 
 
-class ResponsesRequest(ToolFields):
+class ResponsesRequest(ToolFields, EngineFields):
     """A Responses request.
 
-    Beside the fields of its base, those of OpenAI that are served, accepted without effect and refused;
+    Beside the fields of its bases, those of OpenAI that are served, accepted without effect and refused, and
+    those of vLLM that are refused;
     defaults are OpenAI's. A field that is not here is an error, never ignored;
     `protocol.responses.compatibility` says of each why.
     """
@@ -129,8 +131,6 @@ class ResponsesRequest(ToolFields):
     stream: bool | None = False
     stream_options: ResponsesStreamOptions | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
-    temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
-    top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     include: Annotated[tuple[Includable, ...], bounded(MAX_INCLUDES)] | None = None
     service_tier: str | None = None
@@ -149,6 +149,23 @@ class ResponsesRequest(ToolFields):
     prompt_cache_options: Refused = None
     prompt_cache_retention: Refused = None
 
+    chat_template_kwargs: Refused = None
+    ec_transfer_params: Refused = None
+    enable_response_messages: Refused = None
+    include_reasoning: Refused = None
+    include_stop_str_in_output: Refused = None
+    kv_transfer_params: Refused = None
+    media_io_kwargs: Refused = None
+    mm_payload: Refused = None
+    mm_processor_kwargs: Refused = None
+    previous_input_messages: Refused = None
+    request_id: Refused = None
+    return_mm_kwargs: Refused = None
+    session_id: Refused = None
+    skip_special_tokens: Refused = None
+    vllm_xargs: Refused = None
+    watermarking: Refused = None
+
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         if self.stream_options is not None and not self.stream:
@@ -160,7 +177,23 @@ class ResponsesRequest(ToolFields):
             raise disagreement("background", "needs store: the answer is fetched from where it is stored")
         if self.input is None and self.previous_response_id is None and self.conversation is None:
             raise PydanticCustomError("missing", "this field is required", {"field": "input"})
+        if self.structured_outputs is not None and super()._text_constraint is not None:
+            raise disagreement("structured_outputs", "may not be given beside text.format")
+        self.check_engine_fields("max_output_tokens")
         return self
+
+    @property
+    def _text_constraint(self) -> Constraint | None:
+        return (
+            super()._text_constraint
+            if self.structured_outputs is None
+            else self.structured_outputs.constraint
+        )
+
+    @property
+    def output_limit(self) -> int | None:
+        """Most tokens of an answer; None when the request leaves it open."""
+        return self.max_output_tokens
 
     @property
     def num_top_logprobs(self) -> int | None:
@@ -170,5 +203,5 @@ class ResponsesRequest(ToolFields):
 
     @property
     def is_batch(self) -> bool:
-        """Whether nobody waits for the answer: OpenAI's slow tier."""
-        return self.service_tier == "flex"
+        """Whether nobody waits for the answer: OpenAI's slow tier, or a priority behind vLLM's usual one."""
+        return self.service_tier == "flex" or super().is_batch

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from msgspec import UNSET
 
-from phiserve.core import Conversation, GenerationRequest, SamplingOptions, StopConditions
+from phiserve.core import Conversation, GenerationRequest
 from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import (
     ConversationOfResponse,
@@ -35,17 +35,14 @@ def to_generation_request(
     return GenerationRequest(
         id=f"resp_{uuid.uuid4().hex}",
         conversation=conversation_of(request, earlier),
-        sampling=SamplingOptions(
-            temperature=1.0 if request.temperature is None else request.temperature,
-            top_p=1.0 if request.top_p is None else request.top_p,
-        ),
-        stops=StopConditions(request.max_output_tokens),
+        sampling=request.sampling,
+        stops=request.stops,
         constraint=request.constraint,
         top_logprobs=request.num_top_logprobs,
         stream=bool(request.stream),
         priority=1 if request.is_batch else 0,
         tenant=tenant,
-        cache_salt=cache_salt,
+        cache_salt=request.salt(cache_salt),
         deadline_s=deadline_s,
     )
 

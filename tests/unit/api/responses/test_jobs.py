@@ -14,7 +14,14 @@ from stored import opened
 def test_a_request_is_made_again(tmp_path: Path) -> None:
     """From its items in the store and the job, to the same inner request but for its time limit."""
     asked = ResponsesRequest.model_validate(
-        {"input": "Hi", "instructions": "Be brief", "background": True, "temperature": 0.5}
+        {
+            "input": "Hi",
+            "instructions": "Be brief",
+            "background": True,
+            "temperature": 0.5,
+            "ignore_eos": True,
+            "structured_outputs": {"json": {"type": "integer"}},
+        }
     )
 
     async def run() -> None:
@@ -29,11 +36,7 @@ def test_a_request_is_made_again(tmp_path: Path) -> None:
             assert (read.key, read.tenant) == ("k", "t")
             again, made = await requests_of(store, first, read, None)
             assert (again.instructions, again.background) == ("Be brief", True)
-            assert (made.id, made.conversation, made.sampling) == (
-                inner.id,
-                inner.conversation,
-                inner.sampling,
-            )
+            assert made == inner
         finally:
             await store.close()
 

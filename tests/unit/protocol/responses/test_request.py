@@ -71,6 +71,12 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
         ({"stream_options": {}}, "stream_options: is only allowed when stream is true"),
         ({"max_output_tokens": 0}, "max_output_tokens: "),
         ({"messages": []}, "messages: this parameter is unknown"),
+        (
+            {"structured_outputs": {"choice": ["a"]}, "text": {"format": {"type": "json_object"}}},
+            "structured_outputs: may not be given beside text.format",
+        ),
+        ({"min_tokens": 3, "max_output_tokens": 2}, "min_tokens: is larger than max_output_tokens (2)"),
+        ({"structured_outputs": {"choice": ["a"]}, "bad_words": ["b"]}, "bad_words: is not supported"),
         ({"input": []}, "input: "),
         ({"input": 5}, "input: "),
     ],

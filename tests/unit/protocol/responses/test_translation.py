@@ -33,6 +33,47 @@ def test_options_get_their_inner_names() -> None:
     assert inner.id.startswith("resp_")
 
 
+def test_vllms_extras() -> None:
+    """As in chat requests, whatever they are called beside."""
+    given = parsed(
+        max_output_tokens=9,
+        seed=3,
+        stop=["a"],
+        frequency_penalty=0.5,
+        presence_penalty=-0.5,
+        logit_bias={"7": 2},
+        top_k=4,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        ignore_eos=True,
+        min_tokens=2,
+        stop_token_ids=[5],
+        priority=3,
+        cache_salt="mine",
+    )
+    inner = to_generation_request(given, "owner", "salt")
+    assert inner.sampling == SamplingOptions(
+        top_k=4,
+        min_p=0.1,
+        seed=3,
+        frequency_penalty=0.5,
+        presence_penalty=-0.5,
+        repetition_penalty=1.1,
+        logit_bias={7: 2.0},
+    )
+    assert inner.stops == StopConditions(9, 2, ("a",), (5,), ignore_eos=True)
+    assert (inner.priority, inner.cache_salt == given.salt("salt") != "salt") == (1, True)
+
+
+def test_structured_outputs() -> None:
+    """vLLM's form of an answer's form; calls of tools may take its place."""
+    given = parsed(structured_outputs={"choice": ["a", "b"]})
+    assert to_generation_request(given).constraint == given.constraint is not None
+    tools = [{"type": "function", "name": "look", "parameters": {"type": "object"}}]
+    both = parsed(structured_outputs={"choice": ["a", "b"]}, tools=tools).constraint
+    assert both not in (given.constraint, parsed(tools=tools).constraint)
+
+
 def test_a_response_repeats_what_was_asked_for() -> None:
     """And says of the rest what holds, not what was asked."""
     given = parsed(
