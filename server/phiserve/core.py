@@ -29,11 +29,18 @@ class ImagePlaceholder:
     """An image's position in a conversation.
 
     `url` says where it is, `detail` how closely to look, `param` is the path of its value in the request.
+    `uuid` is the client's name for it, which stands beside that value.
     """
 
     url: str
     detail: Detail
     param: str
+    uuid: str | None = None
+
+    @property
+    def uuid_param(self) -> str:
+        """The path of the client's name."""
+        return f"{self.param.rpartition('.')[0]}.uuid"
 
 
 Part = str | ImagePlaceholder

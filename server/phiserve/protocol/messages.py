@@ -52,7 +52,7 @@ class ImagePart(WireModel):
     """`{"type": "image_url", "image_url": {"url": …, "detail": …}}`.
 
     vLLM keeps images by a `uuid` of the client's. Here they are kept by their content, which can't be wrong:
-    a `uuid` has no effect, and stands for no image that is left out.
+    a `uuid` is only held to it (see `vision.uuids`), and stands for no image that is left out.
     """
 
     type: Literal["image_url"]

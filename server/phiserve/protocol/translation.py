@@ -144,6 +144,5 @@ def _part(part: TextPart | ImagePart | RefusalPart, param: str) -> Part:
             return checked_text(part.refusal, f"{param}.refusal")
         case ImagePart():
             detail = part.image_url.detail or "auto"
-            return ImagePlaceholder(
-                part.image_url.url, "high" if detail == "original" else detail, f"{param}.image_url"
-            )
+            detail = "high" if detail == "original" else detail
+            return ImagePlaceholder(part.image_url.url, detail, f"{param}.image_url", part.uuid)

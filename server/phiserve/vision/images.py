@@ -29,6 +29,7 @@ from phiserve.vision.decoding import Decoder, DecodingFault, Parse, ThreadDecode
 from phiserve.vision.fair_pool import FairPool
 from phiserve.vision.limits import ImageLimits, RequestMeter
 from phiserve.vision.sizes import CropPlan
+from phiserve.vision.uuids import KnownUuids
 
 _LOG = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class ImageService:
         self._pool = FairPool(workers, "phiserve-image")
         self._cutting: dict[str, _SharedWork] = {}
         self._sizes: LRUCache[str, tuple[int, int]] = LRUCache(MAX_KNOWN_IMAGES)
+        self._uuids = KnownUuids()
         self._lock = threading.Lock()
 
     async def compile_ahead(self) -> None:
@@ -147,6 +149,7 @@ class ImageService:
             with errors_at(placeholder.param):
                 meter.add_bytes(len(result.content) if scheme_of(placeholder.url) == "data" else 0)
                 meter.add_pixels(result.size)
+            self._uuids.check(placeholder, result.digest, cache_salt)
             read.append(result)
         return read
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from images import data_url, encode, noise
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.core import Conversation, Turn
@@ -203,3 +204,20 @@ def test_only_an_assistants_message_is_echoed(make_services: MakeServices) -> No
     services = make_services(ScriptedEngine(ANSWER))
     assert post(services, echo=True).json()["choices"][0]["message"]["content"] == "Hello"
     assert post(services, echo=True, **GO_ON).json()["choices"][0]["message"]["content"] == "TheHello"
+
+
+def test_a_uuid_that_stood_for_another_image(make_services: MakeServices) -> None:
+    """It is refused by its place, on any route that reads images."""
+    services = make_services(ScriptedEngine(ANSWER))
+    for seed, status in ((0, 200), (0, 200), (1, 400)):
+        image = {
+            "type": "image_url",
+            "image_url": {"url": data_url(encode(noise(20, 20, seed)))},
+            "uuid": "a",
+        }
+        message = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}
+        for path in ("/tokenize", "/v1/chat/completions"):
+            response = post(services, path=path, messages=[message])
+            assert response.status_code == status
+            if status == 400:
+                assert response.json()["error"]["param"] == "messages[0].content[1].uuid"

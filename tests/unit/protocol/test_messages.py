@@ -52,7 +52,7 @@ def test_only_users_and_tools_show_images(role: str) -> None:
         TypeAdapter(Message).validate_python({"role": role, "content": [IMAGE]})
 
 
-def test_a_uuid_of_an_image_has_no_effect() -> None:
+def test_a_uuid_stands_for_no_image() -> None:
     """vLLM's field: accepted beside an image, and no replacement for one."""
     parse_part = TypeAdapter(UserPart).validate_python
     part = parse_part(IMAGE | {"uuid": "sku-1"})
