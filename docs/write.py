@@ -20,6 +20,7 @@ from phiserve.api import chat, completions, status
 from phiserve.api.responses import routes as responses
 from phiserve.config import Settings
 from phiserve.constraints import keywords
+from phiserve.constraints.digits import MAX_DIGITS, MAX_EXPONENT_DIGITS
 from phiserve.constraints.gbnf import MAX_GRAMMAR_COUNT, MAX_RULES
 from phiserve.constraints.regex import MAX_COUNT
 from phiserve.engine.plan import OWNED_ARGUMENTS
@@ -126,6 +127,10 @@ def schema_bounds() -> str:
         "numbers": (
             f"±{keywords.MAX_NUMBER}; bounds further out are narrowed; "
             f"they have {keywords.MAX_DECIMALS} decimals"
+        ),
+        "digits of an answer's number": (
+            f"{MAX_DIGITS} before the point and after it, {MAX_EXPONENT_DIGITS} of an exponent; "
+            "more only where nothing else fits"
         ),
         "`multipleOf`": f"digits, without the point, that add up to {keywords.MAX_MULTIPLE}",
         "branches of `oneOf`": str(keywords.MAX_EXCLUSIVE),

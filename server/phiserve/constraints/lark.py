@@ -19,6 +19,8 @@ from phiserve.errors import shortened
 _HEADER = '%llguidance {"no_forcing": true}\n'
 """Without it the library forces a text's own tokenization: a control token, where the text spells one."""
 
+_SCHEMA_OPENING = f"{_HEADER}start: %json "
+
 MAX_SENTENCE_CHARACTERS = 200
 _FAULT = re.compile(r"(?:at \d+\(\d+\): )?(?:failed to compile JSON schema: )?(.*)")
 
@@ -28,7 +30,12 @@ Range = tuple[int, int]
 
 def schema_grammar(schema: Mapping[str, JsonValue]) -> str:
     """A grammar of JSON that follows a schema."""
-    return f"{_HEADER}start: %json {json.dumps(schema)}"
+    return f"{_SCHEMA_OPENING}{json.dumps(schema)}"
+
+
+def is_of_schema(grammar: str) -> bool:
+    """Whether a grammar is one of `schema_grammar`'s."""
+    return grammar.startswith(_SCHEMA_OPENING)
 
 
 def rules_grammar(rules: Iterable[str]) -> str:

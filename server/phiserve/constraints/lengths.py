@@ -20,7 +20,7 @@ def bounds_schema(schema: JsonValue) -> bool:
     """Whether all that follows a JSON schema is of bounded length.
 
     The schema has passed every check. False where that would take long to tell: for references, and for
-    numbers without both bounds, whose digits may go on.
+    numbers without both bounds, whose digits the schema's grammar lets go on (`digits` ends them).
     """
     if not isinstance(schema, dict):
         return schema is False

@@ -24,6 +24,9 @@ NO_PARAMETERS: Mapping[str, JsonValue] = {"type": "object", "properties": {}}
 ANY_TEXT = rules_grammar(["start: TEXT", rf"TEXT: /(?s:.)*/ & ~/ ?{OPENING[:-1]}\[(?s:.)*/"])
 """A grammar of all texts but those that begin as calls do. An answer's first token may bring a space."""
 
+_STARTS = ("start: calls", "start: calls | otherwise")
+_CALLS_OPENING = f'calls: " "? {quote(OPENING)} call'
+
 
 def arguments_grammar(parameters: Mapping[str, JsonValue]) -> str:
     """A grammar of the arguments of one tool, by the JSON schema of its parameters.
@@ -43,19 +46,24 @@ def calls_grammar(arguments: Mapping[str, str], most: int, otherwise: str | None
     Raises UnsupportedConstraint where all tools together cost too much.
     """
     more = f' ("," call){{0,{most - 1}}}' if most > 1 else ""
-    rules = [f'calls: " "? {quote(OPENING)} call{more} "]"']
+    rules = [f'{_CALLS_OPENING}{more} "]"']
     rules.append(f"call: {' | '.join(f'call_{number}' for number in range(len(arguments)))}")
     for number, (name, grammar) in enumerate(arguments.items()):
         opening = quote(f'{{"name":"{name}","arguments":')
         rules.append(f'call_{number}: {opening} arguments_{number} "}}"')
         rules.append(f"arguments_{number}: {_nested(grammar)}")
     if otherwise is None:
-        rules.insert(0, "start: calls")
+        rules.insert(0, _STARTS[0])
     else:
-        rules = ["start: calls | otherwise", *rules, f"otherwise: {_nested(otherwise)}"]
+        rules = [_STARTS[1], *rules, f"otherwise: {_nested(otherwise)}"]
     grammar = rules_grammar(rules)
     check_compiles(grammar)
     return grammar
+
+
+def is_of_calls(grammar: str) -> bool:
+    """Whether a grammar is one of `calls_grammar`'s."""
+    return any(grammar.startswith(rules_grammar([start, _CALLS_OPENING])) for start in _STARTS)
 
 
 def _nested(grammar: str) -> str:

@@ -7,7 +7,9 @@ knows one end token of four as well.
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer, hf
 from llguidance.torch import fill_next_token_bitmask
@@ -17,6 +19,7 @@ from vllm.v1.structured_output.backend_types import StructuredOutputGrammar, Str
 from vllm.v1.structured_output.utils import strip_speculative_padding
 
 from phiserve.chat.special_tokens import STOP_TOKEN_IDS, Control
+from phiserve.constraints.digits import DigitCount, json_opening
 from phiserve.constraints.limits import LIMITS
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +59,36 @@ class EnforcingBackend(GuidanceBackend):
         matcher = LLMatcher(self.ll_tokenizer, grammar_spec, log_level=0, limits=LIMITS)
         if matcher.is_error():
             raise UncompiledConstraint(_first_line(matcher.get_error()))
-        return EnforcedGrammar(matcher)
+        opening = json_opening(grammar_spec)
+        if opening is None:
+            return EnforcedGrammar(matcher)
+        return EnforcedGrammar(matcher, JsonDigits(DigitCount(opening), self.ll_tokenizer, self._others))
+
+    @cached_property
+    def _others(self) -> torch.Tensor:
+        """A mask of all tokens but those that begin with a digit."""
+        texts = (self.ll_tokenizer.decode_bytes([token]) for token in range(self.vocab_size))
+        begins = np.fromiter((not text[:1].isdigit() for text in texts), bool, self.vocab_size)
+        words = np.packbits(np.pad(begins, (0, -self.vocab_size % 32)), bitorder="little")
+        return torch.from_numpy(words.view(np.int32))
+
+
+@dataclass
+class JsonDigits:
+    """Keeps numbers from going on for ever. `others`: a mask of the tokens that do not begin with a digit."""
+
+    count: DigitCount
+    tokenizer: LLTokenizer
+    others: torch.Tensor
+
+    def feed(self, token: int) -> None:
+        """Go on by a token."""
+        self.count.feed(self.tokenizer.decode_bytes([token]))
+
+    def narrow(self, mask: torch.Tensor) -> None:
+        """Leave out digits where there are enough, unless nothing else fits (a multiple of something)."""
+        if self.count.is_full and (narrowed := mask & self.others).any():
+            mask.copy_(narrowed)
 
 
 @dataclass
@@ -67,6 +99,7 @@ class EnforcedGrammar(StructuredOutputGrammar):
     """
 
     matcher: LLMatcher
+    digits: JsonDigits | None = None
     ends: int = 0
 
     def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
@@ -83,6 +116,8 @@ class EnforcedGrammar(StructuredOutputGrammar):
                 self.ends += 1
                 return token in END_TOKEN_IDS
             if self.matcher.consume_token(token):
+                if self.digits is not None:
+                    self.digits.feed(token)
                 return True
         _LOG.warning("Constraint of %s: %s", request_id, _first_line(self.matcher.get_error()))
         return False
@@ -99,6 +134,8 @@ class EnforcedGrammar(StructuredOutputGrammar):
         ends = min(num_tokens, self.ends)
         self.ends -= ends
         self.matcher.rollback(num_tokens - ends)
+        if self.digits is not None:
+            self.digits.count.rollback(num_tokens - ends)
 
     def fill_bitmask(self, bitmask: torch.Tensor, batch_index: int) -> None:
         """Mark the tokens that fit.
@@ -107,6 +144,8 @@ class EnforcedGrammar(StructuredOutputGrammar):
         whichever is chosen.
         """
         fill_next_token_bitmask(self.matcher, bitmask, batch_index)
+        if self.digits is not None:
+            self.digits.narrow(bitmask[batch_index])
 
     def is_terminated(self) -> bool:
         """Never, as vLLM sees it: it would let any token follow."""
@@ -116,6 +155,8 @@ class EnforcedGrammar(StructuredOutputGrammar):
         """Go back to the start."""
         self.ends = 0
         self.matcher.reset()
+        if self.digits is not None:
+            self.digits.count.reset()
 
 
 def _first_line(error: str) -> str:

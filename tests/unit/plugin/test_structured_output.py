@@ -15,7 +15,10 @@ from vllm.v1 import structured_output
 from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
+from phiserve.constraints.digits import MAX_DIGITS, MAX_EXPONENT_DIGITS
 from phiserve.constraints.gbnf import MAX_RECURSIVE_MENTIONS, gbnf_grammar
+from phiserve.constraints.json_schema import json_schema_grammar
+from phiserve.constraints.regex import regex_grammar
 from phiserve.plugin.register import register
 from phiserve.plugin.structured_output import EnforcingBackend, UncompiledConstraint
 from phiserve.plugin.tokenizer import Phi3VTokenizer
@@ -211,3 +214,37 @@ def test_drafts(answer: Answers, token: Tokens) -> None:
     assert pair.allowed() == ENDS
     pair.grammar.reset()
     assert pair.accepts(one, one)
+
+
+def test_numbers_end(answer: Answers, tokenizer: Phi3VTokenizer, token: Tokens) -> None:
+    """JSON's digits do not go on for ever: not before the point, after it, or in the exponent."""
+    number = answer(json_schema_grammar({"type": "number"}))
+    assert number.accepts(*[token("3")] * (MAX_DIGITS - 1))
+    assert token("3") in number.allowed()
+    assert number.accepts(token("3"))
+    begins = {tokenizer.convert_ids_to_tokens(allowed)[0] for allowed in number.allowed() if allowed < 32000}
+    assert begins - {"<"} == {".", "e", "E"}  # "<0x2E>" and the like are single bytes
+    assert set(ENDS) - {2} <= set(number.allowed())
+    assert number.accepts(token("."))
+    assert number.accepts(*[token("3")] * MAX_DIGITS)
+    assert token("3") not in number.allowed()
+    number.grammar.rollback(1)
+    assert token("3") in number.allowed()
+    assert number.accepts(token("e"), token("-"), *[token("3")] * MAX_EXPONENT_DIGITS)
+    assert set(number.allowed()) == set(ENDS)
+    number.grammar.reset()
+    assert token("3") in number.allowed()
+
+
+def test_digits_that_are_needed(answer: Answers, token: Tokens) -> None:
+    """Where nothing but more of them leads on, they come; texts have as many as they like."""
+    multiple = answer(json_schema_grammar({"type": "integer", "multipleOf": 7}))
+    assert multiple.accepts(
+        *[token("1")] * (MAX_DIGITS + 2)
+    )  # a multiple of 7 has a number of ones that 6 divides
+    assert token("1") in multiple.allowed()
+    text = answer(json_schema_grammar({"type": "string"}))
+    assert text.accepts(token('"'), *[token("1")] * (MAX_DIGITS + 5))
+    expression = answer(regex_grammar("[0-9]+"))
+    assert expression.accepts(*[token("1")] * (MAX_DIGITS + 5))
+    assert token("1") in expression.allowed()
