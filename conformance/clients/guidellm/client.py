@@ -49,6 +49,11 @@ def completions() -> str:
     return _run(TEXT, ",request_format=/v1/completions")
 
 
+def responses() -> str:
+    """Texts, by responses."""
+    return _run(TEXT, ",request_format=/v1/responses")
+
+
 run(
     {
         "default": default,
@@ -56,5 +61,6 @@ run(
         "picture": picture,
         "whole": whole,
         "completions": completions,
+        "responses": responses,
     }
 )
