@@ -122,15 +122,13 @@ async def stream_telling(request: Request, telling: Telling) -> Response:
 
 
 def _first_event(query: QueryParams) -> int | None:
-    """The number of the first event that is asked for; None where none is.
+    """The number of the first event that is asked for; None where none is, whatever else is sent.
 
     Raises InvalidRequest, which names the parameter.
     """
     is_streamed, after = query.get("stream", "false"), query.get("starting_after")
     if is_streamed not in ("true", "false"):
         raise InvalidRequest("must be true or false", param="stream")
-    if is_streamed == "false" and after is not None:
-        raise InvalidRequest("is only allowed when stream is true", param="starting_after")
     if is_streamed == "true" and query.get("include_obfuscation", "false") != "false":
         raise InvalidRequest(
             "nothing is obfuscated", param="include_obfuscation", code="unsupported_parameter"

@@ -77,7 +77,7 @@ def test_input_items(make_services: MakeServices, tmp_path: Path, reference: Pat
         ("/input_items?order=up", "order"),
         ("/input_items?page=2", "page"),
         ("?stream=yes", "stream"),
-        ("?starting_after=1", "starting_after"),
+        ("?starting_after=x", "starting_after"),
         ("?stream=true&starting_after=-1", "starting_after"),
         ("?stream=true&starting_after=1e3", "starting_after"),
         ("?stream=true&include_obfuscation=true", "include_obfuscation"),
@@ -92,6 +92,8 @@ def test_queries_that_are_refused(make_services: MakeServices, tmp_path: Path, p
             response = await client.get(f"{PATH}/{told['id']}{path}")
             assert (response.status_code, response.json()["error"]["param"]) == (400, param)
             assert (await fetched(client, f"{PATH}/{told['id']}", stream="false")) == told
+            whole = {"stream": "false", "starting_after": "0", "include_obfuscation": "true"}
+            assert (await fetched(client, f"{PATH}/{told['id']}", **whole)) == told
 
     asyncio.run(run())
 
