@@ -16,8 +16,9 @@ from typing import Any, get_args, get_origin
 from fastapi.routing import APIRoute
 from pydantic.fields import FieldInfo
 
-from phiserve.api import chat, completions, status
+from phiserve.api import chat, completions, conversations, status
 from phiserve.api.responses import routes as responses
+from phiserve.api.responses import stored_routes
 from phiserve.config import Settings
 from phiserve.constraints import keywords
 from phiserve.constraints.digits import MAX_DIGITS, MAX_EXPONENT_DIGITS
@@ -69,7 +70,10 @@ def routes() -> str:
     """Every route."""
     found = [
         route
-        for router in (chat.router, completions.router, responses.router, status.router)
+        for router in (
+            *(chat.router, completions.router, responses.router, stored_routes.router),
+            *(conversations.router, status.router),
+        )
         for route in router.routes
         if isinstance(route, APIRoute)
     ]

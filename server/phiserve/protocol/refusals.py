@@ -59,7 +59,10 @@ RESPONSES_TOOLS: Mapping[str, str] = {
 
 RESPONSES_ITEMS: Mapping[str, str] = {
     "reasoning": "the model does not reason apart from its answer",
-    **dict.fromkeys(("compaction", "compaction_trigger"), "nothing is left out of a prompt here"),
+    **dict.fromkeys(
+        ("compaction", "compaction_trigger"),
+        "prompts are not compacted; `truncation: auto` leaves out the oldest messages",
+    ),
     **dict.fromkeys(
         (
             *("additional_tools", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call"),
@@ -86,6 +89,7 @@ def refusals() -> list[Refusal]:
     }
     return [
         *_fields(),
+        Refusal("stream_options", ("include_obfuscation: true",), "nothing is obfuscated"),
         *(refusal for place, reasons in kinds.items() for refusal in _by_reason(place, reasons)),
         *_IMAGES,
         *_FORMS,
@@ -93,6 +97,7 @@ def refusals() -> list[Refusal]:
 
 
 _IMAGES = (
+    Refusal("image", ("a `uuid` in place of the image",), "none is kept by its name"),
     Refusal("image", ("file_id",), "files are not kept here; send the image itself"),
     Refusal(
         "image",
@@ -101,6 +106,11 @@ _IMAGES = (
     ),
     Refusal("image", ("http, https and file URLs",), "unless the settings name hosts, or a folder"),
     Refusal("image", ("other URLs, and data URLs without base64",), "nothing else brings an image"),
+    Refusal(
+        "image",
+        ("arithmetically coded, lossless, hierarchical, 12-bit and unusually sampled JPEGs",),
+        "no common encoder writes them, or damage in them can't be told",
+    ),
 )
 _FORMS = (
     Refusal("JSON schema", keywords.REFUSED, "what would not be enforced is refused"),

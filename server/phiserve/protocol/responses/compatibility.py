@@ -39,7 +39,11 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "reasoning": Field("accepted", "the model does not reason apart from its answer"),
     "safety_identifier": Field("accepted", "users are not told apart"),
     "user": Field("accepted", "users are not told apart"),
-    "context_management": Field("refused", "nothing is left out of a prompt here", allowed=([],)),
+    "context_management": Field(
+        "refused",
+        "prompts are not compacted; `truncation: auto` leaves out the oldest messages",
+        allowed=([],),
+    ),
     "moderation": Field("refused", "there is no moderation"),
     "prompt": Field("refused", "there are no prompt templates"),
     "prompt_cache_options": Field("refused", "the prompt cache has no options", allowed=({},)),
