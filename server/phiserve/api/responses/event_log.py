@@ -21,27 +21,29 @@ def frames_of(events: bytes) -> list[bytes]:
     return [frame + _END for frame in events.split(_END)[:-1]]
 
 
-class EventLog:
-    """The events of one response so far, each at the place of its number."""
+NUM_QUEUED_EVENTS = 2
+"""Those of a response that waits for its turn: they are told from the store, where it waits as well."""
 
-    def __init__(self, queued: ResponseObject) -> None:
+
+class EventLog:
+    """The events of one response so far, from number `NUM_QUEUED_EVENTS` on."""
+
+    def __init__(self) -> None:
         self.is_whole = False
         self.num_bytes = 0
-        self._writer = Events()
+        self._writer = Events(NUM_QUEUED_EVENTS)
         self._frames: list[bytes] = []
         self._is_closed = False
         self._changed = asyncio.Event()
-        self._add(self._writer.queued(queued))
-        self._num_queued = len(self._frames)
 
     @property
     def has_answer(self) -> bool:
         """Whether anything of an answer was told, which cannot be taken back."""
-        return len(self._frames) > self._num_queued + 1
+        return len(self._frames) > 1
 
     def begin(self, response: ResponseObject) -> None:
         """It is being answered; told once, however often that is tried."""
-        if len(self._frames) == self._num_queued:
+        if not self._frames:
             self._add(self._writer.in_progress(response))
 
     def tell(self, steps: Iterable[Step]) -> None:
@@ -61,6 +63,7 @@ class EventLog:
 
     async def read(self, first: int) -> AsyncGenerator[list[bytes], None]:
         """The events from number `first` on, as many at once as there are, until nothing comes any more."""
+        first -= NUM_QUEUED_EVENTS
         while True:
             changed = self._changed
             if new := self._frames[first:]:
@@ -89,9 +92,9 @@ class EventLogs:
         self._ended: dict[str, int] = {}  # ids -> bytes, in the order of their ends
         self._num_ended_bytes = 0
 
-    def begin(self, queued: ResponseObject) -> None:
+    def begin(self, response_id: str) -> None:
         """Keep the events of a response from now on."""
-        self._logs[queued.id] = EventLog(queued)
+        self._logs[response_id] = EventLog()
 
     def get(self, response_id: str) -> EventLog | None:
         """The log of a response; None where its events are not, or no longer, in memory."""

@@ -123,7 +123,7 @@ async def _queue(
     job = job_of(gathered.request, *asked_by, gathered.earlier)
     await save_begun(background.keeper.store, begun_record(begun, owner, gathered, job), gathered.own)
     if gathered.request.stream:
-        background.logs.begin(begun)
+        background.logs.begin(begun.id)
     background.start(owner, begun.id)
     return begun
 

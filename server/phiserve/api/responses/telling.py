@@ -53,15 +53,14 @@ class Telling:
         """All events. Raises NotFound where it is deleted, ShuttingDown, StoreFailure."""
         yield b""  # the head leaves at once, however long the first event takes
         log = self._logs.get(self._id)
+        beginning = _beginning(_before_answer(await self._stored()))
+        if self._next < len(beginning):
+            yield self._told(beginning[self._next :])
         if log is not None:
             async for frames in log.read(self._next):
                 yield self._told(frames)
             if log.is_whole:
                 return
-        begun = _before_answer(await self._stored())
-        beginning = _beginning(begun)
-        if self._next < len(beginning):
-            yield self._told(beginning[self._next :])
         ended = await self._ended()
         yield self._told(_rest(ended, self._next, len(beginning)))
 
