@@ -51,7 +51,7 @@ def test_metrics_and_version(make_services: MakeServices) -> None:
 def test_what_becomes_of_every_field(make_services: MakeServices) -> None:
     """Of all routes, as plain data; and all that is refused in one list."""
     shown = call(make_services(ScriptedEngine()), "GET", "/v1/compatibility").json()
-    assert shown.keys() == {"openai", "extra", "completions", "responses", "refused"}
+    assert shown.keys() == {"openai", "extra", "completions", "responses", "responses_extra", "refused"}
     assert shown["completions"]["suffix"]["support"] == "refused"
     tool = next(one for one in shown["refused"] if "web_search" in one["names"])
     assert tool["place"] == "tool of responses"
