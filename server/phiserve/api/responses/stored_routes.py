@@ -34,7 +34,11 @@ _MAX_EVENT_DIGITS = 9
 _STREAM_PARAMETERS: dict[str, list[dict[str, str | Schema]]] = {
     "parameters": [
         {"name": "stream", "in": "query", "schema": {"type": "boolean", "default": False}},
-        {"name": "starting_after", "in": "query", "schema": {"type": "integer", "minimum": 0}},
+        {
+            "name": "starting_after",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 10**_MAX_EVENT_DIGITS - 1},
+        },
     ]
 }
 """`openapi_extra` of the route that shows a response."""
