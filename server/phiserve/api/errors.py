@@ -5,7 +5,9 @@ import logging
 from typing import cast
 
 from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phiserve.api.json_response import error_to_response
@@ -50,7 +52,16 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
         response = error_to_response(InvalidRequest(str(raised.detail)))
         response.status_code = raised.status_code
     response.headers.update(raised.headers or {})
+    if raised.status_code == 405:
+        response.headers["allow"] = ", ".join(sorted(_allowed(request)))
     return response
+
+
+def _allowed(request: Request) -> set[str]:
+    """The methods that a path has: Starlette names those of its first route alone."""
+    app: Starlette = request.app
+    routes = (route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}
 
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:

@@ -155,7 +155,7 @@ def _request_schemas(names: list[str]) -> JsonObject:
         schema = wire.model_json_schema(ref_template=_REF + "{model}")
         schemas |= schema.pop("$defs", {})
         if wire in _PROMPTS:
-            schema["properties"]["model"] = {"type": "string", "enum": names}
+            schema["properties"]["model"] = {"enum": [*names, None], "description": "The first, if left out."}
         schemas[wire.__name__] = schema
     return schemas
 

@@ -50,3 +50,20 @@ def test_what_the_server_s_end_cancels_is_told_so(make_services: MakeServices) -
     response = call(make_services(CancelledEngine()), "GET", "/ready")
     assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_unavailable")
     assert response.json()["error"]["message"] == "The server is shutting down"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/chat/completions", "POST"),
+        ("/v1/responses/resp_1", "DELETE, GET"),
+        ("/v1/conversations/conv_1", "DELETE, GET, POST"),
+        ("/v1/conversations/conv_1/items", "GET, POST"),
+    ],
+)
+def test_a_wrong_method_is_told_all_that_are_right(
+    make_services: MakeServices, path: str, allowed: str
+) -> None:
+    """Whichever route of the path comes first."""
+    response = call(make_services(ScriptedEngine()), "PUT", path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)

@@ -79,7 +79,7 @@ def test_the_request_is_documented_as_it_is_taken(document: dict[str, Any]) -> N
     """All fields, the one model that is served, and the forms that `stop` may have."""
     schema = document["components"]["schemas"]["ChatCompletionRequest"]
     assert set(schema["properties"]) == set(ChatCompletionRequest.model_fields)
-    for body in ({}, {"stop": None}, {"stop": "a"}, {"stop": ["a", "b"]}):
+    for body in ({}, {"model": None}, {"stop": None}, {"stop": "a"}, {"stop": ["a", "b"]}):
         validate(
             document,
             "ChatCompletionRequest",
