@@ -13,10 +13,17 @@ OUR_DOCUMENT = "{url}/openapi.json"
 OPENAI_DOCUMENT = str(
     Path(os.environ.get("GOLDEN_VECTORS", ROOT.parent / "shared")) / "reference" / "openai" / "openapi.json"
 )
-OPENAI_OPERATIONS = ("createChatCompletion", "listModels", "retrieveModel")
+OPENAI_OPERATIONS = (
+    *("createChatCompletion", "createCompletion", "createResponse", "Getinputtokencounts"),
+    *("getResponse", "deleteResponse", "cancelResponse", "listInputItems", "createConversation"),
+    *("getConversation", "updateConversation", "deleteConversation", "createConversationItems"),
+    *("listConversationItems", "getConversationItem", "deleteConversationItem"),
+    *("listModels", "retrieveModel"),
+)
 KEY = "conformance"
 PLUGINS = "conformance.plugins"
 OURS = f"{ROOT}/conformance/plugins"
+OPENAI = "tests/api_resources"
 VLLM = "tests/entrypoints"
 VLLM_CHAT = f"{VLLM}/openai/chat_completion"
 VLLM_VISION = f"{VLLM}/multimodal/openai/chat_completion"
@@ -26,8 +33,8 @@ IMAGES = "PHISERVE_MAX_IMAGES"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What a server is started with: the name it serves its model by, and settings as environment
-    variables.
+    """What a server is started with: the name it serves its model by, or several with commas between them,
+    and settings as environment variables.
     """
 
     model: str = "phiserve-blank"
@@ -77,8 +84,13 @@ SUITES = (
     Suite(
         "openai-python",
         "openai",
-        ("tests/api_resources/chat/test_completions.py", "tests/api_resources/test_models.py"),
-        Server("gpt-6-astra", ((CONTEXT, "340"),)),
+        (
+            *(f"{OPENAI}/chat/test_completions.py", f"{OPENAI}/test_completions.py"),
+            *(f"{OPENAI}/test_responses.py", f"{OPENAI}/responses/test_input_items.py"),
+            *(f"{OPENAI}/responses/test_input_tokens.py", f"{OPENAI}/test_models.py"),
+            *(f"{OPENAI}/test_conversations.py", f"{OPENAI}/conversations/test_items.py"),
+        ),
+        Server("gpt-6-astra,gpt-3.5-turbo-instruct,model", ((CONTEXT, "340"),)),
         f"{SOURCES}/openai-{versions()['openai']}",
         ("-o", "asyncio_default_fixture_loop_scope=session"),
     ),
