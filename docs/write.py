@@ -68,15 +68,9 @@ def owned() -> str:
 
 def routes() -> str:
     """Every route."""
-    found = [
-        route
-        for router in (
-            *(chat.router, completions.router, responses.router, stored_routes.router),
-            *(conversations.router, status.router),
-        )
-        for route in router.routes
-        if isinstance(route, APIRoute)
-    ]
+    surfaces = (chat, completions, responses, stored_routes, conversations, status)
+    every = (route for surface in surfaces for route in surface.router.routes)
+    found = [route for route in every if isinstance(route, APIRoute)]
     return table(
         ["route", ""],
         ([f"`{' '.join(sorted(route.methods))} {route.path_format}`", str(route.summary)] for route in found),
