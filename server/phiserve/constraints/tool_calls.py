@@ -25,7 +25,11 @@ ANY_TEXT = rules_grammar(["start: TEXT", rf"TEXT: /(?s:.)*/ & ~/ ?{OPENING[:-1]}
 """A grammar of all texts but those that begin as calls do. An answer's first token may bring a space."""
 
 _STARTS = ("start: calls", "start: calls | otherwise")
-_CALLS_OPENING = f'calls: " "? {quote(OPENING)} call'
+_CALLS_OPENING = "calls: OPENING call"
+_OPENING = rf"OPENING: / ?{OPENING[:-1]}\[/"
+"""One lexeme, with the space that an answer's first token may bring: llguidance's lexer is greedy, and would
+give a space by itself to the text that may stand here too.
+"""
 
 
 def arguments_grammar(parameters: Mapping[str, JsonValue]) -> str:
@@ -46,7 +50,7 @@ def calls_grammar(arguments: Mapping[str, str], most: int, otherwise: str | None
     Raises UnsupportedConstraint where all tools together cost too much.
     """
     more = f' ("," call){{0,{most - 1}}}' if most > 1 else ""
-    rules = [f'{_CALLS_OPENING}{more} "]"']
+    rules = [f'{_CALLS_OPENING}{more} "]"', _OPENING]
     rules.append(f"call: {' | '.join(f'call_{number}' for number in range(len(arguments)))}")
     for number, (name, grammar) in enumerate(arguments.items()):
         opening = quote(f'{{"name":"{name}","arguments":')

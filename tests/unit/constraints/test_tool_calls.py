@@ -87,6 +87,13 @@ def test_what_begins_as_a_call_is_one(text: str) -> None:
     assert not passes(calls_grammar(ARGUMENTS, most=2, otherwise=ANY_TEXT), text)
 
 
+@pytest.mark.parametrize("answer", [calls(WEATHER), " " + calls(WEATHER, TIME)])
+def test_calls_where_text_may_stand(answer: str) -> None:
+    """With the space, too, that models' first tokens bring."""
+    assert passes(calls_grammar(ARGUMENTS, most=2, otherwise=ANY_TEXT), answer)
+    assert passes(calls_grammar(ARGUMENTS, most=2, otherwise=json_schema_grammar({"type": "array"})), answer)
+
+
 def test_calls_or_a_format() -> None:
     """An answer in words is held to its own constraint."""
     otherwise = json_schema_grammar({"type": "array", "items": {"type": "boolean"}})
