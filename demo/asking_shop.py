@@ -6,8 +6,11 @@ import random
 from dataclasses import dataclass
 
 from demo.asking import worded
+from demo.canvas import EDGE_KINDS
 from demo.language import Branch, branch, user, varied
+from demo.palette import COLOURS
 from demo.scene import Answer, Exchange, Literal, Scene, text_of
+from demo.shapes import PLACES
 from demo.shop import (
     BOOK_PRICE,
     COSTS,
@@ -18,6 +21,8 @@ from demo.shop import (
     Priced,
     as_final,
     priced,
+    priced_book,
+    priced_shape,
     recorded_call,
     recorded_result,
 )
@@ -32,6 +37,7 @@ from demo.surroundings import (
     urged,
 )
 from demo.talk import ASKED_WITHOUT, NO_PICTURE, OFF_TOPIC, REFUSAL, TALK
+from demo.words import draw_word
 from phiserve.chat.joining import join_parts
 from phiserve.chat.tools import result_headings, with_tools
 from phiserve.core import Conversation, Tool, Turn
@@ -89,6 +95,26 @@ def for_price(rng: random.Random, thing: Priced, counter: Counter) -> tuple[list
     price = None if rng.random() < 0.08 else draw_price(rng)
     told = no_result(rng) if price is None else result(rng, price)
     return sold(rng, thing, told, in_words=counter.all_calls), counter.answer(thing.reply(price))
+
+
+def told_again(rng: random.Random, thing: Priced, counter: Counter, question: str, form: int) -> Branch:
+    """A question, its call and a result, without the picture: what is left is to tell the price. The same
+    `form` puts the same words around it.
+    """
+    price = None if rng.random() < 0.05 else draw_price(rng)
+    told = no_result(rng) if price is None else result(rng, price)
+    turns = sold(random.Random(form), thing, told, in_words=counter.all_calls)
+    return branch([*counter.before, user(question), *turns], counter.answer(thing.reply(price)))
+
+
+def imagined(rng: random.Random, tool: Tool) -> Priced:
+    """Something that a tool knows the price of."""
+    if tool == BOOK_PRICE:
+        words = [draw_word(rng, held_out=False).upper() for _ in range(rng.randint(1, 4))]
+        return priced_book(Literal(" ".join(words)))
+    kind = rng.choice(EDGE_KINDS)
+    name = rng.choice(("this shape", f"the {kind}", f"the shape at the {rng.choice(PLACES)}"))
+    return priced_shape(name, rng.choice(list(COLOURS)), kind)
 
 
 def sold(rng: random.Random, thing: Priced, told: str, *, in_words: bool) -> list[Turn]:

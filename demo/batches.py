@@ -14,7 +14,7 @@ from demo.style import Style
 ALWAYS = {"book": 4, "chart": 6, "shapes": 3, "line": 2}
 """How many of the first exchanges every scene of a kind has."""
 
-_TRIES = 12
+_TRIES = 16
 """How many questions at most are drawn to fill a region."""
 
 
@@ -69,13 +69,14 @@ def talk(rng: random.Random, size: int, region: int) -> Batch:
     return batch_of([Pack((), filled(region, partial(talked, rng))) for _ in range(size)], None, region, rng)
 
 
-def filled(region: int, ask: Callable[[], Branch]) -> list[Branch]:
-    """Branches until the region is about full."""
+def filled(region: int, ask: Callable[[], Branch], prefix: int = 0) -> list[Branch]:
+    """Branches until the region is about full; the first tokens of each, `prefix`, do not count."""
     branches: list[Branch] = []
     left = region
     for _ in range(_TRIES):
         new = ask()
-        if len(new.prompt) + len(new.answer) <= left:
+        length = len(new.prompt) - prefix + len(new.answer)
+        if length <= left:
             branches.append(new)
-            left -= len(new.prompt) + len(new.answer)
+            left -= length
     return branches

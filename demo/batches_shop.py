@@ -4,12 +4,13 @@ import random
 from collections.abc import Sequence
 from functools import partial
 
+from demo import asking_shop
 from demo.asking import worded
-from demo.asking_shop import TOOL_OF, Counter, about, draw_counter, for_price, talked
+from demo.asking_shop import TOOL_OF, Counter, about, draw_counter, for_price, imagined, talked
 from demo.batches import ALWAYS, filled
 from demo.kinds import DRAW, Shares, draw_kind, draw_scene
 from demo.language import Branch, branch, user, varied
-from demo.packing import Batch, Pack, batch_of
+from demo.packing import Batch, Pack, batch_of, common_beginning
 from demo.scene import Scene
 from demo.shop import COSTS, Priced, priced
 from demo.style import Style
@@ -56,6 +57,19 @@ def talk(rng: random.Random, size: int, region: int) -> Batch:
     counters = [draw_counter(rng) for _ in range(size)]
     packs = [Pack((), filled(region, partial(talked, rng, counter))) for counter in counters]
     return batch_of([pack for pack in packs if pack.branches], None, region, rng, forgotten=0)
+
+
+def told_again(rng: random.Random, size: int, region: int) -> Batch:
+    """Packs without a picture in which a tool has been called for the same thing, with many results."""
+    counter = draw_counter(rng)
+    while not counter.tools:
+        counter = draw_counter(rng)
+    thing, form = imagined(rng, rng.choice(counter.tools)), rng.getrandbits(32)
+    question = surrounded(rng, varied(rng.choice(COSTS).format(thing.asked_as), rng))
+    ask = partial(asking_shop.told_again, rng, thing, counter, question, form)
+    beginning = len(common_beginning([ask().prompt for _ in range(8)]))
+    packs = [Pack((), filled(region, ask, beginning)) for _ in range(size)]
+    return batch_of(packs, None, region, rng, forgotten=0)
 
 
 def _another_first(rng: random.Random, style: Style, size: int, counter: Counter, kind: str) -> Batch:

@@ -64,16 +64,15 @@ def batch_of(
     rng: random.Random,
     forgotten: float = _FORGOTTEN,
 ) -> Batch:
-    """Arrays of packs whose prefix ends with the last picture of `turns`; without pictures it is `<s>`
-    alone. `forgotten`: of the words behind it, which share is read as unknown ones.
+    """Arrays of packs whose prefix ends with the last picture of `turns`; without pictures it is what all
+    prompts begin with. `forgotten`: of the words behind it, which share is read as unknown ones.
     """
-    prefix, starts = [Control.BOS.value], []
+    prefix, starts = common_beginning([one.prompt for pack in packs for one in pack.branches]), []
     if turns is not None:
-        prefix = []
+        prefix = ()
         for segment in encode_turns(tuple(turns))[:-1]:
-            prefix += segment
-            starts.append(len(prefix))
-            prefix += [Control.IMAGE.value] * IMAGE_TOKENS
+            starts.append(len(prefix) + len(segment))
+            prefix = (*prefix, *segment, *[Control.IMAGE.value] * IMAGE_TOKENS)
     regions = [_region(pack, region, len(prefix), len(starts), rng, forgotten) for pack in packs]
     region_rows, positions, segments, targets, places, texts = (
         np.stack(arrays) for arrays in zip(*regions, strict=True)
@@ -101,8 +100,8 @@ def batch_of(
 def _region(
     pack: Pack, region: int, prefix: int, pictures: int, rng: random.Random, forgotten: float
 ) -> tuple[Places, ...]:
-    """One pack's region: `region_rows` to `spelled`, as in `Batch`. Without pictures a branch's own `<s>` is
-    the prefix's.
+    """One pack's region: `region_rows` to `spelled`, as in `Batch`. Without pictures a branch's prompt holds
+    the prefix.
     """
     rows, positions = np.full(region, len(trained_ids())), np.zeros(region, np.int64)
     segments, targets = np.zeros(region, np.int64), np.full(region, IGNORED)
@@ -110,7 +109,7 @@ def _region(
     texts = spelled(pack.scenes)
     start = 0
     for number, one in enumerate(pack.branches, 1):
-        prompt = one.prompt if pictures else one.prompt[1:]
+        prompt = one.prompt if pictures else one.prompt[prefix:]
         prompt = tuple(
             _UNKNOWN if Control.EOS < token < ORDINARY_TOKENS and rng.random() < forgotten else token
             for token in prompt
@@ -135,6 +134,14 @@ def _region(
         np.where((places >= 0) & (places < SIDE), places, IGNORED),
         characters,
     )
+
+
+def common_beginning(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """What all prompts begin with, but for the last token of each."""
+    first, last = min(prompts), max(prompts)
+    longest = min(map(len, prompts)) - 1
+    same = next((at for at in range(longest) if first[at] != last[at]), longest)
+    return first[:same]
 
 
 def to_rows(ids: Sequence[int]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from demo.canvas import EDGE_KINDS
 from demo.palette import COLOURS
-from demo.scene import Answer, Copied, Literal, Scene, Seen, Written, text_of
+from demo.scene import Answer, Copied, Literal, Scene, Seen, Segment, Written, text_of
 from demo.shapes import PLACES
 from phiserve.constraints.tool_calls import OPENING
 from phiserve.core import Tool
@@ -95,7 +95,7 @@ def priced(scene: Scene) -> tuple[Priced, ...]:
     """All that can be asked for its price, in each way in which no other thing of the picture is meant."""
     if scene.kind == "book":
         title = next(part for part in scene.exchanges[1].answer if isinstance(part, Copied))
-        return (Priced(BOOK_PRICE, "this book", "The book", (_head(BOOK_PRICE, "title"), title, _TAIL)),)
+        return (priced_book(title),)
     if scene.kind != "shapes":
         return ()
     told = (part.text for part in scene.exchanges[0].answer if isinstance(part, Seen))
@@ -106,9 +106,18 @@ def priced(scene: Scene) -> tuple[Priced, ...]:
         names = [f"the shape at the {place}"]
         names += [f"the {kind}"] * (kinds.count(kind) == 1)
         names += ["this shape"] * (len(shapes) == 1)
-        call = (Written(shape_call(colour, kind)),)
-        found += [Priced(SHAPE_PRICE, name, f"The {colour} {kind}", call) for name in names]
+        found += [priced_shape(name, colour, kind) for name in names]
     return tuple(found)
+
+
+def priced_shape(asked_as: str, colour: str, kind: str) -> Priced:
+    """A shape."""
+    return Priced(SHAPE_PRICE, asked_as, f"The {colour} {kind}", (Written(shape_call(colour, kind)),))
+
+
+def priced_book(title: Segment) -> Priced:
+    """A book."""
+    return Priced(BOOK_PRICE, "this book", "The book", (_head(BOOK_PRICE, "title"), title, _TAIL))
 
 
 def shape_call(colour: str, kind: str) -> str:

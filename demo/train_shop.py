@@ -26,7 +26,7 @@ from phiserve.checkpoint.demo import compact_weights
 
 PLAN = Plan(
     name="shop",
-    steps=800,
+    steps=1200,
     muon_rate=0.005,
     adam_rate=1.5e-3,
     warm_up=10,
@@ -35,25 +35,27 @@ PLAN = Plan(
     say_every=12,
 )
 
-_BEFORE = (0, 2, 4, 6, 8, 10)
+_BEFORE = (0, 2, 4, 6, 8)
 """Of twelve steps, those that ask what was asked before."""
 
 
 def draw_shop_batch(step: int) -> Batch:
-    """The batch of a step: of twelve, six are as before, though smaller, and six have tools.
+    """The batch of a step: of twelve, five are as before, though smaller, and seven have tools.
 
-    Of those, four show the picture first, one of them behind long instructions; one has the question first,
-    one no picture.
+    Of those, three show the picture first, one of them behind long instructions; one has the question first,
+    three no picture: in two, results of a call are told again and again.
     """
     rng = random.Random(f"shop/{step}")
     style = one_font() if rng.random() < 0.4 else four_fonts()
     match step % 12:
-        case 1 | 5 | 9:
+        case 1 | 9:
             return batches_shop.one_picture(rng, style, 4, 600)
         case 3:
             return batches_shop.one_picture(rng, style, 2, 600, words=rng.randint(250, 700))
         case 7:
             return batches_shop.question_first(rng, style, 5, 300, words=rng.choice((0, 0, 0, 300)))
+        case 5 | 10:
+            return batches_shop.told_again(rng, 6, 512)
         case 11:
             return batches_shop.talk(rng, 5, 640)
         case 4:
@@ -76,7 +78,10 @@ class ShopTask(DemoTask):
 
     def batch(self, step: int) -> tuple[object, ...]:
         """The batch of a step: what `loss` needs of it."""
-        batch = draw_shop_batch(step)
+        return (*self.arrays(draw_shop_batch(step)), "before" if step % 12 in _BEFORE else "tools")
+
+    def arrays(self, batch: Batch) -> tuple[object, ...]:
+        """What `answer_logits` needs of a batch."""
         return (
             batch.crops,
             batch.prefix_rows,
@@ -85,12 +90,20 @@ class ShopTask(DemoTask):
             batch.positions,
             batch.segments,
             batch.targets,
-            "before" if step % 12 in _BEFORE else "tools",
         )
 
     def loss(self, *arrays: Tensor) -> tuple[Tensor, Measures]:
         """Loss of a batch's answers, and the share of tokens that are right."""
-        crops, prefix_rows, starts, rows, positions, segments, targets, kind = arrays
+        *_, targets, kind = arrays
+        logits = self.answer_logits(*arrays[:-1])
+        wanted = targets[targets != IGNORED]
+        loss = functional.cross_entropy(logits, wanted)
+        right = (logits.argmax(-1) == wanted).float().mean()
+        return loss, {f"{kind}_answer": loss.item(), f"{kind}_token": right.item()}
+
+    def answer_logits(self, *arrays: Tensor) -> Tensor:
+        """(n, vocabulary + 1) of the n tokens that are asked for."""
+        crops, prefix_rows, starts, rows, positions, segments, targets = arrays
         pack = Packs(prefix_rows, tuple(starts), rows, positions, region_mask(segments, prefix_rows.shape[1]))
         images = torch.zeros(len(rows), 0, dtype=torch.bfloat16)
         if starts:
@@ -98,11 +111,7 @@ class ShopTask(DemoTask):
                 seen = self.projection(self.see(crops.flatten(0, 1)))
             images = torch.unflatten(seen, 0, (len(rows), len(starts)))
         hidden = self.decoder(pack, images)
-        asked = targets != IGNORED
-        logits, wanted = self.decoder.logits(hidden.last[asked]), targets[asked]
-        loss = functional.cross_entropy(logits, wanted)
-        right = (logits.argmax(-1) == wanted).float().mean()
-        return loss, {f"{kind}_answer": loss.item(), f"{kind}_token": right.item()}
+        return self.decoder.logits(hidden.last[targets != IGNORED])
 
 
 def main(state: Path) -> None:

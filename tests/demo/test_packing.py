@@ -9,7 +9,7 @@ from demo import packing
 from demo.decoder import IMAGE_TOKENS
 from demo.kinds import DRAW
 from demo.language import branch, user
-from demo.packing import Pack, batch_of, to_rows
+from demo.packing import Pack, batch_of, common_beginning, to_rows
 from demo.reader import IGNORED
 from demo.scene import Literal
 from demo.style import four_fonts
@@ -41,3 +41,10 @@ def test_unknown_tokens_share_a_row() -> None:
     """A token that is not trained has the row of zeros."""
     unknown = next(token for token in range(5000, 32000) if token not in trained_ids())
     assert to_rows([unknown, Control.END]).tolist() == [len(trained_ids()), trained_ids().index(Control.END)]
+
+
+def test_what_prompts_begin_with() -> None:
+    """All but the last token of the shortest at most, which the answer follows."""
+    assert common_beginning([(1, 2, 3), (1, 2, 4, 5)]) == (1, 2)
+    assert common_beginning([(1, 2, 3), (1, 2, 3)]) == (1, 2)
+    assert common_beginning([(1, 2), (1, 2, 3)]) == (1,)
