@@ -67,7 +67,7 @@ def test_the_answer_s_loss_is_of_targets_alone(model: DemoModel, arrays: dict[st
     """
     batch = batches.talk(random.Random(0), 1, 40)
     prefix, segments = torch.from_numpy(batch.prefix_rows), torch.from_numpy(batch.segments)
-    mask = region_mask(segments, 1)
+    mask = region_mask(segments, prefix.shape[1])
     pack = Packs(prefix, (), torch.from_numpy(batch.region_rows), torch.from_numpy(batch.positions), mask)
     targets, *labels = (
         torch.from_numpy(array)
