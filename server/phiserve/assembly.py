@@ -23,6 +23,8 @@ from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.closing import close_all
 from phiserve.codecs import FORMATS, parse, require_decoders
 from phiserve.config import Settings
+from phiserve.decider import Decider, decider_of
+from phiserve.decisions.temperatures import load_temperatures
 from phiserve.engine.interface import EngineClient
 from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
 from phiserve.errors import StartupError
@@ -36,6 +38,7 @@ from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard, RequestLimits
 from phiserve.sandbox.decoder import WorkerDecoder, can_start_workers
 from phiserve.sandbox.limits import WorkerLimits
+from phiserve.shared_prompts import SharedPreparer
 from phiserve.store.limits import StoreLimits
 from phiserve.store.location import locate
 from phiserve.store.opening import open_store
@@ -77,22 +80,21 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     host = detect_host()
     plan = engine_plan(settings, checkpoint, host)
     connector = media_connector(settings)
-    workers = num_image_workers(settings, checkpoint, host)
-    decoder = _decoder(settings, checkpoint, workers)
-    images = ImageService(_image_limits(settings), workers, connector, decoder=decoder)
+    images, decoder = _images(settings, checkpoint, host, connector)
     spans = _span_export(settings)
     engine, report = await _start_engine(settings, plan, checkpoint, images)
-    prompt_limits = _prompt_limits(settings, engine, plan)
-    preparer = PromptPreparer(PromptEncoder.load(checkpoint.tokenizer_json), images, prompt_limits)
+    limits, encoder = _prompt_limits(settings, engine, plan), PromptEncoder.load(checkpoint.tokenizer_json)
+    preparer, load = PromptPreparer(encoder, images, limits), _load(settings, engine)
     engine.watch(partial(_warm_up, settings, preparer, images))
     services = Services(
         settings=settings,
         engine=engine,
-        pipeline=_pipeline(settings, engine, preparer, images),
+        pipeline=_pipeline(settings, engine, preparer, images, load),
+        decider=_decider(settings, checkpoint, engine, SharedPreparer(encoder, images, limits), load),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
         tokenizer=TokenizerRepository.of(checkpoint.tokenizer_json),
-        card=_model_card(settings, checkpoint, prompt_limits),
+        card=_model_card(settings, checkpoint, limits),
         other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
@@ -222,13 +224,33 @@ async def _warm_up(
     settings: Settings, preparer: PromptPreparer, images: ImageService, engine: EngineClient
 ) -> None:
     """Warm up an engine that takes the place of another. Raises StartupError."""
-    await warm_up(_pipeline(settings, engine, preparer, images), with_image=settings.max_images > 0)
+    pipeline = _pipeline(settings, engine, preparer, images, _load(settings, engine))
+    await warm_up(pipeline, with_image=settings.max_images > 0)
+
+
+def _load(settings: Settings, engine: EngineClient) -> Load:
+    return Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
+
+
+def _images(
+    settings: Settings, checkpoint: Checkpoint, host: "Host", connector: MediaConnector
+) -> tuple[ImageService, Decoder]:
+    """What reads and decodes images, and what does the latter."""
+    workers = num_image_workers(settings, checkpoint, host)
+    decoder = _decoder(settings, checkpoint, workers)
+    return ImageService(_image_limits(settings), workers, connector, decoder=decoder), decoder
+
+
+def _decider(
+    settings: Settings, checkpoint: Checkpoint, engine: EngineClient, preparer: SharedPreparer, load: Load
+) -> Decider | None:
+    folder, named = checkpoint.tokenizer_json.parent, settings.decision_temperatures
+    return decider_of(engine, preparer, load, settings.decision_orders, load_temperatures(named, folder))
 
 
 def _pipeline(
-    settings: Settings, engine: EngineClient, preparer: PromptPreparer, images: ImageService
+    settings: Settings, engine: EngineClient, preparer: PromptPreparer, images: ImageService, load: Load
 ) -> Pipeline:
-    load = Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
     return Pipeline(engine, preparer, images, load, settings.max_choices, settings.default_max_tokens)
 
 

@@ -159,6 +159,20 @@ class Settings(BaseModel):
             ),
         ),
     ] = None
+    decision_orders: Annotated[
+        Literal[1, 2, 4],
+        Field(description="Orders in which a decision's options are shown; probabilities are averaged."),
+    ] = 2
+    decision_temperatures: Annotated[
+        Path | None,
+        Field(description="File that calibrates decisions; default: the checkpoint's, where it has one."),
+    ] = None
+    min_label_mass: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="A decision whose labels are less likely together is refused; 0: none."
+        ),
+    ] = 0.0
     image_workers: Annotated[
         int | None,
         Field(ge=1, description="Images decoded at once; default: one per core, fewer if memory is short."),

@@ -27,7 +27,10 @@ RENAMED_SETTINGS = {"crop_budget": "max_crops", "picture_workers": "image_worker
 """Old name -> new name. Old names are read for one more release, each with a warning."""
 
 _STRING_SETTINGS = frozenset(
-    {"model", "served_model_name", "host", "api_key", "keys_file", "limits_url", "state_url", "image_folder"}
+    {
+        *("model", "served_model_name", "host", "api_key", "keys_file", "limits_url", "state_url"),
+        *("image_folder", "decision_temperatures"),
+    }
 )
 """Settings whose variables are never parsed as YAML.
 

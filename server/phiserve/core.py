@@ -189,6 +189,9 @@ class StopConditions:
     ignore_eos: bool = False
 
 
+MAX_READ_TOKENS = 128
+"""Most tokens whose log-probabilities one request may name; vLLM's MAX_LOGPROB_TOKEN_IDS."""
+
 Prompt = Conversation | RawPrompt
 """What an answer follows."""
 
@@ -198,8 +201,10 @@ class GenerationRequest:
     """What a surface asks for.
 
     `top_logprobs`: None for no log-probabilities, 0 for the chosen token's alone, k for the k most likely as
-    well. `stream`: deltas as they come; otherwise one for each choice, at the end. `echo`: the answer's text
-    begins with the text that it follows: a raw prompt, or the last answer of a conversation.
+    well. `read_token_ids`: log-probabilities of exactly these tokens at each position, in place of the most
+    likely ones' (at most `MAX_READ_TOKENS`). `stream`: deltas as they come; otherwise one for each choice,
+    at the end. `echo`: the answer's text begins with the text that it follows: a raw prompt, or the last
+    answer of a conversation.
 
     `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address. Requests
     share cached prefixes and images only under equal `cache_salt`. `deadline_s`: seconds from arrival
@@ -213,6 +218,7 @@ class GenerationRequest:
     stops: StopConditions = field(default_factory=StopConditions)
     constraint: Constraint | None = None
     top_logprobs: int | None = None
+    read_token_ids: tuple[int, ...] | None = None
     num_choices: int = 1
     stream: bool = False
     echo: bool = False

@@ -20,6 +20,7 @@ PhiserveError
       │    └── RateLimitReached       a key's limits are used up
       ├── RequestHeadTooLarge   431
       ├── EngineFailure         500
+      ├── NotServed             501
       ├── ServerBusy            503   carries Retry-After
       ├── StoreFailure          503   carries Retry-After
       ├── EngineUnavailable     503
@@ -66,8 +67,7 @@ class RequestError(PhiserveError):
     other_codes: ClassVar[Mapping[str, str]] = {}
     names_param: ClassVar[bool] = True
     """Whether the message begins with `param`."""
-    retry_after_s: int | None = None
-    """Seconds after which to try again, where that helps."""
+    retry_after_s: int | None = None  # after which to try again, where that helps
 
     def __init__(self, reason: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(reason)
@@ -82,9 +82,8 @@ class RequestError(PhiserveError):
     @property
     def message(self) -> str:
         """What the client is told: where, and what is wrong there."""
-        if self.param is None or not self.names_param:
-            return self.reason
-        return f"{self.param}: {self.reason}"
+        says_where = self.param is not None and self.names_param
+        return f"{self.param}: {self.reason}" if says_where else self.reason
 
     @property
     def headers(self) -> dict[str, str]:
@@ -97,14 +96,18 @@ class InvalidRequest(RequestError):
 
     status = 400
     type = "invalid_request_error"
-    default_code = "invalid_value"
+    default_code: ClassVar[str | None] = "invalid_value"
     other_codes: ClassVar[Mapping[str, str]] = {
+        "array_above_max_length": "A list of a request for decisions is too long.",
+        "array_below_min_length": "A list of a request for decisions is too short.",
+        "empty_array": "A list of a request for decisions is empty.",
         "invalid_body": "The body is not in the coding that it says, or ends too soon.",
         "invalid_http": "What was sent is not HTTP/1.1.",
         "invalid_json": "The body is empty or not JSON.",
         "invalid_type": "A value has another type than its field.",
         "missing_required_parameter": "A field that must be there is missing.",
         "previous_response_not_found": "No such response is stored, or it is another owner's.",
+        "string_above_max_length": "A text of a request for decisions is too long.",
         "too_many_images": "More images than `max_images`.",
         "unknown_parameter": "There is no such field.",
         "unsupported_parameter": "A field of OpenAI's that is not served, or a value of one.",
@@ -116,7 +119,7 @@ class InvalidRequest(RequestError):
 def errors_at(param: str) -> Iterator[None]:
     """Attach `param` to an InvalidRequest raised within that does not say yet which value is at fault.
 
-    A new object is raised, since several requests that share one piece of work may meet the same error.
+    A new object is raised: several requests that share one piece of work may meet the same error.
     """
     try:
         yield
@@ -243,6 +246,13 @@ class Overloaded(RequestError):
 
 class RateLimitReached(Overloaded):
     """A limit of the API key is used up; try again after `retry_after_s` seconds."""
+
+
+class NotServed(RequestError):
+    """The loaded model cannot do what the route is for."""
+
+    status = 501
+    default_code = "not_served"
 
 
 class EngineFailure(RequestError):

@@ -75,6 +75,11 @@ class Load:
         self._held = 0
         self._rate = _Rate(clock)
 
+    @property
+    def most(self) -> int:
+        """Most sequences that one request may have."""
+        return self._most
+
     def check(self, sequences: int, param: str) -> None:
         """Raises InvalidRequest, which names `param`, for more sequences than there ever is room for."""
         if sequences > self._most:

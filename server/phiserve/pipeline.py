@@ -140,7 +140,7 @@ class Pipeline:
         Raises as `EngineClient.generate`, InvalidImage and DeadlineExceeded.
         """
         prompt = prepared.prompt
-        images = tuple(self._prompt_image(image, prepared.trace) for image in prompt.images)
+        images = tuple(prompt_image(self._images, image, prepared.trace) for image in prompt.images)
         deltas = self._engine.generate(
             Generation(
                 prepared.id,
@@ -157,14 +157,16 @@ class Pipeline:
             deltas = prepared.deadline.bound_each(deltas)
         return _until_it_leaves(prepared.place, deltas)
 
-    def _prompt_image(self, image: PreparedImage, trace: Trace | None) -> PromptImage:
-        load = partial(self._images.crops, image.encoded, image.plan)
-        return PromptImage(
-            key=image_key(image.encoded.digest, image.plan),
-            plan=image.plan,
-            offset=image.offset,
-            load=load if trace is None else trace.timed("decode image", load),
-        )
+
+def prompt_image(images: ImageService, image: PreparedImage, trace: Trace | None) -> PromptImage:
+    """A prepared image with the way to its pixels, which are decoded when the engine lacks them."""
+    load = partial(images.crops, image.encoded, image.plan)
+    return PromptImage(
+        key=image_key(image.encoded.digest, image.plan),
+        plan=image.plan,
+        offset=image.offset,
+        load=load if trace is None else trace.timed("decode image", load),
+    )
 
 
 def _most_of(constraint: Constraint) -> int | None:

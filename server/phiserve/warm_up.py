@@ -62,6 +62,9 @@ def _requests(*, with_image: bool) -> Iterator[GenerationRequest]:
         top_logprobs=1,
     )
     yield GenerationRequest(
+        "warm-up-labels", hello, stops=StopConditions(max_tokens=1), read_token_ids=tuple(range(300, 330))
+    )
+    yield GenerationRequest(
         "warm-up-constraint",
         hello,
         stops=StopConditions(max_tokens=2),

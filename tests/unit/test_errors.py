@@ -20,6 +20,7 @@ from phiserve.errors import (
     shortened,
 )
 from phiserve.protocol import parsing
+from phiserve.protocol.decisions.request import DecisionsRequest
 
 
 def every(kind: type[RequestError]) -> list[type[RequestError]]:
@@ -33,7 +34,7 @@ def test_request_errors_have_status_type_and_code() -> None:
         error = kind("text")
         assert 400 <= error.status < 600
         assert error.type
-        assert error.code
+        assert error.code or kind is parsing.Uncoded
         assert str(error) == error.message == "text"
 
 
@@ -81,6 +82,7 @@ def codes_in_source() -> Iterator[str]:
             if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
                 yield str(node.value.value)
     yield from parsing.CODES.values()
+    yield from filter(None, DecisionsRequest.error_codes.values())
     yield from (parsing.INVALID_TYPE, parsing.INVALID_VALUE)
 
 

@@ -29,14 +29,15 @@ def make_pipeline(make_preparer: Callable[..., PromptPreparer], image_service: I
 
 def test_every_option_is_used() -> None:
     """None of them is left at its default, where the engine would pass it over."""
-    options, constrained, image = _requests(with_image=True)
+    options, labels, constrained, image = _requests(with_image=True)
     for field in fields(SamplingOptions):
         assert getattr(options.sampling, field.name) != getattr(SamplingOptions(), field.name), field.name
     assert constrained.constraint is not None
     assert options.top_logprobs
+    assert labels.read_token_ids
     assert options.stops.strings
     assert len(image.conversation.images) == 1
-    assert len(list(_requests(with_image=False))) == 2
+    assert len(list(_requests(with_image=False))) == 3
 
 
 def test_all_are_answered(make_pipeline: MakePipeline) -> None:
@@ -45,6 +46,7 @@ def test_all_are_answered(make_pipeline: MakePipeline) -> None:
     asyncio.run(warm_up(make_pipeline(engine), with_image=True))
     assert [generation.request_id for generation in engine.generations] == [
         "warm-up-options",
+        "warm-up-labels",
         "warm-up-constraint",
         "warm-up-image",
     ]

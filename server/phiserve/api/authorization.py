@@ -22,7 +22,7 @@ OPEN_PATHS = ("/health", "/ready", "/version", "/docs", "/openapi.json")
 COUNTED_PATHS = (
     *("/v1/chat/completions", "/tokenize"),
     *("/v1/responses", "/v1/responses/input_tokens"),
-    "/v1/completions",
+    *("/v1/completions", "/v1/decisions"),
 )
 """What counts as a request of a key: what reads prompts. Lists and metrics cost nothing."""
 

@@ -17,6 +17,8 @@ from phiserve.errors import Overloaded, RequestError, Unauthorized
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
 from phiserve.protocol.completions import CompletionRequest
+from phiserve.protocol.decisions.request import DecisionsRequest
+from phiserve.protocol.decisions.response import Decision
 from phiserve.protocol.events import ErrorResponse
 from phiserve.protocol.messages import WireModel
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
@@ -37,12 +39,17 @@ JsonObject = dict[str, Any]
 """A part of the document, as FastAPI types it."""
 
 _REF = "#/components/schemas/"
-_PROMPTS: tuple[type[WireModel], ...] = (ChatCompletionRequest, CompletionRequest, ResponsesRequest)
+_PROMPTS: tuple[type[WireModel], ...] = (
+    ChatCompletionRequest,
+    CompletionRequest,
+    DecisionsRequest,
+    ResponsesRequest,
+)
 _REQUESTS: tuple[type[WireModel], ...] = (*_PROMPTS, NewConversation, ChangedConversation, NewItems)
 _ANSWERS = (
     *(ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized),
     *(TextCompletion, ResponseObject, InputTokens, *get_args(Event)),
-    *(ResponseDeleted, ConversationObject, ConversationDeleted, ItemList),
+    *(ResponseDeleted, ConversationObject, ConversationDeleted, ItemList, Decision),
 )
 _REQUEST_ID = {
     "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}

@@ -12,6 +12,7 @@ from phiserve.access.gate import Gate
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
+from phiserve.decider import Decider
 from phiserve.engine.interface import EngineClient
 from phiserve.errors import ModelNotFound, shortened
 from phiserve.pipeline import Pipeline
@@ -39,7 +40,8 @@ class Services:
     `card` tells of the model under its main name; it answers to `other_names` too. `gate` knows the keys, if
     there are any. `metrics` renders the engine's and our own in Prometheus' text format. `lost` waits until
     no further engine will be started, and says why. `tracer` makes spans, where traces are exported. `store`
-    keeps responses and conversations, unless that is switched off.
+    keeps responses and conversations, unless that is switched off. `decider` answers questions with
+    probabilities, where the tokenizer has labels for them.
     """
 
     settings: Settings
@@ -57,6 +59,7 @@ class Services:
     other_names: tuple[str, ...] = ()
     tracer: "Tracer | None" = None
     store: Store | None = None
+    decider: Decider | None = None
 
     @property
     def cards(self) -> list[ModelCard]:

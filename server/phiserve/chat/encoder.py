@@ -16,7 +16,7 @@ from pathlib import Path
 from tokenizers import Encoding, Tokenizer
 
 from phiserve.chat.special_tokens import STRIPS_RIGHT, Control
-from phiserve.core import Conversation, Prompt, RawPrompt, Role
+from phiserve.core import Conversation, Part, Prompt, RawPrompt, Role
 
 _ROLE_IDS: dict[Role, Control] = {
     "system": Control.SYSTEM,
@@ -26,6 +26,9 @@ _ROLE_IDS: dict[Role, Control] = {
 
 # A prompt string in structure: text, control tokens, and None for an image tag.
 _Element = str | Control | None
+
+_END: tuple[_Element, ...] = (Control.END, "\n", Control.ASSISTANT, "\n")
+"""What ends the user's turn and begins the answer's."""
 
 
 LONG_TEXT = 20_000
@@ -89,9 +92,24 @@ class PromptEncoder:
         """Encode all turns and, unless the last is open, the generation prompt; or a raw prompt."""
         if isinstance(conversation, RawPrompt):
             return EncodedPrompt((self._raw_ids(conversation),))
-        elements = _strip(_merge_text(_elements(conversation)))
+        return self._segments(_elements(conversation), [Control.BOS.value])
+
+    def encode_end(self, parts: Sequence[Part]) -> EncodedPrompt:
+        """Encode how an open turn of the user's goes on, and what begins the answer.
+
+        The first segment goes on with the last one of the open conversation. `parts` begin with a line break,
+        which no token crosses: the ids are the same as if all were encoded at once, but for the prefix space
+        that a text of its own gets.
+        """
+        contents = [part if isinstance(part, str) else None for part in parts]
+        first, *others = self._segments([*contents, *_END], []).segments
+        return EncodedPrompt((first[1:], *others))
+
+    def _segments(self, elements: Sequence[_Element], first: list[int]) -> EncodedPrompt:
+        """The ids of elements; `first` are those that the first segment begins with."""
+        elements = _strip(_merge_text(elements))
         encoded = iter(self._encode([element for element in elements if isinstance(element, str)]))
-        segments: list[list[int]] = [[Control.BOS.value]]
+        segments = [first]
         for element in elements:
             if element is None:
                 segments.append([Control.BOS.value])
@@ -150,7 +168,7 @@ def _elements(conversation: Conversation) -> list[_Element]:
         elements += [_ROLE_IDS[turn.role], "\n"]
         elements += [part if isinstance(part, str) else None for part in turn.parts]
         elements += [Control.END, "\n"]
-    return elements[:-2] if conversation.is_open else [*elements, Control.ASSISTANT, "\n"]
+    return elements[:-2] if conversation.is_open else [*elements, *_END[2:]]
 
 
 def _merge_text(elements: Sequence[_Element]) -> list[_Element]:

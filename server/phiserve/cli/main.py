@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from phiserve import __version__
-from phiserve.cli import ask, chat, checkpoint, doctor, keys, serve, tokenizer, tokens, top
+from phiserve.cli import ask, chat, checkpoint, decide, doctor, keys, serve, tokenizer, tokens, top
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import prepare_streams, settle_stdout
 
@@ -52,6 +52,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(ask.ask)
 app.command()(chat.chat)
+app.command()(decide.decide)
 app.command()(tokens.tokens)
 app.command()(tokenizer.tokenizer)
 app.command()(doctor.doctor)

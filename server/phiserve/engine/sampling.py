@@ -59,6 +59,7 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingPara
         allowed_token_ids=None if sampling.allowed_token_ids is None else list(sampling.allowed_token_ids),
         bad_words=list(sampling.bad_words),
         logprobs=request.top_logprobs,
+        logprob_token_ids=None if request.read_token_ids is None else list(request.read_token_ids),
         stop=list(stops.strings),
         stop_token_ids=sorted({*stops.token_ids, *(() if ignore_eos else STOPS)}),
         ignore_eos=ignore_eos,

@@ -1,6 +1,7 @@
 """vLLM's CPU worker, which encodes images between steps.
 
-It also survives a seeded request whose prompt takes several steps.
+It also survives a seeded request whose prompt takes several steps, and gives each request of a batch the
+log-probabilities that it asked for.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from vllm.v1.sample import sampler
 from vllm.v1.worker.cpu_worker import CPUWorker
 
 from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
+from phiserve.plugin.sampler import RowSampler
 
 
 class PhiserveCPUWorker(CPUWorker):
@@ -28,6 +30,7 @@ class PhiserveCPUWorker(CPUWorker):
         """Load the model as vLLM does; the partial encoder uses it from now on."""
         super().load_model(load_dummy_weights=load_dummy_weights)
         sampler.batched_count_greater_than = count_not_below
+        self.model_runner.sampler.__class__ = RowSampler
         PARTIAL_ENCODER.start(self.model_runner.get_model().clip_layers)
 
     @torch.inference_mode()

@@ -1,6 +1,7 @@
 """The messages of a chat request, one small class for each role and content part."""
 
-from typing import Annotated, Literal, cast
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 from pydantic.fields import FieldInfo
@@ -15,6 +16,12 @@ class WireModel(BaseModel):
     """Base of everything a client sends: exact types, no unknown keys, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    error_codes: ClassVar[Mapping[str, str]] = {}
+    """Of a request: codes of its own, by pydantic's kind of error; an empty one is null on the wire."""
+
+    error_paths: ClassVar[Mapping[str, str]] = {}
+    """Of a request: what follows the place of an error of this kind, to name the value at fault."""
 
 
 def bounded(most: int, *, least: int | None = None) -> FieldInfo:

@@ -33,8 +33,23 @@ _NAMED_BY_CLIENT = ("metadata", "logit_bias", "schema", "json", "parameters")
 _CONSTRAINTS = ("response_format", "structured_outputs", "text", "tools", "functions")
 """On the answer's form: they may take a tenth of a second to check."""
 
-_UNIONS = ("content", "response_format", "input", "output", "format", "tool_choice", "function_call")
+_UNIONS = (
+    "content",
+    "response_format",
+    "input",
+    "output",
+    "instructions",
+    "format",
+    "tool_choice",
+    "function_call",
+)
 """Fields whose values are of one class or another."""
+
+
+class Uncoded(InvalidRequest):
+    """What OpenAI has no code for, where its clients look for none."""
+
+    default_code = None
 
 
 def parse_request(body: bytes, wire: type[_Wire]) -> _Wire:
@@ -79,7 +94,7 @@ def _validate(document: object, body: bytes, wire: type[_Wire]) -> _Wire:
     try:
         return wire.model_validate_json(body)
     except ValidationError as error:
-        raise _invalid_request(error.errors(include_url=False, include_input=False)[0]) from None
+        raise _invalid_request(error.errors(include_url=False, include_input=False)[0], wire) from None
 
 
 def _check_fields(document: object) -> None:
@@ -104,7 +119,7 @@ def _check_fields(document: object) -> None:
             ]
 
 
-def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
+def _invalid_request(detail: ErrorDetails, wire: type[WireModel]) -> InvalidRequest:
     kind = detail["type"]
     if kind == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {_reason(detail)}", code=CODES[kind])
@@ -113,7 +128,10 @@ def _invalid_request(detail: ErrorDetails) -> InvalidRequest:
     if not (field or location):
         return InvalidRequest("The body must be a JSON object", code=INVALID_TYPE)
     path = path_of(location, ends_in_name=kind == "extra_forbidden") + context.get("path", "")
-    param = shortened(field or path)
+    param = shortened(field or path + wire.error_paths.get(kind, ""))
+    is_empty = kind == "too_short" and not context.get("actual_length")
+    if (code := wire.error_codes.get("empty" if is_empty else kind)) is not None:
+        return (InvalidRequest if code else Uncoded)(words_of(detail), param=param, code=code)
     is_type = kind.endswith("_type") and kind not in ("part_type", "format_type")
     code = CODES.get(kind, INVALID_TYPE if is_type else INVALID_VALUE)
     return InvalidRequest(words_of(detail), param=param, code=code)

@@ -9,6 +9,7 @@ import httpx
 import httpx2
 import openai
 import pytest
+from fastapi.routing import APIRoute
 from starlette.types import Message, Scope
 
 from images import encode, image_part, noise, text_part
@@ -78,6 +79,21 @@ def test_refusal(make_services: MakeServices, tmp_path: Path) -> None:
     assert error["message"].startswith("Rate limit reached for requests: the key's limit is 1 per minute")
     assert "alice" not in refusal.text
     assert refusal.headers["x-request-id"]
+
+
+def test_what_reads_prompts_counts(make_services: MakeServices, tmp_path: Path) -> None:
+    """Every POST but one that cancels; lists and metrics cost nothing."""
+    file = write_keys(tmp_path / "k", alice={"requests_per_minute": 100})
+    services = make_services(ScriptedEngine(ANSWER), keys_file=file)
+    routes = [route for route in create_app(services).routes if isinstance(route, APIRoute)]
+    counted = {
+        (method, route.path)
+        for route in routes
+        for method in route.methods
+        if LIMIT_HEADERS[0] in call(services, method, route.path, headers=bearer("alice"), json={}).headers
+    }
+    posts = {("POST", route.path) for route in routes if "POST" in route.methods}
+    assert counted == posts - {("POST", "/v1/responses/{response_id}/cancel")}
 
 
 def test_refused_before_the_body_is_read(make_services: MakeServices, tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""`POST /v1/decisions`: typed questions about one input, answered with probabilities."""
+
+from fastapi import APIRouter, Request, Response
+
+from phiserve.access.gate import Visit
+from phiserve.api.answering import ANSWERING_ERRORS, read_wire
+from phiserve.api.authorization import tenant_of, visit_of
+from phiserve.api.json_response import json_response
+from phiserve.api.openapi import body_of, responses
+from phiserve.api.request_log import RequestRecord, record_of
+from phiserve.api.request_timeout import deadline_s_of
+from phiserve.api.services import Services, services_of
+from phiserve.api.streaming import unless_hung_up
+from phiserve.decider import PreparedDecision
+from phiserve.decisions.request import Decided, DecisionRequest
+from phiserve.errors import NotServed
+from phiserve.protocol.decisions.request import DecisionsRequest
+from phiserve.protocol.decisions.response import Decision
+from phiserve.protocol.decisions.translation import decision_of, to_decision_request
+
+router = APIRouter()
+
+
+@router.post(
+    "/v1/decisions",
+    tags=["decisions"],
+    summary="Answer typed questions about one input with probabilities",
+    response_class=Response,
+    openapi_extra=body_of(DecisionsRequest),
+    responses=responses(Decision, *ANSWERING_ERRORS, NotServed),
+)
+async def create_decision(request: Request) -> Response:
+    """Answer 1 to 400 questions about a conversation that may show images, all with one look at it."""
+    services = services_of(request)
+    visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
+    asked = await read_wire(request, services, DecisionsRequest)
+    model = services.check_model(asked.model)
+    inner = to_decision_request(asked, tenant_of(request), visit.cache_salt, deadline_s)
+    deciding = _decide(services, inner, visit, record_of(request.scope))
+    decided, prepared = await unless_hung_up(request.receive, deciding)
+    least = services.settings.min_label_mass
+    return json_response(decision_of(asked, model, decided, prepared.counts(), least))
+
+
+async def _decide(
+    services: Services, inner: DecisionRequest, visit: Visit, record: RequestRecord
+) -> tuple[list[Decided], PreparedDecision]:
+    if services.decider is None:
+        raise NotServed("Decisions need a tokenizer that writes each option's label as one token")
+    record.images = len(inner.images)
+    await visit.take_images(inner.images)
+    prepared = await services.decider.prepare(inner, record.trace)
+    try:
+        await visit.take_prompt(prepared.num_tokens, "input")
+    except BaseException:
+        prepared.place.leave()  # rather than when nothing holds it any more
+        raise
+    visit.answering(prepared.counts)
+    record.sent(prepared)
+    return await services.decider.decide(prepared), prepared

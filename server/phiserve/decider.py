@@ -1,0 +1,272 @@
+"""The life of a request for decisions: one look at what all share, then each question's labels."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from phiserve.core import (
+    MAX_READ_TOKENS,
+    GenerationRequest,
+    Part,
+    SamplingOptions,
+    StopConditions,
+    TokenCounts,
+)
+from phiserve.deadline import Deadline
+from phiserve.decisions.figures import Reading, joined
+from phiserve.decisions.labels import Labels, LabelsUnusable
+from phiserve.decisions.questions import Kind, Order, orders
+from phiserve.decisions.request import Decided, DecisionRequest
+from phiserve.decisions.temperatures import Temperatures
+from phiserve.engine.interface import EngineClient, Generation
+from phiserve.errors import EngineFailure
+from phiserve.load import Load, Place
+from phiserve.pipeline import prompt_image
+from phiserve.shared_prompts import PromptEnd, SharedPreparation, SharedPreparer
+from phiserve.trace import Trace, step
+from phiserve.turns import request_cost
+
+_LOG = logging.getLogger(__name__)
+
+Logprobs = tuple[float, ...]
+"""Of a read's labels, in the order in which its prompt shows the options."""
+
+SHARE_OF_RUNNING = 2
+"""A request reads at most a half of what the engine runs at once: others have their turns."""
+
+
+@dataclass(slots=True)
+class PreparedDecision:
+    """A request for decisions that has passed every check before the engine, and how far it has come.
+
+    Its `place` is free again when it has been decided, or nobody holds it any more. `began_at`: when the
+    first answer of the engine came, by `time.monotonic()`.
+    """
+
+    request: DecisionRequest
+    shared: SharedPreparation
+    ends: Sequence[PromptEnd]
+    place: Place
+    deadline: Deadline | None = None
+    trace: Trace | None = None
+    began_at: float | None = None
+    cached_tokens: int = 0
+
+    def counts(self) -> TokenCounts:
+        """The shared input once, and each question's own tokens in one order; no token is written.
+
+        Of what the engine had cached of other questions than the first, only what is their own counts: the
+        rest is of this very request.
+        """
+        plans = [image.plan for image in self.shared.images]
+        plans += [plan for end in self.ends for plan in end.plans]
+        num_image_tokens = sum(plan.num_tokens for plan in plans)
+        return TokenCounts(self.num_tokens, 0, self.cached_tokens, num_image_tokens)
+
+    @property
+    def num_tokens(self) -> int:
+        """The shared input's tokens once, and each question's own."""
+        return self.shared.num_tokens + sum(end.num_tokens for end in self.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One prompt whose next token's labels are read: a question with its options in one order.
+
+    `is_counted`: whether it is the one whose tokens count as the question's.
+    """
+
+    question: int
+    order: Order
+    ids: tuple[int, ...]
+    is_counted: bool
+
+
+class Decider:
+    """Decides questions. Holds the parts; each request's state is in `PreparedDecision`.
+
+    `num_orders`: in how many orders the options of each question are shown.
+    """
+
+    def __init__(
+        self,
+        engine: EngineClient,
+        preparer: SharedPreparer,
+        load: Load,
+        labels: Labels,
+        num_orders: int,
+        temperatures: Temperatures,
+    ) -> None:
+        self._engine = engine
+        self._preparer = preparer
+        self._load = load
+        self._labels = labels
+        self._num_orders = num_orders
+        self._temperatures = temperatures
+
+    async def prepare(self, request: DecisionRequest, trace: Trace | None = None) -> PreparedDecision:
+        """Everything before the engine's work, cheapest checks first.
+
+        Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded, EngineUnavailable or
+        DeadlineExceeded.
+        """
+        deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
+        reads = list(self._reads(request))
+        await self._engine.admit(_read_request(request, reads[0].ids))
+        place = self._load.enter(request.line, min(len(reads), self._most_at_once))
+        firsts = [self._shown(request, read.question, read.order) for read in reads if read.is_counted]
+        preparing = self._preparer.prepare(request.conversation, firsts, request.cache_salt, request.line)
+        try:
+            with step(trace, "prepare prompt"):
+                shared, ends = await (preparing if deadline is None else deadline.bound(preparing))
+        except BaseException:
+            place.leave()
+            raise
+        prepared = PreparedDecision(request, shared, ends, place, deadline, trace)
+        tails = prepared.num_tokens - shared.num_tokens
+        place.cost = request_cost(shared.num_tokens + tails * self._num_orders, len(reads))
+        return prepared
+
+    async def decide(self, prepared: PreparedDecision) -> list[Decided]:
+        """Read all labels. Cancelling it aborts what is being read.
+
+        Raises as `EngineClient.generate`, InvalidImage and DeadlineExceeded.
+        """
+        reads = list(self._reads(prepared.request))
+        deciding = self._outcomes(prepared, reads)
+        try:
+            outcomes = await (deciding if prepared.deadline is None else prepared.deadline.bound(deciding))
+            prepared.place.leave(done=True)
+        finally:
+            prepared.place.leave()
+        return self._decided(prepared.request, reads, outcomes)
+
+    @property
+    def _most_at_once(self) -> int:
+        return max(1, min(self._load.most, self._engine.limits.running // SHARE_OF_RUNNING))
+
+    def _reads(self, request: DecisionRequest) -> Iterator[_Read]:
+        """All reads: of each question in each order, for as many labels as one read may name."""
+        for index, question in enumerate(request.questions):
+            ids = self._labels.ids[: len(question.options)]
+            is_counted = True
+            for order in orders(len(question.options), self._num_orders):
+                for start in range(0, len(ids), MAX_READ_TOKENS):
+                    yield _Read(index, order, ids[start : start + MAX_READ_TOKENS], is_counted)
+                    is_counted = False
+
+    def _shown(self, request: DecisionRequest, index: int, order: Order) -> tuple[Part, ...]:
+        return request.questions[index].shown(order, self._labels.texts[: len(order)])
+
+    async def _outcomes(self, prepared: PreparedDecision, reads: Sequence[_Read]) -> list[Logprobs]:
+        """The first by itself, so that the others find what they share with it; then several at once."""
+        outcomes = {0: await self._outcome(prepared, 0, reads[0])}
+        waiting = iter(list(enumerate(reads))[1:])
+
+        async def work() -> None:
+            for number, read in waiting:
+                outcomes[number] = await self._outcome(prepared, number, read)
+
+        workers = min(len(reads) - 1, self._most_at_once)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(work())
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [outcomes[number] for number in range(len(reads))]
+
+    async def _outcome(self, prepared: PreparedDecision, number: int, read: _Read) -> Logprobs:
+        """Ask the engine for one token, and what it thinks of the labels."""
+        request = prepared.request
+        end = replace(prepared.ends[read.question], parts=self._shown(request, read.question, read.order))
+        prompt = self._preparer.prompt(prepared.shared, end)
+        admission = await self._engine.admit(_read_request(request, read.ids))
+        trace = prepared.trace
+        generation = Generation(
+            f"{request.id}-{number}",
+            prompt.ids,
+            tuple(prompt_image(self._preparer.images, image, trace) for image in prompt.images),
+            admission,
+            prompt.max_tokens,
+            request.cache_salt,
+            prepared.place.line,
+            trace_headers=None if trace is None else trace.headers,
+        )
+        async with aclosing(self._engine.generate(generation)) as deltas:
+            async for delta in deltas:
+                if delta.positions:
+                    prepared.began_at = prepared.began_at or time.monotonic()
+                    known = {one.token_id: one.logprob for one in delta.positions[0].top}
+                    shared = prepared.shared.num_tokens
+                    prepared.cached_tokens += _cached_before(read, delta.cached_tokens, shared)
+                    return tuple(known[token_id] for token_id in read.ids)
+        raise EngineFailure("The engine told nothing of the labels")
+
+    def _decided(
+        self, request: DecisionRequest, reads: Sequence[_Read], outcomes: Sequence[Logprobs]
+    ) -> list[Decided]:
+        readings: list[dict[Order, list[float]]] = [{} for _ in request.questions]
+        for read, outcome in zip(reads, outcomes, strict=True):
+            readings[read.question].setdefault(read.order, []).extend(outcome)
+        return [
+            self._decision(
+                question.kind, [_reading(order, logprobs) for order, logprobs in of_orders.items()]
+            )
+            for question, of_orders in zip(request.questions, readings, strict=True)
+        ]
+
+    def _decision(self, kind: Kind, readings: Sequence[Reading]) -> Decided:
+        temperature = self._temperatures.of(kind, len(readings[0].logprobs))
+        favourites = [reading.logprobs.index(max(reading.logprobs)) for reading in readings]
+        return Decided(
+            joined(readings, temperature),
+            sum(reading.mass for reading in readings) / len(readings),
+            len(readings),
+            sum(favourite != favourites[0] for favourite in favourites),
+            temperature,
+        )
+
+
+def decider_of(
+    engine: EngineClient, preparer: SharedPreparer, load: Load, num_orders: int, temperatures: Temperatures
+) -> Decider | None:
+    """What decides; None, which is logged, where the tokenizer has no labels for options."""
+    try:
+        labels = Labels.load(preparer.encoder)
+    except LabelsUnusable as error:
+        _LOG.warning("Decisions are not served: %s", error)
+        return None
+    return Decider(engine, preparer, load, labels, num_orders, temperatures)
+
+
+def _read_request(request: DecisionRequest, ids: tuple[int, ...]) -> GenerationRequest:
+    """What the engine is asked for one read: the likeliest token, and what it thinks of these."""
+    return GenerationRequest(
+        request.id,
+        request.conversation,
+        SamplingOptions(temperature=0.0),
+        StopConditions(max_tokens=1),
+        read_token_ids=ids,
+        priority=request.priority,
+        tenant=request.tenant,
+        cache_salt=request.cache_salt,
+    )
+
+
+def _reading(order: Order, logprobs: Sequence[float]) -> Reading:
+    """Log-probabilities as the prompt showed the options -> in the question's own order."""
+    given = [0.0] * len(order)
+    for index, logprob in zip(order, logprobs, strict=True):
+        given[index] = logprob
+    return Reading(tuple(given))
+
+
+def _cached_before(read: _Read, cached_tokens: int, shared_tokens: int) -> int:
+    """What was cached before the request: of the first read all, of others what is the question's own."""
+    if not read.is_counted:
+        return 0
+    return cached_tokens if read.question == 0 else max(0, cached_tokens - shared_tokens)

@@ -1,0 +1,144 @@
+"""Fits temperatures to labelled examples, and tells how good probabilities are.
+
+Guo et al., "On Calibration of Modern Neural Networks" (2017): one temperature is nearly as good as more.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phiserve.decisions.figures import normalised
+from phiserve.decisions.questions import Kind
+from phiserve.decisions.temperatures import Temperatures
+
+LEAST_EXAMPLES = 100
+"""A number of options with fewer examples gets the temperature of all questions of its kind."""
+
+NUM_BINS = 10
+"""Of equal width, by the likeliest option's probability."""
+
+MOST_SURPRISING = 700.0
+"""An option that cannot be is as surprising as floating point can say."""
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+_HOTTEST = math.log(100.0)
+_STEPS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question that was answered: logarithms of its options' probabilities before any temperature.
+
+    `answer`: the index of the option that is right.
+    """
+
+    kind: Kind
+    logs: tuple[float, ...]
+    answer: int
+
+    def probabilities(self, temperature: float) -> tuple[float, ...]:
+        """Its options' probabilities at a temperature."""
+        return normalised([value / temperature for value in self.logs])
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Examples whose likeliest option has about the same probability: its mean, how often it was right."""
+
+    count: int
+    probability: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good probabilities are, of `count` examples.
+
+    `accuracy`: how often the likeliest option is right. `calibration_error` (ECE): how far its probability is
+    from that, the mean over bins by their size. `brier`: the mean squared distance of all probabilities from
+    0 and 1, summed over options; 0 is best, 2 worst.
+    """
+
+    count: int
+    accuracy: float
+    calibration_error: float
+    brier: float
+    bins: tuple[Bin, ...]
+
+
+def fit(examples: Sequence[Example]) -> Temperatures:
+    """The temperatures at which the examples are likeliest, by kind and number of options."""
+    by_kind: dict[Kind, dict[int, float]] = {}
+    for kind, of_kind in _grouped(examples, lambda example: example.kind).items():
+        whole = fit_one(of_kind)
+        by_number = _grouped(of_kind, lambda example: len(example.logs))
+        by_kind[kind] = {
+            number: fit_one(group) if len(group) >= LEAST_EXAMPLES else whole
+            for number, group in sorted(by_number.items())
+        }
+    return Temperatures(by_kind)
+
+
+def fit_one(examples: Sequence[Example]) -> float:
+    """One temperature for all, from a hundredth to a hundred.
+
+    Their likelihood has one peak in it, which is found by thirds.
+    """
+    width = max(len(example.logs) for example in examples)
+    rows = [(*example.logs, *[-math.inf] * (width - len(example.logs))) for example in examples]
+    logs, answers = np.array(rows), np.array([example.answer for example in examples])
+    low, high = -_HOTTEST, _HOTTEST
+    for _ in range(_STEPS):
+        third = (high - low) / 3
+        lower, upper = (_surprise(logs, answers, math.exp(at)) for at in (low + third, high - third))
+        if lower < upper:
+            high -= third
+        else:
+            low += third
+    return round(math.exp((low + high) / 2), 4)
+
+
+def quality(examples: Sequence[Example], temperatures: Temperatures) -> Quality:
+    """How good the probabilities are at these temperatures. `examples` are not empty."""
+    seen: list[tuple[float, bool]] = []
+    brier = 0.0
+    for example in examples:
+        temperature = temperatures.of(example.kind, len(example.logs))
+        probabilities = example.probabilities(temperature)
+        likeliest = max(probabilities)
+        seen.append((likeliest, probabilities.index(likeliest) == example.answer))
+        brier += sum((value - (index == example.answer)) ** 2 for index, value in enumerate(probabilities))
+    bins = _bins(seen)
+    error = sum(one.count * abs(one.probability - one.accuracy) for one in bins) / len(seen)
+    accuracy = sum(right for _, right in seen) / len(seen)
+    return Quality(len(seen), accuracy, error, brier / len(seen), bins)
+
+
+def _bins(seen: Iterable[tuple[float, bool]]) -> tuple[Bin, ...]:
+    binned: dict[int, list[tuple[float, bool]]] = {}
+    for probability, right in seen:
+        binned.setdefault(min(NUM_BINS - 1, int(probability * NUM_BINS)), []).append((probability, right))
+    return tuple(
+        Bin(len(one), sum(value for value, _ in one) / len(one), sum(right for _, right in one) / len(one))
+        for _, one in sorted(binned.items())
+    )
+
+
+def _surprise(logs: NDArray[np.float64], answers: NDArray[np.intp], temperature: float) -> float:
+    """The mean negative logarithm of the right options' probabilities."""
+    scaled = logs / temperature
+    total = np.logaddexp.reduce(scaled, axis=1)
+    right = scaled[np.arange(len(answers)), answers]
+    return float(np.mean(np.minimum(total - right, MOST_SURPRISING)))
+
+
+def _grouped(examples: Sequence[Example], key: Callable[[Example], _Key]) -> dict[_Key, list[Example]]:
+    groups: dict[_Key, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(key(example), []).append(example)
+    return groups

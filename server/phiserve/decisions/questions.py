@@ -1,0 +1,77 @@
+"""Questions as the inside of the server knows them, and what a prompt says of each."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from phiserve.chat.joining import join_parts
+from phiserve.core import Part
+
+Kind = Literal["predicate", "choice", "score"]
+
+Order = tuple[int, ...]
+"""Options' indices in the order in which a prompt shows them."""
+
+PREDICATE_OPTIONS = ("No", "Yes")
+"""What a predicate is read as: whether it is true is the second one's probability."""
+
+_REQUEST = "Answer with the letters of one option only."
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of a question's options: a value of a choice, a level of a score."""
+
+    text: str
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about the shared input. `instructions` are parts as they were given; `param` is its path."""
+
+    kind: Kind
+    instructions: tuple[Part, ...]
+    options: tuple[Option, ...]
+    param: str
+
+    def shown(self, order: Order, labels: Sequence[str]) -> tuple[Part, ...]:
+        """What the prompt says of it: instructions, a line for each option in this order, how to answer.
+
+        The blank line before it is a boundary for the tokenizer, so that all that comes before has the same
+        ids whatever the question.
+        """
+        lines = [_line(label, self.options[index]) for label, index in zip(labels, order, strict=True)]
+        return join_parts(["\n\n", *self.instructions, "\n\n" + "\n".join([*lines, _REQUEST])])
+
+
+def orders(num_options: int, count: int) -> tuple[Order, ...]:
+    """The orders in which a question's options are shown: 1, 2 or 4.
+
+    As given and reversed, then both of them turned by half the options, so that each option stands early
+    and late. Those that are the same are left out.
+    """
+    given = tuple(range(num_options))
+    turned = given[num_options // 2 :] + given[: num_options // 2]
+    every = (given, given[::-1], turned, turned[::-1])
+    return tuple(dict.fromkeys(every[:count]))
+
+
+def texts_of(values: Sequence[str | bool]) -> tuple[str, ...]:
+    """How choices' values are shown: as they are, or as JSON where they would be mistaken for each other."""
+    needs_json = any(isinstance(value, bool) for value in values) and any(
+        isinstance(value, str) for value in values
+    )
+    return tuple(_text(value, needs_json) for value in values)
+
+
+def _text(value: str | bool, as_json: bool) -> str:
+    if isinstance(value, bool) or as_json or not value.isprintable() or value.strip() != value or not value:
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def _line(label: str, option: Option) -> str:
+    described = "" if option.description is None else f" ({option.description})"
+    return f"- {label}: {option.text}{described}"

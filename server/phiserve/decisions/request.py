@@ -1,0 +1,47 @@
+"""What a surface asks to have decided, and what comes out, in the server's own nouns."""
+
+from dataclasses import dataclass
+
+from phiserve.core import Conversation, ImagePlaceholder
+from phiserve.decisions.questions import Question
+from phiserve.turns import Line
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """Questions about one conversation. The other fields are those of `GenerationRequest`."""
+
+    id: str
+    conversation: Conversation
+    questions: tuple[Question, ...]
+    priority: int = 0
+    deadline_s: float | None = None
+    tenant: str | None = None
+    cache_salt: str | None = None
+
+    @property
+    def images(self) -> tuple[ImagePlaceholder, ...]:
+        """All images: the shared ones, then those of the questions."""
+        own = (part for question in self.questions for part in question.instructions)
+        return (*self.conversation.images, *(part for part in own if isinstance(part, ImagePlaceholder)))
+
+    @property
+    def line(self) -> Line:
+        """Where it waits: tenants take turns, batch work comes last."""
+        return Line(self.priority, self.tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a question is answered with.
+
+    `probabilities`: one for each option, in their order, unrounded; they add up to 1. `label_mass`: how much
+    of the whole vocabulary's probability the labels hold, the mean over all orders. `flips`: how many of the
+    other orders have another most likely option than the first. `temperature`: what calibrated them.
+    """
+
+    probabilities: tuple[float, ...]
+    label_mass: float
+    num_orders: int
+    flips: int
+    temperature: float = 1.0

@@ -1,0 +1,4 @@
+"""OpenAI's Decisions on the wire: requests and their translation, answers.
+
+Knows nothing of prompts, pixels or the engine.
+"""

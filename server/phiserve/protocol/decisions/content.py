@@ -1,0 +1,30 @@
+"""Content parts of a request -> literal texts and image placeholders."""
+
+from collections.abc import Sequence
+
+from phiserve.chat.joining import checked_text
+from phiserve.core import ImagePlaceholder
+from phiserve.core import Part as InnerPart
+from phiserve.protocol.decisions.parts import DecisionRefusal, ImageInput, JsonInput, Part, compact
+
+
+def parts_of(content: str | Sequence[Part], param: str) -> list[InnerPart]:
+    """A content's literal texts and images; `param` is its path."""
+    if isinstance(content, str):
+        return [checked_text(content, param)]
+    return [_part(part, f"{param}[{index}]") for index, part in enumerate(content)]
+
+
+def _part(part: Part, param: str) -> InnerPart:
+    match part:
+        case ImageInput():
+            detail = part.detail or "auto"
+            return ImagePlaceholder(
+                part.image_url, "high" if detail == "original" else detail, f"{param}.image_url"
+            )
+        case JsonInput():
+            return checked_text(compact(part.data), f"{param}.data")
+        case DecisionRefusal():
+            return checked_text(part.refusal, f"{param}.refusal")
+        case _:
+            return checked_text(part.text, f"{param}.text")

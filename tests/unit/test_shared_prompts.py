@@ -1,0 +1,125 @@
+"""Prompts that share their beginning are the very prompts that they would be one by one."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from images import data_url, encode, noise
+from phiserve.chat.encoder import PromptEncoder
+from phiserve.chat.joining import join_parts
+from phiserve.core import Conversation, ImagePlaceholder, Part, Turn
+from phiserve.errors import ContextLengthExceeded, InvalidRequest
+from phiserve.preparation import PreparedPrompt, PromptLimits, PromptPreparer
+from phiserve.shared_prompts import Parts, SharedPreparer
+from phiserve.vision.images import ImageService
+
+IMAGE = ImagePlaceholder(data_url(encode(noise(640, 480))), "auto", "input[0].content[0].image_url")
+OTHER = ImagePlaceholder(data_url(encode(noise(90, 90))), "low", "questions[0].instructions[0].image_url")
+QUESTIONS: tuple[Parts, ...] = (("\n\nWhat?\n- A: a\n- B: b",), ("\n\nLike this?\n", OTHER, "\n\n- A: No"))
+
+MakeShared = Callable[..., SharedPreparer]
+
+
+@pytest.fixture
+def make_shared(encoder: PromptEncoder, image_service: ImageService) -> MakeShared:
+    """Builds what prepares prompts that share their beginning."""
+
+    def make(context_tokens: int = 4096, max_images: int = 4) -> SharedPreparer:
+        return SharedPreparer(encoder, image_service, PromptLimits(context_tokens, 16, max_images, 64))
+
+    return make
+
+
+def prepared(preparer: SharedPreparer, conversation: Conversation, *ends: Parts) -> list[PreparedPrompt]:
+    async def prepare() -> list[PreparedPrompt]:
+        shared, kept = await preparer.prepare(conversation, ends)
+        prompts = [preparer.prompt(shared, end) for end in kept]
+        assert [len(prompt.ids) for prompt in prompts] == [shared.num_tokens + end.num_tokens for end in kept]
+        return prompts
+
+    return asyncio.run(prepare())
+
+
+def whole(turns: tuple[Turn, ...], end: Parts) -> Conversation:
+    """The conversation with the end in its last turn, as one."""
+    parts: list[Part] = []
+    for part in (*turns[-1].parts, *end):
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return Conversation((*turns[:-1], Turn("user", tuple(parts))))
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        (Turn("user", ("Look.",)),),
+        (Turn("user", join_parts([IMAGE])),),
+        (Turn("system", ("Be brief.",)), Turn("user", join_parts(["See", IMAGE, "this"]))),
+        (Turn("user", ("Hi",)), Turn("assistant", ("Yes?",)), Turn("user", ())),
+    ],
+    ids=["text", "image", "several", "empty"],
+)
+def test_the_same_as_one_by_one(
+    make_shared: MakeShared, make_preparer: Callable[..., PromptPreparer], turns: tuple[Turn, ...]
+) -> None:
+    """Ids and images with their places."""
+    for prompt, end in zip(prepared(make_shared(), Conversation(turns), *QUESTIONS), QUESTIONS, strict=True):
+        alone = asyncio.run(make_preparer().prepare(whole(turns, end), 1))
+        assert prompt.ids == alone.ids
+        assert [(image.encoded.digest, image.plan, image.offset) for image in prompt.images] == [
+            (image.encoded.digest, image.plan, image.offset) for image in alone.images
+        ]
+        assert prompt.max_tokens == 1
+
+
+TEXTS = st.text(st.sampled_from("ab \n\t{é1<|>\u2028:-A"), max_size=12)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(shared=TEXTS, end=TEXTS)
+def test_no_token_crosses_the_boundary(encoder: PromptEncoder, shared: str, end: str) -> None:
+    """Whatever stands on both sides of it."""
+    turn = Turn("user", join_parts([shared]))
+    beginning = encoder.encode(Conversation((turn,), is_open=True))
+    rest = encoder.encode_end((f"\n\n{end}",))
+    expected = encoder.encode(whole((turn,), (f"\n\n{end}",))).ids([])
+    assert beginning.ids([]) + rest.ids([]) == expected
+
+
+def test_an_answer_as_the_last_turn(make_shared: MakeShared, encoder: PromptEncoder) -> None:
+    """The question is a turn of its own."""
+    turns = (Turn("user", ("Hi",)), Turn("assistant", ("Yes?",)))
+    (prompt,) = prepared(make_shared(), Conversation(turns), ("\n\nWhat?",))
+    assert prompt.ids == encoder.encode(Conversation((*turns, Turn("user", ("\n\nWhat?",))))).ids([])
+
+
+def test_images_are_fitted_with_the_longest_end(make_shared: MakeShared) -> None:
+    """All prompts show them alike."""
+    conversation = Conversation((Turn("user", join_parts([IMAGE])),))
+    long: Parts = ("\n\n" + "word " * 2200,)
+    prompts = prepared(make_shared(), conversation, ("\n\nWhat?",), long)
+    (short_plan,), (long_plan,) = ([image.plan for image in prompt.images] for prompt in prompts)
+    assert short_plan == long_plan
+    (alone,) = prepared(make_shared(), conversation, ("\n\nWhat?",))
+    assert alone.images[0].plan.num_tokens > long_plan.num_tokens
+
+
+def test_too_much_for_the_context(make_shared: MakeShared) -> None:
+    """With all numbers, before anything is decoded."""
+    conversation = Conversation((Turn("user", ("Hi",)),), "input")
+    with pytest.raises(ContextLengthExceeded, match="maximum context length is 100 tokens") as refusal:
+        prepared(make_shared(100), conversation, ("\n\nWhat?",), ("\n\n" + "word " * 100,))
+    assert refusal.value.param == "input"
+
+
+def test_too_many_images(make_shared: MakeShared) -> None:
+    """Those of the questions count too; the first one too many is named."""
+    conversation = Conversation((Turn("user", join_parts([IMAGE])),))
+    with pytest.raises(InvalidRequest, match="the request has 2 images; the limit is 1") as refusal:
+        prepared(make_shared(max_images=1), conversation, *QUESTIONS)
+    assert refusal.value.param == OTHER.param
