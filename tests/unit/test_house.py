@@ -21,7 +21,7 @@ FOLDERS = ("server", "tests", "benchmarks", "clients", "conformance", "demo", "d
 MAX_FUNCTION_LINES = 40
 MAX_MODULE_LINES = 300
 
-RUNTIME_EXTRAS = ("cpu", "gpu", "heic")
+RUNTIME_EXTRAS = ("cpu", "gpu", "heic", "plots")
 """Extras that the server runs with. What only development has is no requirement of the server."""
 
 

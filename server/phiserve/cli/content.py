@@ -61,12 +61,15 @@ def split_words(words: Sequence[str], last: str) -> tuple[list[str], str]:
     return images, typed(text)
 
 
-def image_url(argument: str) -> str:
-    """A file as a data URL; a URL as it is, for the server to fetch or refuse. Raises StartupError."""
+def image_url(argument: str, folder: Path = Path()) -> str:
+    """A file as a data URL; a URL as it is, for the server to fetch or refuse. Raises StartupError.
+
+    `folder`: where a file is that is not said to be elsewhere.
+    """
     if _is_url(argument):
         return typed(argument)
     try:
-        content = _read(Path(argument).expanduser(), argument)
+        content = _read(folder / Path(argument).expanduser(), argument)
     except OSError as error:
         raise _unreadable(argument, reason_of(error)) from None
     except (RuntimeError, ValueError):  # of a home that nobody has, or a name that no file can have

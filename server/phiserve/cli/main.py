@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from phiserve import __version__
-from phiserve.cli import ask, chat, checkpoint, decide, doctor, keys, serve, tokenizer, tokens, top
+from phiserve.cli import ask, chat, checkpoint, decide, decisions, doctor, keys, serve, tokenizer, tokens, top
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import prepare_streams, settle_stdout
 
@@ -58,6 +58,7 @@ app.command()(tokenizer.tokenizer)
 app.command()(doctor.doctor)
 app.command()(top.top)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(keys.app, name="keys")
 
 

@@ -7,10 +7,12 @@ that OpenAI's published answers fit (docs/decisions.md).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 STEPS = 100
 """Shown probabilities are whole hundredths."""
+
+FINEST = 2**60
+"""Parts of 1 in which remainders are compared, in whole numbers: below what a float of about 1 can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,14 @@ def shown(probabilities: Sequence[float]) -> tuple[float, ...]:
 
     Equal remainders: the earlier option first.
     """
-    exact = [Fraction(value) * STEPS for value in probabilities]
-    total = sum(exact, Fraction(0))
-    exact = [value * STEPS / total for value in exact]
-    whole = [math.floor(value) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda index: whole[index] - exact[index])
+    weights = [round(value * FINEST) for value in probabilities]
+    total = sum(weights)
+    whole, remainders = zip(*(divmod(weight * STEPS, total) for weight in weights), strict=True)
+    by_remainder = sorted(range(len(weights)), key=lambda index: -remainders[index])
+    hundredths = list(whole)
     for index in by_remainder[: STEPS - sum(whole)]:
-        whole[index] += 1
-    return tuple(value / STEPS for value in whole)
+        hundredths[index] += 1
+    return tuple(value / STEPS for value in hundredths)
 
 
 def rounded(value: float) -> float:

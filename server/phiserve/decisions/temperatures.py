@@ -39,6 +39,14 @@ class Temperatures:
             where = ".".join(map(str, first["loc"])) or "the file"
             raise StartupError(f"{path}: {where}: {first['msg']}") from None
 
+    def save(self, path: Path) -> None:
+        """Write them as `load` reads them. Raises StartupError."""
+        try:
+            by_kind = {kind: dict(by_number) for kind, by_number in self.by_kind.items()}
+            path.write_bytes(_ByKind.dump_json(by_kind, indent=1) + b"\n")
+        except OSError as error:
+            raise StartupError(f"The temperatures of decisions cannot be written: {error}") from None
+
     def of(self, kind: Kind, num_options: int) -> float:
         """The temperature for a question."""
         known = self.by_kind.get(kind)

@@ -1,0 +1,168 @@
+"""`phiserve decisions calibrate`: temperatures from examples whose right answers are known."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import msgspec
+import numpy as np
+import openai
+import typer
+from msgspec import UNSET
+from rich.console import Console
+from rich.progress import track
+
+from phiserve.cli.ask import Model, Url
+from phiserve.cli.connection import Connection, connected
+from phiserve.cli.failures import sentence
+from phiserve.cli.labelled import Labelled, read_labelled
+from phiserve.cli.reliability import Compared, check_plot, plot, table_of
+from phiserve.decisions.calibration import LEAST_EXAMPLES, Example, fit
+from phiserve.decisions.temperatures import TEMPERATURES_FILE, Temperatures
+from phiserve.errors import StartupError
+from phiserve.protocol.decisions.response import Answer, Decision
+
+app = typer.Typer(no_args_is_help=True, help="Make the probabilities of decisions true.")
+
+RETRIES = 4
+"""Of a request that the server has no room for just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One question that was asked: its example, without the temperature that the server has now."""
+
+    example: Example
+    temperature: float
+
+    def at(self, temperature: float) -> Example:
+        """The example as it is at a temperature."""
+        logs = tuple(value / temperature for value in self.example.logs)
+        return Example(self.example.kind, logs, self.example.answer)
+
+    def calibrated(self, temperatures: Temperatures) -> Example:
+        """The example as it would be answered with these."""
+        return self.at(temperatures.of(self.example.kind, len(self.example.logs)))
+
+
+@app.command()
+def calibrate(
+    examples: Annotated[
+        Path, typer.Argument(metavar="EXAMPLES.jsonl", help="Requests, each with its right `answers`.")
+    ],
+    url: Url = None,
+    model: Model = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for the setting decision_temperatures.")
+    ] = Path(TEMPERATURES_FILE),
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw how reliable probabilities are.")
+    ] = None,
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="Requests under way at once.")] = 4,
+) -> None:
+    """Fit temperatures to questions about your own images, and show what they mend.
+
+    Each line of the file is the body of a request with `answers`, the right option of each of its questions:
+    true or false, a choice's value, a level's label or number. Images are data URLs, or files beside it.
+    """
+    for file in (output, *([] if plot_file is None else [plot_file])):
+        if not file.absolute().parent.is_dir():
+            raise StartupError(f"There is no folder {file.parent} for {file.name}")
+    if plot_file is not None:
+        check_plot(plot_file)
+    labelled = read_labelled(examples)
+    if len(labelled) < 2:
+        raise StartupError(f"{examples} needs two lines at least: one half judges what the other has taught")
+    console = Console(stderr=True, highlight=False)
+    with connected(url, model, console) as connection:
+        answered = _asked(labelled, connection, at_once, console)
+    compared = judged(answered)
+    Console(highlight=False).print(table_of(compared))
+    fitted = fit([one.example for each in answered for one in each])
+    fitted.save(output)
+    _tell(fitted, answered, output, console)
+    if plot_file is not None:
+        plot(compared, plot_file)
+
+
+def judged(answered: Sequence[Sequence[Answered]]) -> Compared:
+    """How good the answers to all requests are now, and with temperatures that did not see them.
+
+    Each half of the requests is judged by the temperatures of the other, so that nothing is judged by what it
+    has taught; a request's questions, which share images, stay together.
+    """
+    places = np.random.default_rng(0).permutation(len(answered))
+    halves = [[one for place in half for one in answered[place]] for half in np.array_split(places, 2)]
+    compared: tuple[list[Example], list[Example]] = ([], [])
+    for half, other in (halves, halves[::-1]):
+        fitted = fit([one.example for one in other])
+        compared[0].extend(one.at(one.temperature) for one in half)
+        compared[1].extend(one.calibrated(fitted) for one in half)
+    return Compared(*compared)
+
+
+def _asked(
+    labelled: Sequence[Labelled], connection: Connection, at_once: int, console: Console
+) -> list[list[Answered]]:
+    """What the server answers to each. Raises StartupError at the first failure, with the line's number."""
+    with ThreadPoolExecutor(at_once) as threads:
+        under_way = threads.map(lambda one: _ask(one, connection), labelled)
+        try:
+            return list(track(under_way, "Asking", len(labelled), console=console, transient=True))
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _ask(labelled: Labelled, connection: Connection) -> list[Answered]:
+    """One request. Raises StartupError."""
+    body = labelled.sent(connection.model) | {"return_diagnostics": True}
+    client = connection.client.with_options(max_retries=RETRIES)
+    try:
+        response = client.post("/decisions", cast_to=httpx.Response, body=body)
+    except openai.APIError as error:
+        raise StartupError(f"{labelled.place}: {sentence(error)}") from None
+    try:
+        answers = msgspec.json.decode(response.content, type=Decision).answers
+        return [
+            Answered(Example(question.type, logs, right), temperature)
+            for question, right, (logs, temperature) in zip(
+                labelled.questions, labelled.right, map(_logs, answers), strict=True
+            )
+        ]
+    except ValueError:  # what msgspec raises is one too
+        raise StartupError(f"{labelled.place}: the server sent an unexpected response") from None
+
+
+def _logs(answer: Answer) -> tuple[tuple[float, ...], float]:
+    """Logarithms of an answer's probabilities before its temperature, and that. Raises ValueError.
+
+    They come out of the temperature again but for a constant, which cancels.
+    """
+    diagnostics = answer.diagnostics
+    if diagnostics is UNSET:
+        raise ValueError("No diagnostics")
+    temperature = diagnostics.temperature
+    logs = (math.log(value) if value > 0 else -math.inf for value in diagnostics.probabilities)
+    return tuple(value * temperature for value in logs), temperature
+
+
+def _tell(
+    fitted: Temperatures, answered: Sequence[Sequence[Answered]], output: Path, console: Console
+) -> None:
+    """What has been written, what the table is of, and how much to believe it."""
+    console.print("Each half of the lines is judged by temperatures fitted to the other half.", style="dim")
+    counts = Counter(one.example.kind for each in answered for one in each)
+    for kind, count in sorted(counts.items()):
+        if count < LEAST_EXAMPLES:
+            few = f"Only {count} questions of kind {kind}: {LEAST_EXAMPLES} or more make a temperature sure."
+            console.print(few, style="yellow")
+    temperatures = "; ".join(
+        f"{kind} " + ", ".join(f"{value:g} for {number} options" for number, value in by_number.items())
+        for kind, by_number in fitted.by_kind.items()
+    )
+    console.print(f"{output}, fitted to all: {temperatures}", markup=False)

@@ -1,0 +1,155 @@
+"""`phiserve decisions calibrate`: from examples through a server to a file of temperatures."""
+
+import json
+import math
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from phiserve.cli.decisions import Answered, judged
+from phiserve.cli.main import app
+from phiserve.decisions.calibration import Example, quality
+from phiserve.decisions.figures import normalised
+from phiserve.decisions.temperatures import Temperatures
+from servers import Reply, WebServer, refusal, web_server
+
+USAGE = {"input_tokens": 1, "input_tokens_details": {"cached_tokens": 0}, "total_tokens": 1}
+VALUES = ("a", "b", "c")
+LOUD = 3.0
+"""The scripted model is so much surer than it should be."""
+
+
+@dataclass
+class Deciding(WebServer):
+    """Answers each question with the logarithms that its instructions hold, at a temperature in force."""
+
+    in_force: float = 1.0
+    with_diagnostics: bool = True
+    instead: dict[int, Reply] = field(default_factory=dict)
+
+    def answer(self, path: str, body: bytes) -> Reply:
+        """To the n-th POST, what `instead` has for it."""
+        reply = super().answer(path, body)
+        if not body or len(self.requests) in self.instead:
+            return self.instead.get(len(self.requests), reply)
+        answers = [self._answer(question) for question in json.loads(body)["questions"]]
+        whole = {"model": "m", "answers": answers, "usage": USAGE}
+        return 200, "application/json", json.dumps(whole).encode()
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        exact = normalised([value / self.in_force for value in json.loads(question["instructions"])])
+        diagnostics = {"label_mass": 1, "probabilities": exact, "orders": 2, "flips": 0}
+        told = {"diagnostics": diagnostics | {"temperature": self.in_force}} if self.with_diagnostics else {}
+        if question["type"] == "predicate":
+            return {"type": "predicate", "name": None, "probability": exact[1]} | told
+        chosen = [{"value": value, "probability": one} for value, one in zip(VALUES, exact, strict=True)]
+        answer = {"type": "choice", "name": None, "choice": "a", "confidence": 0.5}
+        return answer | {"probabilities": chosen} | told
+
+
+def lines(count: int) -> list[dict[str, Any]]:
+    """Requests whose right answers come as often as their logarithms say once they are made less loud."""
+    chance = random.Random(3)
+    made = []
+    for _ in range(count):
+        questions: list[Any] = []
+        answers: list[Any] = []
+        for options in (2, 3):
+            quiet = [chance.gauss(0, 1.5) for _ in range(options)]
+            right = chance.choices(range(options), normalised(quiet))[0]
+            loud = json.dumps([value * LOUD for value in quiet])
+            choices = {"choices": [{"value": value} for value in VALUES]} if options == 3 else {}
+            kind = "choice" if options == 3 else "predicate"
+            questions.append({"type": kind, "instructions": loud} | choices)
+            answers.append(VALUES[right] if options == 3 else bool(right))
+        made.append({"input": "Hi", "questions": questions, "answers": answers})
+    return made
+
+
+def calibrate(server: WebServer, folder: Path, count: int, *words: str) -> Result:
+    (folder / "examples.jsonl").write_text("\n".join(map(json.dumps, lines(count))))
+    files = [str(folder / "examples.jsonl"), "-o", str(folder / "out.json")]
+    return CliRunner().invoke(app, ["decisions", "calibrate", "--url", server.url, *files, *words])
+
+
+@pytest.mark.parametrize("in_force", [1.0, 2.0])
+def test_temperatures_are_found(in_force: float, tmp_path: Path) -> None:
+    """Whatever temperature the server has now; the file is what the setting takes, the table tells both."""
+    with web_server(Deciding(in_force=in_force)) as server:
+        result = calibrate(server, tmp_path, 400, "--plot", str(tmp_path / "plot.png"))
+    assert result.exit_code == 0, result.output
+    assert len(server.requests) == 400
+    assert all(request["return_diagnostics"] and request["model"] == "m" for request in server.requests)
+    assert all("answers" not in request for request in server.requests)
+    fitted = Temperatures.load(tmp_path / "out.json")
+    assert fitted.of("predicate", 2) == pytest.approx(LOUD, rel=0.2)
+    assert fitted.of("choice", 3) == pytest.approx(LOUD, rel=0.2)
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:]}
+    assert list(rows) == ["predicate", "choice", "all"]
+    assert rows["all"][0] == "800"
+    _, _, error, error_after, brier, brier_after = map(float, rows["all"])
+    assert error_after < 0.06 < error
+    assert brier_after < brier
+    assert "judged by temperatures fitted to the other half" in result.stderr
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_few_examples(tmp_path: Path) -> None:
+    """Are said to be few."""
+    with web_server(Deciding()) as server:
+        result = calibrate(server, tmp_path, 3)
+    assert result.exit_code == 0, result.output
+    assert "Only 3 questions of kind choice: 100 or more make a temperature sure." in result.stderr
+    assert not (tmp_path / "reliability.png").exists()
+
+
+def test_each_half_is_judged_by_the_other() -> None:
+    """Answers that are always right in one request and wrong in the other teach each other nothing."""
+    logs = (math.log(0.9), math.log(0.1))
+    requests = [[Answered(Example("predicate", logs, right), 1.0)] * 200 for right in (0, 1)]
+    compared = judged(requests)
+    before, after = (quality(one, Temperatures()) for one in (compared.before, compared.after))
+    assert before.brier == pytest.approx((2 * 0.1**2 + 2 * 0.9**2) / 2)
+    assert after.brier > before.brier
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (Deciding(instead={1: refusal(400, "input: too long")}), "line 1: input: too long"),
+        (Deciding(with_diagnostics=False), "line 1: the server sent an unexpected response"),
+        (Deciding(instead={1: (200, "application/json", b"{}")}), "line 1: the server sent an unexpected"),
+        (Deciding(instead={1: (200, "text/html", b"<html>")}), "line 1: the server sent an unexpected"),
+    ],
+)
+def test_what_a_server_may_say(server: Deciding, said: str, tmp_path: Path) -> None:
+    """One sentence, which names the line, and no file."""
+    with web_server(server):
+        result = calibrate(server, tmp_path, 5, "--at-once", "1")
+    assert result.exit_code == 1
+    assert said in " ".join(result.stderr.split())
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "said"),
+    [
+        (1, (), "needs two lines at least"),
+        (2, ("-o", "/no/such/folder/out.json"), "There is no folder /no/such/folder"),
+        (2, ("--plot", "/no/such/folder/a.png"), "There is no folder /no/such/folder"),
+        (2, ("--plot", "plot.svg"), "must end in .png"),
+    ],
+)
+def test_what_is_said_before_anything_is_asked(
+    count: int, words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    """One sentence."""
+    with web_server(Deciding()) as server:
+        result = calibrate(server, tmp_path, count, *words)
+    assert result.exit_code == 1
+    assert said in " ".join(result.stderr.split())
+    assert server.requests == []
