@@ -74,18 +74,168 @@ def test_images_of_input_and_questions(deciding: Deciding) -> None:
     assert usage["input_tokens"] == len(engine.generations[0].prompt_ids) > 2 * 313
 
 
-def test_mistakes(deciding: Deciding) -> None:
-    """Each names its place, before the engine is asked."""
+SCORE = {"type": "score", "instructions": "How full?", "levels": [{"label": "a"}, {"label": "b"}]}
+REQUIRED, MIN, MAX = "this field is required", "array_below_min_length", "array_above_max_length"
+NAMED, UNKNOWN = "invalid_value", "unknown_parameter"
+CALL_ID = "No tool call found for function call output with call_id 'call_1'"
+
+
+def asked(question: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"questions": [question | fields]}
+
+
+def choices(*values: object) -> dict[str, Any]:
+    return asked(CHOICE, choices=[{"value": value} for value in values])
+
+
+def said(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
+    return {"input": [{"role": role, "content": parts}]}
+
+
+WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
+    (asked({"type": "predicate"}), "missing_required_parameter", "questions[0].instructions", REQUIRED),
+    (
+        asked(SCORE, levels=[{"label": "a"}, {}]),
+        "missing_required_parameter",
+        "questions[0].levels[1].label",
+        REQUIRED,
+    ),
+    (asked(PREDICATE, instructions={}), "invalid_type", "questions[0].instructions", "a string"),
+    (asked(PREDICATE, name=None), "invalid_type", "questions[0].name", "a string"),
+    (
+        asked(CHOICE, choices=[{"value": "a", "description": None}, {"value": "b"}]),
+        "invalid_type",
+        "questions[0].choices[0].description",
+        "a string",
+    ),
+    (choices(1, "b"), "invalid_type", "questions[0].choices[0].value", "a string or a boolean"),
+    ({"questions": None}, "invalid_type", "questions", "an array"),
+    (
+        said({"type": "input_json", "data": 5}),
+        "invalid_type",
+        "input[0].content[0].data",
+        "an object or an array of objects",
+    ),
+    (asked(PREDICATE, criteria="x"), UNKNOWN, "questions[0].criteria", "unknown"),
+    (
+        asked(CHOICE, choices=[{"value": "a", "weight": 1}, {"value": "b"}]),
+        UNKNOWN,
+        "questions[0].choices[0].weight",
+        "unknown",
+    ),
+    ({"temperature": 0}, UNKNOWN, "temperature", "unknown"),
+    ({"stream": True}, UNKNOWN, "stream", "unknown"),
+    (said(SHOWN | {"file_id": "f"}), UNKNOWN, "input[0].content[0].file_id", "unknown"),
+    (
+        asked(PREDICATE, instructions=[SHOWN | {"prompt_cache_breakpoint": None}]),
+        UNKNOWN,
+        "questions[0].instructions[0].prompt_cache_breakpoint",
+        "unknown",
+    ),
+    ({"questions": []}, "empty_array", "questions", "at least 1 item"),
+    (choices(), "empty_array", "questions[0].choices", "at least 2 items"),
+    (choices("a"), MIN, "questions[0].choices", "at least 2 items"),
+    (asked(SCORE, levels=[{"label": "a"}]), MIN, "questions[0].levels", "at least 2 items"),
+    ({"questions": [CHOICE] * 401}, MAX, "questions", "at most 400 items"),
+    (choices(*map(str, range(256))), MAX, "questions[0].choices", "at most 255 items"),
+    (asked(SCORE, levels=[{"label": "a"}] * 11), MAX, "questions[0].levels", "at most 10 items"),
+    (
+        asked(PREDICATE, instructions="a" * (2**20 + 1)),
+        "string_above_max_length",
+        "questions[0].instructions",
+        "at most 1048576 characters",
+    ),
+    ({"prompt_cache_key": "k" * 65}, "string_above_max_length", "prompt_cache_key", "at most 64 characters"),
+    (
+        {"safety_identifier": "s" * 129},
+        "string_above_max_length",
+        "safety_identifier",
+        "at most 128 characters",
+    ),
+    (
+        {"questions": [CHOICE, PREDICATE, PREDICATE]},
+        None,
+        "questions[2].name",
+        "the name of an earlier question",
+    ),
+    (choices("a", "b", "a"), NAMED, "questions[0].choices[2].value", "a value of an earlier choice"),
+    (asked(PREDICATE, type="essay"), NAMED, "questions[0].type", "one of predicate, choice, score"),
+    (
+        said({"type": "input_file"}),
+        NAMED,
+        "input[0].content[0].type",
+        "one of input_text, input_image, input_json",
+    ),
+    (said(SHOWN, role="tool"), NAMED, "input[0].role", "one of user, developer, system, assistant"),
+    (said(SHOWN, role="system"), NAMED, "input[0].content[0].type", "must be 'input_text'"),
+    (said(SHOWN, role="assistant"), NAMED, "input[0].content[0].type", "one of output_text, refusal"),
+    (
+        said(SHOWN | {"detail": "huge"}),
+        NAMED,
+        "input[0].content[0].detail",
+        "'auto', 'low', 'high' or 'original'",
+    ),
+    ({"prompt_cache_options": {"ttl": "1h"}}, NAMED, "prompt_cache_options.ttl", "'30m'"),
+    (
+        {"input": [{"type": "function_call_output", "call_id": "call_1", "output": "x"}]},
+        None,
+        "input",
+        CALL_ID,
+    ),
+    (
+        said(SHOWN | {"image_url": "data:image/png;base64,AAAA"}),
+        "invalid_image",
+        "input[0].content[0].image_url",
+        "not in a supported format",
+    ),
+    (
+        said(SHOWN | {"image_url": "https://a.example/a.png"}),
+        "invalid_image_url",
+        "input[0].content[0].image_url",
+        "send the image as a data URL",
+    ),
+    (
+        said(*[SHOWN] * 5),
+        "too_many_images",
+        "input[0].content[4].image_url",
+        "5 images; the limit is 4 (max_images)",
+    ),
+    (
+        said(*[SHOWN] * 4) | asked(PREDICATE, instructions=[SHOWN]),
+        "too_many_images",
+        "questions[0].instructions[0].image_url",
+        "5 images; the limit is 4",
+    ),
+    ({"input": "word " * 9000}, "context_length_exceeded", "input", "maximum context length is 4096 tokens"),
+    (
+        asked(PREDICATE, instructions="word " * 9000),
+        "context_length_exceeded",
+        "input",
+        "maximum context length is 4096 tokens",
+    ),
+]
+"""Fields, then the error's code, its `param`, and words that it says."""
+
+
+@pytest.mark.parametrize(("fields", "code", "param", "words"), WRONG)
+def test_mistakes(
+    fields: dict[str, Any], code: str | None, param: str, words: str, deciding: Deciding
+) -> None:
+    """Each names its place and says what is expected there, before the engine is asked."""
     engine = ReadingEngine()
-    answer = decide(deciding(engine), CHOICE | {"choices": [{"value": "a"}]})
-    assert answer.status_code == 400
+    answer = decide(deciding(engine), **fields)
     error = answer.json()["error"]
-    assert (error["type"], error["code"]) == ("invalid_request_error", "array_below_min_length")
-    assert error["param"] == "questions[0].choices"
-    assert decide(deciding(engine), model="other").json()["error"]["code"] == "model_not_found"
-    long = decide(deciding(engine), input="word " * 9000)
-    assert (long.status_code, long.json()["error"]["param"]) == (400, "input")
+    assert (answer.status_code, error["type"], error["code"]) == (400, "invalid_request_error", code)
+    assert error["param"] == param
+    assert words in error["message"]
     assert engine.generations == []
+
+
+def test_another_model(deciding: Deciding) -> None:
+    """Is not served."""
+    answer = decide(deciding(ReadingEngine()), model="other")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    assert "this server serves 'm'" in answer.json()["error"]["message"]
 
 
 def test_a_tokenizer_without_labels(make_services: MakeServices) -> None:
