@@ -1,6 +1,6 @@
 """What all parts of a run share: where things are, how much is measured, and servers started in turn."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -82,25 +82,34 @@ class Bench:
             yield server
 
     def in_turn(
-        self, part: str, checkpoint: str, measure: Callable[[RunningPeer, int], Iterable[Record]]
+        self,
+        part: str,
+        checkpoint: str,
+        measure: Callable[[RunningPeer, int], Iterable[Record]],
+        variants: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """A B A B: every peer is started, measured and ended, again and again, so that drift of the machine
         hits all alike.
 
-        One that fails is left out from then on; the others go on. Raises RuntimeError in the end.
+        `variants` are phiserve as well, each with variables of the environment and measured under a name of
+        its own. One that fails is left out from then on; the others go on. Raises RuntimeError in the end.
         """
         failures: dict[str, str] = {}
+        turns: dict[str, tuple[str, Mapping[str, str]]] = {peer: (peer, {}) for peer in self.peers}
+        turns |= {name: (PHISERVE, variables) for name, variables in (variants or {}).items()}
         for repetition in range(self.repeat):
-            for peer in (peer for peer in self.peers if peer not in failures):
-                print(f"{part}: {peer}, {repetition + 1} of {self.repeat}", flush=True)
+            for name in (name for name in turns if name not in failures):
+                print(f"{part}: {name}, {repetition + 1} of {self.repeat}", flush=True)
+                peer, variables = turns[name]
                 try:
-                    with self.serving(peer, checkpoint) as server:
+                    with self.serving(peer, checkpoint, None, **variables) as started:
+                        server = replace(started, name=name)
                         self.results.add(measure(server, repetition))
                         self.results.add([session_record(part, server, repetition)])
                 except (RuntimeError, OSError) as error:
-                    failures[peer] = str(error)
+                    failures[name] = str(error)
         if failures:
-            raise RuntimeError("; ".join(f"{peer}: {failure}" for peer, failure in failures.items()))
+            raise RuntimeError("; ".join(f"{name}: {failure}" for name, failure in failures.items()))
 
 
 def session_record(part: str, server: RunningPeer, repetition: int) -> Record:

@@ -29,7 +29,7 @@ PHISERVE = "phiserve"
 VLLM = "vllm"
 
 
-_SHOWN = ("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER")
+_SHOWN = ("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER", "PHISERVE_DECISION_ORDERS")
 """Variables that decide what a server does."""
 
 

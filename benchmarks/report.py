@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.decisions import PART as DECISIONS_PART
 from benchmarks.plots import draw_growth
 from benchmarks.records import Results
 from benchmarks.tables import (
@@ -53,6 +54,7 @@ def write_report(results: Results, file: Path, target: Path = RESULTS) -> None:
         _context(results),
         *(_served(results, part, title) for part, title in _SERVED.items()),
         _own_tables(results, "burst", "Text streams during a burst of pictures"),
+        _own_tables(results, DECISIONS_PART, "Questions about pictures, as decisions and as chats"),
         _stages(results),
         _own_tables(results, NAME, "Against transformers' generate"),
         _growth(results, target),

@@ -20,6 +20,7 @@ from benchmarks.bench import NO_CODE_NOTE, Bench
 from benchmarks.burst import burst
 from benchmarks.checkpoints import reference_code
 from benchmarks.clip import clip
+from benchmarks.decisions import decisions
 from benchmarks.full_size import full_size, machine_limits
 from benchmarks.growth import growth
 from benchmarks.machine import commit, machine, versions
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "pictures": image_requests,
     "burst": burst,
     "clip": clip,
+    "decisions": decisions,
     "transformers": transformers_runs,
     "growth": growth,
     "full": full_size,

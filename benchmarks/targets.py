@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.burst import IMAGES, QUIET, STREAMS
+from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, PART, PHOTO, REAL_PHOTO, Album
 from benchmarks.peers import PHISERVE, VLLM
 from benchmarks.records import Results
 from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
@@ -51,6 +52,52 @@ def _to_transformers(workload: str, load: str) -> Ratio:
         results.median_of(NAME, workload, f"{CLIENTS} clients", PHISERVE, "requests_per_s"),
         results.median_of(NAME, workload, load, NAME, "requests_per_s"),
     )
+
+
+def _as_decisions(album: Album, measure: str, peer: str, way: str) -> Ratio:
+    """Our decisions over the same questions asked as chats."""
+    return lambda results: divided(
+        results.median_of(PART, album.name, DECISIONS, PHISERVE, measure),
+        results.median_of(PART, album.name, way, peer, measure),
+    )
+
+
+def _further_to_first(album: Album) -> Ratio:
+    """What all questions but the first take, over what the first one takes."""
+    return lambda results: divided(
+        results.median_of(PART, album.name, FIRST, PHISERVE, "further_s"),
+        results.median_of(PART, album.name, FIRST, PHISERVE, "last_answer_s"),
+    )
+
+
+def _decision_targets(album: Album) -> tuple[Target, ...]:
+    """What is wanted of questions about the images of an album."""
+    wanted = (
+        Target(
+            f"questions/s, {album.name}",
+            5,
+            _as_decisions(album, "questions_per_s", VLLM, CHAT),
+            "questions a second to plain vLLM's chats, all at once",
+        ),
+        Target(
+            "the same, time to the last answer",
+            0.25,
+            _as_decisions(album, "last_answer_s", VLLM, CHAT),
+            "seconds to plain vLLM's",
+            at_most=True,
+        ),
+        Target(
+            "the same, questions/s to our own chats",
+            2,
+            _as_decisions(album, "questions_per_s", PHISERVE, HELD),
+            "questions a second to our chats with `structured_outputs.choice`",
+        ),
+    )
+    if not album.first_alone:
+        return wanted
+    further = f"the same, the other {album.questions - 1} questions"
+    basis = "seconds to those of the first one alone"
+    return (*wanted, Target(further, 0.25, _further_to_first(album), basis, at_most=True))
 
 
 _STREAMS = f"{STREAMS} text streams"
@@ -145,5 +192,8 @@ TARGETS = (
         "bytes to plain vLLM's, resident, summed over processes",
         at_most=True,
     ),
+    *_decision_targets(PHOTO),
+    *_decision_targets(REAL_PHOTO),
+    *_decision_targets(LOW),
 )
 """In the order of the report."""

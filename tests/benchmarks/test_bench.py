@@ -42,6 +42,24 @@ def test_turns_and_failures(bench: Bench) -> None:
     assert [one.measures["ready_s"] for one in sessions] == [1.5] * 4
 
 
+def test_variants_are_ours_under_names_of_their_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its variables."""
+    started: list[tuple[str, dict[str, str]]] = []
+
+    @contextmanager
+    def serving(
+        self: Bench, peer: str, checkpoint: str, settings: object, **variables: str
+    ) -> Iterator[RunningPeer]:
+        started.append((peer, variables))
+        yield RunningPeer(peer, "http://127.0.0.1:9", 2**22 + 1, 1.5)
+
+    monkeypatch.setattr(Bench, "serving", serving)
+    bench.repeat = 1
+    bench.in_turn("text", "small", lambda server, repetition: [], {"one core": {"PHISERVE_X": "1"}})
+    assert started == [("phiserve", {}), ("vllm", {}), ("phiserve", {"PHISERVE_X": "1"})]
+    assert [one.peer for one in bench.results.results.records] == ["phiserve", "vllm", "one core"]
+
+
 def test_short_runs_ask_less(bench: Bench) -> None:
     assert bench.count(100, 4) == 100
     bench.short = True

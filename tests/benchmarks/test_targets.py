@@ -7,6 +7,7 @@ import pytest
 from benchmarks import burst
 from benchmarks.bench import Bench
 from benchmarks.clip import clip_plan
+from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, PART, PHOTO, REAL_PHOTO
 from benchmarks.records import Record, ResultsFile
 from benchmarks.render import STAGE_KINDS
 from benchmarks.serving import Plan, image_plan, text_plan
@@ -17,6 +18,7 @@ from runs import CONTEXT, record, results
 MEASURES = (
     *("images_per_s", "seen_images_per_s", "bytes_to_engine", "cpu_api_us_per_token", "output_tokens_per_s"),
     *("requests_per_s", "itl_p99_ms", "ready_s", "peak_all_bytes"),
+    *("questions_per_s", "last_answer_s", "further_s"),
 )
 
 
@@ -62,6 +64,8 @@ def full_run(bench: Bench) -> list[Record]:
         ("burst", f"{burst.STREAMS} text streams", load) for load in (burst.QUIET, f"{burst.IMAGES} pictures")
     ]
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
+    albums = (PHOTO, REAL_PHOTO, LOW)
+    cells += [(PART, album.name, way) for album in albums for way in (DECISIONS, FIRST, HELD, CHAT)]
     measures = dict.fromkeys(MEASURES, 1.0)
     found = [
         record(part, peer, workload, load, 0, **measures)
