@@ -86,6 +86,28 @@ def test_openai_structured(url: str, images: list[str]) -> None:
     )
 
 
+def test_openai_decisions(url: str, images: list[str]) -> None:
+    """Prints how likely, which and how far, and the usage, which has no output."""
+    result = run(url, sys.executable, "openai_decisions.py", images[0], "Is it red?")
+    kinds = ", ".join(rf"{kind} [01]\.\d\d" for kind in ("chart", "photograph", "drawing", "text"))
+    lines = (r"true: [01]\.\d\d", rf"kind: [a-z]+ \({kinds}\)", r"colours: [0-2]\.\d\d of 0 to 2")
+    assert re.fullmatch("\n".join(lines) + "\n", result.stdout)
+    assert "output_tokens=0" in result.stderr
+
+
+def test_langchain_decisions(url: str, images: list[str]) -> None:
+    """LangChain takes the answers, of which it checks each figure."""
+    result = run(url, sys.executable, "langchain_decisions.py", images[0])
+    kinds = "(chart|photograph|something else)"
+    lines = (
+        r"chart: [01]\.\d\d",
+        rf"kind: {kinds}, confidence [01]\.\d\d",
+        r"colours: [0-2]\.\d\d of 0 to 2",
+    )
+    assert re.fullmatch("\n".join(lines) + "\n", result.stdout)
+    assert "output_tokens=0" in result.stderr
+
+
 def test_langchain_vision(url: str, images: list[str]) -> None:
     """Prints an answer, a streamed one, the usage of both, and a typed one."""
     result = run(url, sys.executable, "langchain_vision.py", images[0], "What is it?")
@@ -119,11 +141,27 @@ def test_javascript(url: str, images: list[str], cache: pytest.Cache) -> None:
     assert re.search(r"\d+ tokens in, \d+ out", result.stderr)
 
 
+def test_javascript_decisions(url: str, images: list[str], cache: pytest.Cache) -> None:
+    """Prints an answer of each type through npm's openai package."""
+    folder = npm_folder(cache, CLIENTS / "javascript")
+    result = run(url, "node", "decisions.mjs", images[0], "Is it red?", folder=folder)
+    lines = (r"yes: [\d.]+", r"[a-z ]+, confidence [\d.]+", r"[\d.]+ of 0 to 2")
+    assert re.fullmatch("\n".join(lines) + "\n", result.stdout)
+    assert re.search(r"\d+ tokens", result.stderr)
+
+
 def test_curl(url: str, images: list[str]) -> None:
     """Prints a completion."""
     answer = json.loads(run(url, "./curl.sh", images[0], 'What does "it" show?').stdout)
     assert answer["object"] == "chat.completion"
     assert answer["usage"]["prompt_tokens_details"]["image_tokens"] > 0
+
+
+def test_curl_decisions(url: str, images: list[str]) -> None:
+    """Prints a decision."""
+    answer = json.loads(run(url, "./curl_decisions.sh", images[0], 'Does "it" show a bird?').stdout)
+    assert 0 <= answer["answers"][0]["probability"] <= 1
+    assert answer["usage"]["output_tokens"] == 0
 
 
 @pytest.mark.parametrize(
@@ -157,9 +195,11 @@ def test_every_example_has_a_test() -> None:
             "openai_streaming.py",
             "openai_vision.py",
             "openai_structured.py",
+            "openai_decisions.py",
         ),
-        *("langchain_vision.py", "litellm_vision.py", "litellm_requirements.txt", "curl.sh"),
-        *("javascript/vision.mjs", "javascript/package.json", "javascript/package-lock.json"),
+        *("langchain_vision.py", "langchain_decisions.py", "litellm_vision.py", "litellm_requirements.txt"),
+        *("curl.sh", "curl_decisions.sh", "javascript/vision.mjs", "javascript/decisions.mjs"),
+        *("javascript/package.json", "javascript/package-lock.json"),
     }
     files = (path.relative_to(CLIENTS).as_posix() for path in CLIENTS.rglob("*") if path.is_file())
     assert {name for name in files if "__pycache__" not in name and "node_modules" not in name} == tested

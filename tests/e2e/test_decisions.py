@@ -14,6 +14,7 @@ from e2e.conftest import MODEL
 from e2e.running import InProcessServer, ServerProcess
 from e2e.test_counts import PHOTO_CROPS, clip_crops
 from images import data_url, encode, noise, photo
+from promptfoo_checks import ai_sdk, langchain, promptfoo
 
 ORDERS = 2
 """Of each question's options, by default."""
@@ -68,6 +69,20 @@ def test_all_types(client: openai.OpenAI) -> None:
     usage = decision.usage
     assert usage.output_tokens == 0
     assert usage.input_tokens == usage.total_tokens > 313
+
+
+def test_clients_that_look_closely(url: str) -> None:
+    """Take real answers to all types, with and without names."""
+    body = {"model": MODEL, "input": ABOUT}
+    named: Any = [PREDICATE, *map(choice, (2, 5, 26, 77, 255)), SCORE]
+    named = [question | {"name": f"q{number}"} for number, question in enumerate(named)]
+    unnamed: Any = [PREDICATE, choice(2) | {"choices": [{"value": True}, {"value": "true"}]}, SCORE]
+    for questions in (named, unnamed):
+        decision = httpx.post(f"{url}/v1/decisions", json=body | {"questions": questions}, timeout=300).json()
+        assert promptfoo(questions, decision) == []
+        if questions is named:
+            assert ai_sdk(questions, decision) == []
+            assert langchain(decision) == []
 
 
 def test_the_input_counts_once(client: openai.OpenAI) -> None:

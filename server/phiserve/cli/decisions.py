@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import msgspec
 import numpy as np
 import openai
@@ -123,11 +122,11 @@ def _ask(labelled: Labelled, connection: Connection) -> list[Answered]:
     body = labelled.sent(connection.model) | {"return_diagnostics": True}
     client = connection.client.with_options(max_retries=RETRIES)
     try:
-        response = client.post("/decisions", cast_to=httpx.Response, body=body)
+        response = client.post("/decisions", cast_to=str, body=body)
     except openai.APIError as error:
         raise StartupError(f"{labelled.place}: {sentence(error)}") from None
     try:
-        answers = msgspec.json.decode(response.content, type=Decision).answers
+        answers = msgspec.json.decode(response, type=Decision).answers
         return [
             Answered(Example(question.type, logs, right), temperature)
             for question, right, (logs, temperature) in zip(
