@@ -71,7 +71,7 @@ def plot(compared: Compared, file: Path) -> None:
         panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
         panel.plot(probabilities, accuracies, color="tab:blue", linewidth=1)
         panel.scatter(probabilities, accuracies, s=areas, color="tab:blue", alpha=0.6)
-        panel.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability of the likeliest option")
+        panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="probability of the likeliest option")
         panel.set_title(f"{name}: ECE {found.calibration_error:.3f}, Brier {found.brier:.3f}")
     panels[0].set_ylabel("how often it is right")
     figure.savefig(file, dpi=120)

@@ -29,6 +29,7 @@ class Deciding(WebServer):
 
     in_force: float = 1.0
     with_diagnostics: bool = True
+    refuses: bool = False
     instead: dict[int, Reply] = field(default_factory=dict)
 
     def answer(self, path: str, body: bytes) -> Reply:
@@ -44,6 +45,8 @@ class Deciding(WebServer):
         exact = normalised([value / self.in_force for value in json.loads(question["instructions"])])
         diagnostics = {"label_mass": 1, "probabilities": exact, "orders": 2, "flips": 0}
         told = {"diagnostics": diagnostics | {"temperature": self.in_force}} if self.with_diagnostics else {}
+        if self.refuses:
+            return {"type": "refusal", "name": None} | told
         if question["type"] == "predicate":
             return {"type": "predicate", "name": None, "probability": exact[1]} | told
         chosen = [{"value": value, "probability": one} for value, one in zip(VALUES, exact, strict=True)]
@@ -98,9 +101,10 @@ def test_temperatures_are_found(in_force: float, tmp_path: Path) -> None:
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_few_examples(tmp_path: Path) -> None:
-    """Are said to be few."""
-    with web_server(Deciding()) as server:
+@pytest.mark.parametrize("refuses", [False, True])
+def test_few_examples(refuses: bool, tmp_path: Path) -> None:
+    """Are said to be few; what the server would refuse to answer counts as well."""
+    with web_server(Deciding(refuses=refuses)) as server:
         result = calibrate(server, tmp_path, 3)
     assert result.exit_code == 0, result.output
     assert "Only 3 questions of kind choice: 100 or more make a temperature sure." in result.stderr
