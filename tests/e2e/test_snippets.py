@@ -31,7 +31,9 @@ def addressed(code: str, url: str) -> str:
     given.
     """
     code = code.replace(ADDRESS, url.removeprefix("http://"))
-    return re.sub(r"\bphiserve (?:ask|chat|decide|decisions calibrate)\b(?!.* --url)", rf"\g<0> --url {url}/v1", code)
+    return re.sub(
+        r"\bphiserve (?:ask|chat|decide|decisions calibrate)\b(?!.* --url)", rf"\g<0> --url {url}/v1", code
+    )
 
 
 @pytest.mark.parametrize("snippet", RUN, ids=str)
