@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from vllm.v1.sample.sampler import Sampler
 from vllm.v1.worker.cpu_worker import CPUWorker
 
 from phiserve.plugin import worker as module
 from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
+from phiserve.plugin.sampler import RowSampler
 from phiserve.plugin.worker import PhiserveCPUWorker, set_aside
 
 IMAGE = (1, 1)
@@ -26,6 +28,7 @@ class Runner:
         generators = {row: torch.Generator().manual_seed(row) for row in range(3)}
         self.input_batch = SimpleNamespace(num_reqs=3, generators=generators)
         self.fails = False
+        self.sampler = Sampler()
 
     def sample_tokens(self, grammar_output: object) -> list[int]:
         """The rows that are sampled with a generator of their own, bookkeeping as vLLM 0.32 does it."""
@@ -99,6 +102,7 @@ def test_crops_are_encoded_before_a_step(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not encoder.has_worker
     subject.load_model()
     assert encoder.has_worker
+    assert type(subject.model_runner.sampler) is RowSampler
     subject.execute_model(None)
     encoder.request(IMAGE, lambda: torch.ones(1, 3, 336, 336))
     subject.execute_model(None)
