@@ -12,7 +12,7 @@ RUN apt-get update \
 WORKDIR /app
 ENV PHISERVE_HOST=0.0.0.0 XDG_STATE_HOME=/state PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 EXPOSE 8000
-# Stored responses, in /state/phiserve/state.db; by PHISERVE_STATE_URL elsewhere
+# Stored responses and files, in /state/phiserve; by PHISERVE_STATE_URL and PHISERVE_FILES_URL elsewhere
 VOLUME /state
 HEALTHCHECK --start-period=10m CMD \
     ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=10)"]

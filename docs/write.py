@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin
 from fastapi.routing import APIRoute
 from pydantic.fields import FieldInfo
 
-from phiserve.api import chat, completions, conversations, decisions, status
+from phiserve.api import chat, completions, conversations, decisions, files, status, uploads
 from phiserve.api.responses import routes as responses
 from phiserve.api.responses import stored_routes
 from phiserve.config import Settings
@@ -68,7 +68,8 @@ def owned() -> str:
 
 def routes() -> str:
     """Every route."""
-    surfaces = (chat, completions, responses, stored_routes, conversations, decisions, status)
+    stored = (stored_routes, conversations, files, uploads)
+    surfaces = (chat, completions, responses, *stored, decisions, status)
     every = (route for surface in surfaces for route in surface.router.routes)
     found = [route for route in every if isinstance(route, APIRoute)]
     return table(

@@ -21,30 +21,26 @@ from phiserve.checkpoint.embedded import DEFAULT_NAME
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.closing import close_all
-from phiserve.codecs import FORMATS, parse, require_decoders
+from phiserve.codecs import require_decoders
 from phiserve.config import Settings
 from phiserve.decider import Decider, decider_of
 from phiserve.decisions.temperatures import load_temperatures
 from phiserve.engine.interface import EngineClient
 from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
-from phiserve.errors import StartupError
+from phiserve.files.limits import FileLimits
+from phiserve.files.location import check_url as check_files_url
+from phiserve.files.opening import open_files
+from phiserve.image_assembly import image_service, media_connector, num_image_workers, worker_limits
 from phiserve.load import Load
-from phiserve.media.connector import MediaConnector
-from phiserve.media.folder import MediaFolder
-from phiserve.media.url_gate import UrlGate
-from phiserve.media.web import WebFetcher
+from phiserve.media.file_source import NoFiles
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard, RequestLimits
-from phiserve.sandbox.decoder import WorkerDecoder, can_start_workers
-from phiserve.sandbox.limits import WorkerLimits
 from phiserve.shared_prompts import SharedPreparer
 from phiserve.store.limits import StoreLimits
 from phiserve.store.location import locate
 from phiserve.store.opening import open_store
-from phiserve.vision.decoding import Decoder, ThreadDecoder
 from phiserve.vision.images import ImageService
-from phiserve.vision.limits import ImageLimits
 from phiserve.warm_up import warm_up
 
 if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks have passed
@@ -57,30 +53,29 @@ def check_settings(settings: Settings) -> None:
     """Check what can be checked before anything is loaded or fetched.
 
     Beyond each setting's own form: whether the extra image formats have their decoders, whether URLs can
-    name the image hosts, whether the file of keys can be read, and what database stores responses. Raises
-    StartupError.
+    name the image hosts, whether the file of keys can be read, what database stores responses, and where
+    files are kept. Raises StartupError.
     """
     require_decoders(settings.extra_image_formats)
     media_connector(settings)
     access_gate(settings)
     locate(_revealed(settings.state_url))
+    check_files_url(settings.files_url)
 
 
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
-    """Start the engine and build everything around it.
-
-    Also returns lines that tell people what was decided. Raises StartupError.
-    """
+    """Start the engine and all around it; also lines that tell what was decided. Raises StartupError."""
     check_settings(settings)
     from phiserve.engine.plan import detect_host
     from phiserve.engine.start import versions
 
     store = open_store(_revealed(settings.state_url), _store_limits(settings))
+    files = open_files(settings.files_url, file_limits(settings), store)
     gate = _started_gate(settings)
     host = detect_host()
     plan = engine_plan(settings, checkpoint, host)
-    connector = media_connector(settings)
-    images, decoder = _images(settings, checkpoint, host, connector)
+    connector = replace(media_connector(settings), files=files or NoFiles())
+    images, decoder = image_service(settings, checkpoint, host, connector)
     spans = _span_export(settings)
     engine, report = await _start_engine(settings, plan, checkpoint, images)
     limits, encoder = _prompt_limits(settings, engine, plan), PromptEncoder.load(checkpoint.tokenizer_json)
@@ -98,11 +93,12 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
-        close=partial(close_all, connector, images.close, engine.close, (gate, store, spans)),
+        close=partial(close_all, connector, images.close, engine.close, (gate, files, store, spans)),
         lost=engine.lost,
         gate=gate,
         tracer=None if spans is None else spans.tracer,
         store=store,
+        files=files,
     )
     return services, [*report.lines(), decoder.describe()]
 
@@ -120,43 +116,8 @@ def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "En
         shutdown_grace_s=settings.shutdown_grace_s,
         overrides=settings.engine,
     )
-    taken = num_image_workers(settings, checkpoint, host) * _worker_limits(settings, checkpoint).all_bytes
+    taken = num_image_workers(settings, checkpoint, host) * worker_limits(settings, checkpoint).all_bytes
     return plan_engine(checkpoint, replace(host, image_bytes=taken), options)
-
-
-def num_image_workers(settings: Settings, checkpoint: Checkpoint, host: "Host") -> int:
-    """How many images are decoded at once.
-
-    By default one a core, but no more than have room in a third of the free memory, each with the largest
-    image.
-    """
-    room = host.ram_bytes // 3 // _worker_limits(settings, checkpoint).all_bytes
-    return settings.image_workers or max(1, min(host.cores, room))
-
-
-def _worker_limits(settings: Settings, checkpoint: Checkpoint) -> WorkerLimits:
-    limits = _image_limits(settings)
-    max_crops = settings.max_crops or checkpoint.max_crops
-    return WorkerLimits(limits.max_bytes, limits.max_pixels, max_crops, limits.formats)
-
-
-def _decoder(settings: Settings, checkpoint: Checkpoint, workers: int) -> Decoder:
-    """What decodes images: worker processes, or threads where they are switched off or cannot be."""
-    if settings.image_sandbox == "off" or not can_start_workers():
-        if settings.image_sandbox == "required":
-            raise StartupError("image_sandbox is required, and this system cannot close processes off")
-        return ThreadDecoder(parse, _image_limits(settings).formats)
-    is_required = settings.image_sandbox == "required"
-    return WorkerDecoder(_worker_limits(settings, checkpoint), workers, must_be_closed_off=is_required)
-
-
-def media_connector(settings: Settings) -> MediaConnector:
-    """Where images may come from besides data URLs. Raises StartupError for hosts that no URL can name."""
-    hosts, folder, timeout_s = settings.image_hosts, settings.image_folder, settings.image_fetch_timeout_s
-    return MediaConnector(
-        web=WebFetcher(UrlGate(hosts), timeout_s) if hosts else None,
-        folder=MediaFolder(folder, timeout_s) if folder else None,
-    )
 
 
 def access_gate(settings: Settings) -> Gate | None:
@@ -184,6 +145,16 @@ def _span_export(settings: Settings) -> "SpanExport | None":
 
 def _store_limits(settings: Settings) -> StoreLimits:
     return StoreLimits(settings.state_max_age_days, settings.state_max_bytes_per_owner)
+
+
+def file_limits(settings: Settings) -> FileLimits:
+    """How large files may be, how many, and how old."""
+    return FileLimits(
+        max_bytes=settings.files_max_bytes,
+        max_upload_bytes=settings.files_max_upload_bytes,
+        max_bytes_per_owner=settings.files_max_bytes_per_owner,
+        max_age_days=settings.files_max_age_days,
+    )
 
 
 def _revealed(secret: SecretStr | None) -> str | None:
@@ -232,15 +203,6 @@ def _load(settings: Settings, engine: EngineClient) -> Load:
     return Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
 
 
-def _images(
-    settings: Settings, checkpoint: Checkpoint, host: "Host", connector: MediaConnector
-) -> tuple[ImageService, Decoder]:
-    """What reads and decodes images, and what does the latter."""
-    workers = num_image_workers(settings, checkpoint, host)
-    decoder = _decoder(settings, checkpoint, workers)
-    return ImageService(_image_limits(settings), workers, connector, decoder=decoder), decoder
-
-
 def _decider(
     settings: Settings, checkpoint: Checkpoint, engine: EngineClient, preparer: SharedPreparer, load: Load
 ) -> Decider | None:
@@ -252,17 +214,6 @@ def _pipeline(
     settings: Settings, engine: EngineClient, preparer: PromptPreparer, images: ImageService, load: Load
 ) -> Pipeline:
     return Pipeline(engine, preparer, images, load, settings.max_choices, settings.default_max_tokens)
-
-
-def _image_limits(settings: Settings) -> ImageLimits:
-    return ImageLimits(
-        max_bytes=settings.max_image_bytes,
-        max_pixels=settings.max_image_pixels,
-        max_aspect_ratio=settings.max_image_aspect_ratio,
-        max_request_bytes=settings.max_request_image_bytes,
-        max_request_pixels=settings.max_request_image_pixels,
-        formats=(*FORMATS, *settings.extra_image_formats),
-    )
 
 
 def _prompt_limits(settings: Settings, engine: SupervisedEngine, plan: "EnginePlan") -> PromptLimits:

@@ -68,6 +68,26 @@ class Settings(BaseModel):
     state_max_bytes_per_owner: Annotated[
         int, Field(ge=1, description="Maximum size of what an owner has stored; the oldest goes first.")
     ] = 1024 * MIB
+    files_url: Annotated[
+        str | None,
+        BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
+        Field(
+            description="Where uploaded files are kept (file:///… or s3://bucket/…), or off; "
+            "default: beside the state."
+        ),
+    ] = None
+    files_max_bytes: Annotated[
+        int, Field(ge=1, description="Maximum size of a file that is uploaded at once.")
+    ] = 512 * MIB
+    files_max_upload_bytes: Annotated[
+        int, Field(ge=1, description="Maximum size of a file that is uploaded in parts.")
+    ] = 8192 * MIB
+    files_max_bytes_per_owner: Annotated[
+        int, Field(ge=1, description="Maximum size of all files of an owner; beyond it: 400.")
+    ] = 10240 * MIB
+    files_max_age_days: Annotated[
+        int | None, Field(ge=1, description="Days for which files are kept; default: until they are deleted.")
+    ] = None
     cors_origins: Annotated[
         tuple[str, ...],
         Field(

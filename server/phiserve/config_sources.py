@@ -29,7 +29,7 @@ RENAMED_SETTINGS = {"crop_budget": "max_crops", "picture_workers": "image_worker
 _STRING_SETTINGS = frozenset(
     {
         *("model", "served_model_name", "host", "api_key", "keys_file", "limits_url", "state_url"),
-        *("image_folder", "decision_temperatures"),
+        *("files_url", "image_folder", "decision_temperatures"),
     }
 )
 """Settings whose variables are never parsed as YAML.

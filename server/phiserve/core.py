@@ -30,12 +30,14 @@ class ImagePlaceholder:
 
     `url` says where it is, `detail` how closely to look, `param` is the path of its value in the request.
     `uuid` is the client's name for it, which stands beside that value.
+    `file_id`: an uploaded file's, which is the image then, and `url` is empty.
     """
 
     url: str
     detail: Detail
     param: str
     uuid: str | None = None
+    file_id: str | None = None
 
     @property
     def uuid_param(self) -> str:
@@ -68,6 +70,11 @@ class RawPrompt:
     with_bos: bool = True
 
     @property
+    def owner(self) -> str:
+        """It names no files."""
+        return ""
+
+    @property
     def images(self) -> tuple[ImagePlaceholder, ...]:
         """It shows none."""
         return ()
@@ -89,13 +96,14 @@ class Conversation:
 
     `is_open`: the last turn, an assistant's, has not ended, and the answer goes on with it. `truncates`:
     where not all turns fit into the context, the oldest are left out. `param` is the conversation's path in
-    the request.
+    the request. `owner`: whose uploaded files its images may be.
     """
 
     turns: tuple[Turn, ...]
     param: str = "messages"
     is_open: bool = False
     truncates: bool = False
+    owner: str = ""
 
     @property
     def images(self) -> tuple[ImagePlaceholder, ...]:

@@ -32,8 +32,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
-MAX_ECHO_CHARACTERS = 200
-"""Longest client text echoed in an error."""
+MAX_ECHO_CHARACTERS = 200  # of a client's text in an error
 
 
 def shortened(text: str, most: int = MAX_ECHO_CHARACTERS) -> str:
@@ -65,8 +64,7 @@ class RequestError(PhiserveError):
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
     other_codes: ClassVar[Mapping[str, str]] = {}
-    names_param: ClassVar[bool] = True
-    """Whether the message begins with `param`."""
+    names_param: ClassVar[bool] = True  # whether the message begins with it
     retry_after_s: int | None = None  # after which to try again, where that helps
 
     def __init__(self, reason: str, *, param: str | None = None, code: str | None = None) -> None:
@@ -101,7 +99,9 @@ class InvalidRequest(RequestError):
         "array_above_max_length": "A list of a request for decisions is too long.",
         "array_below_min_length": "A list of a request for decisions is too short.",
         "empty_array": "A list of a request for decisions is empty.",
-        "invalid_body": "The body is not in the coding that it says, or ends too soon.",
+        "file_not_found": "There is no such file, it has expired, or it is another owner's.",
+        "file_quota_exceeded": "An owner's files have no room for more; the limit is named.",
+        "invalid_body": "The body is not in the coding or the form that it says, or ends too soon.",
         "invalid_http": "What was sent is not HTTP/1.1.",
         "invalid_json": "The body is empty or not JSON.",
         "invalid_type": "A value has another type than its field.",

@@ -132,7 +132,7 @@ class PromptPreparer:
     ) -> PreparedPrompt:
         placeholders = conversation.images
         self._check_image_count(placeholders)
-        images = await self._images.read(placeholders, cache_salt, line)
+        images = await self._images.read(placeholders, cache_salt, line, conversation.owner)
         prompt = await self._encode(conversation, images)
         available = self._limits.available_image_tokens(prompt.num_text_tokens, max_tokens, min_tokens)
         need = self._need(conversation, images, prompt.num_text_tokens, available)

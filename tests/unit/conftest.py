@@ -1,28 +1,58 @@
 """An app around a scripted engine."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from phiserve.api.services import Services
-from phiserve.assembly import access_gate
+from phiserve.assembly import access_gate, file_limits
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
+from phiserve.files.keeping import FileKeeper
+from phiserve.files.opening import open_files
 from phiserve.load import Load
+from phiserve.media.connector import MediaConnector
+from phiserve.media.file_source import NoFiles
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard
 from phiserve.store.limits import StoreLimits
 from phiserve.store.opening import open_store
+from phiserve.store.sql_store import SqlStore
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 from scripted import ScriptedEngine
 from wire import LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class StatefulParts:
+    """Parts of a server that stores something, and reads images from there."""
+
+    store: SqlStore
+    files: FileKeeper | None
+    images: ImageService
+
+    @classmethod
+    def in_folder(cls, folder: Path, settings: Settings) -> "StatefulParts":
+        """In files of SQLite and others; `files_url` may be off."""
+        store = open_store(f"sqlite:///{folder / 'state.db'}", StoreLimits())
+        files = open_files(settings.files_url, file_limits(settings), store)
+        assert store is not None
+        connector = MediaConnector(files=files or NoFiles())
+        return cls(store, files, ImageService(ImageLimits(), workers=2, connector=connector))
+
+    async def close(self) -> None:
+        """As a server does."""
+        self.images.close()
+        if self.files is not None:
+            await self.files.close()
+        await self.store.close()
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +83,10 @@ def make_preparer(encoder: PromptEncoder, image_service: ImageService) -> Callab
         max_images: int = 4,
         reserve: int = 64,
         encoder: PromptEncoder = encoder,
+        images: ImageService = image_service,
     ) -> PromptPreparer:
         limits = PromptLimits(context_tokens, max_crops, max_images, reserve)
-        return PromptPreparer(encoder, image_service, limits)
+        return PromptPreparer(encoder, images, limits)
 
     return make
 
@@ -76,16 +107,17 @@ def make_services(
     """Builds a server's services around a scripted engine."""
 
     def make(engine: ScriptedEngine, *, state: Path | None = None, **settings: object) -> Services:
-        """`state`: the folder in which responses are stored; None for none."""
-        store = None if state is None else open_store(f"sqlite:///{state / 'state.db'}", StoreLimits())
-        preparer = make_preparer(engine.context_tokens)
+        """`state`: the folder in which responses and files are stored; None for none."""
         parsed = Settings.model_validate(settings)
+        parts = None if state is None else StatefulParts.in_folder(state, parsed)
+        images = image_service if parts is None else parts.images
+        preparer = make_preparer(engine.context_tokens, images=images)
         services = Services(
             settings=parsed,
             gate=access_gate(parsed),
             engine=engine,
             pipeline=Pipeline(
-                engine, preparer, image_service, Load(64, 256, parsed.max_queue_s), parsed.max_choices
+                engine, preparer, images, Load(64, 256, parsed.max_queue_s), parsed.max_choices
             ),
             preparer=preparer,
             vocabulary=vocabulary,
@@ -95,6 +127,8 @@ def make_services(
             metrics=lambda: b"x 1\n",
             versions={"phiserve": "0"},
         )
-        return services if store is None else replace(services, store=store, close=store.close)
+        if parts is None:
+            return services
+        return replace(services, store=parts.store, files=parts.files, close=parts.close)
 
     return make

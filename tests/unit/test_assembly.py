@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from phiserve.assembly import (
-    _image_limits,
-    access_gate,
-    check_settings,
-    media_connector,
-    model_names,
-    start_services,
-)
+from phiserve.assembly import access_gate, check_settings, model_names, start_services
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.errors import StartupError
+from phiserve.image_assembly import _image_limits, media_connector
 
 
 def test_model_names(tmp_path: Path) -> None:

@@ -25,15 +25,21 @@ WALL_CLOCK = {
     "api/chat_writer.py": "`created` of an answer",
     "api/completion_writer.py": "`created` of an answer",
     "api/conversations.py": "`created_at` of a conversation",
+    "api/uploads.py": "`created_at` of a part",
     "api/responses/draft.py": "`completed_at` of an answer",
     "api/responses/keeping.py": "`renewed_at` of a response, which several servers compare",
     "assembly.py": "`created` of the model",
     "cli/keys.py": "a key expires at a date",
     "cli/top.py": "times that people read",
+    "files/keeping.py": "`created_at` of a file, and when it expires",
+    "files/uploads.py": "`created_at` of an upload, and when it expires",
     "protocol/responses/translation.py": "`created_at` of an answer",
+    "store/blobs.py": "`renewed_at`, which several servers compare",
     "store/clearing.py": "what is stored is removed after days",
     "store/conversations.py": "when a conversation was used last",
+    "store/files.py": "files expire at a date",
     "store/responses.py": "`renewed_at`, which several servers compare",
+    "store/uploads.py": "uploads expire at a date",
 }
 """Modules that ask for the date, and what for. What waits asks for `time.monotonic`."""
 

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 
 from phiserve import __version__
-from phiserve.api import chat, completions, conversations, decisions, status, tokenizer_hub
+from phiserve.api import chat, completions, conversations, decisions, files, status, tokenizer_hub, uploads
 from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
 from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
@@ -48,10 +48,8 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
     app.state.background = background
     settings = services.settings
     app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
-    for surface in (
-        *(chat, completions, decisions, responses, stored_responses, conversations),
-        *(status, tokenizer_hub),
-    ):
+    surfaces = (chat, completions, decisions, responses, stored_responses, conversations, files, uploads)
+    for surface in (*surfaces, status, tokenizer_hub):
         app.include_router(surface.router)
     install_error_handlers(app)
     if services.gate is not None:
@@ -77,6 +75,8 @@ def _lifespan(
         """Background answers end before what they need."""
         if background is not None:
             background.begin()
+        if services.files is not None:
+            services.files.begin()
         try:
             yield
         finally:

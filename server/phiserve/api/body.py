@@ -36,7 +36,7 @@ async def read_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
 async def _whole(request: Request, max_bytes: int, share: BodyShare) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async with aclosing(_decoded(request)) as decoded:
+    async with aclosing(decoded_body(request)) as decoded:
         async for chunk in decoded:
             size += len(chunk)
             if size > max_bytes:
@@ -48,8 +48,11 @@ async def _whole(request: Request, max_bytes: int, share: BodyShare) -> bytes:
     return b"".join(chunks)
 
 
-async def _decoded(request: Request) -> AsyncGenerator[bytes, None]:
-    """The body's bytes as they come, without their content coding."""
+async def decoded_body(request: Request) -> AsyncGenerator[bytes, None]:
+    """The body's bytes as they come, without their content coding.
+
+    Raises UnsupportedCoding, InvalidRequest for what is not in its coding, and ClientGone.
+    """
     decoder = decoder_for(header_of(request.scope, b"content-encoding") or "")
     try:
         async for chunk in request.stream():

@@ -39,9 +39,13 @@ class BodyShare:
 
     def add(self, size: int) -> None:
         """Count bytes that came. Raises Overloaded where they do not fit."""
-        more = max(0, self._size + size - FREE_BYTES) - self._held_bytes
+        self.hold(self._size + size)
+
+    def hold(self, size: int) -> None:
+        """Count this many bytes rather than those until now. Raises Overloaded where they do not fit."""
+        more = max(0, size - FREE_BYTES) - self._held_bytes
         self._budget.check(more)
-        self._size += size
+        self._size = size
         self._held_bytes += more
         self._budget.held_bytes += more
 

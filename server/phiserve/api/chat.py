@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from phiserve.access.gate import Visit
 from phiserve.api.answering import ANSWERING_ERRORS, READING_ERRORS, begin_answer, read_wire, stream_answer
-from phiserve.api.authorization import tenant_of, visit_of
+from phiserve.api.authorization import owner_of, tenant_of, visit_of
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import body_of, responses
@@ -14,7 +14,7 @@ from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
-from phiserve.core import GenerationRequest
+from phiserve.core import Conversation, GenerationRequest
 from phiserve.preparation import PreparedPrompt
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
@@ -39,7 +39,9 @@ async def chat_completions(request: Request) -> Response:
     services = services_of(request)
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     chat = await _read_request(request, services)
-    inner = to_generation_request(chat, tenant_of(request), chat.salt(visit.cache_salt), deadline_s)
+    inner = to_generation_request(
+        chat, tenant_of(request), chat.salt(visit.cache_salt), deadline_s, owner_of(request)
+    )
     head = AnswerHead.of(inner.id, services.check_model(chat.model), chat, chat.calls_as)
     del chat
     record = record_of(request.scope)
@@ -57,9 +59,9 @@ async def chat_completions(request: Request) -> Response:
 async def tokenize(request: Request) -> Response:
     """The prompt's ids and what each image costs, without generating anything."""
     services = services_of(request)
-    counting = _count(
-        services, await _read_request(request, services), visit_of(request), Line(0, tenant_of(request))
-    )
+    chat = await _read_request(request, services)
+    conversation = told_conversation(chat, owner_of(request))
+    counting = _count(services, chat, conversation, visit_of(request), Line(0, tenant_of(request)))
     with step(record_of(request.scope).trace, "prepare prompt"):
         prompt = await unless_hung_up(request.receive, counting)
     return json_response(_tokenized(prompt, services.card.max_model_len))
@@ -71,8 +73,9 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
     return chat
 
 
-async def _count(services: Services, chat: ChatCompletionRequest, visit: Visit, line: Line) -> PreparedPrompt:
-    conversation = told_conversation(chat)
+async def _count(
+    services: Services, chat: ChatCompletionRequest, conversation: Conversation, visit: Visit, line: Line
+) -> PreparedPrompt:
     await visit.take_images(conversation.images)
     salt = chat.salt(visit.cache_salt)
     return await services.preparer.prepare(conversation, chat.output_limit, salt, line)

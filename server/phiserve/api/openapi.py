@@ -20,6 +20,16 @@ from phiserve.protocol.completions import CompletionRequest
 from phiserve.protocol.decisions.request import DecisionsRequest
 from phiserve.protocol.decisions.response import Decision
 from phiserve.protocol.events import ErrorResponse
+from phiserve.protocol.files import (
+    CompletedUpload,
+    FileDeleted,
+    FileList,
+    FileObject,
+    NewFileFields,
+    NewUpload,
+    UploadObject,
+    UploadPartObject,
+)
 from phiserve.protocol.messages import WireModel
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
 from phiserve.protocol.responses.conversations import (
@@ -45,11 +55,13 @@ _PROMPTS: tuple[type[WireModel], ...] = (
     DecisionsRequest,
     ResponsesRequest,
 )
-_REQUESTS: tuple[type[WireModel], ...] = (*_PROMPTS, NewConversation, ChangedConversation, NewItems)
+_OBJECTS: tuple[type[WireModel], ...] = (NewConversation, ChangedConversation, NewItems)
+_REQUESTS: tuple[type[WireModel], ...] = (*_PROMPTS, *_OBJECTS, NewFileFields, NewUpload, CompletedUpload)
 _ANSWERS = (
     *(ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized),
     *(TextCompletion, ResponseObject, InputTokens, *get_args(Event)),
     *(ResponseDeleted, ConversationObject, ConversationDeleted, ItemList, Decision),
+    *(FileObject, FileList, FileDeleted, UploadObject, UploadPartObject),
 )
 _REQUEST_ID = {
     "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}
@@ -70,6 +82,29 @@ def body_of(wire: type[WireModel]) -> JsonObject:
             "content": {"application/json": {"schema": {"$ref": f"{_REF}{wire.__name__}"}}},
         }
     }
+
+
+def form_of(fields: type[WireModel], file_field: str) -> JsonObject:
+    """`openapi_extra` of the routes that take a form with a file."""
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    beside = fields.model_json_schema(ref_template=_REF + "{model}")
+    properties = {file_field: file, **beside.get("properties", {})}
+    for name, parts in _objects_in(fields).items():  # whose parts are fields of their own in a form
+        del properties[name]
+        properties |= {f"{name}[{part}]": schema for part, schema in parts["properties"].items()}
+    required = [file_field, *beside.get("required", [])]
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _objects_in(wire: type[WireModel]) -> JsonObject:
+    """The schemas of a request's fields that are objects, by the fields' names."""
+    found: JsonObject = {}
+    for name, field in wire.model_fields.items():
+        for kind in get_args(field.annotation):
+            if isinstance(kind, type) and issubclass(kind, WireModel):
+                found[name] = kind.model_json_schema()
+    return found
 
 
 def responses(
@@ -107,7 +142,7 @@ def document(app: FastAPI, services: Services) -> JsonObject:
     for path, operation in _operations(described):
         operation["responses"].pop("422", None)  # FastAPI's own; our routes answer 400
         if body := operation.get("requestBody"):
-            _add_examples(body["content"]["application/json"], services.card.id)
+            _add_examples(body["content"], services.card.id)
         if services.settings.api_key is not None and path not in OPEN_PATHS:
             operation["security"] = [{"key": []}]
             operation["responses"]["401"] = _failure(Unauthorized)
@@ -178,8 +213,9 @@ def _answer_schemas() -> JsonObject:
     return schemas
 
 
-def _add_examples(content: JsonObject, model: str) -> None:
+def _add_examples(contents: JsonObject, model: str) -> None:
     """Put examples beside the schema of a request for an answer."""
+    content = contents.get("application/json", {"schema": {"$ref": ""}})
     bodies = EXAMPLES.get(content["schema"]["$ref"].removeprefix(_REF), {})
     if bodies:
         content["examples"] = {name: {"value": {"model": model, **body}} for name, body in bodies.items()}

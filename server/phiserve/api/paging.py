@@ -1,5 +1,6 @@
 """Which items of a list are asked for: the query parameters that OpenAI's lists have."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,16 +40,18 @@ class PageQuery:
     order: Order
 
 
-def page_query(request: Request) -> PageQuery:
-    """What the query asks for. Raises InvalidRequest, which names the parameter."""
+def page_query(
+    request: Request, *, most: int = MOST, default: int = DEFAULT, known: Sequence[str] = _KNOWN
+) -> PageQuery:
+    """What the query asks for, of at most `most` items. Raises InvalidRequest, which names the parameter."""
     given = request.query_params
     for name in given:
-        if name not in _KNOWN:
+        if name not in known:
             reason = "this parameter is unknown"
             raise InvalidRequest(reason, param=shortened(name), code="unknown_parameter")
-    limit = given.get("limit", str(DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(MOST)) and 1 <= int(limit) <= MOST):
-        raise InvalidRequest(f"must be an integer from 1 to {MOST}", param="limit")
+    limit = given.get("limit", str(default))
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(most)) and 1 <= int(limit) <= most):
+        raise InvalidRequest(f"must be an integer from 1 to {most}", param="limit")
     return PageQuery(given.get("after"), int(limit), _order(given.get("order", "desc")))
 
 

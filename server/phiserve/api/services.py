@@ -15,6 +15,7 @@ from phiserve.config import Settings
 from phiserve.decider import Decider
 from phiserve.engine.interface import EngineClient
 from phiserve.errors import ModelNotFound, shortened
+from phiserve.files.keeping import FileKeeper
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.models import ModelCard
@@ -40,8 +41,8 @@ class Services:
     `card` tells of the model under its main name; it answers to `other_names` too. `gate` knows the keys, if
     there are any. `metrics` renders the engine's and our own in Prometheus' text format. `lost` waits until
     no further engine will be started, and says why. `tracer` makes spans, where traces are exported. `store`
-    keeps responses and conversations, unless that is switched off. `decider` answers questions with
-    probabilities, where the tokenizer has labels for them.
+    keeps responses and conversations, `files` keeps files, unless that is switched off. `decider` answers
+    questions with probabilities, where the tokenizer has labels for them.
     """
 
     settings: Settings
@@ -60,6 +61,7 @@ class Services:
     tracer: "Tracer | None" = None
     store: Store | None = None
     decider: Decider | None = None
+    files: FileKeeper | None = None
 
     @property
     def cards(self) -> list[ModelCard]:

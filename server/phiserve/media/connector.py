@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from phiserve.errors import ForbiddenUrl
+from phiserve.errors import ForbiddenUrl, InvalidImage
+from phiserve.media.byte_limit import too_many_bytes
+from phiserve.media.file_source import FileSource, NoFiles
 from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import check_length
 from phiserve.media.web import WebFetcher
@@ -30,10 +32,14 @@ def scheme_of(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MediaConnector:
-    """Fetches images by http, https and file URLs. Without `web` or `folder`, such URLs are refused."""
+    """Fetches images by http, https and file URLs. Without `web` or `folder`, such URLs are refused.
+
+    `files`: what finds images that were uploaded before.
+    """
 
     web: WebFetcher | None = None
     folder: MediaFolder | None = None
+    files: FileSource = field(default_factory=NoFiles)
 
     async def close(self) -> None:
         """End all connections."""
@@ -63,6 +69,22 @@ class MediaConnector:
             case _:
                 reason = "the image must be a data URL (data:image/…;base64,…)"
         raise ForbiddenUrl(reason)
+
+    async def uploaded(
+        self, owner: str, file_id: str, max_bytes: int, arrived: Callable[[int], None]
+    ) -> bytes:
+        """The content of an owner's file that was uploaded before.
+
+        `arrived` is called with its size before it is read, and may raise. Raises InvalidRequest where there
+        is no such file, InvalidImage if it is empty or larger than `max_bytes`, and StoreFailure.
+        """
+        found = await self.files.find(owner, file_id)
+        if found.num_bytes > max_bytes:
+            raise too_many_bytes(max_bytes)
+        if not found.num_bytes:
+            raise InvalidImage("the image is empty")
+        arrived(found.num_bytes)
+        return await found.read()
 
 
 def _looks_like_base64(text: str) -> bool:

@@ -48,11 +48,15 @@ class TextPart(WireModel):
     prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
+WireDetail = Literal["auto", "low", "high", "original"]
+"""How closely to look at an image."""
+
+
 class ImageUrl(WireModel):
     """Where an image is, and how closely to look at it."""
 
     url: str
-    detail: Literal["auto", "low", "high", "original"] | None = None
+    detail: WireDetail | None = None
 
 
 class ImagePart(WireModel):
@@ -74,6 +78,21 @@ class ImagePart(WireModel):
             reason = "the image must be given with each request; none is kept by its uuid"
             raise PydanticCustomError("image_type", "{text}", {"text": reason})
         return value
+
+
+class ImageFile(WireModel):
+    """An image that was uploaded before, and how closely to look at it."""
+
+    file_id: str
+    detail: WireDetail | None = None
+
+
+class ImageFilePart(WireModel):
+    """`{"type": "image_file", "image_file": {"file_id": …, "detail": …}}`, as OpenAI's threads have it."""
+
+    type: Literal["image_file"]
+    image_file: ImageFile
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class RefusalPart(WireModel):
@@ -103,6 +122,7 @@ def _content_tag(content: object) -> str:
 
 _TextPart = Annotated[TextPart, Tag(":text")]
 _ImagePart = Annotated[ImagePart, Tag(":image_url")]
+_ImageFilePart = Annotated[ImageFilePart, Tag(":image_file")]
 _RefusalPart = Annotated[RefusalPart, Tag(":refusal")]
 _String = Annotated[str, Tag(":string")]
 
@@ -113,7 +133,7 @@ def _part_choice(*types: str) -> Discriminator:
     return choose_by("type", types, "part_type", reason)
 
 
-UserPart = Annotated[_TextPart | _ImagePart, _part_choice("text", "image_url")]
+UserPart = Annotated[_TextPart | _ImagePart | _ImageFilePart, _part_choice("text", "image_url", "image_file")]
 AssistantPart = Annotated[_TextPart | _RefusalPart, _part_choice("text", "refusal")]
 
 _ContentChoice = Discriminator(_content_tag)

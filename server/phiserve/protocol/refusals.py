@@ -98,7 +98,6 @@ def refusals() -> list[Refusal]:
 
 _IMAGES = (
     Refusal("image", ("a `uuid` in place of the image",), "none is kept by its name"),
-    Refusal("image", ("file_id",), "files are not kept here; send the image itself"),
     Refusal(
         "image",
         (f"formats other than {', '.join(FORMATS)}",),

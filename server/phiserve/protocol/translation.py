@@ -6,11 +6,13 @@ get one name each.
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from phiserve.chat.joining import checked_text, join_parts
 from phiserve.chat.tools import result_headings, with_tools, written
 from phiserve.core import (
     Conversation,
+    Detail,
     GenerationRequest,
     ImagePlaceholder,
     Part,
@@ -21,6 +23,7 @@ from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.messages import (
     AssistantMessage,
     FunctionMessage,
+    ImageFilePart,
     ImagePart,
     Message,
     RefusalPart,
@@ -28,8 +31,11 @@ from phiserve.protocol.messages import (
     TextPart,
     ToolMessage,
     UserMessage,
+    WireDetail,
 )
 from phiserve.protocol.messages import ToolCall as WireToolCall
+
+_WirePart = TextPart | ImagePart | ImageFilePart | RefusalPart
 
 
 def to_generation_request(
@@ -37,16 +43,18 @@ def to_generation_request(
     tenant: str | None = None,
     cache_salt: str | None = None,
     deadline_s: float | None = None,
+    owner: str = "",
 ) -> GenerationRequest:
     """Translate a chat request of `tenant`, whose caches `cache_salt` separates from those of others.
 
-    After `deadline_s` seconds nobody waits for the answer any more.
+    After `deadline_s` seconds nobody waits for the answer any more. `owner`: whose uploaded files its images
+    may be.
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
     return GenerationRequest(
         id=f"chatcmpl-{uuid.uuid4().hex}",
-        conversation=told_conversation(chat),
+        conversation=told_conversation(chat, owner),
         sampling=chat.sampling,
         stops=chat.stops,
         constraint=chat.constraint,
@@ -61,12 +69,13 @@ def to_generation_request(
     )
 
 
-def told_conversation(chat: ChatCompletionRequest) -> Conversation:
-    """The conversation of a chat request, with the tools that may be called in the answer.
+def told_conversation(chat: ChatCompletionRequest, owner: str = "") -> Conversation:
+    """The conversation of an owner's chat request, with the tools that may be called in the answer.
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
     conversation = build_conversation(chat.messages, is_open=bool(chat.continue_final_message))
+    conversation = replace(conversation, owner=owner)
     return conversation if chat.tool_use is None else with_tools(conversation, chat.tool_use.tools)
 
 
@@ -107,7 +116,7 @@ def _result_headings(calls: Sequence[WireToolCall]) -> dict[str, str]:
     return {call.id: heading for call, heading in zip(calls, headings, strict=True)}
 
 
-def _result(heading: str, content: str | Sequence[TextPart | ImagePart], param: str) -> Turn:
+def _result(heading: str, content: str | Sequence[_WirePart], param: str) -> Turn:
     return Turn("user", join_parts([heading, *_parts(content, param)]))
 
 
@@ -130,19 +139,25 @@ def _calls(message: AssistantMessage, param: str) -> list[ToolCall]:
     return [ToolCall(checked_text(call.name, at), checked_text(call.arguments, at)) for call, at in calls]
 
 
-def _parts(content: str | Sequence[TextPart | ImagePart | RefusalPart], param: str) -> list[Part]:
+def _parts(content: str | Sequence[_WirePart], param: str) -> list[Part]:
     if isinstance(content, str):
         return [checked_text(content, param)]
     return [_part(part, f"{param}[{index}]") for index, part in enumerate(content)]
 
 
-def _part(part: TextPart | ImagePart | RefusalPart, param: str) -> Part:
+def _part(part: _WirePart, param: str) -> Part:
     match part:
         case TextPart():
             return checked_text(part.text, f"{param}.text")
         case RefusalPart():
             return checked_text(part.refusal, f"{param}.refusal")
         case ImagePart():
-            detail = part.image_url.detail or "auto"
-            detail = "high" if detail == "original" else detail
+            detail = _detail(part.image_url.detail)
             return ImagePlaceholder(part.image_url.url, detail, f"{param}.image_url", part.uuid)
+        case ImageFilePart():
+            file, at = part.image_file, f"{param}.image_file.file_id"
+            return ImagePlaceholder("", _detail(file.detail), at, file_id=file.file_id)
+
+
+def _detail(given: WireDetail | None) -> Detail:
+    return "high" if given == "original" else given or "auto"

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import event, func, select
@@ -97,6 +98,11 @@ class Connections:
         on_sqlite_connect(self._reads.sync_engine, writes=False)
 
     @property
+    def file(self) -> Path | None:
+        """SQLite's file; None for PostgreSQL."""
+        return self._location.file
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the database is a file."""
         return self._location.file is not None
@@ -113,8 +119,8 @@ class Connections:
         """
 
         async def in_turn(connection: AsyncConnection) -> _Result:
-            if owner is not None and not self.is_sqlite:  # SQLite has one writer
-                await connection.execute(_turn_of(owner))
+            if owner is not None:
+                await wait_for_turn(connection, owner)
             return await work(connection)
 
         return await self._bounded(_in_transaction(self._writes, in_turn))
@@ -150,7 +156,7 @@ class Connections:
     def _failure(self, reason: str) -> StoreFailure:
         _LOG.warning("State (state_url) failed: %s", self._location.without_password(reason))
         return StoreFailure(
-            "The server's store of responses and conversations does not answer; try again later"
+            "The server's store of responses, conversations and files does not answer; try again later"
         )
 
 
@@ -159,7 +165,10 @@ async def _in_transaction(engine: AsyncEngine, work: Work[_Result]) -> _Result:
         return await work(connection)
 
 
-def _turn_of(owner: str) -> Any:  # a select of two functions' results, which nobody reads
-    number = int.from_bytes(hashlib.blake2b(owner.encode(), digest_size=8).digest(), signed=True)
+async def wait_for_turn(connection: AsyncConnection, what: str) -> None:
+    """Wait until no other transaction of PostgreSQL is about the same; SQLite has one at a time anyway."""
+    if connection.dialect.name != "postgresql":
+        return
+    number = int.from_bytes(hashlib.blake2b(what.encode(), digest_size=8).digest(), signed=True)
     timeout = func.set_config("idle_in_transaction_session_timeout", str(_IDLE_MS), True)
-    return select(timeout, func.pg_advisory_xact_lock(number))
+    await connection.execute(select(timeout, func.pg_advisory_xact_lock(number)))

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, insert, inspect, select, text
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text, update
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -88,6 +88,10 @@ def _make_tables(connection: Connection, location: Location) -> None:
         METADATA.create_all(connection)
         connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
     found = connection.scalar(select(SCHEMA.c.version))
+    if found is not None and found < SCHEMA_VERSION:  # versions so far have only added tables
+        METADATA.create_all(connection)
+        connection.execute(update(SCHEMA).values(version=SCHEMA_VERSION))
+        return
     if found != SCHEMA_VERSION:
         raise StartupError(
             f"State in {location} is of version {found}, and this phiserve knows only {SCHEMA_VERSION}: a "

@@ -7,17 +7,23 @@ from phiserve.errors import StoreFailure
 from phiserve.store import clearing, conversations, responses
 from phiserve.store import items as item_rows
 from phiserve.store.connections import Connections
+from phiserve.store.file_records import FileRecords
 from phiserve.store.interface import Order, Page, StoredConversation, StoredItem, StoredResponse
 from phiserve.store.limits import StoreLimits
 from phiserve.store.tables import size
 
 
 class SqlStore:
-    """A store (see `interface.Store`) behind some connections. To be used in one event loop."""
+    """A store (see `interface.Store`) behind some connections. To be used in one event loop.
+
+    `files`: what is known of files, in the same database. `file`: SQLite's; None for PostgreSQL.
+    """
 
     def __init__(self, connections: Connections, limits: StoreLimits) -> None:
         self._connections = connections
         self._limits = limits
+        self.files = FileRecords(connections)
+        self.file = connections.file
         self._at_most: dict[str, int] = {}
         """Owner -> what they had stored when it was counted, and all that this server has stored since."""
 

@@ -19,8 +19,8 @@ from sqlalchemy import (
 
 from phiserve.store.interface import UNFINISHED
 
-SCHEMA_VERSION = 1
-"""Raised by every change of the tables."""
+SCHEMA_VERSION = 2
+"""Raised by every change of the tables. 2: files and uploads."""
 
 DELETED = "deleted"
 """The status of a response that was deleted unfinished: whoever works on it must not save it again."""
@@ -106,6 +106,71 @@ CONVERSATION_ITEMS = Table(
     Column("item", _NUMBER, ForeignKey(ITEMS.c.key), nullable=False, index=True),
     UniqueConstraint("conversation", "item"),
     sqlite_with_rowid=False,
+)
+
+
+BLOBS = Table(
+    "phiserve_blobs",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("renewed_at", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", Text, index=True),
+)
+"""Contents of files, which are kept elsewhere by their `name`: a row is there before any byte is.
+
+`status` is one of `blobs.Status`; `digest`: the BLAKE3 hash in hexadecimal of a whole one.
+"""
+_NOT_KEPT = BLOBS.c.status != "kept"
+Index("phiserve_blobs_not_kept", BLOBS.c.renewed_at, sqlite_where=_NOT_KEPT, postgresql_where=_NOT_KEPT)
+
+FILES = Table(
+    "phiserve_files",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("purpose", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("blob", _NUMBER, ForeignKey(BLOBS.c.key), nullable=False, index=True),
+    Index("phiserve_files_by_owner", "owner", "key", "bytes"),
+    Index("phiserve_files_by_expiry", "expires_at"),
+)
+
+UPLOADS = Table(
+    "phiserve_uploads",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("file_expires_after_s", BigInteger),
+    Column("file", Text),
+    Index("phiserve_uploads_by_owner", "owner"),
+)
+"""Files that come in parts. `bytes`: of all together; `file`: the id of the file that became of it."""
+
+UPLOAD_PARTS = Table(
+    "phiserve_upload_parts",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("upload", _NUMBER, ForeignKey(UPLOADS.c.key), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("blob", _NUMBER, ForeignKey(BLOBS.c.key), nullable=False, index=True),
 )
 
 

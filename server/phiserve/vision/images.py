@@ -71,10 +71,11 @@ class EncodedImage:
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """Whose images are read, and the salt of their hashes."""
+    """Whose images are read, and the salt of their hashes. `name`: whose uploaded files they may be."""
 
     line: Line
     cache_salt: str | None
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -125,16 +126,17 @@ class ImageService:
         placeholders: Sequence[ImagePlaceholder],
         cache_salt: str | None = None,
         line: Line = NOBODY,
+        owner_name: str = "",
     ) -> list[EncodedImage]:
         """Read all images of a request: content, hash and size, nothing decoded.
 
         An image that was seen before is known again only under an equal `cache_salt`. `line` is where
-        images wait for a thread.
+        images wait for a thread, `owner_name` whose uploaded files they may be.
         Raises InvalidRequest, InvalidImage or EngineFailure; if several are bad, the first is named. Bytes
         that have to be fetched are counted as they come, everything else in the images' order, so that the
         same request is always refused for the same one.
         """
-        meter, owner = RequestMeter(self._limits), _Owner(line, cache_salt)
+        meter, owner = RequestMeter(self._limits), _Owner(line, cache_salt, owner_name)
         if len(placeholders) > 1:
             results = await asyncio.gather(
                 *(self._read(placeholder, meter, owner) for placeholder in placeholders),
@@ -194,7 +196,11 @@ class ImageService:
     async def _read(self, placeholder: ImagePlaceholder, meter: RequestMeter, owner: _Owner) -> EncodedImage:
         url, param = placeholder.url, placeholder.param
         with _failures_at(param):
-            if scheme_of(url) == "data":
+            if placeholder.file_id is not None:
+                content = await self._connector.uploaded(
+                    owner.name, placeholder.file_id, self._limits.max_bytes, meter.add_bytes
+                )
+            elif scheme_of(url) == "data":
                 if len(url) > SHORT_URL:
                     describe = partial(self._describe_url, url, param, owner)
                     return await self._pool.run(owner.line, len(url) * PARSING_COST, describe)

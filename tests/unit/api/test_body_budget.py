@@ -25,6 +25,22 @@ def test_bodies_share_the_budget() -> None:
     assert budget.held_bytes == 0
 
 
+def test_what_is_written_away_is_held_no_longer() -> None:
+    """A share may shrink, and makes room for others."""
+    budget = BodyBudget(1000)
+    first, second = BodyShare(budget), BodyShare(budget)
+    first.hold(FREE_BYTES + 900)
+    with pytest.raises(Overloaded):
+        second.hold(FREE_BYTES + 101)
+    assert budget.held_bytes == 900
+    first.hold(FREE_BYTES + 10)
+    second.hold(FREE_BYTES + 990)
+    assert budget.held_bytes == 1000
+    first.hold(0)
+    second.release()
+    assert budget.held_bytes == 0
+
+
 def test_small_bodies_always_fit() -> None:
     """A text is not locked out by large bodies."""
     budget = BodyBudget(0)

@@ -94,6 +94,21 @@ def test_the_request_is_documented_as_it_is_taken(document: dict[str, Any]) -> N
             )
 
 
+def test_forms_are_documented_as_they_are_sent(document: dict[str, Any]) -> None:
+    """A file, and the parts of what is an object elsewhere as fields of their own."""
+    content = document["paths"]["/v1/files"]["post"]["requestBody"]["content"]
+    schema = content["multipart/form-data"]["schema"]
+    assert {*schema["properties"]} == {
+        "file",
+        "purpose",
+        *map("expires_after[{}]".format, ("anchor", "seconds")),
+    }
+    assert schema["required"] == ["file", "purpose"]
+    assert schema["properties"]["expires_after[seconds]"]["minimum"] == 3600
+    part = document["paths"]["/v1/uploads/{upload_id}/parts"]["post"]["requestBody"]["content"]
+    assert {*part["multipart/form-data"]["schema"]["properties"]} == {"data"}
+
+
 def test_the_key_is_documented_where_one_is_needed(make_services: MakeServices) -> None:
     """On every route but those a load balancer asks."""
     services = make_services(ScriptedEngine(), api_key="secret")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.errors import ForbiddenUrl, InvalidImage
+from phiserve.errors import ForbiddenUrl, InvalidImage, InvalidRequest
 from phiserve.media.connector import MediaConnector, scheme_of
+from phiserve.media.file_source import UploadedFile, no_such_file
 from phiserve.media.folder import MediaFolder
 
 
@@ -76,3 +77,42 @@ def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * 101)
     with pytest.raises(InvalidImage, match="max_image_bytes"):
         fetch(connector, f"file://{tmp_path}/large")
+
+
+class OneFile:
+    """A source of one file, of alice's."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.num_reads = 0
+
+    async def find(self, owner: str, file_id: str) -> UploadedFile:
+        """As a keeper of files does."""
+        if (owner, file_id) != ("alice", "file-1"):
+            raise no_such_file(file_id)
+        return UploadedFile(file_id, "a", "", len(self.content), self.read)
+
+    async def read(self) -> bytes:
+        """All of it."""
+        self.num_reads += 1
+        return self.content
+
+
+def test_uploaded_files() -> None:
+    """Their sizes are told, and held against the limit, before they are read."""
+    source, arrived = OneFile(b"x" * 100), list[int]()
+    connector = MediaConnector(files=source)
+    assert asyncio.run(connector.uploaded("alice", "file-1", 100, arrived.append)) == b"x" * 100
+    assert (arrived, source.num_reads) == ([100], 1)
+    for owner, file_id, most, code in (
+        ("bob", "file-1", 100, "file_not_found"),
+        ("alice", "file-2", 100, "file_not_found"),
+        ("alice", "file-1", 99, "image_too_large"),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            asyncio.run(connector.uploaded(owner, file_id, most, arrived.append))
+        assert caught.value.code == code
+    source.content = b""
+    with pytest.raises(InvalidImage, match="the image is empty"):
+        asyncio.run(connector.uploaded("alice", "file-1", 100, arrived.append))
+    assert (arrived, source.num_reads) == ([100], 1)

@@ -116,7 +116,7 @@ def test_a_full_disk(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What does not fit is not stored at all; what was stays, and when something is removed it goes on."""
-    pages = ("max_page_count = 100",)
+    pages = ("max_page_count = 120",)
     opened(file_in(tmp_path))
     monkeypatch.setattr(module, "_PRAGMAS", (*module._PRAGMAS, *pages))
 

@@ -12,10 +12,23 @@ from sqlalchemy import create_engine, inspect, update
 from phiserve.errors import StartupError
 from phiserve.store.location import Location, locate
 from phiserve.store.schema import prepare
-from phiserve.store.tables import METADATA, SCHEMA, SCHEMA_VERSION, size
+from phiserve.store.tables import CONVERSATIONS, METADATA, SCHEMA, SCHEMA_VERSION, size
 
 if TYPE_CHECKING:
     from unit.store.conftest import PostgresServer
+
+
+NEWER = ("_blobs", "_files", "_uploads", "_upload_parts")
+"""How names of tables end that version 1 does not have."""
+
+CONVERSATION = {
+    "id": "conv_1",
+    "owner": "",
+    "created_at": 0,
+    "used_at": 0,
+    "bytes": 2,
+    "metadata": "{}",
+}
 
 
 def place(url: str) -> Location:
@@ -40,6 +53,26 @@ def test_tables_are_made_once(state_url: str) -> None:
     assert {*inspect(engine).get_table_names()} == {*METADATA.tables}
     with engine.begin() as connection:
         assert [*connection.scalars(SCHEMA.select())] == [SCHEMA_VERSION]
+    engine.dispose()
+
+
+def test_older_tables_get_what_they_lack(state_url: str) -> None:
+    """By one of eight servers that start at once; what they have stays."""
+    location = place(state_url)
+    prepare(location)
+    engine = create_engine(synchronous(location))
+    newer = [table for name, table in METADATA.tables.items() if name.endswith(NEWER)]
+    with engine.begin() as connection:
+        METADATA.drop_all(connection, newer)
+        connection.execute(update(SCHEMA).values(version=1))
+        connection.execute(CONVERSATIONS.insert().values(CONVERSATION))
+    assert {*inspect(engine).get_table_names()} == {*METADATA.tables} - {table.name for table in newer}
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(lambda _: prepare(location), range(8))] == [None] * 8
+    assert {*inspect(engine).get_table_names()} == {*METADATA.tables}
+    with engine.begin() as connection:
+        assert [*connection.scalars(SCHEMA.select())] == [SCHEMA_VERSION]
+        assert connection.scalar(CONVERSATIONS.select().with_only_columns(CONVERSATIONS.c.id)) == "conv_1"
     engine.dispose()
 
 

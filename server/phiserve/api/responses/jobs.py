@@ -52,5 +52,5 @@ async def requests_of(
     request = await asyncio.to_thread(ResponsesRequest.model_validate, job.body | {"input": "-"})
     request = request.model_copy(update={"input": read[job.earlier :]})
     earlier = Earlier(read[: job.earlier], job.earlier_param)
-    inner = to_generation_request(request, job.tenant, None, max_request_s, earlier)
+    inner = to_generation_request(request, job.tenant, None, max_request_s, earlier, stored.owner)
     return request, replace(inner, id=stored.id)

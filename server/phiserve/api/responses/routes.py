@@ -61,7 +61,7 @@ async def create_response(request: Request) -> Response:
     is_kept = background is not None and asked.store is not False
     gathered = await gather(services.store, owner, asked, is_kept=is_kept)
     asked, earlier = gathered.request, gathered.earlier
-    inner = to_generation_request(asked, tenant_of(request), visit.cache_salt, deadline_s, earlier)
+    inner = to_generation_request(asked, tenant_of(request), visit.cache_salt, deadline_s, earlier, owner)
     begun = begun_response(asked, inner.id, model)
     if background is None or not is_kept:
         keeping: Keeping = NotKept()
@@ -92,8 +92,9 @@ async def count_input_tokens(request: Request) -> Response:
     services, visit = services_of(request), visit_of(request)
     asked = await read_wire(request, services, ResponsesRequest)
     services.check_model(asked.model)
-    gathered = await gather(services.store, owner_of(request), asked, is_kept=False)
-    counting = _count(services, gathered, visit, Line(0, tenant_of(request)))
+    owner = owner_of(request)
+    gathered = await gather(services.store, owner, asked, is_kept=False)
+    counting = _count(services, gathered, visit, Line(0, tenant_of(request)), owner)
     with step(record_of(request.scope).trace, "prepare prompt"):
         count = await unless_hung_up(request.receive, counting)
     return json_response(InputTokens(count))
@@ -128,9 +129,9 @@ async def _queue(
     return begun
 
 
-async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line) -> int:
+async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line, owner: str) -> int:
     asked = gathered.request
-    conversation = conversation_of(asked, gathered.earlier)
+    conversation = conversation_of(asked, gathered.earlier, owner)
     await visit.take_images(conversation.images)
     limit = asked.max_output_tokens
     prompt = await services.preparer.prepare(conversation, limit, asked.salt(visit.cache_salt), line)

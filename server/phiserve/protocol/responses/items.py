@@ -2,7 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Tag, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from phiserve.errors import shortened
@@ -13,12 +21,6 @@ ROLES = ("user", "assistant", "system", "developer")
 TYPES = ("message", "function_call", "function_call_output", "item_reference")
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
-
-
-def _no_file(file_id: object) -> None:
-    """Raises PydanticCustomError for anything but null."""
-    if file_id is not None:
-        raise PydanticCustomError("unsupported", "files are not served; send the image as image_url")
 
 
 def _no_such_item(item: object) -> object:
@@ -37,13 +39,23 @@ class InputText(WireModel):
 
 
 class InputImage(WireModel):
-    """`{"type": "input_image", "image_url": …, "detail": …}`."""
+    """`{"type": "input_image", "image_url": …, "detail": …}`, or with an uploaded file's `file_id`."""
 
     type: Literal["input_image"]
-    file_id: Annotated[object, AfterValidator(_no_file)] = None
-    image_url: str
+    file_id: str | None = None
+    image_url: Annotated[str | None, Field(validate_default=True)] = None
     detail: Literal["auto", "low", "high", "original"] | None = None
     prompt_cache_breakpoint: object = None
+
+    @field_validator("image_url")
+    @classmethod
+    def _is_one_of_two(cls, image_url: str | None, info: ValidationInfo) -> str | None:
+        """Raises PydanticCustomError unless there is a URL or a file."""
+        if "file_id" in info.data and image_url is None and info.data["file_id"] is None:
+            raise PydanticCustomError("missing", "image_url or file_id is required")
+        if image_url is not None and info.data.get("file_id") is not None:
+            raise PydanticCustomError("two_images", "image_url and file_id exclude each other")
+        return image_url
 
 
 class EarlierText(WireModel):

@@ -89,7 +89,10 @@ def _part(part: Part) -> JsonValue:
         case InputText():
             return {"type": "input_text", "text": part.text}
         case InputImage():
-            return {"type": "input_image", "image_url": part.image_url, "detail": part.detail or "auto"}
+            source: dict[str, JsonValue] = (
+                {"image_url": part.image_url} if part.file_id is None else {"file_id": part.file_id}
+            )
+            return {"type": "input_image", **source, "detail": part.detail or "auto"}
         case Refusal():
             return {"type": "refusal", "refusal": part.refusal}
         case EarlierText():

@@ -24,17 +24,18 @@ def to_generation_request(
     cache_salt: str | None = None,
     deadline_s: float | None = None,
     earlier: Earlier = NOTHING_EARLIER,
+    owner: str = "",
 ) -> GenerationRequest:
     """Translate a request of `tenant`, whose caches `cache_salt` separates from those of others.
 
     `earlier` is what comes before its own input, in which no reference is left. After `deadline_s` seconds
-    nobody waits for the answer any more.
+    nobody waits for the answer any more. `owner`: whose uploaded files its images may be.
 
     Raises InvalidRequest for text that is not Unicode (lone surrogates).
     """
     return GenerationRequest(
         id=f"resp_{uuid.uuid4().hex}",
-        conversation=conversation_of(request, earlier),
+        conversation=conversation_of(request, earlier, owner),
         sampling=request.sampling,
         stops=request.stops,
         constraint=request.constraint,
@@ -47,10 +48,12 @@ def to_generation_request(
     )
 
 
-def conversation_of(request: ResponsesRequest, earlier: Earlier = NOTHING_EARLIER) -> Conversation:
-    """The conversation that a request is about. Raises as `build_conversation`."""
+def conversation_of(
+    request: ResponsesRequest, earlier: Earlier = NOTHING_EARLIER, owner: str = ""
+) -> Conversation:
+    """The conversation that an owner's request is about. Raises as `build_conversation`."""
     conversation = build_conversation(request.input, request.instructions, request.tool_use, earlier)
-    return replace(conversation, truncates=request.truncation == "auto")
+    return replace(conversation, truncates=request.truncation == "auto", owner=owner)
 
 
 def begun_response(request: ResponsesRequest, response_id: str, model: str) -> ResponseObject:

@@ -135,8 +135,12 @@ def _part(part: Part, param: str) -> InnerPart:
     match part:
         case InputImage():
             detail = part.detail or "auto"
+            field = "image_url" if part.file_id is None else "file_id"
             return ImagePlaceholder(
-                part.image_url, "high" if detail == "original" else detail, f"{param}.image_url"
+                part.image_url or "",
+                "high" if detail == "original" else detail,
+                f"{param}.{field}",
+                file_id=part.file_id,
             )
         case Refusal():
             return checked_text(part.refusal, f"{param}.refusal")

@@ -28,7 +28,7 @@ def test_a_request_is_made_again(tmp_path: Path) -> None:
         store = opened(f"sqlite:///{tmp_path}/state.db")
         try:
             gathered = await gather(store, "alice", asked, is_kept=True)
-            inner = to_generation_request(gathered.request, "t", None, None, gathered.earlier)
+            inner = to_generation_request(gathered.request, "t", None, None, gathered.earlier, "alice")
             job = job_of(gathered.request, "k", "t", gathered.earlier)
             first = begun_record(begun_response(asked, inner.id, "m"), "alice", gathered, job)
             await save_begun(store, first, gathered.own)

@@ -77,8 +77,12 @@ def test_what_a_client_parsed_comes_back_without_effect() -> None:
             "input[1].content[0]: type must be one of input_text, input_image",
         ),
         (
-            user({"type": "input_image", "file_id": "f", "detail": "auto"}),
-            "input[1].content[0].file_id: files are not served; send the image as image_url",
+            user({"type": "input_image", "file_id": "f", "image_url": "data:x"}),
+            "input[1].content[0].image_url: image_url and file_id exclude each other",
+        ),
+        (
+            user({"type": "input_image", "file_id": 1}),
+            "input[1].content[0].file_id: must be a string",
         ),
         (
             user({"type": "input_image", "detail": "auto"}),

@@ -1,0 +1,41 @@
+"""Where bytes of files are kept: what a disk and a bucket have in common."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from phiserve.errors import StartupError
+
+SEGMENT_BYTES = 4 * 2**20
+"""What is written at a time, and held in memory until then; only the last one of a content is shorter."""
+
+
+def unusable(place: str, reason: str) -> StartupError:
+    """The error of a start whose place for files can't be used."""
+    remedy = "set files_url to another place (or to off, to keep none), or mend this one"
+    return StartupError(f"Files can't be kept in {place}: {reason}; {remedy}")
+
+
+class BlobGone(Exception):
+    """A content's bytes are not there: it was deleted, while somebody was about to read it."""
+
+
+class Blobs(Protocol):
+    """Keeps contents by names that are never used again. Raises StoreFailure where it can't.
+
+    A content is written once, segment by segment, by whoever has put its name on record before.
+    """
+
+    async def write(self, name: str, number: int, segment: bytes) -> None:
+        """Write one segment, counted from 0."""
+
+    async def finish(self, name: str) -> None:
+        """All segments are written; when this returns they are durable. There may be none."""
+
+    def read(self, name: str, num_bytes: int) -> AsyncGenerator[bytes, None]:
+        """The whole content, which has so many bytes, some of it at a time. Raises BlobGone."""
+
+    async def delete(self, name: str) -> None:
+        """Remove whatever is there of a content, also where it was not finished, or nothing is."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

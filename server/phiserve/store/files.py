@@ -1,0 +1,149 @@
+"""Files, in transactions that others begin."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, RowMapping, case, delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from phiserve.errors import InvalidRequest
+from phiserve.store import blobs
+from phiserve.store.interface import Order
+from phiserve.store.items import is_possible
+from phiserve.store.tables import BLOBS, FILES, UPLOAD_PARTS, UPLOADS
+
+LEAST_BYTES = 4096
+"""What a file counts for at least, as on a disk: many empty ones are not free."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file. `blob`: the name of its content, "" before it is stored. `expires_at`: None for never."""
+
+    id: str
+    owner: str
+    created_at: int
+    expires_at: int | None
+    purpose: str
+    filename: str
+    content_type: str
+    num_bytes: int
+    blob: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """Some files in the order asked for; `has_more`: whether others follow."""
+
+    files: tuple[StoredFile, ...]
+    has_more: bool
+
+
+async def add(connection: AsyncConnection, file: StoredFile, blob: int) -> None:
+    """Insert a file with a content that is kept."""
+    values = {
+        "id": file.id,
+        "owner": file.owner,
+        "created_at": file.created_at,
+        "expires_at": file.expires_at,
+        "purpose": file.purpose,
+        "filename": file.filename,
+        "content_type": file.content_type,
+        "bytes": file.num_bytes,
+        "blob": blob,
+    }
+    await connection.execute(insert(FILES).values(values))
+
+
+async def load(connection: AsyncConnection, owner: str, file_id: str) -> StoredFile | None:
+    """A file that has not expired."""
+    if not is_possible(file_id):
+        return None
+    condition = (FILES.c.id == file_id) & (FILES.c.owner == owner) & _is_valid()
+    query = select(FILES, BLOBS.c.name).join(BLOBS, BLOBS.c.key == FILES.c.blob).where(condition)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else _file(row)
+
+
+async def page(
+    connection: AsyncConnection, owner: str, purpose: str | None, after: str | None, limit: int, order: Order
+) -> FilePage | None:
+    """A page of an owner's files, by when they were made; None where `after` is no file of theirs."""
+    condition = (FILES.c.owner == owner) & _is_valid()
+    if purpose is not None and not is_possible(purpose):
+        return FilePage((), has_more=False)
+    if purpose is not None:
+        condition &= FILES.c.purpose == purpose
+    if after is not None:
+        is_there = (FILES.c.id == after) & (FILES.c.owner == owner)
+        key = await connection.scalar(select(FILES.c.key).where(is_there)) if is_possible(after) else None
+        if key is None:
+            return None
+        condition &= FILES.c.key > key if order == "asc" else FILES.c.key < key
+    query = select(FILES, BLOBS.c.name).join(BLOBS, BLOBS.c.key == FILES.c.blob).where(condition)
+    query = query.order_by(FILES.c.key if order == "asc" else FILES.c.key.desc()).limit(limit + 1)
+    rows = (await connection.execute(query)).mappings().all()
+    return FilePage(tuple(map(_file, rows[:limit])), has_more=len(rows) > limit)
+
+
+async def remove(connection: AsyncConnection, owner: str, file_id: str) -> list[str] | None:
+    """Remove a file; names of contents that are dead now. None where it was not there."""
+    if not is_possible(file_id):
+        return None
+    is_it = (FILES.c.id == file_id) & (FILES.c.owner == owner) & _is_valid()
+    removed = [*await connection.scalars(delete(FILES).where(is_it).returning(FILES.c.blob))]
+    return await blobs.release(connection, removed) if removed else None
+
+
+async def remove_expired(connection: AsyncConnection, limit: int) -> list[str] | None:
+    """Remove some files whose time is over; names of contents that are dead now.
+
+    None where there was nothing to remove.
+    """
+    is_over = FILES.c.expires_at <= int(time.time())
+    keys = [*await connection.scalars(select(FILES.c.key).where(is_over).order_by("key").limit(limit))]
+    if not keys:
+        return None
+    removed = delete(FILES).where(FILES.c.key.in_(keys)).returning(FILES.c.blob)
+    return await blobs.release(connection, [*await connection.scalars(removed)])
+
+
+async def used_bytes(connection: AsyncConnection, owner: str) -> int:
+    """What an owner's files count for, and the parts of their uploads."""
+    of_files = select(_counted(FILES.c.bytes)).where(FILES.c.owner == owner)
+    of_parts = select(_counted(UPLOAD_PARTS.c.bytes)).join(UPLOADS, UPLOADS.c.key == UPLOAD_PARTS.c.upload)
+    sums = (of_files, of_parts.where(UPLOADS.c.owner == owner))
+    return sum([int(await connection.scalar(query) or 0) for query in sums])
+
+
+async def check_room(connection: AsyncConnection, owner: str, num_bytes: int, max_bytes: int) -> None:
+    """Raises InvalidRequest where an owner has no room for so many bytes more."""
+    used = await used_bytes(connection, owner)
+    if used + max(num_bytes, LEAST_BYTES) > max_bytes:
+        reason = (
+            f"no room is left for {num_bytes} bytes: {used} of {max_bytes} (files_max_bytes_per_owner) are "
+            "used; delete files, or let them expire"
+        )
+        raise InvalidRequest(reason, code="file_quota_exceeded")
+
+
+def _counted(column: ColumnElement[int]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((column < LEAST_BYTES, LEAST_BYTES), else_=column)), 0)
+
+
+def _is_valid() -> ColumnElement[bool]:
+    return FILES.c.expires_at.is_(None) | (FILES.c.expires_at > int(time.time()))
+
+
+def _file(row: RowMapping) -> StoredFile:
+    return StoredFile(
+        id=row["id"],
+        owner=row["owner"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        purpose=row["purpose"],
+        filename=row["filename"],
+        content_type=row["content_type"],
+        num_bytes=row["bytes"],
+        blob=row["name"],
+    )

@@ -1,0 +1,62 @@
+"""Contents of files in a bucket of moto's server."""
+
+import asyncio
+import logging
+from contextlib import aclosing
+
+import obstore
+import pytest
+
+from phiserve.errors import StartupError, StoreFailure
+from phiserve.files import bucket as module
+from phiserve.files.blobs import SEGMENT_BYTES, BlobGone
+from phiserve.files.bucket import BucketBlobs
+from unit.files.conftest import S3Server
+
+
+async def content(blobs: BucketBlobs, name: str, num_bytes: int) -> bytes:
+    """All of a content."""
+    async with aclosing(blobs.read(name, num_bytes)) as parts:
+        return b"".join([part async for part in parts])
+
+
+def test_objects(s3: S3Server) -> None:
+    """One for each segment, below the prefix; all go together, others stay."""
+    bucket = s3.new_bucket()
+
+    async def run() -> None:
+        blobs = BucketBlobs.at(f"s3://{bucket}/a/b")
+        blobs.prepare()
+        await blobs.write("x", 0, bytes(SEGMENT_BYTES))
+        await blobs.write("x", 1, b"end")
+        await blobs.write("xy", 0, b"other")
+        assert await content(blobs, "x", SEGMENT_BYTES + 3) == bytes(SEGMENT_BYTES) + b"end"
+        whole = BucketBlobs.at(f"s3://{bucket}")
+        listed = obstore.list(whole._store).collect()
+        assert sorted(meta["path"] for meta in listed) == ["a/b/x/00000", "a/b/x/00001", "a/b/xy/00000"]
+        await blobs.delete("x")
+        await blobs.delete("x")
+        assert [meta["path"] for meta in obstore.list(whole._store).collect()] == ["a/b/xy/00000"]
+        for name, size in (("x", 1), ("xy", 6)):
+            with pytest.raises(BlobGone):
+                await content(blobs, name, size)
+
+    asyncio.run(run())
+
+
+def test_buckets_that_cannot_be_used(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told at the start with the place, and later with 503."""
+    monkeypatch.setattr(module, "_MAX_RETRIES", 0)
+    with pytest.raises(StartupError, match="404 Not Found") as caught:
+        BucketBlobs.at("s3://nosuch/prefix").prepare()
+    assert "s3://nosuch/prefix" in str(caught.value)
+    assert "set files_url to another place" in str(caught.value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    gone = BucketBlobs.at("s3://bucket")
+    with pytest.raises(StartupError, match="s3://bucket"):
+        gone.prepare()
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreFailure):
+        asyncio.run(gone.write("x", 0, b"x"))
+    assert "failed in s3://bucket" in caplog.text

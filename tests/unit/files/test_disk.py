@@ -1,0 +1,104 @@
+"""Contents of files in a folder: on the disk before they are acknowledged, readable by nobody else."""
+
+import asyncio
+import errno
+import logging
+import os
+import stat
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from phiserve.errors import StartupError, StoreFailure
+from phiserve.files.blobs import SEGMENT_BYTES, BlobGone
+from phiserve.files.disk import DiskBlobs
+
+
+async def content(blobs: DiskBlobs, name: str, num_bytes: int) -> bytes:
+    """All of a content."""
+    async with aclosing(blobs.read(name, num_bytes)) as parts:
+        return b"".join([part async for part in parts])
+
+
+def test_modes(tmp_path: Path) -> None:
+    """Files of their owner alone, in folders of theirs."""
+    blobs = DiskBlobs(tmp_path / "new" / "files")
+    blobs.prepare()
+    asyncio.run(blobs.write("abcd", 0, b"x"))
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*")}
+    assert found == {"files": 0o700, "ab": 0o700, "abcd": 0o600}
+
+
+def test_segments_in_any_order(tmp_path: Path) -> None:
+    """Each stands where it belongs, also where it is written again."""
+
+    async def run() -> None:
+        blobs = DiskBlobs(tmp_path)
+        for number, segment in ((1, b"end"), (0, bytes(SEGMENT_BYTES)), (1, b"end")):
+            await blobs.write("ab", number, segment)
+        await blobs.finish("ab")
+        assert await content(blobs, "ab", SEGMENT_BYTES + 3) == bytes(SEGMENT_BYTES) + b"end"
+
+    asyncio.run(run())
+
+
+def test_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the file, for its folder, and for the folder that this is in."""
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    )
+
+    async def run() -> None:
+        blobs = DiskBlobs(tmp_path)
+        await blobs.write("abc", 0, b"x")
+        assert synced == []
+        await blobs.finish("abc")
+
+    asyncio.run(run())
+    assert synced == [str(tmp_path / "ab" / "abc"), str(tmp_path / "ab"), str(tmp_path)]
+
+
+def test_a_short_file_is_not_given(tmp_path: Path) -> None:
+    """One that somebody else has cut, or removed."""
+
+    async def run() -> None:
+        blobs = DiskBlobs(tmp_path)
+        await blobs.write("ab", 0, b"whole")
+        await blobs.finish("ab")
+        assert await content(blobs, "ab", 5) == b"whole"
+        (tmp_path / "ab" / "ab").write_bytes(b"half")
+        for name in ("ab", "xy"):
+            with pytest.raises(BlobGone):
+                await content(blobs, name, 5)
+
+    asyncio.run(run())
+
+
+def test_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, and what the operator needs is in the log."""
+
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreFailure):
+        asyncio.run(DiskBlobs(tmp_path).write("ab", 0, b"x"))
+    assert f"failed in {tmp_path}: No space left on device" in caplog.text
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    """Which, why, and the remedy."""
+    (tmp_path / "file").touch()
+    for folder, reason in (
+        (tmp_path / "file", "File exists|Not a directory"),
+        (tmp_path / "file" / "x", "Not a directory"),
+        (Path("/proc/phiserve"), "No such file or directory"),
+    ):
+        with pytest.raises(StartupError, match=reason) as caught:
+            DiskBlobs(folder).prepare()
+        assert str(folder) in str(caught.value)
+        assert "set files_url to another place" in str(caught.value)
