@@ -9,7 +9,7 @@ ARGS ?=
 STATE ?= $(HOME)/.cache/phiserve/demo-training
 WORKERS ?= 2
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
-HOSTILE := tests/unit/test_hostile_images.py tests/e2e/test_hostile_images.py tests/e2e/test_images_elsewhere.py
+HOSTILE := tests/unit/test_hostile_images.py tests/unit/test_hostile_pdfs.py tests/e2e/test_hostile_images.py tests/e2e/test_images_elsewhere.py
 
 .PHONY: serve check test test-unit coverage conformance clients bench hostile demo-model demo-eval lint types imports docs lock clean
 

@@ -11,7 +11,7 @@ from phiserve.api.services import Services
 from phiserve.protocol.models import RequestLimits
 from scripted import delta
 
-LIMITS = RequestLimits(4096, 1, 2, 3, 4, 5.0, 6, 7)
+LIMITS = RequestLimits(4096, 1, 2, 3, 4, 5.0, 6, 7, 8)
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 ANSWER = [delta(" Hel", ids=[5]), delta("", ids=[6]), delta("lo", ids=[7], finish="stop")]
 

@@ -239,6 +239,7 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, limits: PromptLimits
             max_image_bytes=settings.max_image_bytes,
             max_image_pixels=settings.max_image_pixels,
             max_image_aspect_ratio=settings.max_image_aspect_ratio,
+            max_pdf_bytes=settings.max_pdf_bytes,
             max_request_image_bytes=settings.max_request_image_bytes,
             max_request_image_pixels=settings.max_request_image_pixels,
         ),

@@ -137,6 +137,10 @@ class Settings(BaseModel):
     max_image_pixels: Annotated[int, Field(ge=1, description="Maximum number of pixels of an image.")] = (
         64_000_000
     )
+    max_pdf_bytes: Annotated[int, Field(ge=1, description="Maximum file size of a PDF.")] = 50 * MIB
+    pdf_text: Annotated[
+        bool, Field(description="Whether the text that a PDF's page holds is given along with its picture.")
+    ] = False
     max_request_image_bytes: Annotated[
         int, Field(ge=1, description="Maximum file size of all images of a request together.")
     ] = 96 * MIB

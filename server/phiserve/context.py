@@ -1,6 +1,7 @@
 """What a request needs of the context, in numbers, and how to say that it is too much."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.sizes import CropPlan
@@ -15,13 +16,14 @@ class ContextNeed:
 
     Its text, its images with their (width, height) and plans, and one token of the answer, which is cut where
     the context ends. `text_is_counted` is false where `text_tokens` is only what a text of its length takes
-    at least.
+    at least. `are_pages`: which of the images are pages of PDFs; none if it is empty.
     """
 
     text_tokens: int
     sizes: tuple[tuple[int, int], ...]
     plans: tuple[CropPlan, ...]
     text_is_counted: bool = True
+    are_pages: tuple[bool, ...] = ()
 
     @property
     def total(self) -> int:
@@ -47,4 +49,16 @@ class ContextNeed:
             plans = fit_crops(self.sizes, [detail] * len(self.sizes), max_crops, available)
             if plans and sum(plan.num_tokens for plan in plans) <= available:
                 return f' With detail "{detail}" its images would fit.'
-        return ""
+        return self._fewer_pages(limit, max_crops)
+
+    def _fewer_pages(self, limit: int, max_crops: int) -> str:
+        """How many of its pages would fit at the lowest detail, beside all else; nothing if none would."""
+        left = limit - self.text_tokens - 1
+        lowest = fit_crops(self.sizes, ["low"] * len(self.sizes), max_crops, left)
+        costs = [plan.num_tokens for plan in lowest]
+        pages = [cost for cost, is_page in zip(costs, self.are_pages, strict=False) if is_page]
+        left -= sum(costs) - sum(pages)
+        num_fitting = sum(total <= left for total in accumulate(pages))
+        if not num_fitting:
+            return ""
+        return f' With detail "low" {num_fitting} of its {len(pages)} pages would fit.'

@@ -14,8 +14,7 @@ from pydantic import JsonValue
 from phiserve.constraints.constraint import Constraint
 from phiserve.turns import Line
 
-Role = Literal["system", "user", "assistant"]
-"""Who speaks in a turn of the prompt."""
+Role = Literal["system", "user", "assistant"]  # who speaks in a turn of the prompt
 
 Detail = Literal["auto", "low", "high"]
 """How closely to look at an image: one crop, as many as the model takes, or as many of these as fit."""
@@ -29,8 +28,7 @@ class ImagePlaceholder:
     """An image's position in a conversation.
 
     `url` says where it is, `detail` how closely to look, `param` is the path of its value in the request.
-    `uuid` is the client's name for it, which stands beside that value.
-    `file_id`: an uploaded file's, which is the image then, and `url` is empty.
+    `uuid` is the client's name for it, beside that value. `file_id`: an uploaded file's; `url` is empty then.
     """
 
     url: str
@@ -45,8 +43,24 @@ class ImagePlaceholder:
         return f"{self.param.rpartition('.')[0]}.uuid"
 
 
-Part = str | ImagePlaceholder
-"""Literal text or an image."""
+@dataclass(frozen=True, slots=True)
+class DocumentPlaceholder:
+    """A file's position in a conversation: the pages of a PDF are shown there, each as an image.
+
+    `url`, `detail`, `param` and `file_id` are as an image's. `part` is the path of what holds the file and
+    what is said of it. `pages`: which are shown, counted from 1; None for all.
+    """
+
+    url: str
+    detail: Detail
+    param: str
+    part: str
+    pages: tuple[int, ...] | None = None
+    file_id: str | None = None
+
+
+Part = str | ImagePlaceholder | DocumentPlaceholder
+"""Literal text, an image, or a file that has not been read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,8 @@ class RawPrompt:
         """It shows none."""
         return ()
 
+    shown = images  # and no files
+
     @property
     def num_characters(self) -> int:
         """Length of its text; ids have none that would have to be encoded."""
@@ -96,7 +112,7 @@ class Conversation:
 
     `is_open`: the last turn, an assistant's, has not ended, and the answer goes on with it. `truncates`:
     where not all turns fit into the context, the oldest are left out. `param` is the conversation's path in
-    the request. `owner`: whose uploaded files its images may be.
+    the request. `owner`: whose uploaded files it may name.
     """
 
     turns: tuple[Turn, ...]
@@ -109,6 +125,11 @@ class Conversation:
     def images(self) -> tuple[ImagePlaceholder, ...]:
         """All images, in order."""
         return tuple(part for turn in self.turns for part in turn.parts if isinstance(part, ImagePlaceholder))
+
+    @property
+    def shown(self) -> tuple[ImagePlaceholder | DocumentPlaceholder, ...]:
+        """All images and files, in order."""
+        return tuple(part for turn in self.turns for part in turn.parts if not isinstance(part, str))
 
     @property
     def num_characters(self) -> int:
@@ -176,10 +197,7 @@ class SamplingOptions:
 
     @property
     def is_greedy(self) -> bool:
-        """Whether only the most likely token can be chosen.
-
-        `top_p` 0, which OpenAI allows, has the same effect as `temperature` 0.
-        """
+        """Whether only the most likely token can be chosen; `top_p` 0 has the effect of `temperature` 0."""
         return self.temperature == 0 or self.top_p == 0
 
 
@@ -197,11 +215,9 @@ class StopConditions:
     ignore_eos: bool = False
 
 
-MAX_READ_TOKENS = 128
-"""Most tokens whose log-probabilities one request may name; vLLM's MAX_LOGPROB_TOKEN_IDS."""
+MAX_READ_TOKENS = 128  # whose log-probabilities one request may name; vLLM's MAX_LOGPROB_TOKEN_IDS
 
-Prompt = Conversation | RawPrompt
-"""What an answer follows."""
+Prompt = Conversation | RawPrompt  # what an answer follows
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,7 @@
 """Every failure a client or an operator can meet, as classes.
 
-PhiserveError
- ├── StartupError                     one sentence for the operator; the command exits
- ├── EngineLost                       the same, of a server that ran
- └── RequestError                     has a status and becomes OpenAI's error object
-      ├── Unauthorized          401
-      ├── InvalidRequest        400
-      │    ├── ForbiddenUrl           the URL leads where this server does not go
-      │    ├── InvalidImage           an image is at fault
-      │    │    └── DownloadFailed
-      │    └── ContextLengthExceeded
-      ├── NotFound              404
-      │    └── ModelNotFound
-      ├── MethodNotAllowed      405
-      ├── RequestTimeout        408
-      ├── RequestTooLarge       413
-      ├── UnsupportedCoding     415
-      ├── Overloaded            429   carries Retry-After
-      │    └── RateLimitReached       a key's limits are used up
-      ├── RequestHeadTooLarge   431
-      ├── EngineFailure         500
-      ├── NotServed             501
-      ├── ServerBusy            503   carries Retry-After
-      ├── StoreFailure          503   carries Retry-After
-      ├── EngineUnavailable     503
-      │    └── ShuttingDown           carries Retry-After
-      └── DeadlineExceeded      504
+Startup errors are one sentence for the operator. A `RequestError` has a status and becomes OpenAI's error
+object; docs/api.md lists them all.
 """
 
 from collections.abc import Iterator, Mapping
@@ -117,15 +93,13 @@ class InvalidRequest(RequestError):
 
 @contextmanager
 def errors_at(param: str) -> Iterator[None]:
-    """Attach `param` to an InvalidRequest raised within that does not say yet which value is at fault.
-
-    A new object is raised: several requests that share one piece of work may meet the same error.
-    """
+    """Attach `param` to an InvalidRequest raised within that does not say yet which value is at fault."""
     try:
         yield
     except InvalidRequest as error:
         if error.param is not None:
             raise
+        # A new object: requests that share one piece of work may meet the same error.
         raise type(error)(error.reason, param=param, code=error.code) from error.__cause__
 
 
@@ -149,6 +123,16 @@ class DownloadFailed(InvalidImage):
     """The image's server, or the folder of images, did not hand it over."""
 
     default_code = "image_download_failed"
+
+
+class InvalidPdf(InvalidRequest):
+    """A PDF, or one of its pages, cannot be read."""
+
+    default_code = "invalid_pdf"
+    other_codes: ClassVar[Mapping[str, str]] = {
+        "pdf_encrypted": "A PDF opens with a password alone.",
+        "pdf_too_large": "A PDF has too many bytes, or a page too much text; the limit is named.",
+    }
 
 
 class ContextLengthExceeded(InvalidRequest):

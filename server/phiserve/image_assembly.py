@@ -26,7 +26,8 @@ def image_service(
     """What reads and decodes images, and what does the latter."""
     workers = num_image_workers(settings, checkpoint, host)
     decoder = _decoder(settings, checkpoint, workers)
-    return ImageService(_image_limits(settings), workers, connector, decoder=decoder), decoder
+    limits, with_text = _image_limits(settings), settings.pdf_text
+    return ImageService(limits, workers, connector, decoder=decoder, with_page_text=with_text), decoder
 
 
 def media_connector(settings: Settings) -> MediaConnector:
@@ -52,7 +53,13 @@ def worker_limits(settings: Settings, checkpoint: Checkpoint) -> WorkerLimits:
     """What a process that decodes images is held to."""
     limits = _image_limits(settings)
     max_crops = settings.max_crops or checkpoint.max_crops
-    return WorkerLimits(limits.max_bytes, limits.max_pixels, max_crops, limits.formats)
+    return WorkerLimits(
+        limits.max_bytes,
+        limits.max_pixels,
+        max_crops,
+        limits.formats,
+        max_pdf_bytes=limits.max_pdf_bytes,
+    )
 
 
 def _decoder(settings: Settings, checkpoint: Checkpoint, workers: int) -> Decoder:
@@ -73,4 +80,5 @@ def _image_limits(settings: Settings) -> ImageLimits:
         max_request_bytes=settings.max_request_image_bytes,
         max_request_pixels=settings.max_request_image_pixels,
         formats=(*FORMATS, *settings.extra_image_formats),
+        max_pdf_bytes=settings.max_pdf_bytes,
     )

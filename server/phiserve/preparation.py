@@ -12,6 +12,7 @@ from phiserve.chat.truncation import num_omissible, without_oldest
 from phiserve.context import ContextNeed
 from phiserve.core import Conversation, ImagePlaceholder, Prompt, RawPrompt
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
+from phiserve.pages import PageLimits, PageReader
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.images import EncodedImage, ImageService
@@ -73,6 +74,9 @@ class PromptPreparer:
         self._encoder = encoder
         self._images = images
         self._limits = limits
+        self._pages = PageReader(
+            images.documents, PageLimits(images.limits, limits.max_images, limits.max_crops)
+        )
 
     async def prepare(
         self,
@@ -82,13 +86,16 @@ class PromptPreparer:
         line: Line = NOBODY,
         min_tokens: int = 0,
     ) -> PreparedPrompt:
-        """Prepare a conversation or a raw prompt, cheapest checks first; nothing is decoded.
+        """Prepare a conversation or a raw prompt, cheapest checks first; nothing is decoded or drawn.
 
         `max_tokens` is the answer's own limit, if it has one; what the context does not leave of it is cut.
         Images are known again only under an equal `cache_salt`; `line` is where images wait for a thread.
-        Raises InvalidRequest, InvalidImage, or ContextLengthExceeded where no token is left for the answer.
+        Raises InvalidRequest, InvalidImage, InvalidPdf, or ContextLengthExceeded where no token is left for
+        the answer.
         """
         options = (max_tokens, cache_salt, line, min_tokens)
+        if not isinstance(conversation, RawPrompt):
+            conversation = await self._pages.with_pages(conversation, cache_salt, line)
         try:
             return await self._prepare(conversation, *options)
         except ContextLengthExceeded:
@@ -160,7 +167,9 @@ class PromptPreparer:
         """What the request needs, `auto` images stepped down until all take no more than `available`."""
         sizes = tuple(image.size for image in images)
         details = [placeholder.detail for placeholder in conversation.images]
-        return ContextNeed(text_tokens, sizes, fit_crops(sizes, details, self._limits.max_crops, available))
+        plans = fit_crops(sizes, details, self._limits.max_crops, available)
+        are_pages = tuple(image.page is not None for image in images)
+        return ContextNeed(text_tokens, sizes, plans, are_pages=are_pages)
 
     def _check_context(self, need: ContextNeed, param: str) -> None:
         limit = self._limits.context_tokens

@@ -19,6 +19,15 @@ def test_all_numbers() -> None:
     )
 
 
+def test_pages_that_would_fit() -> None:
+    """How many of a PDF's pages would, where no lower `detail` is enough; beside the images, which stay."""
+    sizes, plans = (SQUARE,) * 4, (plan_crops(*SQUARE, 1),) * 4
+    need = ContextNeed(100, sizes, plans, are_pages=(True, False, True, True))
+    assert need.explain(1100, 16).endswith(' With detail "low" 2 of its 3 pages would fit.')
+    assert need.explain(500, 16).endswith("at least 1 for the answer.")
+    assert need.explain(4000, 16).endswith('With detail "auto" its images would fit.')
+
+
 def test_what_is_not_known_exactly_is_said_so() -> None:
     """A text judged by its length is told as the least that it takes, as the answer is."""
     need = ContextNeed(5000, (), (), text_is_counted=False)

@@ -14,10 +14,12 @@ from phiserve.access.accounts import RequestAccounts
 from phiserve.access.budgets import Budgets
 from phiserve.access.key import Key
 from phiserve.access.keyring import Keyring
-from phiserve.core import ImagePlaceholder, TokenCounts
+from phiserve.core import DocumentPlaceholder, ImagePlaceholder, TokenCounts
 from phiserve.errors import InvalidRequest, RateLimitReached
 
 REFUSED = Metric("phiserve_access_refused", "Requests refused for their key or its limits.", ["reason"])
+
+_Shown = Sequence[ImagePlaceholder | DocumentPlaceholder]
 
 _DETAILS = ("low", "auto", "high")
 """How closely to look, the cheapest first."""
@@ -33,11 +35,18 @@ class Visit:
     owner: str | None = None
     cache_salt: str | None = None
 
-    async def take_images(self, images: Sequence[ImagePlaceholder]) -> None:
+    async def take_images(self, shown: _Shown) -> None:
         """Check and count the images of the request, before any is fetched or decoded.
 
+        Files count as one image each; `take_pages` counts the rest of their pages, once these are known.
         Raises InvalidRequest for one that is to be looked at more closely than the key allows and for more
         images than a minute has, RateLimitReached for more than are left.
+        """
+
+    async def take_pages(self, num_images: int, shown: _Shown) -> None:
+        """Count the pages of files, before any is drawn, if there are more images than `shown` before.
+
+        Raises as `take_images`.
         """
 
     async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
@@ -66,19 +75,32 @@ class KeyVisit(Visit):
         with _refusals_counted("tokens"):
             await self._accounts.require("tokens", 1)
 
-    async def take_images(self, images: Sequence[ImagePlaceholder]) -> None:
+    async def take_images(self, shown: _Shown) -> None:
         """Check and count the images. See `Visit.take_images`."""
-        for image in images:
-            self._check_detail(image)
+        for placeholder in shown:
+            self._check_detail(placeholder)
+        self._check_number(len(shown), [placeholder.param for placeholder in shown])
+        with _refusals_counted("images"):
+            await self._accounts.take("images", len(shown))
+
+    async def take_pages(self, num_images: int, shown: _Shown) -> None:
+        """Count the images that are not counted yet. See `Visit.take_pages`."""
+        num_more = num_images - len(shown)
+        if num_more > 0:
+            self._check_number(num_images, [shown[-1].param])
+            with _refusals_counted("images"):
+                await self._accounts.take("images", num_more)
+
+    def _check_number(self, number: int, params: Sequence[str]) -> None:
+        """Raises InvalidRequest for more images than a minute has, at the first of `params` beyond them."""
         limit = self._accounts.smallest("images")
-        if limit is not None and len(images) > limit.amount:
+        if limit is not None and number > limit.amount:
             reason = (
-                f"the request has {len(images)} images; "
+                f"the request has {number} images; "
                 f"the {limit.account.whose}'s limit is {limit.amount} per minute"
             )
-            raise InvalidRequest(reason, param=images[limit.amount].param, code="too_many_images")
-        with _refusals_counted("images"):
-            await self._accounts.take("images", len(images))
+            param = params[min(limit.amount, len(params) - 1)]
+            raise InvalidRequest(reason, param=param, code="too_many_images")
 
     async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
         """Count the prompt's tokens. See `Visit.take_prompt`."""
@@ -109,7 +131,7 @@ class KeyVisit(Visit):
                 headers[f"x-ratelimit-reset-{unit}"] = duration_text(standing.reset_s)
         return headers
 
-    def _check_detail(self, image: ImagePlaceholder) -> None:
+    def _check_detail(self, image: ImagePlaceholder | DocumentPlaceholder) -> None:
         for account in self._accounts:
             most = account.limits.max_detail
             if most is not None and _DETAILS.index(image.detail) > _DETAILS.index(most):
@@ -117,7 +139,8 @@ class KeyVisit(Visit):
                 reason = (
                     f"the {account.whose} allows {most!r} at most, and the image asks for {image.detail!r}"
                 )
-                raise InvalidRequest(reason, param=f"{image.param}.detail")
+                holder = image.part if isinstance(image, DocumentPlaceholder) else image.param
+                raise InvalidRequest(reason, param=f"{holder}.detail")
 
 
 class Gate:

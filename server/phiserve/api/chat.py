@@ -76,9 +76,11 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 async def _count(
     services: Services, chat: ChatCompletionRequest, conversation: Conversation, visit: Visit, line: Line
 ) -> PreparedPrompt:
-    await visit.take_images(conversation.images)
+    await visit.take_images(conversation.shown)
     salt = chat.salt(visit.cache_salt)
-    return await services.preparer.prepare(conversation, chat.output_limit, salt, line)
+    prompt = await services.preparer.prepare(conversation, chat.output_limit, salt, line)
+    await visit.take_pages(len(prompt.images), conversation.shown)
+    return prompt
 
 
 async def _respond(

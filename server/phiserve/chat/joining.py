@@ -1,12 +1,12 @@
 """Parts of one turn, joined as the model was trained to read them.
 
-An image part is its placeholder and a newline; between other parts stands one newline unless the text has one
-there.
+An image or a file is its placeholder and a newline; between other parts stands one newline unless the text
+has one there.
 """
 
 from collections.abc import Iterable
 
-from phiserve.core import ImagePlaceholder, Part
+from phiserve.core import Part
 from phiserve.errors import InvalidRequest
 
 
@@ -15,7 +15,7 @@ def join_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
     joined: list[Part] = []
     texts: list[str] = []  # since the last image
     for part in parts:
-        if isinstance(part, ImagePlaceholder):
+        if not isinstance(part, str):
             if texts and not texts[-1].endswith("\n"):
                 texts.append("\n")
             joined += _merged(texts)

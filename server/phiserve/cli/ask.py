@@ -24,22 +24,29 @@ Temperature = Annotated[
     typer.Option(min=0, max=2, help="Sampling temperature; 0 always takes the most likely token."),
 ]
 ImageDetail = Annotated[Detail, typer.Option(help="How closely to look at images.")]
+Pages = Annotated[
+    str | None, typer.Option(metavar="1,3-5", help="Pages of a PDF to look at; default: all of them.")
+]
 
 
 def ask(
     images_and_question: Annotated[
-        list[str], typer.Argument(metavar="[IMAGE]... QUESTION", help="Files or URLs, then the question.")
+        list[str],
+        typer.Argument(
+            metavar="[IMAGE]... QUESTION", help="Files (images, PDFs) or URLs, then the question."
+        ),
     ],
     url: Url = None,
     model: Model = None,
     system: System = None,
     detail: ImageDetail = Detail.AUTO,
+    pages: Pages = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
 ) -> None:
     """Ask about images, or about anything; the answer streams to standard output."""
     images, question = split_words(images_and_question, "question")
-    messages = [*system_messages(system), user_message(map(image_url, images), question, detail)]
+    messages = [*system_messages(system), user_message(map(image_url, images), question, detail, pages)]
     console = Console(stderr=True, highlight=False)
     answer = PrintedAnswer()
     with connected(url, model, console) as connection:

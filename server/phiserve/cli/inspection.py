@@ -10,7 +10,7 @@ from phiserve.chat.segments import Segment, split_segments
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.opened import Checkpoint
 from phiserve.config import Settings
-from phiserve.core import Conversation, ImagePlaceholder, Turn
+from phiserve.core import Conversation, DocumentPlaceholder, Part, Turn
 from phiserve.preparation import PreparedPrompt, PromptLimits, PromptPreparer
 from phiserve.protocol.messages import Message
 from phiserve.protocol.translation import build_conversation
@@ -70,10 +70,15 @@ def _with_names(conversation: Conversation, names: Sequence[str]) -> Conversatio
 
     def named(turn: Turn) -> Turn:
         """One turn, its images named."""
-        parts = (
-            replace(part, param=next(left)) if isinstance(part, ImagePlaceholder) else part
-            for part in turn.parts
-        )
-        return replace(turn, parts=tuple(parts))
+        return replace(turn, parts=tuple(map(named_part, turn.parts)))
+
+    def named_part(part: Part) -> Part:
+        """One part, with a name if it is an image or a PDF."""
+        if isinstance(part, str):
+            return part
+        name = next(left)
+        if isinstance(part, DocumentPlaceholder):
+            return replace(part, param=name, part=name)
+        return replace(part, param=name)
 
     return Conversation(tuple(map(named, conversation.turns)))

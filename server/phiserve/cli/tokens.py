@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from phiserve.chat.segments import Segment
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import open_checkpoint
-from phiserve.cli.ask import ImageDetail, System
+from phiserve.cli.ask import ImageDetail, Pages, System
 from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
 from phiserve.cli.failures import reason_of
 from phiserve.cli.inspection import Inspected, inspect
@@ -29,13 +28,14 @@ SHOWN_IDS = 16
 
 def tokens(
     images_and_text: Annotated[
-        list[str], typer.Argument(metavar="[IMAGE]... TEXT", help="Image files, then the text.")
+        list[str], typer.Argument(metavar="[IMAGE]... TEXT", help="Images and PDFs, then the text.")
     ],
     model: Annotated[
         str | None, typer.Option(help="Folder or hub repository whose tokenizer to use.")
     ] = None,
     system: System = None,
     detail: ImageDetail = Detail.AUTO,
+    pages: Pages = None,
     ids: Annotated[bool, typer.Option("--ids", help="Print the ids alone, as JSON.")] = False,
     draw: Annotated[
         Path | None, typer.Option(help="PNG to draw the crops into; crops.png where there are images.")
@@ -43,7 +43,7 @@ def tokens(
 ) -> None:
     """Show the prompt as the model sees it: its tokens, what each image costs, and the crops as a drawing."""
     names, text = split_words(images_and_text, "text")
-    messages = [*system_messages(system), user_message(map(image_url, names), text, detail)]
+    messages = [*system_messages(system), user_message(map(image_url, names), text, detail, pages)]
     checkpoint = open_checkpoint(locate(model, lambda line: typer.echo(line, err=True)))
     service = ImageService(ImageLimits(), workers=1)
     try:
@@ -54,7 +54,7 @@ def tokens(
         console = Console(highlight=False)
         _print_segments(inspected, Vocabulary.load(checkpoint.tokenizer_json), console)
         if names:
-            _print_costs(names, inspected, console)
+            _print_costs(inspected, console)
             file = draw or _free_name()
             _save(asyncio.run(_drawing(service, inspected)), file)
             console.print(f"crops drawn in {file}", markup=False)
@@ -95,15 +95,16 @@ def _shown(segment: Segment) -> str:
     return " ".join(map(str, segment.token_ids[:SHOWN_IDS])) + more
 
 
-def _print_costs(names: Sequence[str], inspected: Inspected, console: Console) -> None:
+def _print_costs(inspected: Inspected, console: Console) -> None:
     """Print what each image costs, and what it would cost if all had the same `detail`."""
     table = Table(Column("image", overflow="fold"), box=None, pad_edge=False)
     for heading in ("size", "resized", "crops", "tokens", *(detail.value for detail in Detail)):
         table.add_column(heading, no_wrap=True)
     choices = [inspected.under(detail.value) for detail in Detail]
-    for number, (name, image) in enumerate(zip(names, inspected.prompt.images, strict=True)):
+    for number, image in enumerate(inspected.prompt.images):
+        page = "" if image.encoded.page is None else f" page {image.encoded.page + 1}"
         table.add_row(
-            f"{number + 1} {_plain(Path(name).name)}",
+            f"{number + 1} {_plain(Path(image.encoded.param).name)}{page}",
             _size(image.encoded.size),
             _size(image.plan.resized),
             f"{image.plan.columns} x {image.plan.rows}",

@@ -56,6 +56,11 @@ def parse(content: bytes, formats: Collection[str] = FORMATS) -> ParsedImage:
     return parsed
 
 
+def is_image(content: bytes) -> bool:
+    """Whether a file begins as an image of any known format does, served or not."""
+    return any(known.recognises(content) for known in _KNOWN)
+
+
 def recognise(content: bytes, formats: Collection[str]) -> Format:
     """The format of a file, one of `formats`. Raises InvalidImage, which names what is served."""
     found = next((known for known in _KNOWN if known.recognises(content)), None)

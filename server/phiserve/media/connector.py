@@ -34,7 +34,7 @@ def scheme_of(url: str) -> str:
 class MediaConnector:
     """Fetches images by http, https and file URLs. Without `web` or `folder`, such URLs are refused.
 
-    `files`: what finds images that were uploaded before.
+    `files`: what finds files that were uploaded before.
     """
 
     web: WebFetcher | None = None

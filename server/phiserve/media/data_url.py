@@ -29,8 +29,8 @@ _STEP = 2**20
 _URL_SAFE = re.compile(rb"[A-Za-z0-9]*[_-][A-Za-z0-9_-]*={0,2}")
 
 
-def decode_data_url(url: str, *, max_bytes: int) -> bytes:
-    """The bytes that a `data:` URL holds.
+def decode_data_url(url: str, *, max_bytes: int, noun: str = "image") -> bytes:
+    """The bytes that a `data:` URL holds; `noun` is what errors call it.
 
     As in browsers, base64 may be wrapped, left without its padding and written with percent signs; what comes
     behind a `#` does not count. The URL-safe alphabet (`-` and `_`) is refused, as it is there.
@@ -45,7 +45,7 @@ def decode_data_url(url: str, *, max_bytes: int) -> bytes:
     if content is None:
         content = _decode_forgivingly(_as_octets(body), max_bytes)
     if not content:
-        raise InvalidImage("the image is empty")
+        raise InvalidImage(f"the {noun} is empty")
     return content
 
 

@@ -29,7 +29,8 @@ _SERVED = Field("served", "")
 OPENAI_FIELDS: dict[str, Field] = {
     "messages": Field(
         "served",
-        "all roles; images in user messages and results of tools; a participant's name has no effect",
+        "all roles; images and PDFs in user messages and results of tools; "
+        "a participant's name has no effect",
     ),
     "model": _SERVED,
     "frequency_penalty": _SERVED,

@@ -1,11 +1,13 @@
 """The messages of a chat request, one small class for each role and content part."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+from phiserve.protocol.documents import FileData, FileDetail, Pages, check_sources
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_PARTS = 1000
@@ -95,6 +97,33 @@ class ImageFilePart(WireModel):
     prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
+class FileContent(WireModel):
+    """A file: its content as a data URL, or the id of an uploaded one.
+
+    `pages` and `detail`, which OpenAI's chat does not have, say which pages of a PDF are shown, and how
+    closely to look at them. A `filename` has no effect.
+    """
+
+    file_data: FileData | None = None
+    file_id: str | None = None
+    filename: str | None = None
+    pages: Pages | None = None
+    detail: FileDetail | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        check_sources(file_data=self.file_data, file_id=self.file_id)
+        return self
+
+
+class FilePart(WireModel):
+    """`{"type": "file", "file": {"file_data": …, "filename": …}}`: a PDF, or an image."""
+
+    type: Literal["file"]
+    file: FileContent
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+
 class RefusalPart(WireModel):
     """A refusal of an earlier assistant turn; read as its text."""
 
@@ -123,6 +152,7 @@ def _content_tag(content: object) -> str:
 _TextPart = Annotated[TextPart, Tag(":text")]
 _ImagePart = Annotated[ImagePart, Tag(":image_url")]
 _ImageFilePart = Annotated[ImageFilePart, Tag(":image_file")]
+_FilePart = Annotated[FilePart, Tag(":file")]
 _RefusalPart = Annotated[RefusalPart, Tag(":refusal")]
 _String = Annotated[str, Tag(":string")]
 
@@ -133,7 +163,10 @@ def _part_choice(*types: str) -> Discriminator:
     return choose_by("type", types, "part_type", reason)
 
 
-UserPart = Annotated[_TextPart | _ImagePart | _ImageFilePart, _part_choice("text", "image_url", "image_file")]
+UserPart = Annotated[
+    _TextPart | _ImagePart | _ImageFilePart | _FilePart,
+    _part_choice("text", "image_url", "image_file", "file"),
+]
 AssistantPart = Annotated[_TextPart | _RefusalPart, _part_choice("text", "refusal")]
 
 _ContentChoice = Discriminator(_content_tag)

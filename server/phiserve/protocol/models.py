@@ -16,6 +16,7 @@ class RequestLimits(Struct, frozen=True):
     max_image_aspect_ratio: float
     max_request_image_bytes: int
     max_request_image_pixels: int
+    max_pdf_bytes: int
 
 
 class Capabilities(Struct, frozen=True):

@@ -29,12 +29,8 @@ _SURFACES: Mapping[str, Mapping[str, Field]] = {
 
 CHAT_PARTS: Mapping[str, str] = {
     "input_audio": "the model does not hear",
-    "file": "files are not read; show their pages as images",
 }
 """Content parts of OpenAI's chat messages."""
-
-RESPONSES_PARTS: Mapping[str, str] = {"input_file": CHAT_PARTS["file"]}
-"""Content parts of Responses' messages."""
 
 _RUN = "the server runs no tools; describe a function, and run it yourself"
 
@@ -82,7 +78,6 @@ def refusals() -> list[Refusal]:
     """The whole list: fields first, then what stands in them."""
     kinds = {
         "content part of chat": CHAT_PARTS,
-        "content part of responses": RESPONSES_PARTS,
         "tool of chat": CHAT_TOOLS,
         "tool of responses": RESPONSES_TOOLS,
         "item of responses": RESPONSES_ITEMS,
@@ -97,6 +92,8 @@ def refusals() -> list[Refusal]:
 
 
 _IMAGES = (
+    Refusal("file", ("kinds other than PDFs and images",), "nothing else can be shown"),
+    Refusal("file", ("encrypted PDFs",), "a request has no place for a password"),
     Refusal("image", ("a `uuid` in place of the image",), "none is kept by its name"),
     Refusal(
         "image",

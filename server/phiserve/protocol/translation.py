@@ -20,8 +20,10 @@ from phiserve.core import (
     Turn,
 )
 from phiserve.protocol.chat import ChatCompletionRequest
+from phiserve.protocol.documents import placed
 from phiserve.protocol.messages import (
     AssistantMessage,
+    FilePart,
     FunctionMessage,
     ImageFilePart,
     ImagePart,
@@ -35,7 +37,7 @@ from phiserve.protocol.messages import (
 )
 from phiserve.protocol.messages import ToolCall as WireToolCall
 
-_WirePart = TextPart | ImagePart | ImageFilePart | RefusalPart
+_WirePart = TextPart | ImagePart | ImageFilePart | FilePart | RefusalPart
 
 
 def to_generation_request(
@@ -151,12 +153,15 @@ def _part(part: _WirePart, param: str) -> Part:
             return checked_text(part.text, f"{param}.text")
         case RefusalPart():
             return checked_text(part.refusal, f"{param}.refusal")
+        case FilePart(file=file):
+            sources = {"file_data": file.file_data, "file_id": file.file_id}
+            return placed(f"{param}.file", file.detail, file.pages, **sources)
         case ImagePart():
             detail = _detail(part.image_url.detail)
             return ImagePlaceholder(part.image_url.url, detail, f"{param}.image_url", part.uuid)
-        case ImageFilePart():
-            file, at = part.image_file, f"{param}.image_file.file_id"
-            return ImagePlaceholder("", _detail(file.detail), at, file_id=file.file_id)
+        case ImageFilePart(image_file=image):
+            at = f"{param}.image_file.file_id"
+            return ImagePlaceholder("", _detail(image.detail), at, file_id=image.file_id)
 
 
 def _detail(given: WireDetail | None) -> Detail:

@@ -1,27 +1,37 @@
-"""Decodes images in worker processes: what crashes, hangs or eats memory costs its own image a refusal."""
+"""Decodes images and draws PDFs in workers: what crashes, hangs or eats memory costs its file a refusal."""
 
 import logging
 import math
 import os
 import signal
 import threading
+from collections.abc import Sequence
 
 from blake3 import blake3
 from prometheus_client import Counter
 
 from phiserve.codecs import ParsedImage
-from phiserve.errors import InvalidImage, ShuttingDown, StartupError
+from phiserve.codecs.pdf import Outline
+from phiserve.errors import InvalidImage, InvalidPdf, ShuttingDown, StartupError
 from phiserve.sandbox.limits import MIB, WorkerLimits
-from phiserve.sandbox.messages import Done, Fault, Refused, Reply
+from phiserve.sandbox.messages import (
+    DecodeImage,
+    Done,
+    DrawPage,
+    OpenPdf,
+    PageRead,
+    PdfOpened,
+    ReadPage,
+    Refused,
+    Reply,
+)
 from phiserve.sandbox.processes import ProcessLost, TemplateLost, TemplateProcess, WorkerProcess
+from phiserve.sandbox.tasks import Result, Task
 from phiserve.vision.crops import Crops
 from phiserve.vision.decoding import DecodingFault
 from phiserve.vision.sizes import CropPlan
 
 _LOG = logging.getLogger(__name__)
-
-CRASHED = "the image is damaged: its decoder crashed"
-TOO_SLOW = "the image takes longer to decode than an image may"
 
 LOST = Counter("phiserve_image_workers_lost", "Image workers that crashed or were ended over an image.")
 
@@ -89,14 +99,24 @@ class WorkerDecoder:
 
     def open(self, content: bytes) -> tuple[tuple[int, int], ParsedImage | None]:
         """As `Decoder.open`; nothing is kept but the size."""
-        return self._done(content, 0, None)[0], None
+        return self._done(content, Task(DecodeImage(None)), Done)[0].size, None
 
     def crops(self, content: bytes, num_pixels: int, plan: CropPlan, parsed: ParsedImage | None) -> Crops:
         """As `Decoder.crops`."""
-        _, crops = self._done(content, num_pixels, plan)
-        if crops is None:
-            raise DecodingFault("ProcessLost", "no crops")
-        return crops
+        return self._cut(content, Task(DecodeImage(plan), num_pixels, plan))
+
+    def open_pdf(self, content: bytes, pages: Sequence[int] | None, most: int) -> Outline:
+        """As `Decoder.open_pdf`."""
+        task = Task(OpenPdf(None if pages is None else tuple(pages), most))
+        return self._done(content, task, PdfOpened)[0].outline
+
+    def draw_page(self, content: bytes, page: int, plan: CropPlan) -> Crops:
+        """As `Decoder.draw_page`."""
+        return self._cut(content, Task(DrawPage(page, plan), math.prod(plan.resized), plan))
+
+    def read_page(self, content: bytes, page: int) -> str:
+        """As `Decoder.read_page`."""
+        return self._done(content, Task(ReadPage(page)), PageRead)[0].text
 
     def close(self) -> None:
         """End all processes. Images that are being decoded fail."""
@@ -109,10 +129,14 @@ class WorkerDecoder:
             if self._template is not None:
                 self._template.close()
 
-    def _done(
-        self, content: bytes, num_pixels: int, plan: CropPlan | None
-    ) -> tuple[tuple[int, int], Crops | None]:
-        """Size and crops of an image.
+    def _cut(self, content: bytes, task: Task) -> Crops:
+        _, crops = self._done(content, task, Done)
+        if crops is None:
+            raise DecodingFault("ProcessLost", "no crops")
+        return crops
+
+    def _done(self, content: bytes, task: Task, expected: type[Result]) -> tuple[Result, Crops | None]:
+        """What a worker says of a file, and the crops if there is a plan.
 
         Where the failure of a worker may not be the image's doing, a new worker tries once more: after all
         workers were lost with their template, and when a worker that holds something of earlier images has
@@ -122,28 +146,27 @@ class WorkerDecoder:
             try:
                 worker = self._take(content) if may_repeat else self._started_template().start_worker()
                 has_served = worker.has_served
-                reply, crops = self._reply(worker, content, num_pixels, plan)
+                reply, crops = self._reply(worker, content, task)
             except (ProcessLost, OSError) as error:
                 if may_repeat and isinstance(error, TemplateLost):
                     continue
                 raise self._fault(error) from None
             if not (may_repeat and has_served and _has_run_out(reply)):
                 break
-        return _size(reply), crops
+        return task.result(reply, expected), crops
 
-    def _reply(
-        self, worker: WorkerProcess, content: bytes, num_pixels: int, plan: CropPlan | None
-    ) -> tuple[Reply, Crops | None]:
-        """What a worker says of an image, and the crops.
+    def _reply(self, worker: WorkerProcess, content: bytes, task: Task) -> tuple[Reply, Crops | None]:
+        """What a worker says of a file, and the crops.
 
-        Raises InvalidImage if the worker was lost over it, TemplateLost if all workers were.
+        Raises InvalidImage or InvalidPdf if the worker was lost over it, TemplateLost if all workers were.
         """
-        cpu_s, wait_s = self._limits.cpu_s(num_pixels), self._limits.wait_s(num_pixels)
+        cpu_s, wait_s = self._limits.cpu_s(task.num_pixels), self._limits.wait_s(task.num_pixels)
+        plan = task.plan
         try:
-            reply = worker.do(content, plan, cpu_s, wait_s)
+            reply = worker.do(content, task.work, cpu_s, wait_s)
             crops = worker.crops(len(content), plan) if plan is not None and isinstance(reply, Done) else None
         except ProcessLost as lost:
-            raise self._refusal(worker, isinstance(lost.__cause__, TimeoutError), content) from None
+            raise self._refusal(worker, isinstance(lost.__cause__, TimeoutError), content, task) from None
         except BaseException:
             self._end(worker)
             raise
@@ -207,10 +230,12 @@ class WorkerDecoder:
         except ProcessLost:
             return signal.SIGKILL
 
-    def _refusal(self, worker: WorkerProcess, timed_out: bool, content: bytes) -> InvalidImage | ShuttingDown:
-        """What is answered about an image over which a worker has ended, or has not answered in time.
+    def _refusal(
+        self, worker: WorkerProcess, timed_out: bool, content: bytes, task: Task
+    ) -> InvalidImage | InvalidPdf | ShuttingDown:
+        """What is answered about a file over which a worker has ended, or has not answered in time.
 
-        Raises TemplateLost if the worker has ended with its template, which is no fault of the image's.
+        Raises TemplateLost if the worker has ended with its template, which is no fault of the file's.
         """
         try:
             by = worker.end()
@@ -226,21 +251,10 @@ class WorkerDecoder:
         if too_slow:
             cause = "its time"
         digest = blake3(content).hexdigest()
-        _LOG.warning("%s has ended the worker that decoded the image with BLAKE3 %s", cause, digest)
-        return InvalidImage(TOO_SLOW if too_slow else CRASHED)
+        _LOG.warning("%s has ended the worker that decoded the %s with BLAKE3 %s", cause, task.noun, digest)
+        return task.loss(too_slow)
 
 
 def _has_run_out(reply: Reply) -> bool:
     """Whether a worker has run out of memory, and ends."""
     return isinstance(reply, Refused) and reply.ends
-
-
-def _size(reply: Reply) -> tuple[int, int]:
-    """The size that a worker tells. Raises InvalidImage or DecodingFault where it tells of a failure."""
-    match reply:
-        case Done(size=size):
-            return size
-        case Refused(reason=reason, code=code):
-            raise InvalidImage(reason, code=code)
-        case Fault(name=name, trace=trace):
-            raise DecodingFault(name, trace)

@@ -34,6 +34,7 @@ class WorkerLimits:
     `max_bytes` and `max_pixels`: of an image. `max_crops`: most crops that one is cut into. `formats`: those
     that are served. `least_cpu_s`: processor time that even the smallest image may take. `patience`: how many
     times as long as that it may take by the clock, since workers give way to everything else.
+    `max_pdf_bytes`: of a PDF, each page of which may take what an image may.
     """
 
     max_bytes: int = 20 * MIB
@@ -42,16 +43,22 @@ class WorkerLimits:
     formats: tuple[str, ...] = FORMATS
     least_cpu_s: float = 10.0
     patience: float = 6.0
+    max_pdf_bytes: int = 50 * MIB
+
+    @property
+    def max_file_bytes(self) -> int:
+        """Bytes of the largest file of either kind."""
+        return max(self.max_bytes, self.max_pdf_bytes)
 
     @property
     def exchange_bytes(self) -> int:
         """Bytes of the memory that the server and one worker share."""
-        return self.max_bytes + self.max_crops * CROP_BYTES
+        return self.max_file_bytes + self.max_crops * CROP_BYTES
 
     @property
     def memory_bytes(self) -> int:
         """Bytes that a worker may take beyond what it has when it is idle."""
-        return BYTES_PER_PIXEL * self.max_pixels + _COPIES_OF_A_FILE * self.max_bytes + _SPARE_BYTES
+        return BYTES_PER_PIXEL * self.max_pixels + _COPIES_OF_A_FILE * self.max_file_bytes + _SPARE_BYTES
 
     @property
     def all_bytes(self) -> int:

@@ -4,6 +4,7 @@ import socket
 
 import msgspec
 
+from phiserve.codecs.pdf import Outline
 from phiserve.vision.sizes import CropPlan
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -59,16 +60,50 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-class Job(msgspec.Struct, frozen=True):
-    """Take apart the file in the shared memory; decode and cut it too if there is a plan.
+class DecodeImage(msgspec.Struct, frozen=True, tag=True):
+    """Take apart the image; decode and cut it too if there is a plan.
 
-    The crops are written behind the file. `cpu_s`: processor time after which the kernel ends the worker.
-    `is_open`: the file is the one that the job before has taken apart.
+    The crops are written behind the file.
+    """
+
+    plan: CropPlan | None
+
+
+class OpenPdf(msgspec.Struct, frozen=True, tag=True):
+    """Open the PDF and tell the sizes of `pages`, counted from 0, or of the first `most`."""
+
+    pages: tuple[int, ...] | None
+    most: int
+
+
+class DrawPage(msgspec.Struct, frozen=True, tag=True):
+    """Draw a page of the PDF and cut it. The crops are written behind the file."""
+
+    page: int
+    plan: CropPlan
+
+
+class ReadPage(msgspec.Struct, frozen=True, tag=True):
+    """Tell the text of a page of the PDF."""
+
+    page: int
+
+
+PdfWork = OpenPdf | DrawPage | ReadPage
+Work = DecodeImage | PdfWork
+"""What is to be done with the file in the shared memory."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Some work, and `num_bytes` of the file that it is about.
+
+    `cpu_s`: processor time after which the kernel ends the worker. `is_open`: the file is the one that the
+    job before was about.
     """
 
     num_bytes: int
     cpu_s: float
-    plan: CropPlan | None
+    work: Work
     is_open: bool = False
 
 
@@ -78,8 +113,20 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     size: tuple[int, int]
 
 
+class PdfOpened(msgspec.Struct, frozen=True, tag=True):
+    """What is known of the PDF now."""
+
+    outline: Outline
+
+
+class PageRead(msgspec.Struct, frozen=True, tag=True):
+    """The text of a page."""
+
+    text: str
+
+
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """The image is at fault, as `InvalidImage` says it.
+    """The file is at fault, as `InvalidImage` or `InvalidPdf` says it.
 
     `ends`: whether the worker ends, because it has run out of memory.
     """
@@ -96,7 +143,7 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
     trace: str
 
 
-Reply = Done | Refused | Fault
+Reply = Done | PdfOpened | PageRead | Refused | Fault
 Command = StartWorker | EndWorker
 Answer = Ready | Started | Ended | Failed
 

@@ -14,6 +14,7 @@ from phiserve.sandbox.limits import WorkerLimits
 from phiserve.sandbox.messages import (
     MAX_MESSAGE_BYTES,
     Command,
+    DecodeImage,
     Ended,
     EndWorker,
     Failed,
@@ -23,6 +24,7 @@ from phiserve.sandbox.messages import (
     Setup,
     Started,
     StartWorker,
+    Work,
     answers,
     readiness,
     replies,
@@ -169,7 +171,7 @@ class WorkerProcess:
         self.has_served = False
         """Whether it has been given work, and so may hold more memory than a new one."""
         self.opened: bytes | None = None
-        """The file that it has taken apart and not decoded yet."""
+        """The file that it has open: an image not decoded yet, or the PDF that it was last asked about."""
         self._template = template
         self._pid = pid
         self._channel = channel
@@ -192,8 +194,8 @@ class WorkerProcess:
         self._channel.settimeout(START_TIMEOUT_S)
         self.is_closed_off = _receive(self._channel, readiness).is_closed_off
 
-    def do(self, content: bytes, plan: CropPlan | None, cpu_s: float, wait_s: float) -> Reply:
-        """Have a file taken apart; decoded and cut too if there is a plan.
+    def do(self, content: bytes, work: Work, cpu_s: float, wait_s: float) -> Reply:
+        """Have some work done on a file.
 
         Raises ProcessLost if the worker ends over it, takes longer than `cpu_s` or `wait_s`, or replies with
         what is no reply.
@@ -202,10 +204,11 @@ class WorkerProcess:
         is_open = self.opened is content
         if not is_open:
             self._exchange.write_content(content)
-        self.opened = content if plan is None else None
+        is_decoded = isinstance(work, DecodeImage) and work.plan is not None
+        self.opened = None if is_decoded else content
         self._channel.settimeout(wait_s)
         try:
-            send(self._channel, Job(len(content), cpu_s, plan, is_open))
+            send(self._channel, Job(len(content), cpu_s, work, is_open))
         except OSError as error:
             raise ProcessLost from error
         return _receive(self._channel, replies)

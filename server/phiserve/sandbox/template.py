@@ -104,11 +104,18 @@ class Template:
         return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
+_SMALLEST_PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Count 1/Kids[3 0 R]>>endobj "
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj trailer<</Root 1 0 R>>"
+)
+
+
 def prepare(formats: tuple[str, ...]) -> None:
     """Import and compile what a worker, which can open no file, will need."""
     from PIL import Image
 
     from phiserve import codecs
+    from phiserve.codecs.pdf import OpenedPdf
     from phiserve.sandbox import worker  # noqa: F401 - so that workers have it
     from phiserve.sandbox.confinement import has_filters
     from phiserve.vision.crops import compile_ahead
@@ -122,6 +129,11 @@ def prepare(formats: tuple[str, ...]) -> None:
         file = io.BytesIO()
         Image.new("RGB", (2, 2)).save(file, name)
         codecs.parse(file.getvalue()).decode()
+    pdf = OpenedPdf(_SMALLEST_PDF)
+    pdf.draw(0, (2, 2))
+    pdf.text(0)
+    pdf.close()
+    "".encode("utf-16-le")  # which the texts of PDFs are decoded from
 
 
 def main() -> None:

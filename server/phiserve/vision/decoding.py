@@ -1,9 +1,11 @@
 """Files to crops: what a decoder does, and the one that does it in the thread that asks."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from typing import Protocol
 
 from phiserve.codecs import ParsedImage
+from phiserve.codecs.pdf import OpenedPdf, Outline
 from phiserve.vision.crops import Crops, compile_ahead, cut_crops
 from phiserve.vision.sizes import CropPlan
 
@@ -38,6 +40,18 @@ class Decoder(Protocol):
         `num_pixels`: how many it has. `parsed`: what `open` returned, if it was asked. Raises as `open`.
         """
 
+    def open_pdf(self, content: bytes, pages: Sequence[int] | None, most: int) -> Outline:
+        """The sizes of a PDF's `pages`, counted from 0, or of its first `most`; of those that there are.
+
+        Raises InvalidPdf, or anything else where the fault is not the PDF's.
+        """
+
+    def draw_page(self, content: bytes, page: int, plan: CropPlan) -> Crops:
+        """Draw a page at `plan.resized` and cut it: uint8 (n, 336, 336, 3). Raises as `open_pdf`."""
+
+    def read_page(self, content: bytes, page: int) -> str:
+        """The text of a page. Raises as `open_pdf`."""
+
     def describe(self) -> str:
         """Where images are decoded, in a line for the banner. Call it once it is started."""
 
@@ -64,6 +78,21 @@ class ThreadDecoder:
     def crops(self, content: bytes, num_pixels: int, plan: CropPlan, parsed: ParsedImage | None) -> Crops:
         """As `Decoder.crops`."""
         return cut_crops((parsed or self._parse(content, self._formats)).decode(), plan)
+
+    def open_pdf(self, content: bytes, pages: Sequence[int] | None, most: int) -> Outline:
+        """As `Decoder.open_pdf`."""
+        with closing(OpenedPdf(content)) as pdf:
+            return pdf.outline(pages, most)
+
+    def draw_page(self, content: bytes, page: int, plan: CropPlan) -> Crops:
+        """As `Decoder.draw_page`."""
+        with closing(OpenedPdf(content)) as pdf:
+            return cut_crops(pdf.draw(page, plan.resized), plan)
+
+    def read_page(self, content: bytes, page: int) -> str:
+        """As `Decoder.read_page`."""
+        with closing(OpenedPdf(content)) as pdf:
+            return pdf.text(page)
 
     def describe(self) -> str:
         """As `Decoder.describe`."""

@@ -4,41 +4,30 @@ Errors raised below name no image; `read` and `crops` attach the path of the ima
 """
 
 import asyncio
-import logging
 import math
 import threading
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from blake3 import blake3
 from cachetools import LRUCache
 from prometheus_client import Counter
 
 from phiserve import codecs
 from phiserve.codecs import ParsedImage
 from phiserve.core import ImagePlaceholder
-from phiserve.errors import EngineFailure, RequestError, errors_at
+from phiserve.errors import errors_at
 from phiserve.media.connector import MediaConnector, scheme_of
 from phiserve.media.data_url import decode_data_url
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.crops import Crops
-from phiserve.vision.decoding import Decoder, DecodingFault, Parse, ThreadDecoder
+from phiserve.vision.decoding import Decoder, Parse, ThreadDecoder
+from phiserve.vision.documents import PARSING_COST, SHORT_URL, DocumentReader, FileOwner, PagePlaceholder
 from phiserve.vision.fair_pool import FairPool
+from phiserve.vision.faults import digest_of, failures_at, faults_logged
 from phiserve.vision.limits import ImageLimits, RequestMeter
 from phiserve.vision.sizes import CropPlan
 from phiserve.vision.uuids import KnownUuids
-
-_LOG = logging.getLogger(__name__)
-
-SHORT_URL = 256 * 2**10
-"""Characters or bytes up to which images are decoded from base64 and hashed on the event loop, before a
-thread would have woken up."""
-
-PARSING_COST = 0.1
-"""What a byte costs to be parsed and hashed, where decoding a pixel costs 1."""
 
 MAX_KNOWN_IMAGES = 4096
 """Number of images whose sizes are kept, by hash: what is shown again is not parsed again."""
@@ -58,7 +47,8 @@ class EncodedImage:
     where there is one, so that what is kept by the hash serves that owner alone. `size`: (width, height) as
     shown. `param`: the path of the image's value in the request. `line`: where it waits for a thread.
     `parsed`: None if the size was known by the hash, or the file was parsed in another process; it is then
-    parsed once more if it has to be decoded.
+    parsed once more if it has to be decoded. `page`: of a PDF, counted from 0; it is drawn where an image is
+    decoded.
     """
 
     content: bytes = field(repr=False)
@@ -67,15 +57,7 @@ class EncodedImage:
     param: str
     line: Line = NOBODY
     parsed: ParsedImage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """Whose images are read, and the salt of their hashes. `name`: whose uploaded files they may be."""
-
-    line: Line
-    cache_salt: str | None
-    name: str = ""
+    page: int | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +80,7 @@ class ImageService:
     """Reads and cuts images on `workers` threads. End it with `close`.
 
     `decoder` does what concerns a file's content; by default that is done in these threads, with `parse`.
+    `documents` reads PDFs, on the same threads; `with_page_text`: their pages' text too.
     """
 
     def __init__(
@@ -107,11 +90,13 @@ class ImageService:
         connector: MediaConnector | None = None,
         parse: Parse = codecs.parse,
         decoder: Decoder | None = None,
+        with_page_text: bool = False,
     ) -> None:
-        self._limits = limits
+        self.limits = limits
         self._connector = connector or MediaConnector()
         self._decoder = decoder or ThreadDecoder(parse, limits.formats)
         self._pool = FairPool(workers, "phiserve-image")
+        self.documents = DocumentReader(limits, self._connector, self._decoder, self._pool, with_page_text)
         self._cutting: dict[str, _SharedWork] = {}
         self._sizes: LRUCache[str, tuple[int, int]] = LRUCache(MAX_KNOWN_IMAGES)
         self._uuids = KnownUuids()
@@ -136,7 +121,7 @@ class ImageService:
         that have to be fetched are counted as they come, everything else in the images' order, so that the
         same request is always refused for the same one.
         """
-        meter, owner = RequestMeter(self._limits), _Owner(line, cache_salt, owner_name)
+        meter, owner = RequestMeter(self.limits), FileOwner(line, cache_salt, owner_name)
         if len(placeholders) > 1:
             results = await asyncio.gather(
                 *(self._read(placeholder, meter, owner) for placeholder in placeholders),
@@ -149,7 +134,7 @@ class ImageService:
             if isinstance(result, BaseException):
                 raise result
             with errors_at(placeholder.param):
-                meter.add_bytes(len(result.content) if scheme_of(placeholder.url) == "data" else 0)
+                meter.add_bytes(_uncounted_bytes(placeholder, result, read))
                 meter.add_pixels(result.size)
             self._uuids.check(placeholder, result.digest, cache_salt)
             read.append(result)
@@ -168,7 +153,7 @@ class ImageService:
             work.add_done_callback(lambda done: self._forget_later(key, shared))
         shared.waiting += 1
         try:
-            with _failures_at(image.param):
+            with failures_at(image.param):
                 return await asyncio.shield(shared.work)
         except asyncio.CancelledError:
             if shared.waiting == 1:  # nobody is left who wants it: what has not begun never does
@@ -193,12 +178,16 @@ class ImageService:
         if self._cutting.get(key) is shared:
             del self._cutting[key]
 
-    async def _read(self, placeholder: ImagePlaceholder, meter: RequestMeter, owner: _Owner) -> EncodedImage:
+    async def _read(
+        self, placeholder: ImagePlaceholder, meter: RequestMeter, owner: FileOwner
+    ) -> EncodedImage:
         url, param = placeholder.url, placeholder.param
-        with _failures_at(param):
+        if isinstance(placeholder, PagePlaceholder):
+            return _page_image(placeholder, owner.line)
+        with failures_at(param):
             if placeholder.file_id is not None:
                 content = await self._connector.uploaded(
-                    owner.name, placeholder.file_id, self._limits.max_bytes, meter.add_bytes
+                    owner.name, placeholder.file_id, self.limits.max_bytes, meter.add_bytes
                 )
             elif scheme_of(url) == "data":
                 if len(url) > SHORT_URL:
@@ -206,25 +195,27 @@ class ImageService:
                     return await self._pool.run(owner.line, len(url) * PARSING_COST, describe)
                 content = self._decode_url(url)
             else:
-                content = await self._connector.fetch(url, self._limits.max_bytes, meter.add_bytes)
-            digest = None if len(content) >= SHORT_URL else _digest(content, owner.cache_salt)
+                content = await self._connector.fetch(url, self.limits.max_bytes, meter.add_bytes)
+            digest = None if len(content) >= SHORT_URL else digest_of(content, owner.cache_salt)
             if digest is not None and (size := self._known_size(digest)):
                 return self._accept(EncodedImage(content, digest, size, param, owner.line))
             describe = partial(self._describe, content, param, owner, digest)
             return await self._pool.run(owner.line, len(content) * PARSING_COST, describe)
 
     def _decode_url(self, url: str) -> bytes:
-        return decode_data_url(url, max_bytes=self._limits.max_bytes)
+        return decode_data_url(url, max_bytes=self.limits.max_bytes)
 
-    def _describe_url(self, url: str, param: str, owner: _Owner) -> EncodedImage:
+    def _describe_url(self, url: str, param: str, owner: FileOwner) -> EncodedImage:
         return self._describe(self._decode_url(url), param, owner)
 
-    def _describe(self, content: bytes, param: str, owner: _Owner, digest: str | None = None) -> EncodedImage:
+    def _describe(
+        self, content: bytes, param: str, owner: FileOwner, digest: str | None = None
+    ) -> EncodedImage:
         """Parse an image unless its size is known by its hash. Raises InvalidImage or EngineFailure."""
-        digest = digest or _digest(content, owner.cache_salt)
+        digest = digest or digest_of(content, owner.cache_salt)
         if size := self._known_size(digest):
             return self._accept(EncodedImage(content, digest, size, param, owner.line))
-        with _faults_logged(content):
+        with faults_logged(content):
             size, parsed = self._decoder.open(content)
         with self._lock:
             self._sizes[digest] = size
@@ -232,7 +223,7 @@ class ImageService:
 
     def _accept(self, image: EncodedImage) -> EncodedImage:
         """Count an image that has been read, and return it. Raises InvalidImage beyond the limits."""
-        self._limits.check_size(image.size)
+        self.limits.check_size(image.size)
         READ.inc()
         return image
 
@@ -242,44 +233,33 @@ class ImageService:
             return self._sizes.get(digest)
 
     def _cut(self, image: EncodedImage, plan: CropPlan) -> Crops:
-        with _faults_logged(image.content):
-            crops = self._decoder.crops(image.content, math.prod(image.size), plan, image.parsed)
+        content, page = image.content, image.page
+        with faults_logged(content, "image" if page is None else "PDF"):
+            if page is None:
+                crops = self._decoder.crops(content, math.prod(image.size), plan, image.parsed)
+            else:
+                crops = self._decoder.draw_page(content, page, plan)
         DECODED.inc()
         return crops
 
 
-def _digest(content: bytes, cache_salt: str | None) -> str:
-    if cache_salt is None:
-        return blake3(content).hexdigest()
-    return blake3(content, key=blake3(cache_salt.encode()).digest()).hexdigest()
+def _page_image(placeholder: PagePlaceholder, line: Line) -> EncodedImage:
+    """A page of a PDF that has been read already. It is known again by the PDF's hash and its number."""
+    READ.inc()
+    return EncodedImage(
+        content=placeholder.content,
+        digest=f"{placeholder.digest}p{placeholder.page}",
+        size=placeholder.size,
+        param=placeholder.param,
+        line=line,
+        page=placeholder.page,
+    )
 
 
-@contextmanager
-def _faults_logged(content: bytes) -> Iterator[None]:
-    """Log an unexpected exception over an image with the hash of its file, and raise EngineFailure (500).
-
-    Neither the exception's message nor the file's content is logged: both may be private.
-    """
-    try:
-        yield
-    except RequestError:
-        raise
-    except Exception as error:
-        name, trace = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
-        if isinstance(error, DecodingFault):
-            name, trace = error.name, error.trace
-        _LOG.error("%s over the image with BLAKE3 %s\n%s", name, _digest(content, None), trace)
-        raise EngineFailure("the server failed on this image", code="internal_error") from None
-
-
-@contextmanager
-def _failures_at(param: str) -> Iterator[None]:
-    """Attach `param` to an InvalidRequest or EngineFailure raised within, in a new object.
-
-    Requests that share work may meet the same error, each at a path of its own.
-    """
-    try:
-        with errors_at(param):
-            yield
-    except EngineFailure as failure:
-        raise EngineFailure(failure.reason, param=param, code=failure.code) from None
+def _uncounted_bytes(
+    placeholder: ImagePlaceholder, image: EncodedImage, before: Sequence[EncodedImage]
+) -> int:
+    """Bytes that were not counted as they came: an image's in the request, a PDF's with its first page."""
+    if image.page is not None:
+        return 0 if before and before[-1].content is image.content else len(image.content)
+    return len(image.content) if scheme_of(placeholder.url) == "data" else 0

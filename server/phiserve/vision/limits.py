@@ -16,7 +16,8 @@ class ImageLimits:
     """Limits on one image and on all images of a request.
 
     Bytes are those of files as received, pixels those of images as shown. `max_aspect_ratio`: long side to
-    short side. `formats`: names of the formats that are read (see `codecs.formats`).
+    short side. `formats`: names of the formats that are read (see `codecs.formats`). `max_pdf_bytes`: of a
+    PDF, whose pages count as images.
     """
 
     max_bytes: int = 20 * 2**20
@@ -25,6 +26,7 @@ class ImageLimits:
     max_request_bytes: int = 96 * 2**20
     max_request_pixels: int = 256_000_000
     formats: tuple[str, ...] = FORMATS
+    max_pdf_bytes: int = 50 * 2**20
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Check the (width, height) of one image. Raises InvalidImage."""

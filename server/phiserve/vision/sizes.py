@@ -15,6 +15,9 @@ MAX_ASPECT_RATIO = CROP_SIDE
 """Ratio of long to short side up to which the resized short side has at least one pixel, whatever
 `max_crops` is. The reference crashes beyond it."""
 
+_FINE_SIDE = 1_000_000
+"""Long side of a page in whole numbers that keep its proportions."""
+
 TOKENS_PER_CROP_SIDE = 12
 """CLIP's 24 x 24 patches of a crop, merged 2 x 2."""
 
@@ -83,6 +86,20 @@ def plan_crops(width: int, height: int, max_crops: int) -> CropPlan:
     if transposed:
         return CropPlan(short_crops, scale, (resized_short, resized_long), transposed)
     return CropPlan(scale, short_crops, (resized_long, resized_short), transposed)
+
+
+def page_size(width: float, height: float, max_crops: int) -> tuple[int, int]:
+    """The size in pixels of the picture of a `width` x `height` page of whatever unit.
+
+    It is the largest that the model can see of it: the crops of a picture of that size, cut without being
+    resized, are the picture, unless it is thinner than MAX_ASPECT_RATIO. Raises ValueError unless all are
+    positive.
+    """
+    scale = _FINE_SIDE / max(width, height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    while (resized := plan_crops(*size, max_crops).resized) != size and min(resized):
+        size = resized
+    return size
 
 
 def most_image_tokens(max_crops: int) -> int:

@@ -1,6 +1,7 @@
 """Visits are kept to what their key may ask for."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from phiserve.access.budgets import Budgets
 from phiserve.access.gate import REFUSED, Gate, KeyVisit, Visit, duration_text
 from phiserve.access.key import Key
 from phiserve.access.keyring import Keyring
-from phiserve.core import Detail, ImagePlaceholder, TokenCounts
+from phiserve.core import Detail, DocumentPlaceholder, ImagePlaceholder, TokenCounts
 from phiserve.errors import InvalidRequest, RateLimitReached
 
 
@@ -146,6 +147,30 @@ def test_images(tmp_path: Path) -> None:
             with pytest.raises(RateLimitReached, match=r"for images: .* of which 1 are left, .* needs 2"):
                 await visit.take_images(images("low", "low"))
             await visit.take_images(images("low"))
+
+    asyncio.run(run())
+
+
+def test_pages(tmp_path: Path) -> None:
+    """A file counts as one image until its pages are known; then each of them counts."""
+    gate, key = gate_of(tmp_path, images_per_minute=6, max_detail="low")
+    file = DocumentPlaceholder("data:,", "low", "p.file_data", "p")
+
+    async def run() -> None:
+        async with gate.enter(key) as visit:
+            shown: list[ImagePlaceholder | DocumentPlaceholder] = [*images("low"), file]
+            await visit.take_images(shown)
+            await visit.take_pages(2, shown)
+            with pytest.raises(InvalidRequest, match="the request has 7 images") as never:
+                await visit.take_pages(7, shown)
+            assert (never.value.param, never.value.code) == ("p.file_data", "too_many_images")
+            await visit.take_pages(4, shown)
+            with pytest.raises(RateLimitReached, match=r"for images: .* of which 2 are left, .* needs 3"):
+                await visit.take_pages(5, shown)
+            await visit.take_images([file])
+            with pytest.raises(InvalidRequest) as caught:
+                await visit.take_images([replace(file, detail="high")])
+            assert caught.value.param == "p.detail"
 
     asyncio.run(run())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pdfs import pdf
 from phiserve.cli.main import app
 from servers import Reply, WebServer, events, refusal, web_server
 
@@ -39,6 +40,18 @@ def test_answer_and_cost(tmp_path: Path) -> None:
         )
     assert (result.returncode, result.stdout) == (0, "Hello you\n")
     assert [part["type"] for part in server.requests[0]["messages"][0]["content"]] == ["image_url", "text"]
+
+
+def test_pages_of_a_pdf(tmp_path: Path) -> None:
+    """Go along with it, as they are typed."""
+    (tmp_path / "report.pdf").write_bytes(pdf("", "", ""))
+    with web_server(WebServer()) as server:
+        result = ask(server, str(tmp_path / "report.pdf"), "What?", "--pages", "2-3")
+        refused = ask(server, "What?", "--pages", "2-3")
+    assert (result.returncode, result.stdout) == (0, "Hello you\n")
+    (part, _) = server.requests[0]["messages"][0]["content"]
+    assert (part["type"], part["file"]["pages"]) == ("file", "2-3")
+    assert (refused.returncode, refused.stderr) == (1, "phiserve: --pages is for PDFs, and there is none\n")
 
 
 def test_text_of_all_kinds() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from pdfs import pdf
 from phiserve.cli import content
-from phiserve.cli.content import Detail, image_url, split_words, system_messages, user_message
+from phiserve.cli.content import PDF_URL, Detail, image_url, split_words, system_messages, user_message
+from phiserve.core import DocumentPlaceholder
 from phiserve.errors import StartupError
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.events import encode_json
 from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.translation import build_conversation
 
 
 def test_files_and_urls(tmp_path: Path) -> None:
@@ -140,3 +143,30 @@ def test_messages_are_a_request() -> None:
     assert isinstance(content, list)
     assert [part["type"] for part in content] == ["image_url", "text"]
     assert system_messages(None) == []
+
+
+def test_a_pdf_is_a_file(tmp_path: Path) -> None:
+    """With its pages and its detail where they are said: other servers know neither."""
+    (tmp_path / "a.pdf").write_bytes(pdf(""))
+    url = image_url(str(tmp_path / "a.pdf"))
+    assert base64.b64decode(url.removeprefix("data:application/pdf;base64,")) == pdf("")
+    plain = user_message([url, "data:,"], "What?", Detail.AUTO)
+    assert plain["content"][:2] == [  # type: ignore[index]
+        {"type": "file", "file": {"file_data": url, "filename": "document.pdf"}},
+        {"type": "image_url", "image_url": {"url": "data:,", "detail": "auto"}},
+    ]
+    chosen = user_message([url], "What?", Detail.LOW, "2-4")
+    body = encode_json({"model": "m", "messages": [plain, chosen]})
+    (_, _, document) = build_conversation(parse_request(body, ChatCompletionRequest).messages).shown
+    assert isinstance(document, DocumentPlaceholder)
+    assert (document.pages, document.detail) == ((2, 3, 4), "low")
+
+
+@pytest.mark.parametrize(
+    ("pages", "url", "words"),
+    [("4-2", PDF_URL, "--pages: pages must be numbers"), ("1", "data:,", "--pages is for PDFs")],
+)
+def test_pages_that_are_none(pages: str, url: str, words: str) -> None:
+    """Nothing is sent."""
+    with pytest.raises(StartupError, match=words):
+        user_message([url], "What?", Detail.AUTO, pages)

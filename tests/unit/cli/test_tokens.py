@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from images import encode, noise
+from pdfs import pdf, text_page
 from phiserve.cli.main import app
 
 
@@ -54,6 +55,20 @@ def test_a_image(checkpoint: Path) -> None:
     ] in lines
     with Image.open("crops.png") as drawing:
         assert drawing.size == (5 * 348 + 24, 3 * 348 + 12)
+
+
+def test_pages_of_a_pdf(checkpoint: Path) -> None:
+    """Each is an image with its number; what is wrong with it is told by its name."""
+    Path("a.pdf").write_bytes(pdf(text_page("One"), text_page("Two"), ""))
+    result = run(checkpoint, "a.pdf", "a [1].png", "Which?", "--detail", "low", "--pages", "3,1")
+    assert result.exit_code == 0
+    rows = [" ".join(line.split()[:4]) for line in result.stdout.splitlines()]
+    assert [*rows[-4:-1]] == ["1 a.pdf page 3", "2 a.pdf page 1", "3 a [1].png 640"]
+    with Image.open("crops.png") as drawing:
+        assert drawing.size[1] > 3 * 336
+    refused = run(checkpoint, "a.pdf", "Which?", "--pages", "9")
+    assert refused.exit_code == 1
+    assert "a.pdf.pages: there is no page 9: the PDF has 3" in refused.stderr
 
 
 def test_text_of_all_kinds(checkpoint: Path) -> None:

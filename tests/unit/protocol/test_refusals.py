@@ -15,7 +15,6 @@ from phiserve.protocol.refusals import (
     CHAT_PARTS,
     CHAT_TOOLS,
     RESPONSES_ITEMS,
-    RESPONSES_PARTS,
     RESPONSES_TOOLS,
     refusals,
 )
@@ -48,8 +47,8 @@ def types_of(schemas: dict[str, Any], schema: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "served", "refused"),
     [
-        ("ChatCompletionRequestUserMessageContentPart", {"text", "image_url"}, CHAT_PARTS),
-        ("InputContent", {"input_text", "input_image"}, RESPONSES_PARTS),
+        ("ChatCompletionRequestUserMessageContentPart", {"text", "image_url", "file"}, CHAT_PARTS),
+        ("InputContent", {"input_text", "input_image", "input_file"}, {}),
         ("Tool", {"function"}, RESPONSES_TOOLS),
         ("InputItem", {*TYPES}, RESPONSES_ITEMS),
     ],
@@ -84,8 +83,6 @@ def test_listed_kinds_are_refused_by_their_place() -> None:
     for kind in CHAT_PARTS:
         body = user("messages", {"type": kind})
         assert refused_at(body, ChatCompletionRequest) == "messages[0].content[0]"
-    for kind in RESPONSES_PARTS:
-        assert refused_at(user("input", {"type": kind}), ResponsesRequest) == "input[0].content[0]"
     for kind in CHAT_TOOLS:
         assert refused_at(CHAT_BASE | {"tools": [{"type": kind}]}, ChatCompletionRequest) == "tools[0].type"
     for kind in RESPONSES_TOOLS:

@@ -31,7 +31,7 @@ def turns(*messages: dict[str, Any]) -> tuple[Turn, ...]:
 
 def shown(turn: Turn) -> str:
     """A turn's content as the prompt string the reference would tokenize."""
-    return "".join("<image>" if isinstance(part, ImagePlaceholder) else part for part in turn.parts)
+    return "".join(part if isinstance(part, str) else "<image>" for part in turn.parts)
 
 
 @pytest.mark.parametrize(

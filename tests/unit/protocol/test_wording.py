@@ -62,8 +62,8 @@ def content(*parts: object) -> dict[str, Any]:
         ),
         (
             content({"type": "input_audio"}),
-            "messages[0].content[0]: type must be text or image_url or image_file in a message of this role; "
-            "others are not supported",
+            "messages[0].content[0]: type must be text or image_url or image_file or file "
+            "in a message of this role; others are not supported",
         ),
         (
             {"messages": [{"role": "assistant", "content": [{"type": "image_url"}]}]},

@@ -1,5 +1,6 @@
 """Workers that do what files in `hostile_codecs` say."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def make_decoder() -> Iterator[MakeDecoder]:
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=os.pathsep)
         yield make
     for decoder in made:
         decoder.close()

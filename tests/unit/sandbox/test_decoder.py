@@ -21,8 +21,9 @@ from phiserve import codecs
 from phiserve.core import ImagePlaceholder
 from phiserve.errors import InvalidImage, ShuttingDown, StartupError
 from phiserve.sandbox.confinement import has_filters
-from phiserve.sandbox.decoder import CRASHED, TOO_SLOW, WorkerDecoder
+from phiserve.sandbox.decoder import WorkerDecoder
 from phiserve.sandbox.limits import MIB
+from phiserve.sandbox.tasks import CRASHED, TOO_SLOW
 from phiserve.sandbox.worker import TOO_MUCH_MEMORY
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.decoding import DecodingFault

@@ -17,7 +17,10 @@ def test_what_limits_depend_on() -> None:
     """Memory on the settings, time on the image at hand."""
     small, large = WorkerLimits(max_pixels=10), WorkerLimits(max_pixels=64_000_000)
     assert large.memory_bytes - small.memory_bytes == 32 * (64_000_000 - 10)
-    assert large.exchange_bytes == 20 * 2**20 + 16 * 336 * 336 * 3
+    assert large.exchange_bytes == 50 * 2**20 + 16 * 336 * 336 * 3
+    images_alone = WorkerLimits(max_pdf_bytes=1)
+    assert images_alone.exchange_bytes == 20 * 2**20 + 16 * 336 * 336 * 3
+    assert large.memory_bytes - images_alone.memory_bytes == 3 * 30 * 2**20
     assert large.all_bytes == large.memory_bytes + large.exchange_bytes
     assert (large.cpu_s(0), large.cpu_s(64_000_000)) == (10, 42)
     assert large.wait_s(64_000_000) == 6 * 42

@@ -9,8 +9,8 @@ import pytest
 
 from images import encode, noise
 from phiserve.sandbox import processes as processes_module
-from phiserve.sandbox.decoder import CRASHED
 from phiserve.sandbox.messages import EndWorker, send
+from phiserve.sandbox.tasks import CRASHED
 from phiserve.sandbox.worker import TOO_MUCH_MEMORY
 from phiserve.vision.decoding import DecodingFault
 from unit.sandbox.conftest import LIMITS, MakeDecoder

@@ -16,7 +16,8 @@ from phiserve.codecs import ParsedImage, Pixels
 from phiserve.core import ImagePlaceholder
 from phiserve.errors import EngineFailure, ForbiddenUrl, InvalidImage
 from phiserve.vision.crops import cut_crops
-from phiserve.vision.images import SHORT_URL, EncodedImage, ImageService, image_key
+from phiserve.vision.documents import SHORT_URL
+from phiserve.vision.images import EncodedImage, ImageService, image_key
 from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
 
@@ -285,7 +286,7 @@ def test_a_fault_of_ours_is_not_the_images(
         asyncio.run(run())
     assert (caught.value.status, caught.value.code, caught.value.param) == (500, "internal_error", "p0")
     (record,) = caplog.records
-    assert (record.name, record.levelno) == ("phiserve.vision.images", logging.ERROR)
+    assert (record.name, record.levelno) == ("phiserve.vision.faults", logging.ERROR)
     assert record.message.startswith(f"IndexError over the image with BLAKE3 {blake3(CONTENT).hexdigest()}")
     assert "in fail" in record.message
     assert "IHDR" not in caplog.text

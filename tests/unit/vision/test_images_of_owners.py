@@ -10,7 +10,8 @@ from images import data_url, encode, noise
 from phiserve import codecs
 from phiserve.codecs import ParsedImage
 from phiserve.core import ImagePlaceholder
-from phiserve.vision.images import DECODED, SHORT_URL, ImageService
+from phiserve.vision.documents import SHORT_URL
+from phiserve.vision.images import DECODED, ImageService
 from phiserve.vision.limits import ImageLimits
 from phiserve.vision.sizes import plan_crops
 

@@ -1,13 +1,22 @@
 """Size arithmetic equals the reference's."""
 
 import csv
+import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phiserve.vision.sizes import CROP_SIDE, MAX_ASPECT_RATIO, most_image_tokens, num_image_tokens, plan_crops
+from phiserve.vision.fitting import STEPS
+from phiserve.vision.sizes import (
+    CROP_SIDE,
+    MAX_ASPECT_RATIO,
+    most_image_tokens,
+    num_image_tokens,
+    page_size,
+    plan_crops,
+)
 
 
 def test_golden_sizes(golden: Path) -> None:
@@ -74,3 +83,36 @@ def test_nonsense_is_refused(arguments: tuple[int, int, int]) -> None:
     """Sizes and limits are positive."""
     with pytest.raises(ValueError, match="positive"):
         plan_crops(*arguments)
+
+
+@given(
+    width=st.floats(0.1, 20_000),
+    ratio=st.floats(1 / 330, 330),
+    max_crops=st.integers(1, 64),
+)
+def test_a_page_is_as_large_as_the_model_sees_it(width: float, ratio: float, max_crops: int) -> None:
+    """Its picture needs no resizing, and is within a pixel and a thousandth of the page's proportions."""
+    size = page_size(width, width * ratio, max_crops)
+    if max(size) > MAX_ASPECT_RATIO * min(size):
+        return  # it is refused
+    plan = plan_crops(*size, max_crops)
+    assert plan.resized == size
+    assert plan.num_crops <= max_crops
+    assert math.isclose(size[1] / size[0], ratio, rel_tol=2.1 / min(size) + 0.001)
+
+
+@pytest.mark.parametrize(
+    ("points", "pixels"),
+    [
+        ((595, 842), (949, 1344)),
+        ((612, 792), (1038, 1344)),
+        ((960, 540), (1680, 945)),
+        ((1, 400), (13, 5376)),
+    ],
+)
+def test_sizes_of_usual_pages(points: tuple[float, float], pixels: tuple[int, int]) -> None:
+    """A4, US letter, a slide, and one that is refused; at lower detail, what is drawn needs no resizing."""
+    assert page_size(*points, 16) == pixels
+    for step in STEPS if max(pixels) < MAX_ASPECT_RATIO * min(pixels) else ():
+        drawn = plan_crops(*pixels, step).resized
+        assert plan_crops(*drawn, step) == plan_crops(*pixels, step)

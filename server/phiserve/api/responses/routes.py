@@ -132,9 +132,10 @@ async def _queue(
 async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line, owner: str) -> int:
     asked = gathered.request
     conversation = conversation_of(asked, gathered.earlier, owner)
-    await visit.take_images(conversation.images)
+    await visit.take_images(conversation.shown)
     limit = asked.max_output_tokens
     prompt = await services.preparer.prepare(conversation, limit, asked.salt(visit.cache_salt), line)
+    await visit.take_pages(len(prompt.images), conversation.shown)
     return len(prompt.ids)
 
 

@@ -10,8 +10,8 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "include": Field("served", "`message.output_text.logprobs`; there is nothing that the others would add"),
     "input": Field(
         "served",
-        "a string, or messages with text and images (`input_image` by `image_url`), calls and their outputs, "
-        "`item_reference`s to what is stored",
+        "a string, or messages with text, images (`input_image`) and PDFs (`input_file`), "
+        "calls and their outputs, `item_reference`s to what is stored",
     ),
     "instructions": Field("served", "a system message before the input"),
     "max_output_tokens": _SERVED,

@@ -1,6 +1,6 @@
 """The items of a Responses request's `input`: messages, one small class for each role and content part."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -10,10 +10,12 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from phiserve.errors import shortened
+from phiserve.protocol.documents import FileData, FileDetail, Pages, check_sources
 from phiserve.protocol.messages import MAX_PARTS, WireModel, bounded, choose_by
 
 ROLES = ("user", "assistant", "system", "developer")
@@ -58,6 +60,27 @@ class InputImage(WireModel):
         return image_url
 
 
+class InputFile(WireModel):
+    """`{"type": "input_file", "file_data": …}`: a PDF, or an image. A `filename` has no effect.
+
+    `pages`, which OpenAI does not have, says which pages of a PDF are shown.
+    """
+
+    type: Literal["input_file"]
+    file_data: FileData | None = None
+    file_id: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
+    pages: Pages | None = None
+    detail: FileDetail | None = None
+    prompt_cache_breakpoint: object = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        check_sources(file_data=self.file_data, file_id=self.file_id, file_url=self.file_url)
+        return self
+
+
 class EarlierText(WireModel):
     """Text of an earlier answer, as clients send a response's output back; only the text is read.
 
@@ -83,17 +106,20 @@ def _content_tag(content: object) -> str:
 
 
 def _part_types(*names: str) -> Discriminator:
-    message = f"type must be one of {', '.join(names)}; files and audio are not served"
+    message = f"type must be one of {', '.join(names)}; audio is not served"
     return choose_by("type", names, "part_type", message)
 
 
 _String = Annotated[str, Tag(":string")]
 _InputText = Annotated[InputText, Tag(":input_text")]
 _InputImage = Annotated[InputImage, Tag(":input_image")]
+_InputFile = Annotated[InputFile, Tag(":input_file")]
 _EarlierText = Annotated[EarlierText, Tag(":output_text")]
 _Refusal = Annotated[Refusal, Tag(":refusal")]
 
-_UserPart = Annotated[_InputText | _InputImage, _part_types("input_text", "input_image")]
+_UserPart = Annotated[
+    _InputText | _InputImage | _InputFile, _part_types("input_text", "input_image", "input_file")
+]
 _AssistantPart = Annotated[
     _EarlierText | _Refusal | _InputText, _part_types("output_text", "refusal", "input_text")
 ]
@@ -181,7 +207,7 @@ class ItemReference(WireModel):
     id: str
 
 
-Part = InputText | InputImage | EarlierText | Refusal
+Part = InputText | InputImage | InputFile | EarlierText | Refusal
 """A content part of any role."""
 
 MessageItem = SystemItem | UserItem | AssistantItem

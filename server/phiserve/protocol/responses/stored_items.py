@@ -12,6 +12,7 @@ from phiserve.protocol.responses.items import (
     EarlierText,
     FunctionCallItem,
     FunctionCallOutput,
+    InputFile,
     InputImage,
     InputItem,
     InputText,
@@ -93,6 +94,9 @@ def _part(part: Part) -> JsonValue:
                 {"image_url": part.image_url} if part.file_id is None else {"file_id": part.file_id}
             )
             return {"type": "input_image", **source, "detail": part.detail or "auto"}
+        case InputFile():
+            given = part.model_dump(mode="json", exclude_none=True, exclude={"prompt_cache_breakpoint"})
+            return {**given, "detail": part.detail or "auto"}
         case Refusal():
             return {"type": "refusal", "refusal": part.refusal}
         case EarlierText():

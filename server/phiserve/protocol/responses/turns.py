@@ -8,10 +8,12 @@ from phiserve.chat.tools import result_headings, with_tools, written
 from phiserve.core import Conversation, ImagePlaceholder, Role, ToolCall, ToolUse, Turn
 from phiserve.core import Part as InnerPart
 from phiserve.errors import InvalidRequest
+from phiserve.protocol.documents import placed
 from phiserve.protocol.responses.items import (
     AssistantItem,
     FunctionCallItem,
     FunctionCallOutput,
+    InputFile,
     InputImage,
     InputItem,
     MessageItem,
@@ -142,6 +144,9 @@ def _part(part: Part, param: str) -> InnerPart:
                 f"{param}.{field}",
                 file_id=part.file_id,
             )
+        case InputFile():
+            sources = {"file_data": part.file_data, "file_id": part.file_id, "file_url": part.file_url}
+            return placed(param, part.detail, part.pages, **sources)
         case Refusal():
             return checked_text(part.refusal, f"{param}.refusal")
         case _:

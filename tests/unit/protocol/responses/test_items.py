@@ -73,8 +73,8 @@ def test_what_a_client_parsed_comes_back_without_effect() -> None:
             "input[1]: items of type 'web_search_call' are not supported; type must be one of message,",
         ),
         (
-            user({"type": "input_file", "file_id": "f"}),
-            "input[1].content[0]: type must be one of input_text, input_image",
+            user({"type": "input_audio"}),
+            "input[1].content[0]: type must be one of input_text, input_image, input_file; audio",
         ),
         (
             user({"type": "input_image", "file_id": "f", "image_url": "data:x"}),

@@ -16,6 +16,7 @@ from phiserve.protocol.responses.turns import Earlier, build_conversation
 from responses_types import Specification
 
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}
+FILE = {"type": "input_file", "file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"}
 CALL = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": '{"at": "left"}'}
 ITEMS: dict[str, dict[str, Any]] = {
     "text": {"role": "user", "content": "Hi"},
@@ -37,6 +38,11 @@ ITEMS: dict[str, dict[str, Any]] = {
     "call": CALL,
     "output": {"type": "function_call_output", "call_id": "c1", "output": "red", "name": "look"},
     "shown": {"type": "function_call_output", "call_id": "c1", "output": [IMAGE]},
+    "file": {"role": "user", "content": [FILE, {"type": "input_file", "file_id": "file-1"}]},
+    "file by URL": {
+        "role": "user",
+        "content": [{"type": "input_file", "file_url": "https://a.example/a.pdf"}],
+    },
 }
 
 

@@ -1,0 +1,175 @@
+"""Conversations with PDFs -> the same with the pages of the PDFs, each an image.
+
+A page is in its conversation what its picture would be: nothing is said beside it, but for the text that it
+holds where the settings want that.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from phiserve.core import Conversation, DocumentPlaceholder, ImagePlaceholder, Part
+from phiserve.errors import InvalidPdf, InvalidRequest
+from phiserve.turns import Line
+from phiserve.vision.documents import Document, DocumentReader, FileOwner, PagePlaceholder
+from phiserve.vision.limits import ImageLimits, RequestMeter
+from phiserve.vision.sizes import page_size
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """Limits on pages. `max_images`: of a request, pages among them. `max_crops`: of one page."""
+
+    images: ImageLimits
+    max_images: int
+    max_crops: int
+
+
+class PageReader:
+    """Puts pages where PDFs are."""
+
+    def __init__(self, documents: DocumentReader, limits: PageLimits) -> None:
+        self._documents = documents
+        self._limits = limits
+
+    async def with_pages(
+        self, conversation: Conversation, cache_salt: str | None, line: Line
+    ) -> Conversation:
+        """The conversation with pages in place of PDFs, and with images in place of files that are images.
+
+        Raises InvalidPdf, InvalidRequest for too many images or a page that there is none of, or
+        EngineFailure; if several PDFs are bad, the first is named.
+        """
+        placeholders = [part for part in conversation.shown if isinstance(part, DocumentPlaceholder)]
+        if not placeholders:
+            return conversation
+        num_images = len(conversation.images)
+        self._check_counts(placeholders, [len(one.pages or (0,)) for one in placeholders], num_images)
+        owner = FileOwner(line, cache_salt, conversation.owner)
+        meter, most = RequestMeter(self._limits.images), self._limits.max_images
+        read = await asyncio.gather(
+            *(self._documents.read(placeholder, most, meter, owner) for placeholder in placeholders),
+            return_exceptions=True,
+        )
+        documents: list[Document | None] = []
+        for result in read:
+            if isinstance(result, BaseException):
+                raise result
+            documents.append(result)
+        counts = [_num_shown(*pair) for pair in zip(placeholders, documents, strict=True)]
+        self._check_counts(placeholders, counts, num_images)
+        shown = [
+            await self._shown(placeholder, document, line)
+            for placeholder, document in zip(placeholders, documents, strict=True)
+        ]
+        return _spliced(conversation, shown)
+
+    def _check_counts(
+        self, placeholders: Sequence[DocumentPlaceholder], counts: Sequence[int], total: int
+    ) -> None:
+        """Check how many images the request has: `total`, and for each file as many as `counts` says.
+
+        Raises InvalidRequest, which names the file with which they are too many.
+        """
+        limit = self._limits.max_images
+        for placeholder, count in zip(placeholders, counts, strict=True):
+            total += count
+            if total > limit:
+                reason = (
+                    f"{_counted(placeholder, count)}, and so the request has {total} images; "
+                    f"the limit is {limit} (max_images){_remedy(placeholder, count)}"
+                )
+                raise InvalidRequest(reason, param=placeholder.param, code="too_many_images")
+
+    async def _shown(
+        self, placeholder: DocumentPlaceholder, document: Document | None, line: Line
+    ) -> tuple[Part, ...]:
+        """What stands in the place of one file. Raises InvalidPdf or EngineFailure."""
+        if document is None:
+            image = ImagePlaceholder(
+                placeholder.url, placeholder.detail, placeholder.param, file_id=placeholder.file_id
+            )
+            return (image,)
+        sizes = document.outline.sizes
+        numbers = [page - 1 for page in placeholder.pages or range(1, len(sizes) + 1)]
+        pages = [
+            self._page(placeholder, document, *numbered) for numbered in zip(numbers, sizes, strict=True)
+        ]
+        if not self._documents.with_text:
+            return _on_lines(pages)
+        texts = await self._documents.texts(document, numbers, placeholder.param, line)
+        return _on_lines(pages, texts)
+
+    def _page(
+        self, placeholder: DocumentPlaceholder, document: Document, page: int, points: tuple[float, float]
+    ) -> PagePlaceholder:
+        size = page_size(*points, self._limits.max_crops)
+        most = self._limits.images.max_aspect_ratio
+        if max(size) > most * min(size):
+            limit = f"the limit is {most:g} to 1 (max_image_aspect_ratio)"
+            width, height = points
+            reason = f"page {page + 1} of the PDF, {width:g} x {height:g} points, is too thin; {limit}"
+            raise InvalidPdf(reason, param=placeholder.param)
+        return PagePlaceholder(
+            url="",
+            detail=placeholder.detail,
+            param=placeholder.param,
+            content=document.content,
+            digest=document.digest,
+            page=page,
+            size=size,
+        )
+
+
+def _counted(placeholder: DocumentPlaceholder, count: int) -> str:
+    """How many images a file stands for, in words."""
+    if placeholder.pages is not None:
+        return f"{count} pages of the PDF are asked for, each an image"
+    return "the file is an image" if count == 1 else f"the PDF has {count} pages, each an image"
+
+
+def _remedy(placeholder: DocumentPlaceholder, count: int) -> str:
+    """What to do about too many pages."""
+    return f". Name fewer pages in {placeholder.part}.pages" if count > 1 else ""
+
+
+def _num_shown(placeholder: DocumentPlaceholder, document: Document | None) -> int:
+    """How many images a file stands for. Raises InvalidRequest for a page that it does not have."""
+    if document is None:
+        return 1
+    num_pages = document.outline.num_pages
+    if placeholder.pages is None:
+        return num_pages
+    for page in placeholder.pages:
+        if page > num_pages:
+            reason = f"there is no page {page}: the PDF has {num_pages}"
+            raise InvalidRequest(reason, param=f"{placeholder.part}.pages")
+    return len(placeholder.pages)
+
+
+def _on_lines(pages: Sequence[PagePlaceholder], texts: Sequence[str] = ()) -> tuple[Part, ...]:
+    """Pages as `chat.joining` would join their pictures, each before its text. Nothing follows the last."""
+    parts: list[Part] = []
+    for index, page in enumerate(pages):
+        text = texts[index] if texts else ""
+        after = f"\nText of page {page.page + 1}:\n{text}" if text else ""
+        is_last = index == len(pages) - 1
+        after += "" if is_last else "\n"
+        parts += [page, after] if after else [page]
+    return tuple(parts)
+
+
+def _spliced(conversation: Conversation, shown: Sequence[tuple[Part, ...]]) -> Conversation:
+    """The conversation with `shown` in place of its documents, one after the other."""
+    left = iter(shown)
+    turns = []
+    for turn in conversation.turns:
+        parts: list[Part] = []
+        for part in turn.parts:
+            for new in next(left) if isinstance(part, DocumentPlaceholder) else (part,):
+                if isinstance(new, str) and parts and isinstance(parts[-1], str):
+                    parts[-1] += new
+                else:
+                    parts.append(new)
+        turns.append(replace(turn, parts=tuple(parts)))
+    return replace(conversation, turns=tuple(turns))

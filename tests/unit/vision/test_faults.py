@@ -1,0 +1,43 @@
+"""Faults over files: a 500 that tells nothing, and a line in the log that tells which file."""
+
+import logging
+
+import pytest
+from blake3 import blake3
+
+from phiserve.errors import EngineFailure, InvalidPdf
+from phiserve.vision.decoding import DecodingFault
+from phiserve.vision.faults import digest_of, failures_at, faults_logged
+
+
+def test_digests() -> None:
+    """Equal for equal bytes and owners."""
+    assert digest_of(b"a", None) == blake3(b"a").hexdigest()
+    assert digest_of(b"a", "alice") == digest_of(b"a", "alice")
+    assert len({digest_of(b"a", salt) for salt in (None, "alice", "bob")}) == 3
+
+
+def test_a_fault_is_logged_by_the_file_s_hash(caplog: pytest.LogCaptureFixture) -> None:
+    """With the class and place of what was raised, here or in a worker; never with its message."""
+    for error, name in (
+        (KeyError("secret"), "KeyError"),
+        (DecodingFault("IndexError", "in f"), "IndexError"),
+    ):
+        failing = pytest.raises(EngineFailure, match="the server failed on this PDF")
+        with failing as caught, faults_logged(b"content", "PDF"):
+            raise error
+        assert caught.value.code == "internal_error"
+        record = caplog.records[-1]
+        assert record.levelno == logging.ERROR
+        assert record.message.startswith(f"{name} over the PDF with BLAKE3 {blake3(b'content').hexdigest()}")
+    assert "secret" not in caplog.text
+
+
+def test_refusals_are_no_faults(caplog: pytest.LogCaptureFixture) -> None:
+    """They go on as they are, with the place."""
+    with pytest.raises(InvalidPdf) as caught, failures_at("p"), faults_logged(b""):
+        raise InvalidPdf("why")
+    assert (caught.value.param, caplog.records) == ("p", [])
+    with pytest.raises(EngineFailure) as failed, failures_at("p"), faults_logged(b""):
+        raise KeyError
+    assert failed.value.param == "p"
