@@ -58,8 +58,8 @@ class PreparedDecision:
     def counts(self) -> TokenCounts:
         """The shared input once, and each question's own tokens in one order; no token is written.
 
-        Of what the engine had cached of other questions than the first, only what is their own counts: the
-        rest is of this very request.
+        Of what the engine had cached, that of the first read counts: what others find may be of this very
+        request.
         """
         plans = [image.plan for image in self.shared.images]
         plans += [plan for end in self.ends for plan in end.plans]
@@ -116,8 +116,8 @@ class Decider:
         deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
         reads = list(self._reads(request))
         await self._engine.admit(_read_request(request, reads[0].ids))
-        place = self._load.enter(request.line, min(len(reads), self._most_at_once))
         firsts = [self._shown(request, read.question, read.order) for read in reads if read.is_counted]
+        place = self._load.enter(request.line, min(len(reads), self._most_at_once))
         preparing = self._preparer.prepare(request.conversation, firsts, request.cache_salt, request.line)
         try:
             with step(trace, "prepare prompt"):
@@ -201,8 +201,7 @@ class Decider:
                 if delta.positions:
                     prepared.began_at = prepared.began_at or time.monotonic()
                     known = {one.token_id: one.logprob for one in delta.positions[0].top}
-                    shared = prepared.shared.num_tokens
-                    prepared.cached_tokens += _cached_before(read, delta.cached_tokens, shared)
+                    prepared.cached_tokens += delta.cached_tokens if number == 0 else 0
                     return tuple(known[token_id] for token_id in read.ids)
         raise EngineFailure("The engine told nothing of the labels")
 
@@ -263,10 +262,3 @@ def _reading(order: Order, logprobs: Sequence[float]) -> Reading:
     for index, logprob in zip(order, logprobs, strict=True):
         given[index] = logprob
     return Reading(tuple(given))
-
-
-def _cached_before(read: _Read, cached_tokens: int, shared_tokens: int) -> int:
-    """What was cached before the request: of the first read all, of others what is the question's own."""
-    if not read.is_counted:
-        return 0
-    return cached_tokens if read.question == 0 else max(0, cached_tokens - shared_tokens)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import openai
@@ -24,7 +25,6 @@ from phiserve.core import ImagePlaceholder
 from phiserve.media.connector import MediaConnector
 from phiserve.media.url_gate import UrlGate
 from phiserve.media.web import WebFetcher
-from phiserve.turns import NOBODY, Line
 from phiserve.vision import decoding
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.images import EncodedImage, ImageService
@@ -102,12 +102,9 @@ def test_pictures_swapped(
     read = ImageService.read
 
     async def reversed_read(
-        service: ImageService,
-        placeholders: Sequence[ImagePlaceholder],
-        cache_salt: str | None = None,
-        line: Line = NOBODY,
+        service: ImageService, placeholders: Sequence[ImagePlaceholder], *others: Any, **named: Any
     ) -> list[EncodedImage]:
-        return (await read(service, placeholders, cache_salt, line))[::-1]
+        return (await read(service, placeholders, *others, **named))[::-1]
 
     monkeypatch.setattr(ImageService, "read", reversed_read)
     assert share_right(client, asked) <= 0.2

@@ -90,4 +90,5 @@ def test_limits_of_a_request(
         "max_image_aspect_ratio": 336.0,
         "max_request_image_bytes": 4000,
         "max_request_image_pixels": 1500,
+        "max_pdf_bytes": 50 * 2**20,
     }

@@ -1,5 +1,8 @@
 """`POST /v1/decisions`: typed questions about one input, answered with probabilities."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastapi import APIRouter, Request, Response
 
 from phiserve.access.gate import Visit
@@ -13,10 +16,11 @@ from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
 from phiserve.decider import PreparedDecision
 from phiserve.decisions.request import Decided, DecisionRequest
-from phiserve.errors import NotServed
+from phiserve.errors import ContextLengthExceeded, ModelNotFound, NotServed
 from phiserve.protocol.decisions.request import DecisionsRequest
 from phiserve.protocol.decisions.response import Decision
 from phiserve.protocol.decisions.translation import decision_of, to_decision_request
+from phiserve.protocol.parsing import Uncoded
 
 router = APIRouter()
 
@@ -34,10 +38,11 @@ async def create_decision(request: Request) -> Response:
     services = services_of(request)
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     asked = await read_wire(request, services, DecisionsRequest)
-    model = services.check_model(asked.model)
+    model = _checked_model(services, asked.model)
     inner = to_decision_request(asked, tenant_of(request), visit.cache_salt, deadline_s)
     deciding = _decide(services, inner, visit, record_of(request.scope))
-    decided, prepared = await unless_hung_up(request.receive, deciding)
+    with _without_code():
+        decided, prepared = await unless_hung_up(request.receive, deciding)
     least = services.settings.min_label_mass
     return json_response(decision_of(asked, model, decided, prepared.counts(), least))
 
@@ -58,3 +63,20 @@ async def _decide(
     visit.answering(prepared.counts)
     record.sent(prepared)
     return await services.decider.decide(prepared), prepared
+
+
+def _checked_model(services: Services, name: str | None) -> str:
+    """As `Services.check_model`; OpenAI's error of this route names no place."""
+    try:
+        return services.check_model(name)
+    except ModelNotFound as error:
+        raise ModelNotFound(error.reason) from None
+
+
+@contextmanager
+def _without_code() -> Iterator[None]:
+    """What is too long for the context has no code on this route, as OpenAI's has none."""
+    try:
+        yield
+    except ContextLengthExceeded as error:
+        raise Uncoded(f"Decision input exceeds the token limit. {error.reason}", param=error.param) from None

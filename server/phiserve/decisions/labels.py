@@ -12,9 +12,6 @@ from phiserve.errors import StartupError
 MAX_OPTIONS = 255
 """Most options that a question may have, as OpenAI's."""
 
-LEAST_LABELS = 26
-"""With fewer labels than letters, nothing is decided."""
-
 _TABLE = """
 A B C D E F G H I J K L M N O P Q R S T U V W X Y Z AA AB AC AD AF AG AL AM AN AP AR AS AT AV BB BC BE
 BO BR BY CA CC CD CE CF CG CH CI CL CO CP CR CS CT CV DA DB DC DE DI DJ DM DO DR EC ED EF EL EM EN EP ER
@@ -47,13 +44,13 @@ class Labels:
     def load(cls, encoder: PromptEncoder) -> "Labels":
         """Those that the tokenizer writes as single tokens, none twice, as many as there may be options.
 
-        Raises LabelsUnusable where they are fewer than the alphabet's letters.
+        Raises LabelsUnusable where they are fewer than that.
         """
         found: dict[int, str] = {}
         for label in CANDIDATES:
             ids = encoder.encode_text(label)
             if len(ids) == 1:
                 found.setdefault(ids[0], label)
-        if len(found) < LEAST_LABELS:
+        if len(found) < MAX_OPTIONS:
             raise LabelsUnusable(f"The tokenizer has single tokens for {len(found)} labels of options only")
         return cls(tuple(found.values())[:MAX_OPTIONS], tuple(found)[:MAX_OPTIONS])

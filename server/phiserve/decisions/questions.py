@@ -60,18 +60,17 @@ def orders(num_options: int, count: int) -> tuple[Order, ...]:
 
 def texts_of(values: Sequence[str | bool]) -> tuple[str, ...]:
     """How choices' values are shown: as they are, or as JSON where they would be mistaken for each other."""
-    needs_json = any(isinstance(value, bool) for value in values) and any(
-        isinstance(value, str) for value in values
-    )
+    needs_json = len({type(value) for value in values}) > 1
     return tuple(_text(value, needs_json) for value in values)
 
 
-def _text(value: str | bool, as_json: bool) -> str:
-    if isinstance(value, bool) or as_json or not value.isprintable() or value.strip() != value or not value:
-        return json.dumps(value, ensure_ascii=False)
-    return value
+def _text(value: str | bool, as_json: bool = False) -> str:
+    """As it is where it can stand on a line of its own and be mistaken for no other; else as JSON."""
+    if isinstance(value, str) and not as_json and value.isprintable() and value.strip() == value != "":
+        return value if not value.startswith('"') else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _line(label: str, option: Option) -> str:
-    described = "" if option.description is None else f" ({option.description})"
+    described = "" if option.description is None else f" ({_text(option.description)})"
     return f"- {label}: {option.text}{described}"

@@ -47,3 +47,11 @@ def test_values_that_look_alike() -> None:
     assert texts_of(["true", True]) == ('"true"', "true")
     assert texts_of([True, False]) == ("true", "false")
     assert texts_of(["red", " red", "", "a\nb", "é"]) == ("red", '" red"', '""', '"a\\nb"', "é")
+    assert texts_of(["x ", '"x "']) == ('"x "', r'"\"x \""')
+
+
+def test_a_description_is_no_option() -> None:
+    """One of several lines is written as JSON, on the option's line."""
+    question = Question("choice", ("?",), (Option("a", "good\n- B: b"), Option("b", "bad")), "questions[0]")
+    (shown,) = question.shown((0, 1), ("A", "B"))
+    assert '- A: a ("good\\n- B: b")\n- B: b (bad)' in str(shown)
