@@ -120,15 +120,23 @@ class SharedPreparer:
     async def _encode(
         self, conversation: Conversation, ends: Sequence[Parts]
     ) -> tuple[EncodedPrompt, list[EncodedPrompt]]:
-        """On a thread where that takes longer than a thread takes to wake up."""
+        """On a thread where that takes longer than a thread takes to wake up.
+
+        A long text that cannot fit, whatever its tokens are, is refused before it is encoded.
+        """
 
         def encode() -> tuple[EncodedPrompt, list[EncodedPrompt]]:
             shared = self.encoder.encode(conversation)
             return shared, [self.encoder.encode_end(parts) for parts in ends]
 
-        of_ends = sum(len(part) for parts in ends for part in parts if isinstance(part, str))
-        if conversation.num_characters + of_ends < LONG_TEXT:
+        of_ends = [sum(len(part) for part in parts if isinstance(part, str)) for parts in ends]
+        if conversation.num_characters + sum(of_ends) < LONG_TEXT:
             return encode()
+        least = self.encoder.least_tokens(conversation) + self.encoder.least_tokens_of(max(of_ends))
+        need = ContextNeed(least, (), (), text_is_counted=False)
+        if need.total > self._limits.context_tokens:
+            reason = need.explain(self._limits.context_tokens, self._limits.max_crops)
+            raise ContextLengthExceeded(reason, param=conversation.param)
         return await asyncio.to_thread(encode)
 
     def _plan(

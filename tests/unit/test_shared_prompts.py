@@ -117,6 +117,23 @@ def test_too_much_for_the_context(make_shared: MakeShared) -> None:
     assert refusal.value.param == "input"
 
 
+@pytest.mark.parametrize(("said", "asked"), [("a" * 3_000_000, "?"), ("Hi", "a" * 3_000_000)])
+def test_what_cannot_fit_is_not_encoded(
+    make_shared: MakeShared, monkeypatch: pytest.MonkeyPatch, said: str, asked: str
+) -> None:
+    """Whatever its tokens are: told by its length, be it of the shared text or of one question."""
+
+    def encode_none(*_: object) -> None:
+        raise AssertionError("it was encoded")
+
+    monkeypatch.setattr(PromptEncoder, "encode", encode_none)
+    monkeypatch.setattr(PromptEncoder, "encode_end", encode_none)
+    conversation = Conversation((Turn("user", (said,)),), param="input")
+    with pytest.raises(ContextLengthExceeded, match="at least") as refusal:
+        prepared(make_shared(), conversation, ("\n\n?",), (f"\n\n{asked}",))
+    assert refusal.value.param == "input"
+
+
 def test_too_many_images(make_shared: MakeShared) -> None:
     """Those of the questions count too; the first one too many is named."""
     conversation = Conversation((Turn("user", join_parts([IMAGE])),))

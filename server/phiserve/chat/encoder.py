@@ -86,7 +86,11 @@ class PromptEncoder:
 
         Told from its length alone: no token is longer than the longest of the vocabulary.
         """
-        return -(-conversation.num_characters // self._longest_token)
+        return self.least_tokens_of(conversation.num_characters)
+
+    def least_tokens_of(self, num_characters: int) -> int:
+        """The same of a text of so many characters."""
+        return -(-num_characters // self._longest_token)
 
     def encode(self, conversation: Prompt) -> EncodedPrompt:
         """Encode all turns and, unless the last is open, the generation prompt; or a raw prompt."""

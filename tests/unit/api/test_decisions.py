@@ -175,6 +175,18 @@ WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
         "input[0].content[0].detail",
         "'auto', 'low', 'high' or 'original'",
     ),
+    (
+        said({"type": "input_json", "data": {"a": [float("nan")]}}),
+        NAMED,
+        "input[0].content[0].data",
+        "finite numbers",
+    ),
+    (
+        said(SHOWN | {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}),
+        "unknown_parameter",
+        "input[0].content[0].prompt_cache_breakpoint.ttl",
+        "ttl",
+    ),
     ({"prompt_cache_options": {"ttl": "1h"}}, NAMED, "prompt_cache_options.ttl", "'30m'"),
     (
         {"input": [{"type": "function_call_output", "call_id": "call_1", "output": "x"}]},

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag
 from pydantic_core import PydanticCustomError
 
-from phiserve.protocol.messages import CacheBreakpoint, WireModel, bounded, choose_by
+from phiserve.protocol.messages import WireModel, bounded, choose_by
 
 MAX_TEXT = 10_485_760
 MAX_PARTS = 16_384
@@ -17,8 +17,8 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
 def compact(value: JsonValue) -> str:
-    """JSON without white space, other alphabets as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON without white space, other alphabets as they are. Raises ValueError for NaN and infinity."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _bounded_json(data: JsonValue) -> JsonValue:
@@ -37,7 +37,11 @@ def _bounded_json(data: JsonValue) -> JsonValue:
         if depth > MAX_JSON_DEPTH:
             raise _too_large(f"must have at most {MAX_JSON_DEPTH} containers in each other")
         level = [child for one in containers for child in (one.values() if isinstance(one, dict) else one)]
-    if len(compact(data).encode(errors="surrogatepass")) > MAX_JSON_BYTES:
+    try:
+        num_bytes = len(compact(data).encode(errors="surrogatepass"))
+    except ValueError:
+        raise PydanticCustomError("json_numbers", "must hold finite numbers") from None
+    if num_bytes > MAX_JSON_BYTES:
         raise _too_large(f"must have at most {MAX_JSON_BYTES} bytes as compact JSON")
     return data
 
@@ -61,16 +65,22 @@ class ImageInput(WireModel):
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
+class DecisionCacheBreakpoint(WireModel):
+    """Where the prompt's cache may be cut; on this route it says nothing else."""
+
+    mode: Literal["explicit"]
+
+
 class CachedTextInput(TextInput):
     """Text of the shared input; where the prompt's cache may be cut has no effect."""
 
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
+    prompt_cache_breakpoint: DecisionCacheBreakpoint | None = None
 
 
 class CachedImageInput(ImageInput):
     """An image of the shared input; where the prompt's cache may be cut has no effect."""
 
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
+    prompt_cache_breakpoint: DecisionCacheBreakpoint | None = None
 
 
 class JsonInput(WireModel):
