@@ -171,6 +171,7 @@ class FileKeeper:
         """Remove something while nobody waits; what fails is done by whoever tends."""
 
         async def remove() -> None:
+            """Once."""
             try:
                 await removing
             except StoreFailure as failure:
