@@ -46,6 +46,7 @@ OWNED_ARGUMENTS = {
     "structured_outputs_config": "constraints are written for the backend that phiserve brings",
     "otlp_traces_endpoint": "use traces_url",
     "collect_detailed_traces": "vLLM 0.32 collects none; use traces_url",
+    "logprobs_mode": "answers tell log-probabilities of the whole vocabulary, as OpenAI's do",
     "mm_processor_cache_type": "phiserve's send-once protocol needs vLLM's lru cache",
 }
 """Arguments that are decided elsewhere, and where."""

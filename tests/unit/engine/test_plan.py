@@ -176,6 +176,7 @@ def test_no_float32_that_vllm_would_refuse() -> None:
     [
         ({"max_num_seq": 3}, "engine.max_num_seq:"),
         ({"trust_remote_code": True}, "never runs"),
+        ({"logprobs_mode": "raw_logits"}, "of the whole vocabulary"),
         ({"mm_processor_kwargs": {}}, "max_crops"),
         ({"max_model_len": 200_000}, "131072"),
         ({"max_model_len": "8k"}, "max_model_len must be"),
