@@ -94,7 +94,8 @@ def _validate(document: object, body: bytes, wire: type[_Wire]) -> _Wire:
     try:
         return wire.model_validate_json(body)
     except ValidationError as error:
-        raise _invalid_request(error.errors(include_url=False, include_input=False)[0], wire) from None
+        needs_input = bool(wire.error_paths)
+        raise _invalid_request(error.errors(include_url=False, include_input=needs_input)[0], wire) from None
 
 
 def _check_fields(document: object) -> None:
@@ -128,7 +129,12 @@ def _invalid_request(detail: ErrorDetails, wire: type[WireModel]) -> InvalidRequ
     if not (field or location):
         return InvalidRequest("The body must be a JSON object", code=INVALID_TYPE)
     path = path_of(location, ends_in_name=kind == "extra_forbidden") + context.get("path", "")
-    param = shortened(field or path + wire.error_paths.get(kind, ""))
+    choosing = wire.error_paths.get(kind, "")
+    if choosing and not isinstance(detail["input"], dict):
+        return InvalidRequest("must be an object", param=shortened(path), code=INVALID_TYPE)
+    param = shortened(field or path + choosing)
+    if choosing and choosing[1:] not in detail["input"]:
+        return InvalidRequest("this field is required", param=param, code=CODES["missing"])
     is_empty = kind == "too_short" and not context.get("actual_length")
     if (code := wire.error_codes.get("empty" if is_empty else kind)) is not None:
         return (InvalidRequest if code else Uncoded)(words_of(detail), param=param, code=code)

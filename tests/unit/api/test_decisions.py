@@ -76,7 +76,7 @@ def test_images_of_input_and_questions(deciding: Deciding) -> None:
 
 SCORE = {"type": "score", "instructions": "How full?", "levels": [{"label": "a"}, {"label": "b"}]}
 REQUIRED, MIN, MAX = "this field is required", "array_below_min_length", "array_above_max_length"
-NAMED, UNKNOWN = "invalid_value", "unknown_parameter"
+NAMED, UNKNOWN, MISSING = "invalid_value", "unknown_parameter", "missing_required_parameter"
 CALL_ID = "No tool call found for function call output with call_id 'call_1'"
 
 
@@ -187,6 +187,17 @@ WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
         "input[0].content[0].prompt_cache_breakpoint.ttl",
         "ttl",
     ),
+    ({"input": ["hi"]}, "invalid_type", "input[0]", "must be an object"),
+    ({"input": [{"content": "x"}]}, MISSING, "input[0].role", "required"),
+    ({"questions": ["x"]}, "invalid_type", "questions[0]", "must be an object"),
+    ({"questions": [{"instructions": "x"}]}, MISSING, "questions[0].type", "required"),
+    (
+        {"input": [{"role": "user", "content": ["x"]}]},
+        "invalid_type",
+        "input[0].content[0]",
+        "must be an object",
+    ),
+    (said({"text": "x"}), MISSING, "input[0].content[0].type", "required"),
     ({"prompt_cache_options": {"ttl": "1h"}}, NAMED, "prompt_cache_options.ttl", "'30m'"),
     (
         {"input": [{"type": "function_call_output", "call_id": "call_1", "output": "x"}]},
