@@ -67,7 +67,7 @@ _LIST_PARAMETERS: dict[str, Schema] = {
     responses=responses(FileObject, *RECEIVING_ERRORS),
 )
 async def create_file(request: Request) -> Response:
-    """It can be named, by its id, wherever an image can be shown."""
+    """It can be named, by its id, where chats and Responses show images."""
     keeper, owner = keeper_of(request), owner_of(request)
     await keeper.records.check_room(owner, 0, keeper.limits.max_bytes_per_owner)
     async with keeper.receiving(keeper.limits.max_bytes) as draft:
