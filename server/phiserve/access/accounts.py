@@ -1,5 +1,6 @@
 """What one request uses, counted for its key and for the key's owner: both limits hold."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,6 +40,13 @@ class RequestAccounts:
         if short:  # the one that passes last says when to come again
             limit, standing = max(short, key=lambda one: one[1].resets_at)
             raise limit_reached(unit, standing, amount, limit.account.whose)
+
+    async def require_share(self, unit: Unit, share: float) -> None:
+        """Look how the limits stand; raises RateLimitReached where less than this share is left of one."""
+        for limit in self._limits(unit):
+            standing = await self._standing(limit, unit)
+            if standing.remaining < (amount := math.ceil(limit.amount * share)):
+                raise limit_reached(unit, standing, amount, limit.account.whose)
 
     async def take(self, unit: Unit, amount: int) -> None:
         """Use `amount` of all; raises RateLimitReached where one has less left, and then uses none."""

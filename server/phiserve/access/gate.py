@@ -12,7 +12,7 @@ from prometheus_client import Counter as Metric
 
 from phiserve.access.accounts import RequestAccounts
 from phiserve.access.budgets import Budgets
-from phiserve.access.key import Key
+from phiserve.access.key import UNITS, Key
 from phiserve.access.keyring import Keyring
 from phiserve.core import DocumentPlaceholder, ImagePlaceholder, TokenCounts
 from phiserve.errors import InvalidRequest, RateLimitReached
@@ -20,6 +20,9 @@ from phiserve.errors import InvalidRequest, RateLimitReached
 REFUSED = Metric("phiserve_access_refused", "Requests refused for their key or its limits.", ["reason"])
 
 _Shown = Sequence[ImagePlaceholder | DocumentPlaceholder]
+
+BATCH_SHARE = 0.5
+"""What must be left of each limit per minute for a request of a batch to begin."""
 
 _DETAILS = ("low", "auto", "high")
 """How closely to look, the cheapest first."""
@@ -74,6 +77,15 @@ class KeyVisit(Visit):
             await self._accounts.take("requests", 1)
         with _refusals_counted("tokens"):
             await self._accounts.require("tokens", 1)
+
+    async def begin_in_batch(self) -> None:
+        """Count a request of a batch: of each limit per minute, a half is for those that somebody waits for.
+
+        Raises RateLimitReached, which is no refusal: the request is tried again.
+        """
+        for unit in UNITS:
+            await self._accounts.require_share(unit, BATCH_SHARE)
+        await self._accounts.take("requests", 1)
 
     async def take_images(self, shown: _Shown) -> None:
         """Check and count the images. See `Visit.take_images`."""
@@ -188,7 +200,7 @@ class Gate:
                 raise RateLimitReached(f"Rate limit reached for concurrent requests: {reason}")
         for account in accounts:
             self._running[account.id] += 1
-        visit = KeyVisit(key, self._salt(key.owner), self._budgets)
+        visit = self._visit(key)
         try:
             yield visit
         finally:
@@ -197,6 +209,23 @@ class Gate:
                 if not self._running[account.id]:
                     del self._running[account.id]
             await visit.end()
+
+    @asynccontextmanager
+    async def enter_in_batch(self, key: Key) -> AsyncIterator[KeyVisit]:
+        """One request of a batch of this key, which has been begun, until its answer has ended.
+
+        It counts for the limits per minute, not for those on requests at once. Raises as
+        `KeyVisit.begin_in_batch`.
+        """
+        visit = self._visit(key)
+        await visit.begin_in_batch()
+        try:
+            yield visit
+        finally:
+            await visit.end()
+
+    def _visit(self, key: Key) -> KeyVisit:
+        return KeyVisit(key, self._salt(key.owner), self._budgets)
 
     def _salt(self, owner: str) -> str:
         """Equal for an owner while the process lives; nobody else can know it."""

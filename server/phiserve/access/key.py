@@ -6,7 +6,7 @@ The secret itself is nowhere: only its SHA-256 hash, which is enough for 256 ran
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from phiserve.core import Detail
 
@@ -19,6 +19,8 @@ DEFAULT_OWNER = "default"
 
 Unit = Literal["requests", "tokens", "images"]
 """What is counted by the minute."""
+
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 Whose = Literal["key", "owner"]
 

@@ -14,6 +14,7 @@ from phiserve.api.request_log import RequestRecord, record_of
 from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
+from phiserve.core import TokenCounts
 from phiserve.decider import PreparedDecision
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.errors import ContextLengthExceeded, ModelNotFound, NotServed
@@ -38,13 +39,20 @@ async def create_decision(request: Request) -> Response:
     services = services_of(request)
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     asked = await read_wire(request, services, DecisionsRequest)
-    model = _checked_model(services, asked.model)
+    model = checked_model(services, asked.model)
     inner = to_decision_request(asked, tenant_of(request), visit.cache_salt, deadline_s)
-    deciding = _decide(services, inner, visit, record_of(request.scope))
+    deciding = decide(services, inner, visit, record_of(request.scope))
+    decided, counts = await unless_hung_up(request.receive, deciding)
+    return json_response(decision_of(asked, model, decided, counts, services.settings.min_label_mass))
+
+
+async def decide(
+    services: Services, inner: DecisionRequest, visit: Visit, record: RequestRecord
+) -> tuple[list[Decided], TokenCounts]:
+    """What was decided, and the tokens that it took. Cancelling it aborts what is being read."""
     with _without_code():
-        decided, prepared = await unless_hung_up(request.receive, deciding)
-    least = services.settings.min_label_mass
-    return json_response(decision_of(asked, model, decided, prepared.counts(), least))
+        decided, prepared = await _decide(services, inner, visit, record)
+    return decided, prepared.counts()
 
 
 async def _decide(
@@ -65,7 +73,7 @@ async def _decide(
     return await services.decider.decide(prepared), prepared
 
 
-def _checked_model(services: Services, name: str | None) -> str:
+def checked_model(services: Services, name: str | None) -> str:
     """As `Services.check_model`; OpenAI's error of this route names no place."""
     try:
         return services.check_model(name)
