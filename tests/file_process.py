@@ -42,7 +42,7 @@ async def upload(keeper: FileKeeper, name: str) -> None:
         begun = await uploads.create("", NewFile("user_data", f"{name} {number}", ""), BYTES)
         part_ids = []
         for piece in pieces(content(name, number), BYTES // 2):
-            async with keeper.receiving(BYTES) as draft:
+            async with keeper.receiving("", BYTES) as draft:
                 await draft.add(piece)
                 part_id = await uploads.add_part("", begun.id, await draft.end())
                 assert part_id is not None

@@ -36,7 +36,7 @@ def in_folder(folder: Path) -> Callable[[], list[str]]:
 
 async def kept(keeper: FileKeeper, content: bytes, owner: str = "", new: NewFile = IMAGE_FILE) -> StoredFile:
     """A file of a content that comes in pieces of uneven size."""
-    async with keeper.receiving(keeper.limits.max_bytes) as draft:
+    async with keeper.receiving(owner, keeper.limits.max_bytes) as draft:
         for piece in pieces(content):
             await draft.add(piece)
         return await keeper.keep(owner, new, await draft.end())

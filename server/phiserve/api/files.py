@@ -30,6 +30,7 @@ from phiserve.errors import (
 from phiserve.files.blobs import BlobGone
 from phiserve.files.draft import BlobDraft
 from phiserve.files.keeping import FileKeeper, NewFile
+from phiserve.files.limits import BESIDE_BYTES
 from phiserve.protocol.events import encode_json
 from phiserve.protocol.files import (
     MAX_NAME_CHARACTERS,
@@ -69,8 +70,8 @@ _LIST_PARAMETERS: dict[str, Schema] = {
 async def create_file(request: Request) -> Response:
     """It can be named, by its id, where chats and Responses show images."""
     keeper, owner = keeper_of(request), owner_of(request)
-    await keeper.records.check_room(owner, 0, keeper.limits.max_bytes_per_owner)
-    async with keeper.receiving(keeper.limits.max_bytes) as draft:
+    announced = announced_bytes(request, keeper.limits.max_bytes)
+    async with keeper.receiving(owner, keeper.limits.max_bytes, announced_bytes=announced) as draft:
         new = _new_file(await receive(request, draft, "file", keeper.limits.max_bytes))
         file = await keeper.keep(owner, new, await draft.end())
     return json_response(shown_file(file))
@@ -128,6 +129,15 @@ async def file_content(request: Request, file_id: str) -> Response:
     return StreamingResponse(_whole(first, content), media_type="application/octet-stream", headers=headers)
 
 
+def announced_bytes(request: Request, max_bytes: int) -> int:
+    """The length of a body that brings a file, 0 where it was not said. Raises RequestTooLarge."""
+    announced = header_of(request.scope, b"content-length") or ""
+    num_bytes = int(announced) if announced.isdigit() else 0
+    if num_bytes > max_bytes + BESIDE_BYTES:
+        raise RequestTooLarge(f"The file is too large; the limit is {max_bytes} bytes")
+    return num_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """A form whose file has gone into a draft: what was said beside it."""
@@ -141,9 +151,6 @@ async def receive(request: Request, draft: BlobDraft, file_field: str, max_bytes
 
     Raises RequestTooLarge, InvalidRequest, UnsupportedCoding, Overloaded, StoreFailure and ClientGone.
     """
-    announced = header_of(request.scope, b"content-length") or ""
-    if announced.isdigit() and int(announced) > max_bytes + 2**20:
-        raise RequestTooLarge(f"The file is too large; the limit is {max_bytes} bytes")
     form, share = Form({}), BodyShare(request.app.state.body_budget)
     try:
         async with aclosing(read_form(request, form, file_field, max_bytes)) as pieces:

@@ -11,13 +11,11 @@ from starlette.requests import Request
 from phiserve.api.body import decoded_body
 from phiserve.api.header import header_of
 from phiserve.errors import InvalidRequest, RequestTooLarge, shortened
+from phiserve.files.limits import BESIDE_BYTES
 
 MAX_FIELDS = 20
 MAX_FIELD_BYTES = 4096
 """Of a field that is no file."""
-
-_BESIDE_BYTES = 2**20
-"""Most that may come beside the file: fields, heads of parts, and what is outside of all parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ async def read_form(
     the client hangs up.
     """
     part, value = None, b""
-    async for event in _events(request, max_bytes + _BESIDE_BYTES):
+    async for event in _events(request, max_bytes + BESIDE_BYTES):
         match event:
             case FormPart():
                 part, value = event, b""

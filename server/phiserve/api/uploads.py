@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from phiserve.api.answering import read_wire
 from phiserve.api.authorization import owner_of
-from phiserve.api.files import RECEIVING_ERRORS, keeper_of, receive, shown_file
+from phiserve.api.files import RECEIVING_ERRORS, announced_bytes, keeper_of, receive, shown_file
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import body_of, form_of, responses
 from phiserve.api.services import services_of
@@ -54,7 +54,8 @@ async def add_part(request: Request, upload_id: str) -> Response:
     uploads, owner = _uploads(request), owner_of(request)
     if await uploads.find(owner, upload_id) is None:
         raise _not_found(upload_id)
-    async with uploads.keeper.receiving(MAX_PART_BYTES, "of a part") as draft:
+    announced = announced_bytes(request, MAX_PART_BYTES)
+    async with uploads.keeper.receiving(owner, MAX_PART_BYTES, "of a part", announced) as draft:
         received = await receive(request, draft, "data", MAX_PART_BYTES)
         for name in received.fields:
             raise InvalidRequest("this parameter is unknown", param=shortened(name), code="unknown_parameter")

@@ -68,8 +68,11 @@ class BucketBlobs:
         """All objects, in their order. Raises BlobGone."""
         for number in range(-(-num_bytes // SEGMENT_BYTES)):
             with self._failures():
-                found = await obstore.get_async(self._store, _key(name, number))
-                content = await found.bytes_async()
+                try:
+                    found = await obstore.get_async(self._store, _key(name, number))
+                    content = await found.bytes_async()
+                except FileNotFoundError:
+                    raise BlobGone from None
             num_bytes -= len(content)
             yield content.to_bytes()
         if num_bytes:
@@ -89,9 +92,7 @@ class BucketBlobs:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise BlobGone from None
-        except BaseError as error:
+        except (BaseError, FileNotFoundError) as error:  # the latter also where the bucket itself is gone
             _LOG.warning("Files (files_url) failed in %s: %s", self._place, _first_line(error))
             raise StoreFailure("The server's store of files does not work; try again later") from None
 

@@ -7,8 +7,9 @@ empty, after a loss of power: it never waits for the disk.
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +33,13 @@ class DiskBlobs:
     def prepare(self) -> None:
         """Make the folder, for its owner alone, where it is missing. Raises StartupError."""
         try:
+            known = next(folder for folder in self._folder.parents if folder.is_dir())
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in self._folder.parents:  # each has to learn of the next one down, if that is new
+                with suppress(PermissionError):  # one that may not be read
+                    _sync_folder(folder)
+                if folder == known:
+                    break
             probe = self._folder / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
@@ -49,15 +56,15 @@ class DiskBlobs:
 
     async def read(self, name: str, num_bytes: int) -> AsyncGenerator[bytes, None]:
         """The content. It can be read to its end also where it is deleted meanwhile. Raises BlobGone."""
-        path = self._path(name)
+        file = _ReadFile(self._path(name))
         try:
-            descriptor = await self._run(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        except FileNotFoundError:
-            raise BlobGone from None
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            while part := await self._run(lambda: file.read(_READ_BYTES)):
+            if not await self._run(file.open):
+                raise BlobGone
+            while part := await self._run(file.read):
                 num_bytes -= len(part)
                 yield part
+        finally:  # on a thread, behind what another may be doing with it though nobody waits for that
+            asyncio.get_running_loop().run_in_executor(None, file.close)
         if num_bytes:
             raise BlobGone
 
@@ -86,18 +93,51 @@ class DiskBlobs:
         with _opened(path, os.O_WRONLY | os.O_CREAT) as descriptor:
             os.fsync(descriptor)
         for folder in (path.parent, self._folder):
-            with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-                os.fsync(descriptor)
+            _sync_folder(folder)
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
-        """Off the event loop. Raises StoreFailure, and FileNotFoundError."""
+        """Off the event loop. Raises StoreFailure."""
         try:
             return await asyncio.to_thread(work)
-        except FileNotFoundError:
-            raise
         except OSError as error:
             _LOG.warning("Files (files_url) failed in %s: %s", self._folder, error.strerror)
             raise StoreFailure("The server's store of files does not work; try again later") from None
+
+
+class _ReadFile:
+    """A file that is read by threads, one at a time. Closed, it has nothing more, and is not opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._is_closed = False
+
+    def open(self) -> bool:
+        """Whether there is such a file. Raises OSError."""
+        with self._lock, suppress(FileNotFoundError):
+            if not self._is_closed:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._descriptor is not None
+
+    def read(self) -> bytes:
+        """The next of it, or nothing. Raises OSError."""
+        with self._lock:
+            return b"" if self._descriptor is None else os.read(self._descriptor, _READ_BYTES)
+
+    def close(self) -> None:
+        """Once nobody reads it any more."""
+        with self._lock:
+            self._is_closed = True
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk has what is in a folder, by its names."""
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        os.fsync(descriptor)
 
 
 @contextmanager

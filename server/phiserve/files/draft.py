@@ -8,18 +8,31 @@ from blake3 import blake3
 
 from phiserve.errors import RequestTooLarge
 from phiserve.files.blobs import SEGMENT_BYTES, Blobs
+from phiserve.files.room import HeldRoom
 from phiserve.store.file_records import WholeBlob
 
 
 class BlobDraft:
-    """What has come of a content so far. `with_md5`: whether its MD5 is wanted too."""
+    """What has come of a content so far.
+
+    `room`: what is kept for it of its owner's, None where it takes none. `with_md5`: whether its MD5 is
+    wanted too.
+    """
 
     def __init__(
-        self, blobs: Blobs, name: str, max_bytes: int, limit: str, *, with_md5: bool = False
+        self,
+        blobs: Blobs,
+        name: str,
+        max_bytes: int,
+        limit: str,
+        *,
+        room: HeldRoom | None = None,
+        with_md5: bool = False,
     ) -> None:
         self._blobs = blobs
         self._name = name
         self._max_bytes, self._limit = max_bytes, limit
+        self._room = room
         self._buffer = bytearray()
         self._num_segments = 0
         self._blake3 = blake3()
@@ -38,7 +51,7 @@ class BlobDraft:
         return None if self._md5 is None else self._md5.hexdigest()
 
     async def add(self, chunk: bytes) -> None:
-        """More of it. Raises RequestTooLarge beyond the limit, and StoreFailure."""
+        """More of it. Raises RequestTooLarge and InvalidRequest beyond the limits, and StoreFailure."""
         self.num_bytes += len(chunk)
         if self.num_bytes > self._max_bytes:
             raise RequestTooLarge(
@@ -51,7 +64,7 @@ class BlobDraft:
             await self._write(segment)
 
     async def end(self) -> WholeBlob:
-        """It is all there, and durable. Raises StoreFailure."""
+        """It is all there, and durable. Raises InvalidRequest where there is no room for it, StoreFailure."""
         if self._buffer:
             segment, self._buffer = bytes(self._buffer), bytearray()
             await self._write(segment)
@@ -59,6 +72,8 @@ class BlobDraft:
         return WholeBlob(self._name, self._blake3.hexdigest(), self.num_bytes)
 
     async def _write(self, segment: bytes) -> None:
+        if self._room is not None:
+            await self._room.hold(self.num_bytes)
         number, self._num_segments = self._num_segments, self._num_segments + 1
         hashing = asyncio.to_thread(self._hash, segment)
         await self._to_its_end(asyncio.gather(hashing, self._blobs.write(self._name, number, segment)))

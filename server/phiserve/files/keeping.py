@@ -4,15 +4,17 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakValueDictionary
 
 from phiserve.errors import StoreFailure
 from phiserve.files.blobs import BlobGone, Blobs
 from phiserve.files.draft import BlobDraft
 from phiserve.files.limits import FileLimits
+from phiserve.files.room import HeldRoom
 from phiserve.media.file_source import UploadedFile, no_such_file
 from phiserve.store.file_records import FileRecords, WholeBlob
 from phiserve.store.files import StoredFile
@@ -42,7 +44,7 @@ class FileKeeper:
     """Keeps files of owners (`""` where there are no keys): what is known in the store, bytes in `blobs`.
 
     What a call has returned from is durable. What was not kept, for whatever reason, is removed: at once, or
-    by `tend` of any server. It is a `media.file_source.FileSource`.
+    by `clear_away` of any server. It is a `media.file_source.FileSource`.
     """
 
     def __init__(self, records: FileRecords, blobs: Blobs, limits: FileLimits) -> None:
@@ -51,38 +53,49 @@ class FileKeeper:
         self._blobs = blobs
         self._receiving: set[str] = set()
         self._removing: set[asyncio.Task[None]] = set()
-        self._tending: asyncio.Task[None] | None = None
+        self._tending: list[asyncio.Task[None]] = []
+        # By the ids of uploads that are being completed, each by one request at a time
+        self.completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def begin(self) -> None:
         """Begin to look after what is received and what expires, until `close`."""
-        self._tending = asyncio.create_task(self._tend())
+        # Removing may take long, and what is being received must be renewed all the same
+        self._tending = [asyncio.create_task(_again(work)) for work in (self.renew, self.clear_away)]
 
     async def close(self) -> None:
         """End that; what is being removed goes on for a little."""
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.gather(self._tending, return_exceptions=True)
+        for task in self._tending:
+            task.cancel()
+        await asyncio.gather(*self._tending, return_exceptions=True)
         if self._removing:
             await asyncio.wait(self._removing, timeout=_CLOSE_TIMEOUT_S)
         await self._blobs.close()
 
     @asynccontextmanager
     async def receiving(
-        self, max_bytes: int, limit: str = "files_max_bytes", *, with_md5: bool = False
+        self, owner: str, max_bytes: int, limit: str = "files_max_bytes", announced_bytes: int = 0
     ) -> AsyncIterator[BlobDraft]:
-        """A content that is about to come; it is removed unless it has been kept when the context is left.
+        """A content that an owner is about to send; it is removed unless it is kept when the context is left.
 
-        `limit` is what the setting of `max_bytes` is called. Raises StoreFailure.
+        `limit` is what the setting of `max_bytes` is called. It takes the owner's room while it comes: for
+        `announced_bytes`, of the body that brings it, from now on. Raises InvalidRequest where there is none,
+        and StoreFailure.
         """
         name = uuid.uuid4().hex
-        await self.records.begin_blob(name)
-        self._receiving.add(name)
-        draft = BlobDraft(self._blobs, name, max_bytes, limit, with_md5=with_md5)
-        try:
+        room = HeldRoom(self.records, name, owner, max_bytes, self.limits.max_bytes_per_owner)
+        await room.begin(announced_bytes)
+        async with self._written(BlobDraft(self._blobs, name, max_bytes, limit, room=room), name) as draft:
             yield draft
-        finally:
-            self._receiving.discard(name)
-            self._later(self._give_up(name, draft))
+
+    @asynccontextmanager
+    async def copying(self, max_bytes: int, limit: str, *, with_md5: bool) -> AsyncIterator[BlobDraft]:
+        """The same for a content of what takes room already. Raises StoreFailure."""
+        name = uuid.uuid4().hex
+        await self.records.begin_blob(name)
+        async with self._written(
+            BlobDraft(self._blobs, name, max_bytes, limit, with_md5=with_md5), name
+        ) as draft:
+            yield draft
 
     async def keep(self, owner: str, new: NewFile, whole: WholeBlob) -> StoredFile:
         """Make a file of a content that has come. Raises InvalidRequest where there is no room for it."""
@@ -131,11 +144,10 @@ class FileKeeper:
         for name in names:
             self._later(self._remove(name))
 
-    async def tend(self) -> None:
-        """Say what this server is receiving, and remove what is to be removed. Raises StoreFailure."""
+    async def renew(self) -> None:
+        """Say what this server is receiving. Raises StoreFailure."""
         if self._receiving:
             await self.records.renew_blobs([*self._receiving])
-        await self.clear_away()
 
     async def clear_away(self, stale_s: int = STALE_S) -> None:
         """Remove what has expired, and contents that nobody will refer to. Raises StoreFailure.
@@ -147,8 +159,17 @@ class FileKeeper:
         after = ""
         while names := await self.records.dead_blobs(after):
             for name in names:
-                await self._remove(name)
+                await self._later(self._remove(name))  # whether it can be, others can
             after = names[-1]
+
+    @asynccontextmanager
+    async def _written(self, draft: BlobDraft, name: str) -> AsyncIterator[BlobDraft]:
+        self._receiving.add(name)
+        try:
+            yield draft
+        finally:
+            self._receiving.discard(name)
+            await asyncio.shield(self._later(self._give_up(name, draft)))  # what it took of room is free then
 
     async def _whole(self, file: StoredFile) -> bytes:
         try:
@@ -157,17 +178,7 @@ class FileKeeper:
         except BlobGone:
             raise no_such_file(file.id) from None
 
-    async def _tend(self) -> None:
-        while True:
-            try:
-                await self.tend()
-            except StoreFailure as failure:
-                _LOG.warning("Files are not tended: %s", failure)
-            except Exception:
-                _LOG.exception("Files are not tended")
-            await asyncio.sleep(TEND_S)
-
-    def _later(self, removing: Coroutine[object, object, None]) -> None:
+    def _later(self, removing: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Remove something while nobody waits; what fails is done by whoever tends."""
 
         async def remove() -> None:
@@ -176,17 +187,36 @@ class FileKeeper:
                 await removing
             except StoreFailure as failure:
                 _LOG.warning("A file's content is not removed yet: %s", failure)
+            except Exception:
+                _LOG.exception("A file's content is not removed yet")
 
         task = asyncio.create_task(remove())
         self._removing.add(task)
         task.add_done_callback(self._removing.discard)
+        return task
 
     async def _give_up(self, name: str, draft: BlobDraft) -> None:
-        await draft.settle()  # or what is written last would be there again
+        """Where something refers to it by now, nothing is given up."""
         if await self.records.give_up_blob(name):
-            await self._remove(name)
+            self._later(self._remove_settled(name, draft))
+
+    async def _remove_settled(self, name: str, draft: BlobDraft) -> None:
+        await draft.settle()  # or what is written last would be there again
+        await self._remove(name)
 
     async def _remove(self, name: str) -> None:
         """Raises StoreFailure, after which it is tried again by whoever tends."""
         await self._blobs.delete(name)
         await self.records.forget_blob(name)
+
+
+async def _again(work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work again and again, also after it failed."""
+    while True:
+        try:
+            await work()
+        except StoreFailure as failure:
+            _LOG.warning("Files are not tended: %s", failure)
+        except Exception:
+            _LOG.exception("Files are not tended")
+        await asyncio.sleep(TEND_S)

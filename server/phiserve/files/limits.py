@@ -7,6 +7,9 @@ from phiserve.store.limits import DAY_S
 MAX_PART_BYTES = 64 * 2**20
 """Bytes of a part of an upload, as OpenAI has it."""
 
+BESIDE_BYTES = 2**20
+"""Most that may come beside the file of a form: fields, heads of parts, and what is outside of all parts."""
+
 UPLOAD_AGE_S = 3600
 """Seconds within which an upload must be completed, as OpenAI has it."""
 

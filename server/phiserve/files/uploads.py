@@ -1,5 +1,6 @@
 """Files that come in parts: begun, added to, completed or cancelled."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -60,26 +61,21 @@ class Uploads:
         """Make a file of parts, in this order; the upload as it is then, and the file.
 
         One that is completed already is answered as it is: a client that was not told may ask again. Its
-        file is None where it was deleted since. Raises InvalidRequest, and StoreFailure.
+        file is None where it was deleted since. What is completed when its time is over stays so. Raises
+        InvalidRequest, and StoreFailure.
         """
-        records = self.keeper.records
-        upload = await records.upload(owner, upload_id)
-        if upload is None:
-            return None
-        if upload.status == "completed" and upload.file is not None:
-            return upload, await records.file(owner, upload.file)
-        stored = await records.parts(owner, upload_id)
-        chosen = None if stored is None else _chosen(upload, part_ids, stored)
-        if chosen is None:
-            return None
-        async with self.keeper.receiving(
-            upload.num_bytes, "of this upload", with_md5=md5 is not None
-        ) as draft:
-            await self._copy(chosen, draft)
-            whole = await draft.end()
-            if md5 is not None and md5.lower() != draft.md5:
-                raise InvalidRequest(f"the parts' MD5 is {draft.md5}", param="md5")
-            return await self._completed(upload, whole)
+        lock = self.keeper.completing.setdefault(upload_id, asyncio.Lock())
+        async with lock:  # or each of many requests would have a copy of all parts
+            upload = await self.find(owner, upload_id)
+            if upload is None or upload.status == "completed":
+                return await self._done(upload)
+            try:
+                return await self._complete(upload, part_ids, md5)
+            except InvalidRequest:  # perhaps since another server has completed it meanwhile
+                done = await self._done(await self.find(owner, upload_id))
+                if done is None:
+                    raise
+                return done
 
     async def cancel(self, owner: str, upload_id: str) -> StoredUpload | None:
         """End an upload, whose parts are removed. Raises InvalidRequest where it has ended."""
@@ -88,6 +84,26 @@ class Uploads:
             return None
         self.keeper.remove_contents(dead)
         return await self.keeper.records.upload(owner, upload_id)
+
+    async def _done(self, upload: StoredUpload | None) -> tuple[StoredUpload, StoredFile | None] | None:
+        """A completed upload and its file; None for any other."""
+        if upload is None or upload.file is None:
+            return None
+        return upload, await self.keeper.records.file(upload.owner, upload.file)
+
+    async def _complete(
+        self, upload: StoredUpload, part_ids: Sequence[str], md5: str | None
+    ) -> tuple[StoredUpload, StoredFile | None] | None:
+        stored = await self.keeper.records.parts(upload.owner, upload.id)
+        chosen = None if stored is None else _chosen(upload, part_ids, stored)
+        if chosen is None:
+            return None
+        async with self.keeper.copying(upload.num_bytes, "of this upload", with_md5=md5 is not None) as draft:
+            await self._copy(chosen, draft)
+            whole = await draft.end()
+            if md5 is not None and md5.lower() != draft.md5:
+                raise InvalidRequest(f"the parts' MD5 is {draft.md5}", param="md5")
+            return await self._completed(upload, whole)
 
     async def _copy(self, parts: Sequence[StoredPart], draft: BlobDraft) -> None:
         for part in parts:
@@ -103,8 +119,9 @@ class Uploads:
     ) -> tuple[StoredUpload, StoredFile | None] | None:
         new = NewFile(upload.purpose, upload.filename, upload.content_type, upload.file_expires_after_s)
         file = self.keeper.file_of(upload.owner, new, whole.num_bytes)
-        made = await self.keeper.records.complete_upload(upload.id, file, whole)
-        completed = await self.keeper.records.upload(upload.owner, upload.id)
+        records, most = self.keeper.records, self.keeper.limits.max_bytes_per_owner
+        made = await records.complete_upload(upload.id, file, whole, most)
+        completed = await records.upload(upload.owner, upload.id)
         if made is None or completed is None:
             return None
         stored, dead = made

@@ -9,14 +9,12 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.messages import WireModel, bounded
+from phiserve.store.limits import MAX_PARTS
 
 Purpose = Literal["vision", "user_data", "batch"]
 """What a client may say that a file is for. Files of the purpose `batch_output` are made by the server."""
 
 MAX_NAME_CHARACTERS = 255
-
-MAX_PARTS = 10_000
-"""Parts of an upload."""
 
 
 _UNNAMEABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")

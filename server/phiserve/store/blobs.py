@@ -13,24 +13,24 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store.connections import wait_for_turn
-from phiserve.store.tables import BLOBS, FILES, UPLOAD_PARTS
+from phiserve.store.tables import BLOBS, FILES, RECEIVING, UPLOAD_PARTS
 
 Status = Literal["written", "kept", "dead"]
 
-_WRITTEN: Status = "written"
+WRITTEN: Status = "written"
 _KEPT: Status = "kept"
 _DEAD: Status = "dead"
 
 
 async def begin(connection: AsyncConnection, name: str) -> None:
     """A content is about to be written."""
-    values = {"name": name, "status": _WRITTEN, "renewed_at": int(time.time()), "bytes": 0}
+    values = {"name": name, "status": WRITTEN, "renewed_at": int(time.time()), "bytes": 0}
     await connection.execute(insert(BLOBS).values(values))
 
 
 async def renew(connection: AsyncConnection, names: Sequence[str]) -> None:
     """Contents that are still being written."""
-    change = update(BLOBS).where(BLOBS.c.name.in_(names), BLOBS.c.status == _WRITTEN)
+    change = update(BLOBS).where(BLOBS.c.name.in_(names), BLOBS.c.status == WRITTEN)
     await connection.execute(change.values(renewed_at=int(time.time())))
 
 
@@ -42,7 +42,7 @@ async def keep(connection: AsyncConnection, name: str, digest: str, num_bytes: i
     """
     await wait_for_turn(connection, f"blob {digest}")
     row = BLOBS.c
-    is_new = (row.name == name) & (row.status == _WRITTEN)
+    is_new = (row.name == name) & (row.status == WRITTEN)
     new = await connection.scalar(select(row.key).where(is_new).with_for_update())
     if new is None:
         return None
@@ -50,6 +50,7 @@ async def keep(connection: AsyncConnection, name: str, digest: str, num_bytes: i
     equal = await connection.scalar(select(row.key).where(is_equal).limit(1).with_for_update())
     values = {"digest": digest, "bytes": num_bytes, "status": _KEPT if equal is None else _DEAD}
     await connection.execute(update(BLOBS).where(row.key == new).values(values))
+    await connection.execute(delete(RECEIVING).where(RECEIVING.c.blob == new))
     return int(new if equal is None else equal)
 
 
@@ -66,14 +67,14 @@ async def release(connection: AsyncConnection, keys: Sequence[int]) -> list[str]
 
 async def give_up(connection: AsyncConnection, name: str) -> bool:
     """A content is not wanted. Whether its bytes are to be removed: not where something refers to it."""
-    change = update(BLOBS).where(BLOBS.c.name == name, BLOBS.c.status == _WRITTEN).values(status=_DEAD)
+    change = update(BLOBS).where(BLOBS.c.name == name, BLOBS.c.status == WRITTEN).values(status=_DEAD)
     await connection.execute(change)
     return await connection.scalar(select(BLOBS.c.status).where(BLOBS.c.name == name)) != _KEPT
 
 
 async def give_up_stale(connection: AsyncConnection, older_than_s: int) -> None:
     """Contents that nobody has renewed lately: whoever wrote them is gone."""
-    is_stale = (BLOBS.c.status == _WRITTEN) & (BLOBS.c.renewed_at <= int(time.time()) - older_than_s)
+    is_stale = (BLOBS.c.status == WRITTEN) & (BLOBS.c.renewed_at <= int(time.time()) - older_than_s)
     await connection.execute(update(BLOBS).where(is_stale).values(status=_DEAD))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest
-from phiserve.store import blobs, files, uploads
+from phiserve.store import blobs, files, room, uploads
 from phiserve.store.connections import Connections
 from phiserve.store.files import FilePage, StoredFile
 from phiserve.store.interface import Order
@@ -41,6 +41,29 @@ class FileRecords:
         """A content is about to be written; from now on it has to be renewed."""
         await self._connections.write(lambda connection: blobs.begin(connection, name))
 
+    async def begin_received(
+        self, name: str, owner: str, least: int, wanted: int, max_bytes_per_owner: int
+    ) -> int:
+        """The same for one that an owner sends, with room for it as `hold_room` keeps it."""
+
+        async def work(connection: AsyncConnection) -> int:
+            """In the owner's turn."""
+            await blobs.begin(connection, name)
+            return await room.hold(connection, owner, name, least, wanted, max_bytes_per_owner)
+
+        return await self._connections.write(work, owner)
+
+    async def hold_room(
+        self, name: str, owner: str, least: int, wanted: int, max_bytes_per_owner: int
+    ) -> int:
+        """Keep more room for a content that an owner sends: `least` bytes in all, up to `wanted`.
+
+        Those that are kept. Raises InvalidRequest where the owner does not have that room.
+        """
+        return await self._connections.write(
+            lambda connection: room.hold(connection, owner, name, least, wanted, max_bytes_per_owner), owner
+        )
+
     async def renew_blobs(self, names: Sequence[str]) -> None:
         """Say that contents are still being written."""
         await self._connections.write(lambda connection: blobs.renew(connection, names))
@@ -66,17 +89,11 @@ class FileRecords:
 
         async def work(connection: AsyncConnection) -> StoredFile:
             """In the owner's turn, so that two files do not take the same room."""
-            await files.check_room(connection, file.owner, whole.num_bytes, max_bytes_per_owner)
+            await room.check(connection, file.owner, whole.num_bytes, max_bytes_per_owner, whole.name)
             await files.add(connection, file, await _kept(connection, whole))
             return await _found(connection, file)
 
         return await self._connections.write(work, file.owner)
-
-    async def check_room(self, owner: str, num_bytes: int, max_bytes_per_owner: int) -> None:
-        """Raises InvalidRequest where an owner has no room for so many bytes more as things stand."""
-        await self._connections.read(
-            lambda connection: files.check_room(connection, owner, num_bytes, max_bytes_per_owner)
-        )
 
     async def file(self, owner: str, file_id: str) -> StoredFile | None:
         """A file."""
@@ -101,7 +118,7 @@ class FileRecords:
 
         async def work(connection: AsyncConnection) -> None:
             """All or nothing."""
-            await files.check_room(connection, upload.owner, upload.num_bytes, max_bytes_per_owner)
+            await room.check(connection, upload.owner, upload.num_bytes, max_bytes_per_owner)
             await uploads.create(connection, upload)
 
         await self._connections.write(work, upload.owner)
@@ -125,8 +142,8 @@ class FileRecords:
     ) -> bool:
         """Add a part to an upload. Whether that was there.
 
-        Raises InvalidRequest where it has ended, where all its parts come to more than twice what it was
-        begun for (a part may be sent again), or the owner has no room.
+        Raises InvalidRequest where it has ended, where its parts are too many or come to more than twice what
+        it was begun for (a part may be sent again), or the owner has no room.
         """
 
         async def work(connection: AsyncConnection) -> bool:
@@ -134,10 +151,8 @@ class FileRecords:
             upload = await uploads.pending(connection, owner, upload_id)
             if upload is None:
                 return False
-            if await uploads.used_bytes(connection, upload_id) + whole.num_bytes > 2 * upload.num_bytes:
-                reason = f"the parts have more bytes than the upload was begun for ({upload.num_bytes})"
-                raise InvalidRequest(reason, param="data")
-            await files.check_room(connection, owner, whole.num_bytes, max_bytes_per_owner)
+            await uploads.check_part(connection, upload, whole.num_bytes)
+            await room.check(connection, owner, whole.num_bytes, max_bytes_per_owner, whole.name)
             blob = await _kept(connection, whole)
             await uploads.add_part(connection, upload_id, part_id, blob, whole.num_bytes)
             return True
@@ -145,18 +160,25 @@ class FileRecords:
         return await self._connections.write(work, owner)
 
     async def complete_upload(
-        self, upload_id: str, file: StoredFile, whole: WholeBlob
+        self, upload_id: str, file: StoredFile, whole: WholeBlob, max_bytes_per_owner: int
     ) -> tuple[StoredFile, Sequence[str]] | None:
         """Make a file of an upload, which ends; also names of contents whose bytes are to be removed.
 
-        It takes no more room than its parts did. None where there is no such upload. Raises InvalidRequest
-        where it has ended.
+        An upload that expired after its parts were asked for can be completed still. None where there is no
+        such upload. Raises InvalidRequest where it has ended, and where the owner has no room for a file that
+        takes more than the upload's parts did.
         """
 
         async def work(connection: AsyncConnection) -> tuple[StoredFile, Sequence[str]] | None:
             """The parts go as the file comes."""
-            if await uploads.pending(connection, file.owner, upload_id) is None:
+            upload = await uploads.load(connection, file.owner, upload_id)
+            if upload is None:
                 return None
+            if upload.status in ("completed", "cancelled"):
+                raise uploads.has_ended(upload)
+            more = room.counted(whole.num_bytes) - await room.parts_bytes(connection, upload_id)
+            if more > 0:
+                await room.check(connection, file.owner, more, max_bytes_per_owner)
             blob = await _kept(connection, whole)  # before the parts go, one of which may have this content
             await files.add(connection, file, blob)
             dead = await uploads.end(connection, upload_id, "completed", file.id)

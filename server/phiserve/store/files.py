@@ -3,17 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, RowMapping, case, delete, func, insert, select
+from sqlalchemy import ColumnElement, RowMapping, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from phiserve.errors import InvalidRequest
 from phiserve.store import blobs
 from phiserve.store.interface import Order
 from phiserve.store.items import is_possible
-from phiserve.store.tables import BLOBS, FILES, UPLOAD_PARTS, UPLOADS
-
-LEAST_BYTES = 4096
-"""What a file counts for at least, as on a disk: many empty ones are not free."""
+from phiserve.store.tables import BLOBS, FILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +102,6 @@ async def remove_expired(connection: AsyncConnection, limit: int) -> list[str] |
         return None
     removed = delete(FILES).where(FILES.c.key.in_(keys)).returning(FILES.c.blob)
     return await blobs.release(connection, [*await connection.scalars(removed)])
-
-
-async def used_bytes(connection: AsyncConnection, owner: str) -> int:
-    """What an owner's files count for, and the parts of their uploads."""
-    of_files = select(_counted(FILES.c.bytes)).where(FILES.c.owner == owner)
-    of_parts = select(_counted(UPLOAD_PARTS.c.bytes)).join(UPLOADS, UPLOADS.c.key == UPLOAD_PARTS.c.upload)
-    sums = (of_files, of_parts.where(UPLOADS.c.owner == owner))
-    return sum([int(await connection.scalar(query) or 0) for query in sums])
-
-
-async def check_room(connection: AsyncConnection, owner: str, num_bytes: int, max_bytes: int) -> None:
-    """Raises InvalidRequest where an owner has no room for so many bytes more."""
-    used = await used_bytes(connection, owner)
-    if used + max(num_bytes, LEAST_BYTES) > max_bytes:
-        reason = (
-            f"no room is left for {num_bytes} bytes: {used} of {max_bytes} (files_max_bytes_per_owner) are "
-            "used; delete files, or let them expire"
-        )
-        raise InvalidRequest(reason, code="file_quota_exceeded")
-
-
-def _counted(column: ColumnElement[int]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((column < LEAST_BYTES, LEAST_BYTES), else_=column)), 0)
 
 
 def _is_valid() -> ColumnElement[bool]:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MAX_PARTS = 10_000
+"""Parts of an upload."""
+
 DAY_S = 86_400
 """Seconds of a day."""
 

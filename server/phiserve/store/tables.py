@@ -19,8 +19,8 @@ from sqlalchemy import (
 
 from phiserve.store.interface import UNFINISHED
 
-SCHEMA_VERSION = 2
-"""Raised by every change of the tables. 2: files and uploads."""
+SCHEMA_VERSION = 3
+"""Raised by every change of the tables. 2: files and uploads; 3: what is being received."""
 
 DELETED = "deleted"
 """The status of a response that was deleted unfinished: whoever works on it must not save it again."""
@@ -125,6 +125,15 @@ BLOBS = Table(
 """
 _NOT_KEPT = BLOBS.c.status != "kept"
 Index("phiserve_blobs_not_kept", BLOBS.c.renewed_at, sqlite_where=_NOT_KEPT, postgresql_where=_NOT_KEPT)
+
+RECEIVING = Table(
+    "phiserve_receiving",
+    METADATA,
+    Column("blob", _NUMBER, ForeignKey(BLOBS.c.key, ondelete="CASCADE"), primary_key=True),
+    Column("owner", Text, nullable=False, index=True),
+    Column("bytes", BigInteger, nullable=False),
+)
+"""Room of owners that is kept for contents while these are written; rows of others have no effect."""
 
 FILES = Table(
     "phiserve_files",

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from phiserve.errors import InvalidRequest
 from phiserve.store import blobs
 from phiserve.store.items import is_possible
-from phiserve.store.limits import DAY_S
+from phiserve.store.limits import DAY_S, MAX_PARTS
 from phiserve.store.tables import BLOBS, UPLOAD_PARTS, UPLOADS
 
 UploadStatus = Literal["pending", "completed", "cancelled", "expired"]
@@ -79,15 +79,25 @@ async def pending(connection: AsyncConnection, owner: str, upload_id: str) -> St
     """An upload that can go on; None where there is none. Raises InvalidRequest where it has ended."""
     upload = await load(connection, owner, upload_id)
     if upload is not None and upload.status != "pending":
-        raise InvalidRequest(f"the upload is {upload.status}", param="upload_id")
+        raise has_ended(upload)
     return upload
 
 
-async def used_bytes(connection: AsyncConnection, upload_id: str) -> int:
-    """All parts of an upload together."""
-    query = select(func.coalesce(func.sum(UPLOAD_PARTS.c.bytes), 0))
-    joined = query.join(UPLOADS, UPLOADS.c.key == UPLOAD_PARTS.c.upload)
-    return int(await connection.scalar(joined.where(UPLOADS.c.id == upload_id)) or 0)
+def has_ended(upload: StoredUpload) -> InvalidRequest:
+    """The error for going on with an upload that has ended."""
+    return InvalidRequest(f"the upload is {upload.status}", param="upload_id")
+
+
+async def check_part(connection: AsyncConnection, upload: StoredUpload, num_bytes: int) -> None:
+    """Raises InvalidRequest where one more part of so many bytes would be too much."""
+    query = select(func.count(), func.coalesce(func.sum(UPLOAD_PARTS.c.bytes), 0))
+    joined = query.select_from(UPLOAD_PARTS).join(UPLOADS, UPLOADS.c.key == UPLOAD_PARTS.c.upload)
+    num_parts, used = (await connection.execute(joined.where(UPLOADS.c.id == upload.id))).one()
+    if num_parts >= MAX_PARTS:
+        raise InvalidRequest(f"an upload has at most {MAX_PARTS} parts", param="data")
+    if used + num_bytes > 2 * upload.num_bytes:
+        reason = f"the parts have more bytes than the upload was begun for ({upload.num_bytes})"
+        raise InvalidRequest(reason, param="data")
 
 
 async def add_part(

@@ -44,6 +44,20 @@ def test_objects(s3: S3Server) -> None:
     asyncio.run(run())
 
 
+def test_a_bucket_that_is_gone(s3: S3Server) -> None:
+    """503 for what is to be written or removed, and what is to be read is not there."""
+
+    async def run() -> None:
+        blobs = BucketBlobs.at("s3://gone/prefix")
+        for working in (blobs.write("x", 0, b"x"), blobs.delete("x")):
+            with pytest.raises(StoreFailure):
+                await working
+        with pytest.raises(BlobGone):
+            await content(blobs, "x", 1)
+
+    asyncio.run(run())
+
+
 def test_buckets_that_cannot_be_used(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

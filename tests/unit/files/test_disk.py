@@ -5,8 +5,10 @@ import errno
 import logging
 import os
 import stat
-from contextlib import aclosing
+import threading
+from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,74 @@ def test_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     asyncio.run(run())
     assert synced == [str(tmp_path / "ab" / "abc"), str(tmp_path / "ab"), str(tmp_path)]
+
+
+def test_new_folders_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in the one above it, or a loss of power would take all that is in them; old ones are left alone."""
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    )
+    for _ in range(2):
+        DiskBlobs(tmp_path / "some" / "new" / "files").prepare()
+    new = tmp_path / "some" / "new"
+    assert synced == [str(path) for path in (new, new.parent, tmp_path, new)]
+
+
+@pytest.mark.parametrize("held_up", ["open", "read"])
+def test_nobody_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_up: str) -> None:
+    """A file that is being opened or read when its reader is cancelled is closed, and not before."""
+    path, may_go_on, has_begun = tmp_path / "ab" / "ab", threading.Event(), threading.Event()
+    done: list[object] = []
+    slow = getattr(os, held_up)
+
+    def held(*arguments: Any) -> object:
+        if arguments[0] not in (path, descriptor_of(path)):
+            return slow(*arguments)
+        has_begun.set()
+        may_go_on.wait()
+        done.append(slow(*arguments))
+        return done[-1]
+
+    async def run() -> None:
+        blobs = DiskBlobs(tmp_path)
+        await blobs.write("ab", 0, b"whole")
+        monkeypatch.setattr(os, held_up, held)
+        reading = asyncio.create_task(content(blobs, "ab", 5))
+        await asyncio.to_thread(has_begun.wait)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        may_go_on.set()
+
+    asyncio.run(run())
+    assert len(done) == 1
+    assert descriptor_of(path) is None
+
+
+def descriptor_of(path: Path) -> int | None:
+    """The number of a file that this process has open."""
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if link.readlink() == path:
+                return int(link.name)
+    return None
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """An unmounted disk, say: 503 for what is to be written, and what is to be read is not there."""
+
+    async def run() -> None:
+        blobs = DiskBlobs(tmp_path / "files")
+        blobs.prepare()
+        (tmp_path / "files").rmdir()
+        for writing in (blobs.write("ab", 0, b"x"), blobs.finish("ab")):
+            with pytest.raises(StoreFailure):
+                await writing
+        await blobs.delete("ab")
+        with pytest.raises(BlobGone):
+            await content(blobs, "ab", 1)
+
+    asyncio.run(run())
 
 
 def test_a_short_file_is_not_given(tmp_path: Path) -> None:

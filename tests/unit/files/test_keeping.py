@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 
 import pytest
 
@@ -100,7 +100,7 @@ def test_what_fails_leaves_nothing(place: Place) -> None:
         with pytest.raises(InvalidRequest, match="no room is left"):
             await kept(keeper, CONTENT)
         with suppress(ConnectionError):
-            async with keeper.receiving(9_000_000) as draft:
+            async with keeper.receiving("", 9_000_000) as draft:
                 await draft.add(CONTENT[: SEGMENT_BYTES + 5])
                 raise ConnectionError
         for _ in range(20):
@@ -133,6 +133,26 @@ def test_rooms_are_not_given_twice(shared_place: Place) -> None:
         assert await kept(keeper, contents[0], "another")
 
     on_files(shared_place, use, FileLimits(max_bytes_per_owner=35_000))
+
+
+def test_many_receive_no_more_than_there_is_room_for(shared_place: Place) -> None:
+    """Nothing of what has no room is written, also before any of it has come to its end; then there is some."""
+
+    async def use(keeper: FileKeeper) -> None:
+        async with AsyncExitStack() as stack:
+            drafts = [await stack.enter_async_context(keeper.receiving("", 10**9)) for _ in range(4)]
+            for draft in drafts[:2]:
+                await draft.add(CONTENT[:SEGMENT_BYTES])
+            for draft in drafts[2:]:
+                with pytest.raises(InvalidRequest, match="used, or being received"):
+                    await draft.add(CONTENT[:SEGMENT_BYTES])
+            with pytest.raises(InvalidRequest, match="no room is left for"):
+                async with keeper.receiving("", 10**9, announced_bytes=2 * SEGMENT_BYTES):
+                    pass
+            assert len(shared_place.contents()) == 2
+        assert await kept(keeper, CONTENT)
+
+    on_files(shared_place, use, FileLimits(max_bytes_per_owner=2 * SEGMENT_BYTES + 5000))
 
 
 def test_expired_files(shared_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,12 +210,13 @@ def test_tending(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         nonlocal now
         await keeper.records.begin_blob("left")
         await keeper._blobs.write("left", 0, b"half")
-        async with keeper.receiving(10**9) as draft:
+        async with keeper.receiving("", 10**9) as draft:
             await draft.add(CONTENT)
             for _ in range(4):
                 assert any("left" in name for name in place.contents()) == (now < 1_800_000_000 + STALE_S)
                 now += STALE_S // 2
-                await keeper.tend()
+                await keeper.renew()
+                await keeper.clear_away()
             file = await keeper.keep("", IMAGE_FILE, await draft.end())
         assert await content_of(keeper, file) == CONTENT
         await settled(keeper)
@@ -230,11 +251,47 @@ def test_it_tends_by_itself(place: Place, monkeypatch: pytest.MonkeyPatch) -> No
     on_files(place, use)
 
 
+def test_a_content_that_cannot_be_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps no other from being removed, whatever it fails with; nor does what is slow keep one from coming."""
+    monkeypatch.setattr(keeping, "TEND_S", 0)
+
+    async def use(keeper: FileKeeper) -> None:
+        delete, renew, renewed = keeper._blobs.delete, keeper.records.renew_blobs, asyncio.Event()
+
+        async def fails(name: str) -> None:
+            if name == "a":
+                raise StoreFailure("no answer")
+            if name == "b":
+                raise ValueError("a fault of ours")
+            if name == "d":
+                await renewed.wait()
+            await delete(name)
+
+        async def told(names: Sequence[str]) -> None:
+            await renew(names)
+            if not await keeper.records.dead_blobs("c"):
+                raise AssertionError("d is removed only after this")
+            renewed.set()
+
+        monkeypatch.setattr(keeper._blobs, "delete", fails)
+        for name in "abcd":
+            await keeper.records.begin_blob(name)
+            await keeper.records.give_up_blob(name)
+        async with keeper.receiving("", 10**9):
+            monkeypatch.setattr(keeper.records, "renew_blobs", told)
+            keeper.begin()
+            while await keeper.records.dead_blobs() != ["a", "b"]:
+                await asyncio.sleep(0)
+        assert renewed.is_set()
+
+    on_files(place, use)
+
+
 def test_given_up_by_another(place: Place) -> None:
     """A server that stood still for so long that another removed what it received keeps nothing of it."""
 
     async def use(keeper: FileKeeper) -> None:
-        async with keeper.receiving(10**9) as draft:
+        async with keeper.receiving("", 10**9) as draft:
             await draft.add(CONTENT[:SEGMENT_BYTES])
             await keeper.clear_away(stale_s=0)
             await draft.add(CONTENT[:SEGMENT_BYTES])
@@ -271,7 +328,7 @@ def test_memory_is_not_what_a_file_has(place: Place) -> None:
     """However large it is: a draft holds less than what is written at a time."""
 
     async def use(keeper: FileKeeper) -> None:
-        async with keeper.receiving(10**9) as draft:
+        async with keeper.receiving("", 10**9) as draft:
             for _ in range(40):
                 await draft.add(bytes(2**20))
                 assert draft.num_held < SEGMENT_BYTES

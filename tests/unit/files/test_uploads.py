@@ -3,17 +3,22 @@
 import asyncio
 import hashlib
 import random
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from kept_files import Place, content_of, on_files, pieces
 from phiserve.errors import InvalidRequest, RequestTooLarge
 from phiserve.files.blobs import SEGMENT_BYTES
+from phiserve.files.draft import BlobDraft
 from phiserve.files.keeping import FileKeeper, NewFile
 from phiserve.files.limits import UPLOAD_AGE_S, FileLimits
 from phiserve.files.uploads import Uploads
 from phiserve.store.limits import DAY_S
+from phiserve.store.room import LEAST_BYTES
 from phiserve.store.uploads import GRACE_S, StoredUpload
 
 CONTENT = random.Random(4).randbytes(2 * SEGMENT_BYTES + 70_000)
@@ -28,7 +33,7 @@ async def begun(uploads: Uploads, content: bytes = CONTENT, owner: str = "") -> 
 
 async def sent(uploads: Uploads, upload: StoredUpload, part: bytes) -> str:
     """The id of a part that has been sent."""
-    async with uploads.keeper.receiving(10**9) as draft:
+    async with uploads.keeper.receiving(upload.owner, 10**9) as draft:
         await draft.add(part)
         part_id = await uploads.add_part(upload.owner, upload.id, await draft.end())
     assert part_id is not None
@@ -117,7 +122,7 @@ def test_of_another(place: Place) -> None:
         uploads = Uploads(keeper)
         upload = await begun(uploads, b"a", "alice")
         part = await sent(uploads, upload, b"a")
-        async with keeper.receiving(10) as draft:
+        async with keeper.receiving("bob", 10) as draft:
             await draft.add(b"a")
             assert await uploads.add_part("bob", upload.id, await draft.end()) is None
         assert await uploads.find("bob", upload.id) is None
@@ -154,8 +159,8 @@ def test_limits(place: Place) -> None:
             await begun(uploads, bytes(60_001))
         upload = await begun(uploads, bytes(30_000))
         part = await sent(uploads, upload, bytes(30_000))
-        with pytest.raises(InvalidRequest, match="no room is left for 20001 bytes"):
-            await begun(uploads, bytes(20_001))
+        with pytest.raises(InvalidRequest, match="no room is left for 28194 bytes"):
+            await begun(uploads, bytes(28_194))
         second = await begun(uploads, bytes(20_000))
         third = await begun(uploads, bytes(20_000))
         await sent(uploads, second, bytes(20_000))
@@ -163,7 +168,7 @@ def test_limits(place: Place) -> None:
             await sent(uploads, third, b"x")
         assert await uploads.complete("", upload.id, [part], None) is not None
 
-    on_files(place, use, FileLimits(max_upload_bytes=60_000, max_bytes_per_owner=50_000))
+    on_files(place, use, FileLimits(max_upload_bytes=60_000, max_bytes_per_owner=50_000 + 3 * LEAST_BYTES))
 
 
 def test_expired(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,5 +196,83 @@ def test_expired(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         now += DAY_S
         await keeper.clear_away()
         assert await uploads.find("", upload.id) is None
+
+    on_files(place, use)
+
+
+def test_completed_by_many_at_once(place: Place) -> None:
+    """Once: all are told of the same file, and there is never more than one copy of the parts."""
+
+    async def use(keeper: FileKeeper) -> None:
+        uploads = Uploads(keeper)
+        upload = await begun(uploads, b"abcdef")
+        ids = [await sent(uploads, upload, part) for part in (b"abc", b"def")]
+        copies, copying = 0, keeper.copying
+
+        def counted(*arguments: Any, **options: Any) -> AbstractAsyncContextManager[BlobDraft]:
+            nonlocal copies
+            copies += 1
+            return copying(*arguments, **options)
+
+        keeper.copying = counted  # type: ignore[method-assign]
+        told = await asyncio.gather(*(Uploads(keeper).complete("", upload.id, ids, None) for _ in range(8)))
+        assert told[0] is not None
+        assert told == [told[0]] * 8
+        assert copies == 1
+        assert len(keeper.completing) == 0
+
+    on_files(place, use)
+
+
+def test_completed_by_another_server(shared_place: Place) -> None:
+    """That was faster: its file is the answer here, too."""
+
+    async def use(keeper: FileKeeper) -> None:
+        uploads = Uploads(keeper)
+        upload = await begun(uploads, b"abc")
+        ids = [await sent(uploads, upload, b"abc")]
+        other = FileKeeper(keeper.records, keeper._blobs, keeper.limits)
+        reading, told = keeper.read_blob, []
+
+        def read_late(name: str, num_bytes: int) -> AsyncGenerator[bytes, None]:
+            async def read() -> AsyncGenerator[bytes, None]:
+                async for chunk in reading(name, num_bytes):
+                    yield chunk
+                told.append(await Uploads(other).complete("", upload.id, ids, None))
+
+            return read()
+
+        keeper.read_blob = read_late  # type: ignore[method-assign]
+        told.append(await uploads.complete("", upload.id, ids, None))
+        assert told[0] is not None
+        assert told[0] == told[1]
+        await settled(keeper)
+        await settled(other)
+
+    on_files(shared_place, use)
+
+
+def test_completed_when_its_time_is_over(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for in time is done, however long it takes."""
+    now = 1_800_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+
+    async def use(keeper: FileKeeper) -> None:
+        nonlocal now
+        uploads = Uploads(keeper)
+        upload = await begun(uploads, b"abc")
+        ids = [await sent(uploads, upload, b"abc")]
+        reading = keeper.read_blob
+
+        def read_slowly(name: str, num_bytes: int) -> AsyncGenerator[bytes, None]:
+            nonlocal now
+            now += UPLOAD_AGE_S
+            return reading(name, num_bytes)
+
+        keeper.read_blob = read_slowly  # type: ignore[method-assign]
+        told = await uploads.complete("", upload.id, ids, None)
+        assert told is not None
+        assert told[0].status == "completed"
+        assert told == await uploads.complete("", upload.id, ids, None)
 
     on_files(place, use)

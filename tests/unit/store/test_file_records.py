@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from phiserve.errors import InvalidRequest
+from phiserve.store import uploads
 from phiserve.store.file_records import FileRecords, WholeBlob
-from phiserve.store.files import LEAST_BYTES, StoredFile
+from phiserve.store.files import StoredFile
 from phiserve.store.limits import StoreLimits
 from phiserve.store.opening import open_store
+from phiserve.store.room import LEAST_BYTES
 from phiserve.store.uploads import StoredUpload
 from stored import NOW
 
@@ -74,10 +76,6 @@ def test_room(state_url: str) -> None:
             whole = await written(records, f"b{num_bytes}", num_bytes=num_bytes)
             with pytest.raises(InvalidRequest, match=f"4096 of {2 * LEAST_BYTES - 1}"):
                 await records.add_file(file_named("f2"), whole, 2 * LEAST_BYTES - 1)
-        with pytest.raises(InvalidRequest):
-            await records.check_room("", LEAST_BYTES + 1, 2 * LEAST_BYTES)
-        await records.check_room("", LEAST_BYTES, 2 * LEAST_BYTES)
-        await records.check_room("x", 2 * LEAST_BYTES, 2 * LEAST_BYTES)
         assert await records.file("", "f2") is None
         assert await records.give_up_blob("b0")
 
@@ -142,16 +140,72 @@ def test_uploads(state_url: str) -> None:
             "p2": ("b", 3),
         }
         whole = await written(records, "d", "digest of a")
-        made = await records.complete_upload("upload_1", file_named("f1"), whole)
+        made = await records.complete_upload("upload_1", file_named("f1"), whole, MOST)
         assert made == (file_named("f1", blob="a"), ["b"])
         assert await records.upload("", "upload_1") == replace(UPLOAD, status="completed", file="f1")
         for again in (
-            records.complete_upload("upload_1", file_named("f2"), await written(records, "e")),
+            records.complete_upload("upload_1", file_named("f2"), await written(records, "e"), MOST),
             records.cancel_upload("", "upload_1"),
             records.parts("", "upload_1"),
         ):
             with pytest.raises(InvalidRequest, match="the upload is completed"):
                 await again
+
+    on_records(state_url, use)
+
+
+def test_completed_in_time(state_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its time was over while its parts were put together; not one that was cancelled meanwhile."""
+    now = float(NOW)
+    monkeypatch.setattr("time.time", lambda: now)
+
+    async def use(records: FileRecords) -> None:
+        nonlocal now
+        for upload_id in ("upload_1", "upload_2"):
+            await records.create_upload(replace(UPLOAD, id=upload_id), MOST)
+        await records.cancel_upload("", "upload_2")
+        now = UPLOAD.expires_at
+        whole = await written(records, "a")
+        with pytest.raises(InvalidRequest, match="the upload is cancelled"):
+            await records.complete_upload("upload_2", file_named("f2"), whole, MOST)
+        assert await records.complete_upload("upload_1", file_named("f1"), whole, MOST) is not None
+        assert await records.upload("", "upload_1") == replace(UPLOAD, status="completed", file="f1")
+        assert await records.complete_upload("upload_9", file_named("f9"), whole, MOST) is None
+
+    on_records(state_url, use)
+
+
+def test_files_of_no_parts(state_url: str) -> None:
+    """Count as any; others take the room that their parts had, also where the owner has too much."""
+
+    async def use(records: FileRecords) -> None:
+        for upload_id in ("upload_1", "upload_2"):
+            await records.create_upload(replace(UPLOAD, id=upload_id), MOST)
+        assert await records.add_part("", "upload_1", "p1", await written(records, "a"), MOST)
+        empty = await written(records, "b", num_bytes=0)
+        with pytest.raises(InvalidRequest, match=f"{3 * LEAST_BYTES} of {4 * LEAST_BYTES - 1}"):
+            await records.complete_upload("upload_2", file_named("f2"), empty, 4 * LEAST_BYTES - 1)
+        assert await records.upload("", "upload_2") == replace(UPLOAD, id="upload_2")
+        made = await records.complete_upload("upload_2", file_named("f2"), empty, 4 * LEAST_BYTES)
+        assert made is not None
+        whole = await written(records, "c")
+        assert await records.complete_upload("upload_1", file_named("f1"), whole, 1) is not None
+
+    on_records(state_url, use)
+
+
+def test_many_parts(state_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an upload are refused, where a request could not name them all."""
+    monkeypatch.setattr(uploads, "MAX_PARTS", 2)
+
+    async def use(records: FileRecords) -> None:
+        await records.create_upload(UPLOAD, MOST)
+        for n in range(2):
+            empty = await written(records, f"{n}", num_bytes=0)
+            assert await records.add_part("", "upload_1", f"p{n}", empty, MOST)
+        with pytest.raises(InvalidRequest, match="at most 2 parts") as caught:
+            await records.add_part("", "upload_1", "p3", await written(records, "3", num_bytes=0), MOST)
+        assert caught.value.param == "data"
 
     on_records(state_url, use)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unit.store.conftest import PostgresServer
 
 
-NEWER = ("_blobs", "_files", "_uploads", "_upload_parts")
+NEWER = ("_blobs", "_files", "_uploads", "_upload_parts", "_receiving")
 """How names of tables end that version 1 does not have."""
 
 CONVERSATION = {
