@@ -102,6 +102,14 @@ class Settings(BaseModel):
             description="Maximum size of all bodies being received, beside 64 KiB of each; beyond it: 429.",
         ),
     ] = 1024 * MIB
+    max_fetched_bytes_in_flight: Annotated[
+        int,
+        Field(
+            ge=1024,
+            description="Maximum size of all images and files that unfinished requests name by URL or id; "
+            "beyond it: 429.",
+        ),
+    ] = 1024 * MIB
     max_connections: Annotated[
         int | None,
         Field(ge=1, description="Maximum number of connections; default: what `ulimit -n` allows."),

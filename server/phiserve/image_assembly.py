@@ -7,6 +7,7 @@ from phiserve.codecs import FORMATS, parse
 from phiserve.config import Settings
 from phiserve.errors import StartupError
 from phiserve.media.connector import MediaConnector
+from phiserve.media.content_budget import ContentBudget
 from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import UrlGate
 from phiserve.media.web import WebFetcher
@@ -33,9 +34,11 @@ def image_service(
 def media_connector(settings: Settings) -> MediaConnector:
     """Where images may come from besides data URLs. Raises StartupError for hosts that no URL can name."""
     hosts, folder, timeout_s = settings.image_hosts, settings.image_folder, settings.image_fetch_timeout_s
+    most, of_one = settings.max_fetched_bytes_in_flight, settings.max_request_image_bytes
     return MediaConnector(
         web=WebFetcher(UrlGate(hosts), timeout_s) if hosts else None,
         folder=MediaFolder(folder, timeout_s) if folder else None,
+        budget=ContentBudget(most, of_one),
     )
 
 

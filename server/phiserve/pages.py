@@ -5,15 +5,24 @@ holds where the settings want that.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from phiserve.core import Conversation, DocumentPlaceholder, ImagePlaceholder, Part
+from phiserve.core import Conversation, DocumentPlaceholder, Part
 from phiserve.errors import InvalidPdf, InvalidRequest
 from phiserve.turns import Line
-from phiserve.vision.documents import Document, DocumentReader, FileOwner, PagePlaceholder
+from phiserve.vision.documents import (
+    Document,
+    DocumentReader,
+    FileOwner,
+    PagePlaceholder,
+    ReadImagePlaceholder,
+)
 from phiserve.vision.limits import ImageLimits, RequestMeter
 from phiserve.vision.sizes import page_size
+
+CountPages = Callable[[Sequence[int]], Awaitable[None]]
+"""Is told how many images each image and file of a conversation stands for, and may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,17 @@ class PageReader:
         self._limits = limits
 
     async def with_pages(
-        self, conversation: Conversation, cache_salt: str | None, line: Line
+        self,
+        conversation: Conversation,
+        cache_salt: str | None,
+        line: Line,
+        count_pages: CountPages | None = None,
     ) -> Conversation:
         """The conversation with pages in place of PDFs, and with images in place of files that are images.
 
-        Raises InvalidPdf, InvalidRequest for too many images or a page that there is none of, or
-        EngineFailure; if several PDFs are bad, the first is named.
+        `count_pages` is told, for everything that is shown, how many images it stands for, as soon as that is
+        known, and may raise. Raises InvalidPdf, InvalidRequest for too many images or a page that there is
+        none of, or EngineFailure; if several PDFs are bad, the first is named.
         """
         placeholders = [part for part in conversation.shown if isinstance(part, DocumentPlaceholder)]
         if not placeholders:
@@ -51,13 +65,18 @@ class PageReader:
             *(self._documents.read(placeholder, most, meter, owner) for placeholder in placeholders),
             return_exceptions=True,
         )
-        documents: list[Document | None] = []
+        documents: list[Document | bytes] = []
         for result in read:
             if isinstance(result, BaseException):
                 raise result
             documents.append(result)
         counts = [_num_shown(*pair) for pair in zip(placeholders, documents, strict=True)]
         self._check_counts(placeholders, counts, num_images)
+        if count_pages is not None:
+            left = iter(counts)
+            await count_pages(
+                [next(left) if isinstance(part, DocumentPlaceholder) else 1 for part in conversation.shown]
+            )
         shown = [
             await self._shown(placeholder, document, line)
             for placeholder, document in zip(placeholders, documents, strict=True)
@@ -82,14 +101,12 @@ class PageReader:
                 raise InvalidRequest(reason, param=placeholder.param, code="too_many_images")
 
     async def _shown(
-        self, placeholder: DocumentPlaceholder, document: Document | None, line: Line
+        self, placeholder: DocumentPlaceholder, document: Document | bytes, line: Line
     ) -> tuple[Part, ...]:
         """What stands in the place of one file. Raises InvalidPdf or EngineFailure."""
-        if document is None:
-            image = ImagePlaceholder(
-                placeholder.url, placeholder.detail, placeholder.param, file_id=placeholder.file_id
-            )
-            return (image,)
+        if isinstance(document, bytes):
+            detail, param = placeholder.detail, placeholder.param
+            return (ReadImagePlaceholder(url="", detail=detail, param=param, content=document),)
         sizes = document.outline.sizes
         numbers = [page - 1 for page in placeholder.pages or range(1, len(sizes) + 1)]
         pages = [
@@ -133,9 +150,12 @@ def _remedy(placeholder: DocumentPlaceholder, count: int) -> str:
     return f". Name fewer pages in {placeholder.part}.pages" if count > 1 else ""
 
 
-def _num_shown(placeholder: DocumentPlaceholder, document: Document | None) -> int:
+def _num_shown(placeholder: DocumentPlaceholder, document: Document | bytes) -> int:
     """How many images a file stands for. Raises InvalidRequest for a page that it does not have."""
-    if document is None:
+    if isinstance(document, bytes):
+        if placeholder.pages is not None:
+            reason = "the file is an image, which has no pages"
+            raise InvalidRequest(reason, param=f"{placeholder.part}.pages")
         return 1
     num_pages = document.outline.num_pages
     if placeholder.pages is None:

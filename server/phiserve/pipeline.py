@@ -15,6 +15,7 @@ from phiserve.deadline import Deadline
 from phiserve.engine.interface import Admission, Delta, EngineClient, Generation, PromptImage
 from phiserve.errors import InvalidRequest
 from phiserve.load import Load, Place
+from phiserve.pages import CountPages
 from phiserve.preparation import PreparedImage, PreparedPrompt, PromptPreparer
 from phiserve.trace import Trace, step
 from phiserve.turns import request_cost
@@ -66,10 +67,16 @@ class Pipeline:
         self._max_choices = max_choices
         self._default_max_tokens = default_max_tokens
 
-    async def prepare(self, request: GenerationRequest, trace: Trace | None = None) -> PreparedRequest:
+    async def prepare(
+        self,
+        request: GenerationRequest,
+        trace: Trace | None = None,
+        count_pages: CountPages | None = None,
+    ) -> PreparedRequest:
         """Everything before the engine's work, cheapest checks first.
 
         Whether the engine would take the request at all, whether there is room for it, then the prompt.
+        `count_pages` is told of the pages of files as soon as they are known, and may raise.
         Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded, EngineUnavailable or
         DeadlineExceeded.
         """
@@ -81,7 +88,7 @@ class Pipeline:
         place = self._load.enter(request.line, admission.sequences)
         try:
             with step(trace, "prepare prompt"):
-                prompt = await self._prompt(request, deadline)
+                prompt = await self._prompt(request, deadline, count_pages)
         except BaseException:
             place.leave()
             raise
@@ -107,7 +114,9 @@ class Pipeline:
             raise
         return prepared
 
-    async def _prompt(self, request: GenerationRequest, deadline: Deadline | None) -> PreparedPrompt:
+    async def _prompt(
+        self, request: GenerationRequest, deadline: Deadline | None, count_pages: CountPages | None
+    ) -> PreparedPrompt:
         stops = request.stops
         preparing = self._preparer.prepare(
             request.conversation,
@@ -115,6 +124,7 @@ class Pipeline:
             request.cache_salt,
             request.line,
             stops.min_tokens,
+            count_pages,
         )
         prompt = await (preparing if deadline is None else deadline.bound(preparing))
         if stops.min_tokens > prompt.max_tokens:

@@ -12,7 +12,7 @@ from phiserve.chat.truncation import num_omissible, without_oldest
 from phiserve.context import ContextNeed
 from phiserve.core import Conversation, ImagePlaceholder, Prompt, RawPrompt
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
-from phiserve.pages import PageLimits, PageReader
+from phiserve.pages import CountPages, PageLimits, PageReader
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.images import EncodedImage, ImageService
@@ -85,17 +85,19 @@ class PromptPreparer:
         cache_salt: str | None = None,
         line: Line = NOBODY,
         min_tokens: int = 0,
+        count_pages: CountPages | None = None,
     ) -> PreparedPrompt:
         """Prepare a conversation or a raw prompt, cheapest checks first; nothing is decoded or drawn.
 
         `max_tokens` is the answer's own limit, if it has one; what the context does not leave of it is cut.
         Images are known again only under an equal `cache_salt`; `line` is where images wait for a thread.
-        Raises InvalidRequest, InvalidImage, InvalidPdf, or ContextLengthExceeded where no token is left for
-        the answer.
+        Where there are files, `count_pages` is told of their pages before these are read. Raises
+        InvalidRequest, InvalidImage, InvalidPdf, or ContextLengthExceeded where no token is left for the
+        answer.
         """
         options = (max_tokens, cache_salt, line, min_tokens)
         if not isinstance(conversation, RawPrompt):
-            conversation = await self._pages.with_pages(conversation, cache_salt, line)
+            conversation = await self._pages.with_pages(conversation, cache_salt, line, count_pages)
         try:
             return await self._prepare(conversation, *options)
         except ContextLengthExceeded:

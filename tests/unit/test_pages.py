@@ -1,7 +1,7 @@
 """A page of a PDF is in its conversation just what its picture would be, and limits count it as one."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from pdfs import file_part, pdf, text_page
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.codecs.pdf import OpenedPdf
 from phiserve.core import Conversation
-from phiserve.errors import ContextLengthExceeded, InvalidPdf, InvalidRequest
+from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidPdf, InvalidRequest
+from phiserve.media.connector import MediaConnector
+from phiserve.media.file_source import UploadedFile
 from phiserve.preparation import PreparedPrompt, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.translation import build_conversation
@@ -22,6 +24,22 @@ from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
 MakePreparer = Callable[..., PromptPreparer]
+
+
+class OneFile:
+    """A source of one uploaded file, which counts how often it is read."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.num_reads = 0
+
+    async def find(self, owner: str, file_id: str) -> UploadedFile:
+        return UploadedFile(file_id, "a", "", len(self.content), self.read)
+
+    async def read(self) -> bytes:
+        self.num_reads += 1
+        return self.content
+
 
 SIZES = ((595.28, 841.89), (960.0, 540.0), (300.0, 300.0))
 THREE = pdf(text_page("One"), text_page("Two"), text_page("Three", 20), sizes=SIZES)
@@ -201,3 +219,56 @@ def test_old_turns_with_files_are_left_out(make_preparer: MakePreparer) -> None:
     told = build_conversation(ChatCompletionRequest.model_validate({"messages": turns}).messages)
     prompt = asyncio.run(make_preparer(1000).prepare(replace(told, truncates=True)))
     assert [image.encoded.param for image in prompt.images] == ["messages[2].content[0].file.file_data"]
+
+
+def test_an_image_as_a_file_is_read_once(make_preparer: MakePreparer) -> None:
+    """It is the same image as elsewhere, within the limits of images, and has no pages to be chosen."""
+    picture = noise(40, 30)
+    source = OneFile(encode(picture))
+    service = ImageService(ImageLimits(max_bytes=len(source.content)), 1, MediaConnector(files=source))
+    preparer = make_preparer(images=service)
+    part = {"type": "file", "file": {"file_id": "file-1"}}
+    prompt = prepare(preparer, part)
+    assert prompt.ids == prepare(preparer, image_part(picture)).ids
+    assert source.num_reads == 1
+    with pytest.raises(InvalidRequest, match="the file is an image, which has no pages") as caught:
+        prepare(preparer, {"type": "file", "file": {"file_id": "file-1", "pages": "1"}})
+    assert caught.value.param == f"{PLACE}.pages"
+    source.content += b" "
+    with pytest.raises(InvalidImage, match="max_image_bytes") as too_large:
+        prepare(preparer, part)
+    assert too_large.value.param == f"{PLACE}.file_id"
+    service.close()
+
+
+def test_pages_are_counted_before_they_are_read(textual: PromptPreparer) -> None:
+    """Of everything that is shown; who counts them may refuse, and nothing more is done."""
+    told: list[list[int]] = []
+
+    async def count_pages(counts: Sequence[int]) -> None:
+        told.append([*counts])
+        if len(told) > 1:
+            raise InvalidRequest("too many")
+
+    def read_nothing(*arguments: object) -> str:
+        raise AssertionError("nothing is read")
+
+    parts = [image_part(noise(40, 30), "low"), file_part(THREE, pages="3", detail="low")]
+    prepare(textual, *parts, file_part(pdf("", ""), detail="low"), count_pages=count_pages)
+    textual._images.documents._decoder.read_page = read_nothing  # type: ignore[method-assign]
+    with pytest.raises(InvalidRequest, match="too many"):
+        prepare(textual, *parts, file_part(THREE, pages="1-2"), count_pages=count_pages)
+    prepare(textual, parts[0], count_pages=count_pages)
+    assert told == [[1, 1, 2]] * 2
+
+
+@pytest.mark.parametrize("width", [414.0, 421.0, 300.5, 842.0])
+def test_a_page_seen_once_equals_its_picture(
+    make_preparer: MakePreparer, image_service: ImageService, width: float
+) -> None:
+    """Also one whose size rounds down once more where it is resized."""
+    content = pdf(text_page("One"), sizes=((width, 595.0),))
+    by_file = prepare(make_preparer(), file_part(content, detail="low"))
+    by_picture = prepare(make_preparer(), image_part(pictures(by_file, content)[0], "low"))
+    assert by_file.images[0].plan == by_picture.images[0].plan
+    assert np.array_equal(crops(image_service, by_file)[0], crops(image_service, by_picture)[0])

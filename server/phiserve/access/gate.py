@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import accumulate
 
 from prometheus_client import Counter as Metric
 
@@ -46,8 +47,8 @@ class Visit:
         images than a minute has, RateLimitReached for more than are left.
         """
 
-    async def take_pages(self, num_images: int, shown: _Shown) -> None:
-        """Count the pages of files, before any is drawn, if there are more images than `shown` before.
+    async def take_pages(self, shown: _Shown, counts: Sequence[int]) -> None:
+        """Count the pages of files, before any is read or drawn: `counts` images for each that is `shown`.
 
         Raises as `take_images`.
         """
@@ -91,28 +92,30 @@ class KeyVisit(Visit):
         """Check and count the images. See `Visit.take_images`."""
         for placeholder in shown:
             self._check_detail(placeholder)
-        self._check_number(len(shown), [placeholder.param for placeholder in shown])
+        self._check_number(shown, [1] * len(shown))
         with _refusals_counted("images"):
             await self._accounts.take("images", len(shown))
 
-    async def take_pages(self, num_images: int, shown: _Shown) -> None:
+    async def take_pages(self, shown: _Shown, counts: Sequence[int]) -> None:
         """Count the images that are not counted yet. See `Visit.take_pages`."""
-        num_more = num_images - len(shown)
+        num_more = sum(counts) - len(shown)
         if num_more > 0:
-            self._check_number(num_images, [shown[-1].param])
+            self._check_number(shown, counts)
             with _refusals_counted("images"):
                 await self._accounts.take("images", num_more)
 
-    def _check_number(self, number: int, params: Sequence[str]) -> None:
-        """Raises InvalidRequest for more images than a minute has, at the first of `params` beyond them."""
+    def _check_number(self, shown: _Shown, counts: Sequence[int]) -> None:
+        """Raises InvalidRequest for more images than a minute has, at the first that goes beyond them."""
         limit = self._accounts.smallest("images")
-        if limit is not None and number > limit.amount:
-            reason = (
-                f"the request has {number} images; "
-                f"the {limit.account.whose}'s limit is {limit.amount} per minute"
-            )
-            param = params[min(limit.amount, len(params) - 1)]
-            raise InvalidRequest(reason, param=param, code="too_many_images")
+        if limit is None:
+            return
+        for placeholder, total in zip(shown, accumulate(counts), strict=True):
+            if total > limit.amount:
+                whose = limit.account.whose
+                reason = (
+                    f"the request has {sum(counts)} images; the {whose}'s limit is {limit.amount} per minute"
+                )
+                raise InvalidRequest(reason, param=placeholder.param, code="too_many_images")
 
     async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
         """Count the prompt's tokens. See `Visit.take_prompt`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol, TypeVar
 
 from fastapi import Request
@@ -73,12 +74,12 @@ async def begin_answer(
     as `Pipeline.prepare`, and RateLimitReached.
     """
     record.stream, record.images = inner.stream, len(inner.conversation.images)
-    await visit.take_images(inner.conversation.shown)
-    prepared = await services.pipeline.prepare(inner, record.trace)
+    shown = inner.conversation.shown
+    await visit.take_images(shown)
+    prepared = await services.pipeline.prepare(inner, record.trace, partial(visit.take_pages, shown))
     prompt = prepared.prompt
     record.images = len(prompt.images)
     try:
-        await visit.take_pages(len(prompt.images), inner.conversation.shown)
         await visit.take_prompt(len(prompt.ids))
     except BaseException:
         prepared.place.leave()  # rather than when nothing holds it any more

@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions` and `POST /tokenize`: the same body, answered or only counted."""
 
 from contextlib import aclosing
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -76,11 +77,12 @@ async def _read_request(request: Request, services: Services) -> ChatCompletionR
 async def _count(
     services: Services, chat: ChatCompletionRequest, conversation: Conversation, visit: Visit, line: Line
 ) -> PreparedPrompt:
-    await visit.take_images(conversation.shown)
-    salt = chat.salt(visit.cache_salt)
-    prompt = await services.preparer.prepare(conversation, chat.output_limit, salt, line)
-    await visit.take_pages(len(prompt.images), conversation.shown)
-    return prompt
+    shown = conversation.shown
+    await visit.take_images(shown)
+    salt, count_pages = chat.salt(visit.cache_salt), partial(visit.take_pages, shown)
+    return await services.preparer.prepare(
+        conversation, chat.output_limit, salt, line, count_pages=count_pages
+    )
 
 
 async def _respond(

@@ -174,9 +174,10 @@ class FileKeeper:
     async def _whole(self, file: StoredFile) -> bytes:
         try:
             async with aclosing(self.read(file)) as parts:
-                return b"".join([part async for part in parts])
+                read = [part async for part in parts]
         except BlobGone:
             raise no_such_file(file.id) from None
+        return read[0] if len(read) == 1 else await asyncio.to_thread(b"".join, read)
 
     def _later(self, removing: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Remove something while nobody waits; what fails is done by whoever tends."""

@@ -32,7 +32,10 @@ _FAILED = "the image could not be downloaded"
 _TOO_MUCH = "the image's server sent too much besides the image"
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_HEADERS = {"User-Agent": f"phiserve/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"}
+_HEADERS = {"User-Agent": f"phiserve/{__version__}", "Accept-Encoding": "identity"}
+
+IMAGES = "image/*"
+"""What is accepted where an image is wanted."""
 
 
 class WebFetcher:
@@ -50,23 +53,26 @@ class WebFetcher:
         self._byte_limit: ContextVar[ByteLimit] = ContextVar("byte_limit")
         self._open_session: aiohttp.ClientSession | None = None
 
-    async def fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
-        """The body of the response that an image's URL leads to.
+    async def fetch(
+        self, url: str, max_bytes: int, arrived: Callable[[int], None], accept: str = IMAGES
+    ) -> bytes:
+        """The body of the response that an image's URL leads to, whose server is told what to `accept`.
 
         `arrived` is called with the size of each part that has come, on the fetcher's thread, and may raise.
         Raises ForbiddenUrl, DownloadFailed, or InvalidImage for more than `max_bytes`.
         """
-        return await self._thread.run(self._fetch(url, max_bytes, arrived))
+        return await self._thread.run(self._fetch(url, max_bytes, arrived, accept))
 
     async def close(self) -> None:
         """End all downloads, connections and the thread."""
         await self._thread.close(self._close_session)
 
-    async def _fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None]) -> bytes:
+    async def _fetch(self, url: str, max_bytes: int, arrived: Callable[[int], None], accept: str) -> bytes:
         limit = ByteLimit()
         self._byte_limit.set(limit)  # of this task and the sockets it opens
         try:
-            async with asyncio.timeout(self._timeout_s), self._followed(self._gate.check(url)) as response:
+            followed = self._followed(self._gate.check(url), accept)
+            async with asyncio.timeout(self._timeout_s), followed as response:
                 _check_head(response, max_bytes)
                 return await _read_body(response, max_bytes, limit, arrived)
         except TimeoutError:
@@ -77,10 +83,11 @@ class WebFetcher:
             raise DownloadFailed(_TOO_MUCH if limit.exceeded else _FAILED) from None
 
     @asynccontextmanager
-    async def _followed(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _followed(self, url: URL, accept: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response at the end of all redirects. Raises DownloadFailed if they are too many."""
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._session().get(url, allow_redirects=False) as response:
+            asked = self._session().get(url, allow_redirects=False, headers={"Accept": accept})
+            async with asked as response:
                 if response.status not in _REDIRECTS:
                     yield response
                     return

@@ -46,9 +46,10 @@ async def check(
     """The bytes that are free. Raises InvalidRequest where an owner has no room for so many more."""
     used = await used_bytes(connection, owner, besides)
     if used + counted(num_bytes) > max_bytes:
+        wanted = f" for {num_bytes} bytes" if num_bytes else ""
         reason = (
-            f"no room is left for {num_bytes} bytes: {used} of {max_bytes} (files_max_bytes_per_owner) are "
-            "used, or being received; delete files, or let them expire"
+            f"no room is left{wanted}: {used} of {max_bytes} (files_max_bytes_per_owner) are used, or being "
+            "received; delete files, or let them expire"
         )
         raise InvalidRequest(reason, code="file_quota_exceeded")
     return max_bytes - used

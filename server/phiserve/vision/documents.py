@@ -17,11 +17,13 @@ from phiserve.core import DocumentPlaceholder, ImagePlaceholder
 from phiserve.errors import DownloadFailed, ForbiddenUrl, InvalidImage, InvalidPdf
 from phiserve.media.connector import MediaConnector, scheme_of
 from phiserve.media.data_url import decode_data_url
+from phiserve.media.web import IMAGES
 from phiserve.turns import Line
 from phiserve.vision.decoding import Decoder
 from phiserve.vision.fair_pool import FairPool
 from phiserve.vision.faults import digest_of, failures_at, faults_logged
 from phiserve.vision.limits import ImageLimits, RequestMeter
+from phiserve.vision.sizes import PageSize
 
 SHORT_URL = 256 * 2**10
 """Characters or bytes up to which files are decoded from base64 and hashed on the event loop, before a
@@ -35,6 +37,9 @@ MAX_KNOWN_OUTLINES = 1024
 
 MAX_KNOWN_TEXT = 8 * 2**20
 """Characters of pages' texts that are kept."""
+
+_ACCEPTED = f"application/pdf, {IMAGES}"
+"""What servers are asked for where a file is named: one that is an image is shown as that."""
 
 MAX_PAGES = 2000
 """Pages of one PDF that are looked at, whatever the settings allow."""
@@ -60,7 +65,17 @@ class PagePlaceholder(ImagePlaceholder):
     content: bytes = field(repr=False)
     digest: str
     page: int
-    size: tuple[int, int]
+    size: PageSize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadImagePlaceholder(ImagePlaceholder):
+    """An image that was shown as a file, and has been read as one; its `url` is empty.
+
+    `content`: the file's.
+    """
+
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +115,11 @@ class DocumentReader:
 
     async def read(
         self, placeholder: DocumentPlaceholder, most: int, meter: RequestMeter, owner: FileOwner
-    ) -> Document | None:
+    ) -> Document | bytes:
         """A PDF with the sizes of its pages that are to be shown, the first `most` where none are named.
 
-        None for a file that is an image. Raises InvalidPdf, InvalidRequest or EngineFailure, which name the
-        placeholder's `param`.
+        Of a file that is an image, its content. Raises InvalidPdf, InvalidRequest or EngineFailure, which
+        name the placeholder's `param`.
         """
         with failures_at(placeholder.param):
             if placeholder.file_id is None and scheme_of(placeholder.url) == "data":
@@ -118,7 +133,7 @@ class DocumentReader:
             else:
                 content = await self._fetched(placeholder, meter, owner)
             if not recognises(content) and is_image(content):
-                return None
+                return content
             pages = None if placeholder.pages is None else tuple(page - 1 for page in placeholder.pages)
             describe = partial(self._describe, content, pages, min(most, MAX_PAGES), owner)
             return await self._pool.run(owner.line, len(content) * PARSING_COST, describe)
@@ -146,12 +161,13 @@ class DocumentReader:
     async def _fetched(
         self, placeholder: DocumentPlaceholder, meter: RequestMeter, owner: FileOwner
     ) -> bytes:
-        """The content of an uploaded file, or of a URL. Raises InvalidPdf or InvalidRequest."""
+        """The content of an uploaded file, or of a URL. Raises InvalidPdf, InvalidRequest or Overloaded."""
         arrived, most = partial(self._count, meter), self._limits.max_pdf_bytes
         try:
             if placeholder.file_id is not None:
-                return await self._connector.uploaded(owner.name, placeholder.file_id, most, arrived)
-            return await self._connector.fetch(placeholder.url, most, arrived)
+                file_id = placeholder.file_id
+                return await self._connector.uploaded(owner.name, file_id, most, arrived, owner.line)
+            return await self._connector.fetch(placeholder.url, most, arrived, owner.line, _ACCEPTED)
         except ForbiddenUrl:
             reason = "this server does not fetch files from there; send the file itself, as file_data"
             raise ForbiddenUrl(reason) from None

@@ -17,12 +17,20 @@ from phiserve import codecs
 from phiserve.codecs import ParsedImage
 from phiserve.core import ImagePlaceholder
 from phiserve.errors import errors_at
+from phiserve.media.byte_limit import too_many_bytes
 from phiserve.media.connector import MediaConnector, scheme_of
 from phiserve.media.data_url import decode_data_url
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.crops import Crops
 from phiserve.vision.decoding import Decoder, Parse, ThreadDecoder
-from phiserve.vision.documents import PARSING_COST, SHORT_URL, DocumentReader, FileOwner, PagePlaceholder
+from phiserve.vision.documents import (
+    PARSING_COST,
+    SHORT_URL,
+    DocumentReader,
+    FileOwner,
+    PagePlaceholder,
+    ReadImagePlaceholder,
+)
 from phiserve.vision.fair_pool import FairPool
 from phiserve.vision.faults import digest_of, failures_at, faults_logged
 from phiserve.vision.limits import ImageLimits, RequestMeter
@@ -185,22 +193,29 @@ class ImageService:
         if isinstance(placeholder, PagePlaceholder):
             return _page_image(placeholder, owner.line)
         with failures_at(param):
-            if placeholder.file_id is not None:
-                content = await self._connector.uploaded(
-                    owner.name, placeholder.file_id, self.limits.max_bytes, meter.add_bytes
-                )
-            elif scheme_of(url) == "data":
-                if len(url) > SHORT_URL:
-                    describe = partial(self._describe_url, url, param, owner)
-                    return await self._pool.run(owner.line, len(url) * PARSING_COST, describe)
-                content = self._decode_url(url)
-            else:
-                content = await self._connector.fetch(url, self.limits.max_bytes, meter.add_bytes)
+            if len(url) > SHORT_URL and scheme_of(url) == "data":
+                describe = partial(self._describe_url, url, param, owner)
+                return await self._pool.run(owner.line, len(url) * PARSING_COST, describe)
+            content = await self._content(placeholder, meter, owner)
             digest = None if len(content) >= SHORT_URL else digest_of(content, owner.cache_salt)
             if digest is not None and (size := self._known_size(digest)):
                 return self._accept(EncodedImage(content, digest, size, param, owner.line))
             describe = partial(self._describe, content, param, owner, digest)
             return await self._pool.run(owner.line, len(content) * PARSING_COST, describe)
+
+    async def _content(self, placeholder: ImagePlaceholder, meter: RequestMeter, owner: FileOwner) -> bytes:
+        """An image's file, from wherever it is. Raises InvalidRequest, InvalidImage or Overloaded."""
+        most, url = self.limits.max_bytes, placeholder.url
+        if isinstance(placeholder, ReadImagePlaceholder):
+            if len(placeholder.content) > most:
+                raise too_many_bytes(most)
+            return placeholder.content
+        if placeholder.file_id is not None:
+            file_id = placeholder.file_id
+            return await self._connector.uploaded(owner.name, file_id, most, meter.add_bytes, owner.line)
+        if scheme_of(url) == "data":
+            return self._decode_url(url)
+        return await self._connector.fetch(url, most, meter.add_bytes, owner.line)
 
     def _decode_url(self, url: str) -> bytes:
         return decode_data_url(url, max_bytes=self.limits.max_bytes)
@@ -262,4 +277,5 @@ def _uncounted_bytes(
     """Bytes that were not counted as they came: an image's in the request, a PDF's with its first page."""
     if image.page is not None:
         return 0 if before and before[-1].content is image.content else len(image.content)
-    return len(image.content) if scheme_of(placeholder.url) == "data" else 0
+    is_here = isinstance(placeholder, ReadImagePlaceholder) or scheme_of(placeholder.url) == "data"
+    return len(image.content) if is_here else 0

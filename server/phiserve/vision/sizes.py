@@ -7,6 +7,7 @@ calc_hd_transform_size). All sizes are (width, height) in pixels unless a name s
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 CROP_SIDE = 336
 """Side of a crop in pixels, the input size of CLIP ViT-L/14-336."""
@@ -88,7 +89,28 @@ def plan_crops(width: int, height: int, max_crops: int) -> CropPlan:
     return CropPlan(scale, short_crops, (resized_long, resized_short), transposed)
 
 
-def page_size(width: float, height: float, max_crops: int) -> tuple[int, int]:
+class PageSize(NamedTuple):
+    """The size of what is no picture yet: a page of a PDF, which is drawn as large as its plan resizes to."""
+
+    width: int
+    height: int
+
+
+def plan_image(size: tuple[int, int], max_crops: int) -> CropPlan:
+    """Plan the HD transform of an image, or of a page: then so that its picture needs no resizing.
+
+    The reference rounds sizes down, by floating-point arithmetic: a picture that is as large as one was
+    resized to may come out a pixel smaller once more. A page is drawn as large as such a picture ends up.
+    """
+    plan = plan_crops(*size, max_crops)
+    if isinstance(size, PageSize):
+        while plan.resized != size and min(plan.resized):
+            size = plan.resized
+            plan = plan_crops(*size, max_crops)
+    return plan
+
+
+def page_size(width: float, height: float, max_crops: int) -> PageSize:
     """The size in pixels of the picture of a `width` x `height` page of whatever unit.
 
     It is the largest that the model can see of it: the crops of a picture of that size, cut without being
@@ -96,10 +118,9 @@ def page_size(width: float, height: float, max_crops: int) -> tuple[int, int]:
     positive.
     """
     scale = _FINE_SIDE / max(width, height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    while (resized := plan_crops(*size, max_crops).resized) != size and min(resized):
-        size = resized
-    return size
+    size = PageSize(max(1, round(width * scale)), max(1, round(height * scale)))
+    resized = plan_image(size, max_crops).resized
+    return PageSize(*resized) if min(resized) else size
 
 
 def most_image_tokens(max_crops: int) -> int:

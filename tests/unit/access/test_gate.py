@@ -160,13 +160,18 @@ def test_pages(tmp_path: Path) -> None:
         async with gate.enter(key) as visit:
             shown: list[ImagePlaceholder | DocumentPlaceholder] = [*images("low"), file]
             await visit.take_images(shown)
-            await visit.take_pages(2, shown)
+            await visit.take_pages(shown, [1, 1])
             with pytest.raises(InvalidRequest, match="the request has 7 images") as never:
-                await visit.take_pages(7, shown)
+                await visit.take_pages(shown, [1, 6])
             assert (never.value.param, never.value.code) == ("p.file_data", "too_many_images")
-            await visit.take_pages(4, shown)
+            await visit.take_pages(shown, [1, 3])
             with pytest.raises(RateLimitReached, match=r"for images: .* of which 2 are left, .* needs 3"):
-                await visit.take_pages(5, shown)
+                await visit.take_pages(shown, [1, 4])
+            both = [file, replace(file, param="q.file_data"), *images("low")]
+            for counts, param in (([4, 3, 1], "q.file_data"), ([7, 1, 1], "p.file_data"), ([4, 2, 1], "p1")):
+                with pytest.raises(InvalidRequest, match="images; the key's limit is 6") as never:
+                    await visit.take_pages(both, counts)
+                assert never.value.param == param
             await visit.take_images([file])
             with pytest.raises(InvalidRequest) as caught:
                 await visit.take_images([replace(file, detail="high")])

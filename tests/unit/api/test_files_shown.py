@@ -41,7 +41,11 @@ def test_pages_are_charged(make_services: MakeServices, tmp_path: Path) -> None:
     refused = post(services, message(file_part(TWO, detail="low")), headers=headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
     never = post(services, message(*[file_part(TWO, detail="low")] * 2), headers=bearer("bob"))
-    assert never.json()["error"]["code"] == "too_many_images"
+    error = never.json()["error"]
+    assert (error["code"], error["param"]) == ("too_many_images", "messages[0].content[1].file.file_data")
+    parts = [*[file_part(TWO, detail="low")] * 2, {"type": "text", "text": "word " * 10_000}]
+    counted = post(services, message(*parts), headers=bearer("bob"), path="/tokenize")
+    assert counted.json()["error"]["code"] == "too_many_images"  # before the text is found to be too long
 
 
 def test_refused_at_their_place(make_services: MakeServices) -> None:

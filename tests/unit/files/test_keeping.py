@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 
 import pytest
@@ -95,7 +96,7 @@ def test_what_fails_leaves_nothing(place: Place) -> None:
     """Too large, no room, given up by whoever sent it, or cancelled while it is being written."""
 
     async def use(keeper: FileKeeper) -> None:
-        with pytest.raises(RequestTooLarge, match=r"9000000 bytes \(files_max_bytes\)"):
+        with pytest.raises(RequestTooLarge, match=r"8400000 bytes \(files_max_bytes\)"):
             await kept(keeper, CONTENT + CONTENT)
         with pytest.raises(InvalidRequest, match="no room is left"):
             await kept(keeper, CONTENT)
@@ -119,7 +120,7 @@ def test_what_fails_leaves_nothing(place: Place) -> None:
         await keeper.clear_away(stale_s=0)
         assert place.contents() == []
 
-    on_files(place, use, FileLimits(max_bytes=9_000_000, max_bytes_per_owner=8_000_000))
+    on_files(place, use, FileLimits(max_bytes=8_400_000, max_bytes_per_owner=8_388_000))
 
 
 def test_rooms_are_not_given_twice(shared_place: Place) -> None:
@@ -136,7 +137,7 @@ def test_rooms_are_not_given_twice(shared_place: Place) -> None:
 
 
 def test_many_receive_no_more_than_there_is_room_for(shared_place: Place) -> None:
-    """Nothing of what has no room is written, also before any of it has come to its end; then there is some."""
+    """Nothing of what has no room is written, also before anything has come to its end."""
 
     async def use(keeper: FileKeeper) -> None:
         async with AsyncExitStack() as stack:
@@ -252,7 +253,7 @@ def test_it_tends_by_itself(place: Place, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_content_that_cannot_be_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps no other from being removed, whatever it fails with; nor does what is slow keep one from coming."""
+    """Keeps no other from being removed, whatever it fails with; a slow one keeps none from coming."""
     monkeypatch.setattr(keeping, "TEND_S", 0)
 
     async def use(keeper: FileKeeper) -> None:

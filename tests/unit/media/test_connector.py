@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from phiserve.errors import ForbiddenUrl, InvalidImage, InvalidRequest
+from phiserve.errors import ForbiddenUrl, InvalidImage, InvalidRequest, Overloaded
 from phiserve.media.connector import MediaConnector, scheme_of
+from phiserve.media.content_budget import ContentBudget
 from phiserve.media.file_source import UploadedFile, no_such_file
 from phiserve.media.folder import MediaFolder
 
@@ -116,3 +117,25 @@ def test_uploaded_files() -> None:
     with pytest.raises(InvalidImage, match="the image is empty"):
         asyncio.run(connector.uploaded("alice", "file-1", 100, arrived.append))
     assert (arrived, source.num_reads) == ([100], 1)
+
+
+def test_what_is_held_at_once(tmp_path: Path) -> None:
+    """However short requests are that name it: files of the folder, and uploaded ones, unread."""
+    (tmp_path / "a").write_bytes(b"x" * 100)
+    source = OneFile(b"y" * 100)
+    connector = MediaConnector(folder=MediaFolder(tmp_path, 60), files=source, budget=ContentBudget(10, 150))
+
+    async def uploaded() -> bytes:
+        return await connector.uploaded("alice", "file-1", 100, list[int]().append)
+
+    async def fetched() -> bytes:
+        return await connector.fetch(f"file://{tmp_path}/a", 100, list[int]().append)
+
+    for first, second in ((uploaded, fetched), (fetched, uploaded), (uploaded, uploaded)):
+        held, num_reads = asyncio.run(first()), source.num_reads
+        assert len(held) == connector.budget.held_bytes == 100
+        with pytest.raises(Overloaded):
+            asyncio.run(second())
+        assert source.num_reads == num_reads
+        del held
+        assert connector.budget.held_bytes == 0

@@ -35,6 +35,21 @@ def test_an_image() -> None:
     assert b"k=v" not in web.heads[1]
 
 
+def test_what_is_accepted() -> None:
+    """Servers are told at each hop that an image is wanted, or whatever else is."""
+
+    async def run() -> list[bytes]:
+        async with world({"a.example": [[PUBLIC]]}, 10.0) as (web, _, fetcher):
+            web.answers = {"/a": redirect("/b"), "/b": http(IMAGE)}
+            for accept in ((), ("application/pdf",)):
+                url = f"http://a.example:{web.port}/a"
+                assert await fetcher.fetch(url, 10_000, ignore, *accept) == IMAGE
+            return web.heads
+
+    accepted = [line for head in asyncio.run(run()) for line in head.split(b"\r\n") if b"Accept:" in line]
+    assert accepted == [b"Accept: image/*"] * 2 + [b"Accept: application/pdf"] * 2
+
+
 def test_redirects_are_followed() -> None:
     """Three at most; each name is looked up once."""
     chain = {

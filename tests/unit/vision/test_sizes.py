@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from phiserve.vision.fitting import STEPS
@@ -16,6 +16,7 @@ from phiserve.vision.sizes import (
     num_image_tokens,
     page_size,
     plan_crops,
+    plan_image,
 )
 
 
@@ -99,6 +100,27 @@ def test_a_page_is_as_large_as_the_model_sees_it(width: float, ratio: float, max
     assert plan.resized == size
     assert plan.num_crops <= max_crops
     assert math.isclose(size[1] / size[0], ratio, rel_tol=2.1 / min(size) + 0.001)
+
+
+@given(
+    width=st.floats(0.1, 20_000),
+    ratio=st.floats(1 / 330, 330),
+    max_crops=st.integers(1, 64),
+    step=st.sampled_from(STEPS),
+)
+@example(width=595.0, ratio=1.2, max_crops=16, step=1)
+def test_a_page_seen_less_closely_needs_no_resizing_either(
+    width: float, ratio: float, max_crops: int, step: int
+) -> None:
+    """Its picture of the size that it is drawn in has the same plan, though sizes are rounded down."""
+    size = page_size(width, width * ratio, max_crops)
+    if max(size) > MAX_ASPECT_RATIO * min(size):
+        return  # it is refused
+    plan = plan_image(size, step)
+    assert plan_crops(*plan.resized, step) == plan
+    assert plan.num_crops <= step
+    assert math.isclose(plan.resized[1] / plan.resized[0], ratio, rel_tol=4.2 / min(plan.resized) + 0.001)
+    assert plan_image((*size,), step) == plan_crops(*size, step)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`POST /v1/responses` and `POST /v1/responses/input_tokens`: the same body, answered or only counted."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 from fastapi import APIRouter, Request, Response
@@ -132,10 +133,12 @@ async def _queue(
 async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line, owner: str) -> int:
     asked = gathered.request
     conversation = conversation_of(asked, gathered.earlier, owner)
-    await visit.take_images(conversation.shown)
-    limit = asked.max_output_tokens
-    prompt = await services.preparer.prepare(conversation, limit, asked.salt(visit.cache_salt), line)
-    await visit.take_pages(len(prompt.images), conversation.shown)
+    shown = conversation.shown
+    await visit.take_images(shown)
+    salt, count_pages = asked.salt(visit.cache_salt), partial(visit.take_pages, shown)
+    prompt = await services.preparer.prepare(
+        conversation, asked.max_output_tokens, salt, line, count_pages=count_pages
+    )
     return len(prompt.ids)
 
 
