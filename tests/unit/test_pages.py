@@ -241,7 +241,9 @@ def test_an_image_as_a_file_is_read_once(make_preparer: MakePreparer) -> None:
     service.close()
 
 
-def test_pages_are_counted_before_they_are_read(textual: PromptPreparer) -> None:
+def test_pages_are_counted_before_they_are_read(
+    textual: PromptPreparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of everything that is shown; who counts them may refuse, and nothing more is done."""
     told: list[list[int]] = []
 
@@ -255,7 +257,7 @@ def test_pages_are_counted_before_they_are_read(textual: PromptPreparer) -> None
 
     parts = [image_part(noise(40, 30), "low"), file_part(THREE, pages="3", detail="low")]
     prepare(textual, *parts, file_part(pdf("", ""), detail="low"), count_pages=count_pages)
-    textual._images.documents._decoder.read_page = read_nothing  # type: ignore[method-assign]
+    monkeypatch.setattr(textual._images.documents._decoder, "read_page", read_nothing)
     with pytest.raises(InvalidRequest, match="too many"):
         prepare(textual, *parts, file_part(THREE, pages="1-2"), count_pages=count_pages)
     prepare(textual, parts[0], count_pages=count_pages)

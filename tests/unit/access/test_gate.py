@@ -167,8 +167,12 @@ def test_pages(tmp_path: Path) -> None:
             await visit.take_pages(shown, [1, 3])
             with pytest.raises(RateLimitReached, match=r"for images: .* of which 2 are left, .* needs 3"):
                 await visit.take_pages(shown, [1, 4])
-            both = [file, replace(file, param="q.file_data"), *images("low")]
-            for counts, param in (([4, 3, 1], "q.file_data"), ([7, 1, 1], "p.file_data"), ([4, 2, 1], "p1")):
+            both: list[ImagePlaceholder | DocumentPlaceholder] = [
+                file,
+                replace(file, param="q.file_data"),
+                *images("low"),
+            ]
+            for counts, param in (([4, 3, 1], "q.file_data"), ([7, 1, 1], "p.file_data"), ([4, 2, 1], "p0")):
                 with pytest.raises(InvalidRequest, match="images; the key's limit is 6") as never:
                     await visit.take_pages(both, counts)
                 assert never.value.param == param

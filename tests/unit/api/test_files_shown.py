@@ -34,7 +34,9 @@ def test_pages_are_counted(make_services: MakeServices) -> None:
 
 def test_pages_are_charged(make_services: MakeServices, tmp_path: Path) -> None:
     """Each is an image of the key's, once the PDF is opened."""
-    keys = write_keys(tmp_path / "keys.yaml", alice={"images_per_minute": 3}, bob={"images_per_minute": 3})
+    keys = write_keys(
+        tmp_path / "keys.yaml", **{name: {"images_per_minute": 3} for name in ("alice", "bob", "eve")}
+    )
     services = make_services(ScriptedEngine(ANSWER), keys_file=str(keys))
     headers = bearer("alice")
     assert post(services, message(file_part(TWO, detail="low")), headers=headers).status_code == 200
@@ -44,7 +46,7 @@ def test_pages_are_charged(make_services: MakeServices, tmp_path: Path) -> None:
     error = never.json()["error"]
     assert (error["code"], error["param"]) == ("too_many_images", "messages[0].content[1].file.file_data")
     parts = [*[file_part(TWO, detail="low")] * 2, {"type": "text", "text": "word " * 10_000}]
-    counted = post(services, message(*parts), headers=bearer("bob"), path="/tokenize")
+    counted = post(services, message(*parts), headers=bearer("eve"), path="/tokenize")
     assert counted.json()["error"]["code"] == "too_many_images"  # before the text is found to be too long
 
 

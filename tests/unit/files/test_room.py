@@ -1,6 +1,7 @@
 """The room that is kept for a content while it comes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,12 @@ MIB = 2**20
     ],
 )
 def test_what_is_kept(
-    tmp_path: Path, announced: int, begun: int, come: list[tuple[int, int]], held: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    announced: int,
+    begun: int,
+    come: list[tuple[int, int]],
+    held: int,
 ) -> None:
     """What was announced, then twice what has come of a large content; the store is asked as seldom."""
 
@@ -36,12 +42,12 @@ def test_what_is_kept(
         assert room.held_bytes == begun
         asked, hold_room = 0, keeper.records.hold_room
 
-        async def counted(*arguments: object) -> int:
+        async def counted(*arguments: Any) -> int:
             nonlocal asked
             asked += 1
-            return await hold_room(*arguments)  # type: ignore[arg-type]
+            return await hold_room(*arguments)
 
-        keeper.records.hold_room = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(keeper.records, "hold_room", counted)
         for num_bytes, kept in come:
             await room.hold(num_bytes)
             assert room.held_bytes == kept

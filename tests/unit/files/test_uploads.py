@@ -200,7 +200,7 @@ def test_expired(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     on_files(place, use)
 
 
-def test_completed_by_many_at_once(place: Place) -> None:
+def test_completed_by_many_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once: all are told of the same file, and there is never more than one copy of the parts."""
 
     async def use(keeper: FileKeeper) -> None:
@@ -214,7 +214,7 @@ def test_completed_by_many_at_once(place: Place) -> None:
             copies += 1
             return copying(*arguments, **options)
 
-        keeper.copying = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(keeper, "copying", counted)
         told = await asyncio.gather(*(Uploads(keeper).complete("", upload.id, ids, None) for _ in range(8)))
         assert told[0] is not None
         assert told == [told[0]] * 8
