@@ -60,16 +60,7 @@ class PageReader:
         num_images = len(conversation.images)
         self._check_counts(placeholders, [len(one.pages or (0,)) for one in placeholders], num_images)
         owner = FileOwner(line, cache_salt, conversation.owner)
-        meter, most = RequestMeter(self._limits.images), self._limits.max_images
-        read = await asyncio.gather(
-            *(self._documents.read(placeholder, most, meter, owner) for placeholder in placeholders),
-            return_exceptions=True,
-        )
-        documents: list[Document | bytes] = []
-        for result in read:
-            if isinstance(result, BaseException):
-                raise result
-            documents.append(result)
+        documents = await self._read(placeholders, owner)
         counts = [_num_shown(*pair) for pair in zip(placeholders, documents, strict=True)]
         self._check_counts(placeholders, counts, num_images)
         if count_pages is not None:
@@ -82,6 +73,22 @@ class PageReader:
             for placeholder, document in zip(placeholders, documents, strict=True)
         ]
         return _spliced(conversation, shown)
+
+    async def _read(
+        self, placeholders: Sequence[DocumentPlaceholder], owner: FileOwner
+    ) -> list[Document | bytes]:
+        """All files, at once. Raises what is wrong with the first that is bad."""
+        meter, most = RequestMeter(self._limits.images), self._limits.max_images
+        read = await asyncio.gather(
+            *(self._documents.read(placeholder, most, meter, owner) for placeholder in placeholders),
+            return_exceptions=True,
+        )
+        documents: list[Document | bytes] = []
+        for result in read:
+            if isinstance(result, BaseException):
+                raise result
+            documents.append(result)
+        return documents
 
     def _check_counts(
         self, placeholders: Sequence[DocumentPlaceholder], counts: Sequence[int], total: int

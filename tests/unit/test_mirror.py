@@ -41,6 +41,7 @@ COVERED_BY = {
     "sandbox/messages.py": "sandbox/test_decoder.py",
     "sandbox/processes.py": "sandbox/test_decoder.py",
     "sandbox/worker.py": "sandbox/test_decoder.py",
+    "store/files.py": "store/test_file_records.py",
     "store/interface.py": "store/test_sql_store.py",
     "store/tables.py": "store/test_schema.py",
     "vision/decoding.py": "vision/test_images.py",

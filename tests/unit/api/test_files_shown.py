@@ -34,9 +34,8 @@ def test_pages_are_counted(make_services: MakeServices) -> None:
 
 def test_pages_are_charged(make_services: MakeServices, tmp_path: Path) -> None:
     """Each is an image of the key's, once the PDF is opened."""
-    keys = write_keys(
-        tmp_path / "keys.yaml", **{name: {"images_per_minute": 3} for name in ("alice", "bob", "eve")}
-    )
+    limits: dict[str, object] = {"images_per_minute": 3}
+    keys = write_keys(tmp_path / "keys.yaml", alice=limits, bob=limits, eve=limits)
     services = make_services(ScriptedEngine(ANSWER), keys_file=str(keys))
     headers = bearer("alice")
     assert post(services, message(file_part(TWO, detail="low")), headers=headers).status_code == 200
