@@ -174,7 +174,7 @@ def model_names(settings: Settings) -> tuple[str, ...]:
 async def _start_engine(
     settings: Settings, plan: "EnginePlan", checkpoint: Checkpoint, images: ImageService
 ) -> tuple[SupervisedEngine, "EngineReport"]:
-    """Start the engine, and meanwhile compile what images are cut with. Closes `images` if that fails."""
+    """Start the engine, and meanwhile compile what images are cut with. Ends both if either fails."""
     from phiserve.engine.start import EngineStarter
 
     traces_url = None if settings.traces_url is None else str(settings.traces_url)
@@ -183,7 +183,11 @@ async def _start_engine(
         compiling = asyncio.create_task(images.compile_ahead())
         await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads
         engine, report = await starter.first()
-        await compiling
+        try:
+            await compiling
+        except BaseException:
+            engine.shutdown()  # or this process would wait for it for ever
+            raise
     except BaseException:
         images.close()
         raise

@@ -5,12 +5,12 @@ import dataclasses
 from vllm.engine.arg_utils import AsyncEngineArgs
 
 from benchmarks.settings import EngineSettings
-from phiserve.cli.serve import _key_value
+from phiserve.cli.serve import key_value
 
 
 def test_phiserve_s_flags() -> None:
     """Engine arguments of vLLM's."""
-    values = dict(_key_value(flag) for flag in EngineSettings().for_phiserve()[1::2])
+    values = dict(key_value(flag) for flag in EngineSettings().for_phiserve()[1::2])
     assert values["max_model_len"] == EngineSettings().max_model_len
     assert values["dtype"] == "bfloat16"
     assert set(values) <= {field.name for field in dataclasses.fields(AsyncEngineArgs)}

@@ -32,7 +32,9 @@ def addressed(code: str, url: str) -> str:
     """
     code = code.replace(ADDRESS, url.removeprefix("http://"))
     return re.sub(
-        r"\bphiserve (?:ask|chat|decide|decisions calibrate)\b(?!.* --url)", rf"\g<0> --url {url}/v1", code
+        r"\bphiserve (?:ask|chat|decide|batch|decisions calibrate)\b(?!.* --url)",
+        rf"\g<0> --url {url}/v1",
+        code,
     )
 
 

@@ -6,11 +6,22 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from phiserve.assembly import access_gate, check_settings, model_names, start_services
+from phiserve.assembly import (
+    _start_engine,
+    access_gate,
+    check_settings,
+    engine_plan,
+    model_names,
+    start_services,
+)
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
+from phiserve.engine import start
+from phiserve.engine.plan import detect_host
 from phiserve.errors import StartupError
 from phiserve.image_assembly import _image_limits, media_connector
+from phiserve.vision.images import ImageService
+from scripted import MortalEngine
 
 
 def test_model_names(tmp_path: Path) -> None:
@@ -87,3 +98,31 @@ def test_everybody_may_come_in_where_there_are_no_keys() -> None:
     assert gate is not None
     assert gate.key_of(b"k") is not None
     assert gate.key_of(b"") is None
+
+
+def test_an_engine_does_not_outlive_a_failed_start(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where images can't be decoded, the engine that has started meanwhile is ended, or the process would
+    wait for it.
+    """
+    engine = MortalEngine()
+
+    class Starter:
+        def __init__(self, *arguments: object) -> None:
+            """Take what a starter takes."""
+
+        async def first(self) -> tuple[MortalEngine, str]:
+            return engine, "a report"
+
+    class Undecoded(ImageService):
+        async def compile_ahead(self) -> None:
+            raise StartupError("The processes that decode images do not start")
+
+    monkeypatch.setattr(start, "EngineStarter", Starter)
+    images = object.__new__(Undecoded)
+    closed: list[bool] = []
+    monkeypatch.setattr(images, "close", lambda: closed.append(True))
+    settings, opened = Settings(), open_checkpoint(str(checkpoint))
+    plan = engine_plan(settings, opened, detect_host())
+    with pytest.raises(StartupError, match="that decode images do not start"):
+        asyncio.run(_start_engine(settings, plan, opened, images))
+    assert (engine.was_shut_down, closed) == (True, [True])

@@ -9,8 +9,9 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import openai
@@ -25,6 +26,9 @@ LOOK_TIMEOUT_S = 3.0
 _URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 
 
+_Http = TypeVar("_Http")
+
+
 class NothingListens(StartupError):
     """Nothing listens at the address."""
 
@@ -35,19 +39,35 @@ def client_for(url: str) -> openai.OpenAI:
     It uses the environment's proxies, but never on the way to this machine itself. Raises StartupError.
     """
     address = _completed(url)
-    key = os.environ.get("PHISERVE_API_KEY") or "none"
-    if not (key.isascii() and key.isprintable()):
-        raise StartupError("PHISERVE_API_KEY holds characters that no request can carry")
+    key = _key()
     if _is_here(address):
         http = openai.DefaultHttpxClient(trust_env=False, verify=ssl.create_default_context())
     else:
-        http = _client_of_the_environment()
+        http = _of_the_environment(openai.DefaultHttpxClient)
     return openai.OpenAI(base_url=address, api_key=key, max_retries=0, http_client=http)
 
 
-def _client_of_the_environment() -> openai.DefaultHttpxClient:
+def async_client_for(url: str) -> openai.AsyncOpenAI:
+    """As `client_for`, for many requests at once."""
+    address = _completed(url)
+    key = _key()
+    if _is_here(address):
+        http = openai.DefaultAsyncHttpxClient(trust_env=False, verify=ssl.create_default_context())
+    else:
+        http = _of_the_environment(openai.DefaultAsyncHttpxClient)
+    return openai.AsyncOpenAI(base_url=address, api_key=key, max_retries=0, http_client=http)
+
+
+def _key() -> str:
+    key = os.environ.get("PHISERVE_API_KEY") or "none"
+    if not (key.isascii() and key.isprintable()):
+        raise StartupError("PHISERVE_API_KEY holds characters that no request can carry")
+    return key
+
+
+def _of_the_environment(make: Callable[[], _Http]) -> _Http:
     try:
-        return openai.DefaultHttpxClient()
+        return make()
     except Exception as error:  # of many kinds: an unknown scheme, a missing package or file, no URL at all
         reason = " ".join(str(error).split())
         raise StartupError(f"The environment's proxies or certificates cannot be used: {reason}") from None

@@ -21,7 +21,7 @@ PDF_URL = "data:application/pdf;base64,"
 """How the URL of a PDF begins that was read from a file."""
 
 _URLS = ("http://", "https://", "data:", "file://")
-_SUFFIXES = (
+SUFFIXES = (
     ".png",
     ".jpg",
     ".jpeg",
@@ -37,6 +37,8 @@ _SUFFIXES = (
     ".tiff",
     ".pdf",
 )
+"""How the names of images and PDFs end, in lower case."""
+
 _KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
@@ -157,13 +159,13 @@ def _image_instead_of_text(word: str) -> str | None:
         return "is a folder"
     if os.path.exists(word) and not os.path.isdir(word):
         return "is a file"
-    if word.lower().endswith(_SUFFIXES) and " " not in word:
+    if word.lower().endswith(SUFFIXES) and " " not in word:
         return "looks like one, and there is no such file"
     return None
 
 
 def _may_be_image(word: str) -> bool:
-    return _is_url(word) or os.path.exists(word) or word.startswith("~") or word.lower().endswith(_SUFFIXES)
+    return _is_url(word) or os.path.exists(word) or word.startswith("~") or word.lower().endswith(SUFFIXES)
 
 
 def _is_url(word: str) -> bool:

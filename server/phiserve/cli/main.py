@@ -9,6 +9,7 @@ from typer.exceptions import TyperException
 
 from phiserve import __version__
 from phiserve.cli import ask, chat, checkpoint, decide, decisions, doctor, keys, serve, tokenizer, tokens, top
+from phiserve.cli.batch import command as batch
 from phiserve.cli.failures import sentence
 from phiserve.cli.streams import prepare_streams, settle_stdout
 
@@ -53,6 +54,7 @@ app.command()(serve.serve)
 app.command()(ask.ask)
 app.command()(chat.chat)
 app.command()(decide.decide)
+app.command()(batch.batch)
 app.command()(tokens.tokens)
 app.command()(tokenizer.tokenizer)
 app.command()(doctor.doctor)

@@ -60,7 +60,7 @@ def serve(
         "api_key": api_key,
     }
     flags = {name: value for name, value in given.items() if value is not None}
-    settings = load_settings(config, flags, dict(map(_key_value, engine or ())))
+    settings = load_settings(config, flags, dict(map(key_value, engine or ())))
     from phiserve.launcher import serve as run
 
     if attached:
@@ -74,7 +74,8 @@ def _end_with_stdin() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _key_value(item: str) -> tuple[str, object]:
+def key_value(item: str) -> tuple[str, object]:
+    """An engine argument as it is typed: its name and its value. Raises StartupError."""
     key, separator, value = item.partition("=")
     if not separator or not key:
         raise StartupError(f"--engine takes KEY=VALUE, got {item!r}")
