@@ -49,14 +49,17 @@ def finish_reason_of(reason: FinishReason, calls_as: CallsAs, *, is_whole: bool)
 class CallingChoice:
     """Writes one streamed choice that may call tools: `feed` for each delta, the last of which has a reason.
 
-    `with_token_ids`: whether tokens are shown beside the text that they make.
+    `must_call`: whether it is made of nothing else. `with_token_ids`: whether tokens are shown beside the
+    text that they make.
     """
 
-    def __init__(self, index: int, calls_as: CallsAs, *, with_token_ids: bool) -> None:
+    def __init__(
+        self, index: int, calls_as: CallsAs, *, must_call: bool = False, with_token_ids: bool
+    ) -> None:
         self._index = index
         self._calls_as = calls_as
         self._with_token_ids = with_token_ids
-        self._reader = CallReader()
+        self._reader = CallReader(must_call=must_call)
         self._num_calls = 0
         self._is_begun = False
         self._token_ids: list[int] = []

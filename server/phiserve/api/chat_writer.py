@@ -27,7 +27,7 @@ from phiserve.protocol.chat_completion import (
 )
 from phiserve.protocol.events import DONE, encode_json, event
 from phiserve.protocol.sampling import SamplingFields
-from phiserve.protocol.tools import CallsAs
+from phiserve.protocol.tools import CallsAs, ToolFields
 
 _TEXT = "\0"
 """Stands for the text of an event: no id or name holds it."""
@@ -38,8 +38,8 @@ class AnswerHead:
     """What all parts of one answer share.
 
     Its id, the served model's name, when it began (seconds since 1970), which extras were asked for, and by
-    which name it gives its calls of tools, where it may call any. `with_counts`: each chunk has the counts so
-    far, besides the usage at the end.
+    which name it gives its calls of tools, where it may call any, or must. `with_counts`: each chunk has the
+    counts so far, besides the usage at the end.
     """
 
     id: str
@@ -48,6 +48,7 @@ class AnswerHead:
     with_token_ids: bool
     calls_as: CallsAs | None = None
     with_counts: bool = False
+    must_call: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
@@ -55,6 +56,7 @@ class AnswerHead:
         cls, answer_id: str, model: str, request: SamplingFields, calls_as: CallsAs | None = None
     ) -> "AnswerHead":
         """Of the answer to a request, which need not live as long: its images may be large."""
+        tool_use = request.tool_use if isinstance(request, ToolFields) else None
         return cls(
             answer_id,
             model,
@@ -62,6 +64,7 @@ class AnswerHead:
             request.return_token_ids,
             calls_as,
             request.continuous_usage,
+            tool_use is not None and tool_use.must_call,
         )
 
 
@@ -105,8 +108,10 @@ class ChunkWriter:
         """The events for one delta of an answer that may call tools."""
         choice = self._calling.get(visible.index)
         if choice is None:
-            with_token_ids = self._head.with_token_ids
-            choice = CallingChoice(visible.index, calls_as, with_token_ids=with_token_ids)
+            must_call, with_token_ids = self._head.must_call, self._head.with_token_ids
+            choice = CallingChoice(
+                visible.index, calls_as, must_call=must_call, with_token_ids=with_token_ids
+            )
             self._calling[visible.index] = choice
         return b"".join(map(self._chunk, choice.feed(visible)))
 
@@ -171,7 +176,7 @@ class _Collected:
         message = ResponseMessage("".join(self.text))
         finish: WireFinishReason = self.finish_reason
         if head.calls_as is not None:
-            read = read_answer("".join(self.text))
+            read = read_answer("".join(self.text), must_call=head.must_call)
             message = message_of(read, head.calls_as)
             finish = finish_reason_of(self.finish_reason, head.calls_as, is_whole=read.is_whole)
         has_logprobs = with_logprobs and message.content is not None

@@ -43,10 +43,12 @@ _Place = Literal["opening", "text", "before call", "arguments", "after call", "e
 class CallReader:
     """Reads one answer: `feed` for each delta, then `end`.
 
-    Whatever the deltas are, the pieces put together are the same.
+    Whatever the deltas are, the pieces put together are the same. `must_call`: whether the answer can be
+    nothing but calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, must_call: bool = False) -> None:
+        self._must_call = must_call
         self._place: _Place = "opening"
         self._unread = ""
         self._depth = 0
@@ -55,8 +57,8 @@ class CallReader:
 
     @property
     def has_calls(self) -> bool:
-        """Whether the answer calls tools, as far as it has been read."""
-        return self._place not in ("opening", "text")
+        """Whether the answer is made of calls, as far as it has been read."""
+        return self._must_call or self._place not in ("opening", "text")
 
     @property
     def is_whole(self) -> bool:
@@ -77,8 +79,11 @@ class CallReader:
         return pieces
 
     def end(self) -> list[PieceRead]:
-        """The answer is over: text that was held back, since it might have become a call."""
-        if self._place != "opening" or not self._unread:
+        """The answer is over: text that was held back, since it might have become a call.
+
+        Where it had to become one, it is the beginning of a call that was cut, and no text.
+        """
+        if self._place != "opening" or not self._unread or self._must_call:
             return []
         text, self._unread, self._place = self._unread, "", "text"
         return [TextRead(text)]
@@ -153,9 +158,9 @@ class AnswerRead:
     is_whole: bool = False
 
 
-def read_answer(text: str) -> AnswerRead:
+def read_answer(text: str, *, must_call: bool = False) -> AnswerRead:
     """Read an answer that is there as a whole."""
-    reader = CallReader()
+    reader = CallReader(must_call=must_call)
     pieces = [*reader.feed(text), *reader.end()]
     if not reader.has_calls:
         return AnswerRead(text)

@@ -1,6 +1,6 @@
 """The messages of a chat request, one small class for each role and content part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -26,6 +26,24 @@ class WireModel(BaseModel):
     """Of a request: what follows the place of an error of this kind, to name the value at fault."""
 
 
+def without_empty(wire: type[BaseModel], given: object, empty: Sequence[object]) -> object:
+    """An object without unknown keys whose values are among `empty`; anything else as it is."""
+    if not isinstance(given, dict) or given.keys() <= wire.model_fields.keys():
+        return given
+    return {name: value for name, value in given.items() if name in wire.model_fields or value not in empty}
+
+
+class ReplayedModel(WireModel):
+    """Base of what clients send back: keys without a meaning here may be null, or empty lists or objects."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"enum": [None, [], {}]}})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over(cls, given: object) -> object:
+        return without_empty(cls, given, (None, [], {}))
+
+
 def bounded(most: int, *, least: int | None = None) -> FieldInfo:
     """The field of a list: at most so many items, and no look at others once one is wrong.
 
@@ -42,7 +60,7 @@ class CacheBreakpoint(WireModel):
     ttl: str | None = None
 
 
-class TextPart(WireModel):
+class TextPart(ReplayedModel):
     """`{"type": "text", "text": …}`."""
 
     type: Literal["text"]
@@ -54,18 +72,18 @@ WireDetail = Literal["auto", "low", "high", "original"]
 """How closely to look at an image."""
 
 
-class ImageUrl(WireModel):
+class ImageUrl(ReplayedModel):
     """Where an image is, and how closely to look at it."""
 
     url: str
     detail: WireDetail | None = None
 
 
-class ImagePart(WireModel):
+class ImagePart(ReplayedModel):
     """`{"type": "image_url", "image_url": {"url": …, "detail": …}}`.
 
-    vLLM keeps images by a `uuid` of the client's. Here they are kept by their content, which can't be wrong:
-    a `uuid` is only held to it (see `vision.uuids`), and stands for no image that is left out.
+    Images are kept by their content: a `uuid` of the client's, by which vLLM keeps them, is only held to it
+    (see `vision.uuids`), and stands for no image that is left out.
     """
 
     type: Literal["image_url"]
@@ -82,14 +100,14 @@ class ImagePart(WireModel):
         return value
 
 
-class ImageFile(WireModel):
+class ImageFile(ReplayedModel):
     """An image that was uploaded before, and how closely to look at it."""
 
     file_id: str
     detail: WireDetail | None = None
 
 
-class ImageFilePart(WireModel):
+class ImageFilePart(ReplayedModel):
     """`{"type": "image_file", "image_file": {"file_id": …, "detail": …}}`, as OpenAI's threads have it."""
 
     type: Literal["image_file"]
@@ -97,11 +115,11 @@ class ImageFilePart(WireModel):
     prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
-class FileContent(WireModel):
-    """A file: its content as a data URL, or the id of an uploaded one.
+class FileContent(ReplayedModel):
+    """A file: its content as a data URL, or the id of an uploaded one. A `filename` has no effect.
 
     `pages` and `detail`, which OpenAI's chat does not have, say which pages of a PDF are shown, and how
-    closely to look at them. A `filename` has no effect.
+    closely to look at them.
     """
 
     file_data: FileData | None = None
@@ -116,7 +134,7 @@ class FileContent(WireModel):
         return self
 
 
-class FilePart(WireModel):
+class FilePart(ReplayedModel):
     """`{"type": "file", "file": {"file_data": …, "filename": …}}`: a PDF, or an image."""
 
     type: Literal["file"]
@@ -124,7 +142,7 @@ class FilePart(WireModel):
     prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
-class RefusalPart(WireModel):
+class RefusalPart(ReplayedModel):
     """A refusal of an earlier assistant turn; read as its text."""
 
     type: Literal["refusal"]
@@ -188,7 +206,7 @@ ResultContent = Annotated[
 ]
 
 
-class SystemMessage(WireModel):
+class SystemMessage(ReplayedModel):
     """Instructions, under either of OpenAI's names for them.
 
     A `name` has no effect: the prompt has no form for one.
@@ -199,7 +217,7 @@ class SystemMessage(WireModel):
     name: str | None = None
 
 
-class UserMessage(WireModel):
+class UserMessage(ReplayedModel):
     """What the person says and shows."""
 
     role: Literal["user"]
@@ -207,7 +225,7 @@ class UserMessage(WireModel):
     name: str | None = None
 
 
-class FunctionCall(WireModel):
+class FunctionCall(ReplayedModel):
     """Name and JSON arguments of an earlier tool call.
 
     OpenAI's clients send `parsed_arguments`, their reading of the arguments, along; it has no effect.
@@ -218,7 +236,7 @@ class FunctionCall(WireModel):
     parsed_arguments: object = None
 
 
-class ToolCall(WireModel):
+class ToolCall(ReplayedModel):
     """A tool call of an earlier assistant turn. `index` is left over from a stream, and has no effect."""
 
     id: str
@@ -231,11 +249,11 @@ _Nothing = Annotated[tuple[object, ...], bounded(0)] | None
 """A list that no answer of ours has anything in."""
 
 
-class AssistantMessage(WireModel):
+class AssistantMessage(ReplayedModel):
     """An earlier answer.
 
-    The fields from `annotations` on come back as clients keep an answer of ours, and have no effect: none of
-    them holds anything that the model said beside its words and calls, or would be shown again.
+    The fields from `annotations` on have no effect: none of them holds anything that the model said beside
+    its words and calls, or would be shown again.
     """
 
     role: Literal["assistant"]
@@ -249,13 +267,10 @@ class AssistantMessage(WireModel):
     parsed: object = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    reasoning_details: _Nothing = None
-    thinking_blocks: _Nothing = None
-    images: _Nothing = None
     provider_specific_fields: Annotated[dict[str, None], Field(fail_fast=True)] | None = None
 
 
-class ToolMessage(WireModel):
+class ToolMessage(ReplayedModel):
     """The result of a tool call, which may show images. A `name` has no effect: the call has one."""
 
     role: Literal["tool"]
@@ -264,7 +279,7 @@ class ToolMessage(WireModel):
     name: str | None = None
 
 
-class FunctionMessage(WireModel):
+class FunctionMessage(ReplayedModel):
     """The result of a call by OpenAI's older interface, which knows functions and no tools."""
 
     role: Literal["function"]

@@ -37,7 +37,7 @@ Refused = Annotated[object, AfterValidator(_refuse)]
 
 
 def describe_refused(schema: JsonDict) -> None:
-    """Says in the JSON schema of a chat request which values of its refused fields pass."""
+    """Says in the JSON schema of a chat request which values of its refused and unknown fields pass."""
     _describe(schema, OPENAI_FIELDS | VLLM_FIELDS)
 
 
@@ -48,6 +48,7 @@ def describe_refused_of_completions(schema: JsonDict) -> None:
 
 def _describe(schema: JsonDict, fields: Mapping[str, Field]) -> None:
     properties = cast("JsonDict", schema["properties"])
+    schema["additionalProperties"] = {"type": "null"}
     for name, field in fields.items():
         if field.support == "refused" and name in properties:
             properties[name] = {

@@ -8,14 +8,14 @@ import re
 from typing import Annotated, Literal, TypeVar
 
 from blake3 import blake3
-from pydantic import BeforeValidator, Field, FiniteFloat, field_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import SamplingOptions, StopConditions
 from phiserve.errors import shortened
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
-from phiserve.protocol.messages import WireModel, bounded
+from phiserve.protocol.messages import WireModel, bounded, without_empty
 
 MAX_STOP_STRINGS = 4
 """OpenAI's limit."""
@@ -63,7 +63,10 @@ class StreamOptions(WireModel):
 
 
 class EngineFields(WireModel):
-    """Base of all requests for answers: how tokens are chosen and when an answer ends."""
+    """Base of all requests for answers: how tokens are chosen and when an answer ends.
+
+    A field that is not known is an error, unless it is null: clients write out what they leave open.
+    """
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
@@ -87,6 +90,11 @@ class EngineFields(WireModel):
     structured_outputs: StructuredOutputs | None = None
     priority: Annotated[int, Field(ge=-MAX_WIRE_INTEGER, le=MAX_WIRE_INTEGER)] | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over_null(cls, given: object) -> object:
+        return without_empty(cls, given, (None,))
 
     @field_validator("logit_bias")
     @classmethod

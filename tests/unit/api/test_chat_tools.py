@@ -68,6 +68,22 @@ def test_a_stream_that_calls(make_services: MakeServices) -> None:
     assert (usage["choices"], end) == ([], "[DONE]")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_was_hardly_begun(make_services: MakeServices, stream: bool) -> None:
+    """It is no text, where nothing but calls could come, and has no log-probabilities."""
+    engine = ScriptedEngine([delta(" fun"), delta("ct", ids=[5], finish="length")])
+    fields = {"tools": TOOLS, "tool_choice": "required", "stream": stream, "logprobs": True}
+    response = post(make_services(engine), **fields)
+    if not stream:
+        (choice,) = response.json()["choices"]
+        assert choice["message"] == {"role": "assistant", "content": None, "refusal": None}
+        assert (choice["finish_reason"], choice["logprobs"]) == ("length", None)
+        return
+    first, last = (chunk["choices"][0] for chunk in events(response)[:-1])
+    assert first["delta"] == {"role": "assistant", "content": None}
+    assert (last["delta"], last["finish_reason"], last.get("logprobs")) == ({}, "length", None)
+
+
 def test_an_answer_in_words(make_services: MakeServices) -> None:
     """Where no call must be made, text is text."""
     choice = post(make_services(ScriptedEngine([delta(" Hi", finish="stop")])), tools=TOOLS).json()[

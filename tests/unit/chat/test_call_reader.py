@@ -101,6 +101,13 @@ def test_an_answer_cut_short(length: int) -> None:
     assert cut.calls[:-1] == TWO[: len(cut.calls[:-1])]
 
 
+@pytest.mark.parametrize("length", range(len(TWO_CALLS)))
+def test_calls_that_must_be_made(length: int) -> None:
+    """Cut before a call's name, an answer that can be nothing else has no text either."""
+    cut = read_answer(TWO_CALLS[:length], must_call=True)
+    assert (cut.text, cut.calls) == (None, read_answer(TWO_CALLS[:length]).calls)
+
+
 def test_nothing_follows_the_end() -> None:
     """An end token's text, or a scripted space, is no call and no text."""
     assert read(TWO_CALLS, " \n") == read(TWO_CALLS)

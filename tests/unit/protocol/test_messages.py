@@ -107,6 +107,34 @@ def test_histories_as_clients_keep_them(message: dict[str, Any]) -> None:
     TypeAdapter(Message).validate_python(message)
 
 
+def with_keys(keys: dict[str, object]) -> list[dict[str, Any]]:
+    """Messages of every role, in which something has these keys as well: they, their parts, calls of theirs."""
+    function = CALL["function"]
+    return [
+        {"role": "system", "content": "a"} | keys,
+        {"role": "user", "content": [TEXT | keys]},
+        {"role": "user", "content": [IMAGE | keys]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"} | keys}]},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"} | keys]},
+        {"role": "assistant", "tool_calls": [CALL | keys]},
+        {"role": "assistant", "tool_calls": [CALL | {"function": function | keys}]},
+        {"role": "tool", "content": "a", "tool_call_id": "c"} | keys,
+        {"role": "function", "content": "a", "name": "f"} | keys,
+    ]
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_other_keys_may_be_empty(number: int) -> None:
+    """Many clients have one class for all roles and parts, and write all its keys. What says more is refused."""
+    read = TypeAdapter(Message).validate_python
+    plain = read(with_keys({})[number])
+    for empty in (None, [], {}):
+        assert read(with_keys({"x": empty})[number]) == plain
+    for value in (0, "", False, [None], {"a": None}):
+        with pytest.raises(ValidationError, match="extra_forbidden"):
+            read(with_keys({"x": value})[number])
+
+
 @pytest.mark.parametrize(
     "field",
     [

@@ -54,6 +54,10 @@ def content(*parts: object) -> dict[str, Any]:
         ({"logit_bias": []}, "logit_bias: must be an object"),
         ({"bad_words": [" "]}, r"bad_words[0]: must match the pattern \S"),
         ({"cache_salt": "a" * 2000}, "cache_salt: must have at most 1024 characters"),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            "stream_options.include_obfuscation: must be false",
+        ),
         ({"verbosity": "loud"}, "verbosity: must be 'low', 'medium' or 'high'"),
         ({"nonsense": 1}, "nonsense: this parameter is unknown"),
         (

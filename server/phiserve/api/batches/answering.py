@@ -160,7 +160,7 @@ class LineAnswerer:
         inner = of_response(asked, asked_by.tenant, visit.cache_salt, None, earlier, asked_by.owner)
         begun = begun_response(asked, inner.id, model)
         answer, deltas = await begin_answer(self._services, replace(inner, priority=PRIORITY), visit, record)
-        draft = Draft(answer, begun, may_call=asked.tool_use is not None)
+        draft = Draft(answer, begun, asked.tool_use)
         async with aclosing(deltas):
             return await response_writer.collect(draft, deltas), answer.counts()
 

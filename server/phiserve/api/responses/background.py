@@ -209,7 +209,7 @@ class Background:
             async with self._visit(stored.owner, job) as visit:
                 inner = replace(inner, cache_salt=asked.salt(visit.cache_salt))
                 answer, deltas = await begin_answer(self._services, inner, visit, record)
-                draft = Draft(answer, begun, may_call=asked.tool_use is not None)
+                draft = Draft(answer, begun, asked.tool_use)
                 async with aclosing(deltas):
                     is_wanted = await save_begun(self.keeper.store, stored)
                     response = await _collected(draft, deltas, log) if is_wanted else None

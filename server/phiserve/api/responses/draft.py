@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from phiserve.answer import Answer
 from phiserve.chat.call_reader import ArgumentsRead, CallBegun, CallReader, PieceRead, TextRead
-from phiserve.core import FinishReason, TokenLogprob
+from phiserve.core import FinishReason, TokenLogprob, ToolUse
 from phiserve.engine.interface import Delta
 from phiserve.errors import InvalidImage, InvalidRequest, Overloaded, RequestError
 from phiserve.protocol.responses.response import (
@@ -94,13 +94,13 @@ Step = ItemBegun | ItemAdded | ItemEnded
 class Draft:
     """One response while it is being answered: `feed` for each delta, then `end`; both say what happened.
 
-    `begun` is the response before any of the answer. `may_call`: whether the answer may be calls of tools.
+    `begun` is the response before any of the answer. `tool_use`: which tools the answer may, or must, call.
     """
 
-    def __init__(self, answer: Answer, begun: ResponseObject, *, may_call: bool = False) -> None:
+    def __init__(self, answer: Answer, begun: ResponseObject, tool_use: ToolUse | None = None) -> None:
         self.begun = begun
         self._answer = answer
-        self._reader = CallReader() if may_call else None
+        self._reader = None if tool_use is None else CallReader(must_call=tool_use.must_call)
         self._items: list[Item] = []
         self._logprobs: list[TokenLogprob] = []  # of text that is held back
         self._finish_reason: FinishReason = "stop"

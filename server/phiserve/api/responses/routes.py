@@ -31,7 +31,7 @@ from phiserve.api.responses.stored_routes import stream_telling
 from phiserve.api.responses.writer import EventWriter
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
-from phiserve.core import GenerationRequest
+from phiserve.core import GenerationRequest, ToolUse
 from phiserve.errors import StoreFailure
 from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.request import ResponsesRequest
@@ -74,7 +74,7 @@ async def create_response(request: Request) -> Response:
         return await stream_telling(request, background.telling(owner, queued.id))
     else:
         keeping = Kept(background.keeper, begun_record(begun, owner, gathered), gathered.own)
-    asking = _Asking(begun, keeping, asked.tool_use is not None)
+    asking = _Asking(begun, keeping, asked.tool_use)
     del asked, gathered, earlier
     responding = _respond(services, inner, asking, visit, record_of(request.scope))
     return await unless_hung_up(request.receive, responding)
@@ -107,7 +107,7 @@ class _Asking:
 
     begun: ResponseObject
     keeping: Keeping
-    may_call: bool
+    tool_use: ToolUse | None
 
 
 async def _queue(
@@ -148,7 +148,7 @@ async def _respond(
     is_streamed = inner.stream
     answer, deltas = await begin_answer(services, inner, visit, record)
     del inner
-    draft = Draft(answer, asking.begun, may_call=asking.may_call)
+    draft = Draft(answer, asking.begun, asking.tool_use)
     if is_streamed:
         writer = EventWriter(draft)
         return await stream_frames(services, kept_frames(deltas, writer, asking.keeping), writer.fail)

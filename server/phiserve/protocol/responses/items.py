@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from phiserve.errors import shortened
 from phiserve.protocol.documents import FileData, FileDetail, Pages, check_sources
-from phiserve.protocol.messages import MAX_PARTS, WireModel, bounded, choose_by
+from phiserve.protocol.messages import MAX_PARTS, ReplayedModel, bounded, choose_by
 
 ROLES = ("user", "assistant", "system", "developer")
 
@@ -32,7 +32,7 @@ def _no_such_item(item: object) -> object:
     raise PydanticCustomError("unsupported", "{text}", {"text": text})
 
 
-class InputText(WireModel):
+class InputText(ReplayedModel):
     """`{"type": "input_text", "text": …}`. Where the prompt's cache may be cut has no effect."""
 
     type: Literal["input_text"]
@@ -40,7 +40,7 @@ class InputText(WireModel):
     prompt_cache_breakpoint: object = None
 
 
-class InputImage(WireModel):
+class InputImage(ReplayedModel):
     """`{"type": "input_image", "image_url": …, "detail": …}`, or with an uploaded file's `file_id`."""
 
     type: Literal["input_image"]
@@ -60,7 +60,7 @@ class InputImage(WireModel):
         return image_url
 
 
-class InputFile(WireModel):
+class InputFile(ReplayedModel):
     """`{"type": "input_file", "file_data": …}`: a PDF, or an image. A `filename` has no effect.
 
     `pages`, which OpenAI does not have, says which pages of a PDF are shown.
@@ -81,7 +81,7 @@ class InputFile(WireModel):
         return self
 
 
-class EarlierText(WireModel):
+class EarlierText(ReplayedModel):
     """Text of an earlier answer, as clients send a response's output back; only the text is read.
 
     `parsed` is what OpenAI's client for JavaScript made of it.
@@ -94,7 +94,7 @@ class EarlierText(WireModel):
     parsed: object = None
 
 
-class Refusal(WireModel):
+class Refusal(ReplayedModel):
     """A refusal of an earlier answer; read as its text."""
 
     type: Literal["refusal"]
@@ -128,7 +128,7 @@ _ContentChoice = Discriminator(_content_tag)
 _Parts = bounded(MAX_PARTS, least=1)
 
 
-class _MessageItem(WireModel):
+class _MessageItem(ReplayedModel):
     """What messages of all roles may have beside their content; none of it has an effect."""
 
     type: Literal["message"] = "message"
@@ -158,16 +158,16 @@ class UserItem(_MessageItem):
 
 
 class AssistantItem(_MessageItem):
-    """An earlier answer."""
+    """An earlier answer, which may have said nothing."""
 
     role: Literal["assistant"]
     content: Annotated[
-        _String | Annotated[tuple[_AssistantPart, ...], Tag(":parts"), _Parts],
+        _String | Annotated[tuple[_AssistantPart, ...], Tag(":parts"), bounded(MAX_PARTS)],
         _ContentChoice,
     ]
 
 
-class FunctionCallItem(WireModel):
+class FunctionCallItem(ReplayedModel):
     """A call of a tool in an earlier answer, as clients send a response's output back.
 
     `parsed_arguments` is what OpenAI's client for JavaScript made of the arguments; it has no effect.
@@ -184,7 +184,7 @@ class FunctionCallItem(WireModel):
     caller: None = None
 
 
-class FunctionCallOutput(WireModel):
+class FunctionCallOutput(ReplayedModel):
     """The result of a call, which may show images. A `name` has no effect: the call has one."""
 
     type: Literal["function_call_output"]
@@ -200,7 +200,7 @@ class FunctionCallOutput(WireModel):
     caller: None = None
 
 
-class ItemReference(WireModel):
+class ItemReference(ReplayedModel):
     """An item that is stored here, by its id; it stands for that item."""
 
     type: Literal["item_reference"] | None = "item_reference"

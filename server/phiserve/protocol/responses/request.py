@@ -57,8 +57,9 @@ Refused = Annotated[object, AfterValidator(_refuse)]
 
 
 def _describe_refused(schema: JsonDict) -> None:
-    """Says in the JSON schema which values of a refused field pass."""
+    """Says in the JSON schema which values of a refused or unknown field pass."""
     properties = cast("JsonDict", schema["properties"])
+    schema["additionalProperties"] = {"type": "null"}
     for name, field in ALL_RESPONSES_FIELDS.items():
         if field.support == "refused":
             properties[name] = {

@@ -82,6 +82,15 @@ def test_a_call_that_was_cut(make_services: MakeServices, stream: bool) -> None:
     assert (body["status"], body["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_was_hardly_begun(make_services: MakeServices, stream: bool) -> None:
+    """Where nothing but calls could come, its beginning is no text."""
+    engine = ScriptedEngine(in_pieces(" functo", 2, "length"))
+    response = asked(make_services(engine), stream=stream, tool_choice="required")
+    body = typed_events(response)[-1]["response"] if stream else response.json()
+    assert (strict_response(body).output_text, body["status"]) == ("", "incomplete")
+
+
 def test_a_loop(make_services: MakeServices) -> None:
     """What was answered is sent back with a result, and answered in words."""
     called = asked(make_services(ScriptedEngine(in_pieces(WRITTEN, 9)))).json()["output"]

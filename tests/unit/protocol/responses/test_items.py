@@ -60,6 +60,23 @@ def test_what_a_client_parsed_comes_back_without_effect() -> None:
     assert [type(item) for item in items] == [AssistantItem, FunctionCallItem]
 
 
+def test_what_clients_write_beside() -> None:
+    """Keys that have no meaning here may be empty; an earlier answer may have said nothing."""
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": ""}
+    plain = parsed(
+        {"role": "assistant", "content": []}, user({"type": "input_text", "text": "a"}), call, output
+    )
+    text = {"type": "input_text", "text": "a", "annotations": None}
+    items = [
+        {"role": "assistant", "content": []},
+        user(text),
+        call | {"provider_data": {}},
+        output | {"x": []},
+    ]
+    assert parsed(*items).input == plain.input
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [

@@ -70,7 +70,7 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
         ({"include": ["everything"]}, "include[0]: "),
         ({"stream_options": {}}, "stream_options: is only allowed when stream is true"),
         ({"max_output_tokens": 0}, "max_output_tokens: "),
-        ({"messages": []}, "messages: this parameter is unknown"),
+        ({"messages": [], "foo": None}, "messages: this parameter is unknown"),
         (
             {"structured_outputs": {"choice": ["a"]}, "text": {"format": {"type": "json_object"}}},
             "structured_outputs: may not be given beside text.format",
