@@ -14,6 +14,7 @@ COVERED_BY = {
     "api/openapi_examples.py": "api/test_openapi.py",
     "codecs/avif.py": "codecs/test_formats.py",
     "codecs/brands.py": "codecs/test_formats.py",
+    "codecs/compiled.py": "vision/test_resampling.py",
     "codecs/damage.py": "codecs/test_parsed.py",
     "codecs/heic.py": "codecs/test_formats.py",
     "codecs/pillow.py": "codecs/test_parsed.py",

@@ -10,18 +10,18 @@ Only images of one sequential scan are looked at. Source: ITU-T T.81, A.2, B.2.4
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from phiserve.codecs.jpeg_coverage import PROGRESSIVE, is_head_of_scan
 
-MAX_CODED_BYTES = 2**20
-"""Longest scan that is followed, which is done in Python and takes up to a second."""
-
-MAX_CODES = 2**21
+MAX_CODES = 2**26
 """Most codes that are followed: encoders write at least four bits each in all but flat areas. Tables may be
-made up of which each takes one, and a scan would be followed for four seconds."""
+made up of which each takes one, and a scan would be followed for seconds."""
 
 MAX_EXTRA_BYTES = 256
 """Most bytes behind an image that are taken for foreign. More of them are what has overwritten the end of an
@@ -33,13 +33,11 @@ _CODES = 2**16
 _END_OF_BLOCK = 64
 _LAST_OF_RUN = 15
 _BLOCK_SIDE = 8
-_MOST_BYTES_OF_UNIT = 2600
-"""More than the data of ten blocks, the most of a unit, can take: 64 codes and values of 31 bits each."""
 
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_RESTARTS = tuple(bytes((0xFF, 0xD0 + number)) for number in range(8))
 _MARKER = re.compile(rb"\xff[^\0]")
 
-_Table = tuple[int, ...]
+_Table = NDArray[np.int32]
 """What each value of the next 16 bits begins with: `step << 8 | bits`, or 0 where there is no such code.
 
 `bits`: length of the code and of the value behind it. `step`: by how many coefficients it brings a block on.
@@ -50,12 +48,14 @@ _Table = tuple[int, ...]
 class _Layout:
     """How the data of a scan is made up.
 
-    `num_units`: number of its smallest coded units (MCU). `blocks`: the tables for the mean and for the other
-    coefficients of each block of a unit. `interval`: number of units between restarts, or 0.
+    `num_units`: number of its smallest coded units (MCU). `tables`: all that there are, (n, 65536). `blocks`:
+    which of them are for the mean and for the other coefficients of each block of a unit, (n, 2). `interval`:
+    number of units between restarts, or 0.
     """
 
     num_units: int
-    blocks: Sequence[tuple[_Table, _Table]]
+    tables: NDArray[np.int32]
+    blocks: NDArray[np.int32]
     interval: int
 
 
@@ -67,31 +67,37 @@ def without_extra_bytes(frame: bytes, tables: bytes, scan: bytes) -> bytes | Non
     """
     head = scan[: 2 + int.from_bytes(scan[2:4])]
     layout = _layout(frame, tables, head)
-    if layout is None or len(scan) > MAX_CODED_BYTES:
+    if layout is None:
         return None
     start, num_units = len(head), layout.num_units
-    restarts = [*_RESTART.finditer(scan, start)]
-    if restarts:  # libjpeg sees to all intervals but the last
-        start = restarts[-1].end()
-        num_units -= layout.interval * len(restarts)
+    num_restarts = sum(scan.count(mark, start) for mark in _RESTARTS)
+    if num_restarts:  # libjpeg sees to all intervals but the last
+        start = max(scan.rfind(mark, start) for mark in _RESTARTS) + 2
+        num_units -= layout.interval * num_restarts
     if num_units < 1 or (layout.interval and num_units > layout.interval):
         return None
     marker = _MARKER.search(scan, start)
     data = scan[start : marker.start() if marker else None].replace(b"\xff\0", b"\xff")
-    length = _length_of_units(data, num_units, layout.blocks)
+    length = _length_of_units(data, num_units, layout)
     return None if length is None else scan[:start] + data[:length].replace(b"\xff", b"\xff\0")
 
 
-def _length_of_units(data: bytes, num_units: int, blocks: Sequence[tuple[_Table, _Table]]) -> int | None:
+def compile_ahead() -> None:
+    """Compile what follows codes, or load it from numba's cache: no image should wait for that."""
+    layout = _Layout(0, np.zeros((1, _CODES), np.int32), np.zeros((1, 2), np.int32), 0)
+    _follow(b"", 0, 0, layout)
+
+
+def _length_of_units(data: bytes, num_units: int, layout: _Layout) -> int | None:
     """How many bytes of unescaped data so many units take, or None if the rest is not foreign to them."""
-    num_found, end = _follow(data, 0, num_units, blocks)
+    num_found, end = _follow(data, 0, num_units, layout)
     length = _bytes_of(end)
     if num_found < num_units or not _is_filled_up(data, end):
         return None
     rest = data[length:]
     if not 0 < len(rest) <= MAX_EXTRA_BYTES or data[length - 1] == rest[0]:  # filled up from before its end
         return None
-    num_more, end_of_more = _follow(data, end, 8 * len(data), blocks)
+    num_more, end_of_more = _follow(data, end, 8 * len(data), layout)
     if num_more and len(data) == _bytes_of(end_of_more) and _is_filled_up(data, end_of_more):
         return None
     return length
@@ -108,32 +114,13 @@ def _is_filled_up(data: bytes, end: int) -> bool:
     return not num_free or data[end // 8] & free == free
 
 
-def _follow(
-    data: bytes, start: int, num_units: int, blocks: Sequence[tuple[_Table, _Table]]
-) -> tuple[int, int]:
-    """Follow the codes of up to `num_units` units from the bit `start` on.
+def _follow(data: bytes, start: int, num_units: int, layout: _Layout) -> tuple[int, int]:
+    """How many of so many units follow from the bit `start` on, and the bit where they end."""
+    # Imported here: see `jpeg_codes`.
+    from phiserve.codecs.jpeg_codes import PADDING, follow
 
-    Returns the number of those that are there, and are no more than `MAX_CODES`, and the bit where they end.
-    """
-    padded, end = data + bytes(_MOST_BYTES_OF_UNIT), 8 * len(data)
-    bit, num_codes = start, 0
-    for found in range(num_units):
-        for mean, others in blocks:
-            count, table = 0, mean
-            while count < _END_OF_BLOCK:
-                at = bit >> 3
-                three = padded[at] << 16 | padded[at + 1] << 8 | padded[at + 2]
-                entry = table[three >> 8 - (bit & 7) & 0xFFFF]
-                if not entry:
-                    return found, start
-                bit += entry & 0xFF
-                count += entry >> 8
-                table = others
-                num_codes += 1
-        if bit > end or num_codes > MAX_CODES:
-            return found, start
-        start = bit
-    return num_units, start
+    padded = np.frombuffer(data + PADDING, np.uint8)
+    return follow(padded, start, num_units, layout.tables, layout.blocks, MAX_CODES)
 
 
 def _layout(frame: bytes, tables: bytes, head: bytes) -> _Layout | None:
@@ -148,16 +135,17 @@ def _layout(frame: bytes, tables: bytes, head: bytes) -> _Layout | None:
     factors = [(byte >> 4, byte & 15) for byte in frame[11::3]]
     if num_components == 1:
         factors = [(1, 1)]
-    blocks: list[tuple[_Table, _Table]] = []
+    names, blocks = [*found], []
     for (across, down), selectors in zip(factors, head[6::2], strict=False):
-        mean, others = found.get(selectors >> 4), found.get(0x10 | selectors & 15)
-        if mean is None or others is None:
+        mean, others = selectors >> 4, 0x10 | selectors & 15
+        if mean not in found or others not in found:
             return None
-        blocks += [(mean, others)] * (across * down)
+        blocks += [(names.index(mean), names.index(others))] * (across * down)
     height, width = int.from_bytes(frame[5:7]), int.from_bytes(frame[7:9])
     columns = -(-width // (_BLOCK_SIDE * max(across for across, _ in factors)))
     rows = -(-height // (_BLOCK_SIDE * max(down for _, down in factors)))
-    return _Layout(columns * rows, blocks, interval)
+    tables_found = np.stack([found[name] for name in names])
+    return _Layout(columns * rows, tables_found, np.array(blocks, np.int32), interval)
 
 
 def _huffman_tables(tables: bytes) -> dict[int, _Table]:
@@ -191,7 +179,7 @@ def _table(lengths: bytes, symbols: bytes, *, is_of_means: bool) -> _Table:
             elif not size and run < _LAST_OF_RUN:
                 step = _END_OF_BLOCK
             table += [step << 8 | length + size] * (_CODES >> length)
-    return (*table, *[0] * _CODES)[:_CODES]
+    return np.array((table + [0] * _CODES)[:_CODES], np.int32)
 
 
 def _segments(tables: bytes) -> Iterator[tuple[int, bytes]]:

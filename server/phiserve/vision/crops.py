@@ -6,7 +6,7 @@ Source: `image_processing_phi3_v.py` of microsoft/Phi-3-vision-128k-instruct (HD
 import numpy as np
 from numpy.typing import NDArray
 
-from phiserve.codecs import Pixels
+from phiserve.codecs import Pixels, jpeg_entropy
 from phiserve.vision.sizes import CROP_SIDE, CropPlan, plan_crops
 
 Crops = NDArray[np.uint8]
@@ -38,9 +38,10 @@ def cut_crops(pixels: Pixels, plan: CropPlan, out: Crops | None = None) -> Crops
 
 
 def compile_ahead() -> None:
-    """Compile what `cut_crops` calls, or load it from numba's cache.
+    """Compile what decoding and `cut_crops` call, or load it from numba's cache.
 
     This takes some seconds, which no image should wait for.
     """
+    jpeg_entropy.compile_ahead()
     for width, height in ((2, 1), (1, 2)):
         cut_crops(np.zeros((height, width, 3), np.uint8), plan_crops(width, height, 1))

@@ -9,18 +9,12 @@ What must be kept of it: weights in doubles, summed in order; fixed point of 22 
 first, rounded to 8 bits before the other.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import ParamSpec, TypeVar
-
 import numpy as np
-from numba import int32, njit
+from numba import int32
 from numpy.typing import NDArray
 
+from phiserve.codecs.compiled import compiled
 from phiserve.vision.sizes import CROP_SIDE
-
-_Parameters = ParamSpec("_Parameters")
-_Result = TypeVar("_Result")
 
 _BITS = 22
 _HALF = 1 << (_BITS - 1)
@@ -34,31 +28,7 @@ Bytes = NDArray[np.uint8]
 Fixed = NDArray[np.int32]
 
 
-def _compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Have numba compile a function when it is first called, to run without the interpreter's lock.
-
-    What it compiles is kept on disk if it finds a folder that it can write to, with room.
-    """
-    try:
-        compiled = njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
-    cache = compiled._cache  # noqa: SLF001 - numba has no setting for it
-    cache.save_overload = _unless_full(cache.save_overload)
-    return compiled  # type: ignore[no-any-return]
-
-
-def _unless_full(save: Callable[..., None]) -> Callable[..., None]:
-    """What keeps a compiled function, or does nothing where it can't: the function works all the same."""
-
-    def save_if_possible(*compiled: object) -> None:
-        with suppress(OSError):
-            save(*compiled)
-
-    return save_if_possible
-
-
-@_compiled
+@compiled
 def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
     """The input pixels that each output pixel is made of, and their weights.
 
@@ -87,7 +57,7 @@ def weights(num_in: int, num_out: int) -> tuple[Fixed, Fixed, Fixed]:
     return first, count, fixed
 
 
-@_compiled
+@compiled
 def weighted_sum(rows: Bytes, begin: int, count: int, fixed: Fixed, totals: Fixed, out: Bytes) -> None:
     """Weighted sum of `count` rows of a ring buffer (num_rows, n), from row `begin` on -> `out` (n,).
 
@@ -110,7 +80,7 @@ def weighted_sum(rows: Bytes, begin: int, count: int, fixed: Fixed, totals: Fixe
         out[k] = totals[k] >> _BITS
 
 
-@_compiled
+@compiled
 def along_rows(
     rows: Bytes,
     first: Fixed,
@@ -141,7 +111,7 @@ def along_rows(
             out[r, 3 * x + 2] = resized[2 * _BLOCK + r]
 
 
-@_compiled
+@compiled
 def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes) -> None:
     """Resize `pixels` (h, w, 3) to `size` (width, height) and write them into `crops`, along rows first.
 
@@ -168,7 +138,7 @@ def fill_landscape(pixels: Bytes, size: tuple[int, int], top: int, crops: Bytes)
             weighted_sum(part, begin, num_rows[y], fixed_rows[y], totals, crops[row, column, inner])
 
 
-@_compiled
+@compiled
 def fill_portrait(pixels: Bytes, size: tuple[int, int], left: int, crops: Bytes) -> None:
     """Resize `pixels` (h, w, 3) to `size` (width, height) and write them into `crops`, along columns first.
 

@@ -72,8 +72,8 @@ def test_a_stream_that_calls(make_services: MakeServices) -> None:
 def test_a_call_that_was_hardly_begun(make_services: MakeServices, stream: bool) -> None:
     """It is no text, where nothing but calls could come, and has no log-probabilities."""
     engine = ScriptedEngine([delta(" fun"), delta("ct", ids=[5], finish="length")])
-    fields = {"tools": TOOLS, "tool_choice": "required", "stream": stream, "logprobs": True}
-    response = post(make_services(engine), **fields)
+    services = make_services(engine)
+    response = post(services, tools=TOOLS, tool_choice="required", stream=stream, logprobs=True)
     if not stream:
         (choice,) = response.json()["choices"]
         assert choice["message"] == {"role": "assistant", "content": None, "refusal": None}

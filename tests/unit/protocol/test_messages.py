@@ -108,7 +108,7 @@ def test_histories_as_clients_keep_them(message: dict[str, Any]) -> None:
 
 
 def with_keys(keys: dict[str, object]) -> list[dict[str, Any]]:
-    """Messages of every role, in which something has these keys as well: they, their parts, calls of theirs."""
+    """Messages of every role in which something has these keys as well: they, a part or a call."""
     function = CALL["function"]
     return [
         {"role": "system", "content": "a"} | keys,
@@ -125,10 +125,11 @@ def with_keys(keys: dict[str, object]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("number", range(9))
 def test_other_keys_may_be_empty(number: int) -> None:
-    """Many clients have one class for all roles and parts, and write all its keys. What says more is refused."""
+    """Clients have one class for all roles and parts, and write all its keys. What says more is refused."""
     read = TypeAdapter(Message).validate_python
     plain = read(with_keys({})[number])
-    for empty in (None, [], {}):
+    nothings: tuple[object, ...] = (None, [], {})
+    for empty in nothings:
         assert read(with_keys({"x": empty})[number]) == plain
     for value in (0, "", False, [None], {"a": None}):
         with pytest.raises(ValidationError, match="extra_forbidden"):

@@ -151,14 +151,6 @@ def test_what_is_echoed_is_cut(fields: dict[str, Any]) -> None:
     assert "…" in error.message
 
 
-def test_unknown_fields_may_be_null() -> None:
-    """They ask for nothing; an empty list is a value."""
-    asked = {"messages": [{"role": "user", "content": "Hi", "tool_calls": []}], "nonsense": None}
-    assert parse_request(json.dumps(asked).encode(), ChatCompletionRequest).messages[0].content == "Hi"
-    with pytest.raises(InvalidRequest, match=r"^nonsense: this parameter is unknown$"):
-        parse_request(json.dumps(asked | {"nonsense": []}).encode(), ChatCompletionRequest)
-
-
 def test_a_byte_order_mark_is_no_matter() -> None:
     """Some programs begin UTF-8 with one; a second is a mistake."""
     body = b"\xef\xbb\xbf" + json.dumps({"model": "m", "messages": [USER]}).encode()

@@ -81,6 +81,12 @@ def test_plain_words(fields: dict[str, Any], expected: str) -> None:
     assert message(fields) == expected
 
 
+def test_unknown_fields_may_be_null() -> None:
+    """They ask for nothing; an empty list is a value."""
+    assert message({"nonsense": None}) is None
+    assert message({"nonsense": []}) == "nonsense: this parameter is unknown"
+
+
 ODD: tuple[Any, ...] = (
     *(None, True, -1, 2**70, 0.5, float("inf"), float("nan"), "", "a", "\ud800"),
     *([], [None], [[]], {}, {"a": 1}, {"type": "text"}, [{"type": 1}], {"type": "json_schema"}),

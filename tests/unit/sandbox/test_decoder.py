@@ -55,6 +55,7 @@ def files() -> dict[str, bytes]:
         "progressive JPEG": encode(image, "JPEG", progressive=True),
         "JPEG of inks": encode(image.convert("CMYK"), "JPEG"),
         "grey JPEG": encode(image.convert("L"), "JPEG"),
+        "JPEG with bytes before its end": encode(image, "JPEG")[:-2] + b"\x12\x34\x56\x78\xff\xd9",
         "transparent PNG": encode(image.convert("RGBA"), "PNG"),
         "16-bit PNG": encode(grey, "PNG"),
         "PNG with a palette": encode(image.convert("P"), "PNG"),
