@@ -17,6 +17,7 @@ COVERED_BY = {
     "codecs/compiled.py": "vision/test_resampling.py",
     "codecs/damage.py": "codecs/test_parsed.py",
     "codecs/heic.py": "codecs/test_formats.py",
+    "codecs/jpeg_codes.py": "codecs/test_jpeg_entropy.py",
     "codecs/pillow.py": "codecs/test_parsed.py",
     "codecs/webp.py": "codecs/test_formats.py",
     "config_sources.py": "test_config.py",
