@@ -89,6 +89,7 @@ SUITES = (
             *(f"{OPENAI}/test_responses.py", f"{OPENAI}/responses/test_input_items.py"),
             *(f"{OPENAI}/responses/test_input_tokens.py", f"{OPENAI}/test_models.py"),
             *(f"{OPENAI}/test_conversations.py", f"{OPENAI}/conversations/test_items.py"),
+            *(f"{OPENAI}/test_files.py", f"{OPENAI}/test_uploads.py", f"{OPENAI}/uploads/test_parts.py"),
         ),
         Server("gpt-6-astra,gpt-3.5-turbo-instruct,model", ((CONTEXT, "340"),)),
         f"{SOURCES}/openai-{versions()['openai']}",

@@ -15,8 +15,8 @@ from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
 from phiserve.files.keeping import FileKeeper
 from phiserve.files.opening import open_files
+from phiserve.image_assembly import media_connector
 from phiserve.load import Load
-from phiserve.media.connector import MediaConnector
 from phiserve.media.file_source import NoFiles
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
@@ -44,7 +44,7 @@ class StatefulParts:
         store = open_store(f"sqlite:///{folder / 'state.db'}", StoreLimits())
         files = open_files(settings.files_url, file_limits(settings), store)
         assert store is not None
-        connector = MediaConnector(files=files or NoFiles())
+        connector = replace(media_connector(settings), files=files or NoFiles())
         return cls(store, files, ImageService(ImageLimits(), workers=2, connector=connector))
 
     async def close(self) -> None:

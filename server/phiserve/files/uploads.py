@@ -78,7 +78,13 @@ class Uploads:
                 return done
 
     async def cancel(self, owner: str, upload_id: str) -> StoredUpload | None:
-        """End an upload, whose parts are removed. Raises InvalidRequest where it has ended."""
+        """End an upload, whose parts are removed; one that is cancelled already is answered as it is.
+
+        Raises InvalidRequest where it has ended otherwise.
+        """
+        upload = await self.find(owner, upload_id)
+        if upload is None or upload.status == "cancelled":
+            return upload
         dead = await self.keeper.records.cancel_upload(owner, upload_id)
         if dead is None:
             return None

@@ -12,6 +12,8 @@ from openai.types import FileDeleted, FileObject
 from images import encode, noise
 from key_files import bearer, write_keys
 from phiserve.api.services import Services
+from phiserve.media.content_budget import ContentShare
+from phiserve.turns import Line
 from responses_types import Specification
 from scripted import ScriptedEngine
 from stateful import answered, fetched, running
@@ -240,6 +242,29 @@ def test_no_image(make_services: MakeServices, tmp_path: Path) -> None:
             assert (error["param"], error["code"]) == ("messages[0].content[0].image_file.file_id", code)
 
     on_files(services, use)
+
+
+def test_more_than_is_held_at_once(make_services: MakeServices, tmp_path: Path) -> None:
+    """Of files that requests name: another is refused until they have ended, whatever it is asked for."""
+    limits = {"max_request_image_bytes": 1024, "max_fetched_bytes_in_flight": 2 * len(IMAGE)}
+    engine = ScriptedEngine(ANSWER)
+    services = make_services(engine, state=tmp_path, **limits)
+    budget = services.preparer._images._connector.budget
+
+    async def use(client: httpx.AsyncClient) -> None:
+        content = [shown((await uploaded(client)).json()["id"])]
+        body = {"model": "m", "messages": [{"role": "user", "content": content}]}
+        share = ContentShare(budget, Line(0, "another"))
+        share.add(len(IMAGE) + 1)
+        for path in ("/tokenize", "/v1/chat/completions"):
+            response = await client.post(path, json=body)
+            assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        share.let_go()
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+
+    on_files(services, use)
+    engine.generations.clear()  # an engine of ours would remember nothing of them
+    assert budget.held_bytes == 0
 
 
 def test_a_content_that_is_gone(make_services: MakeServices, tmp_path: Path) -> None:

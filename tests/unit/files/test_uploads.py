@@ -135,13 +135,14 @@ def test_of_another(place: Place) -> None:
 
 
 def test_cancelled(place: Place) -> None:
-    """Its parts are removed, and it can't go on."""
+    """Its parts are removed, and it can't go on; whoever was not told may ask again."""
 
     async def use(keeper: FileKeeper) -> None:
         uploads = Uploads(keeper)
         upload = await begun(uploads)
         part = await sent(uploads, upload, b"a")
-        assert await uploads.cancel("", upload.id) == replace(upload, status="cancelled")
+        for _ in range(2):
+            assert await uploads.cancel("", upload.id) == replace(upload, status="cancelled")
         await settled(keeper)
         assert place.contents() == []
         with pytest.raises(InvalidRequest, match="the upload is cancelled"):
