@@ -1,7 +1,7 @@
 """How many bytes of files that requests name the process holds at once: short ones may name long files."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -23,24 +23,35 @@ class ContentBudget:
         least = largest_bytes + -(-largest_bytes // TIMES_WHAT_IS_FREE)
         self._max_bytes = max(max_bytes, least)
         self._by_holder: Counter[Line] = Counter()
+        self._gone: deque[tuple[Line, int]] = deque()
         self._lock = Lock()
 
     @property
     def held_bytes(self) -> int:
         """All bytes that are held."""
         with self._lock:
+            self._settle()
             return self._by_holder.total()
 
     def hold(self, line: Line, num_bytes: int) -> None:
         """Count more bytes, from any thread. Raises Overloaded where an owner has no room for them now."""
         with self._lock:
+            self._settle()
             if not may_hold(self._by_holder, line, num_bytes, self._max_bytes):
                 raise Overloaded("The server holds too many files for requests at once")
             self._by_holder[holder_of(line)] += num_bytes
 
     def let_go(self, line: Line, num_bytes: int) -> None:
-        """They are held no longer."""
-        with self._lock:
+        """They are held no longer.
+
+        Called wherever an object ends, and so perhaps by whoever has the lock: noted, and counted later.
+        """
+        self._gone.append((line, num_bytes))
+
+    def _settle(self) -> None:
+        """Count what is gone."""
+        while self._gone:
+            line, num_bytes = self._gone.popleft()
             holder = holder_of(line)
             self._by_holder[holder] -= num_bytes
             if not self._by_holder[holder]:

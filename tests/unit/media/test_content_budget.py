@@ -2,12 +2,14 @@
 
 import asyncio
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from phiserve.errors import Overloaded
+from phiserve.media import content_budget
 from phiserve.media.content_budget import SHORT_BYTES, ContentBudget, ContentShare
-from phiserve.turns import NOBODY, Line
+from phiserve.turns import NOBODY, Line, may_hold
 
 ALICE, BOB = Line(0, "alice"), Line(0, "bob")
 
@@ -78,6 +80,23 @@ def test_what_never_came() -> None:
     with share.fetching():
         share.add(800)
     assert budget.held_bytes == 800
+
+
+def test_gone_while_another_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where garbage is collected in the middle of it: nobody waits for himself."""
+    budget = ContentBudget(1000)
+    shares = [ContentShare(budget)]
+    shares[0].add(500)
+
+    def collected(*arguments: Any) -> bool:
+        shares.clear()
+        return may_hold(*arguments)
+
+    monkeypatch.setattr(content_budget, "may_hold", collected)
+    with pytest.raises(Overloaded):
+        budget.hold(NOBODY, 600)  # what is gone is counted next time
+    budget.hold(NOBODY, 600)
+    assert budget.held_bytes == 600
 
 
 def test_from_any_thread() -> None:
