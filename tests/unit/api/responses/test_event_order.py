@@ -18,6 +18,7 @@ from stateful import PATH, running
 from wire import ANSWER
 
 MakeServices = Callable[..., Services]
+DOCUMENT = Path(__file__).parents[4] / "docs" / "responses.md"
 BEGUN = ["created", "in_progress"]
 MESSAGE = ["output_item.added", "content_part.added"]
 TOLD = ["output_text.delta"]
@@ -78,6 +79,13 @@ KINDS: dict[str, tuple[dict[str, Any], Sequence[Any], list[str]]] = {
     ),
 }
 """Kind -> request, the engine's answer, and the events; those of several deltas are one here."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_documents_tell_it(kind: str) -> None:
+    """A row for each kind."""
+    names = ", ".join(f"`{name}`" for name in KINDS[kind][2])
+    assert f"\n| {kind} | {names} |\n" in DOCUMENT.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
