@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic.fields import FieldInfo
 
 from phiserve.api import chat, completions, conversations, decisions, files, status, uploads
+from phiserve.api.batches import routes as batches
 from phiserve.api.responses import routes as responses
 from phiserve.api.responses import stored_routes
 from phiserve.config import Settings
@@ -68,7 +69,7 @@ def owned() -> str:
 
 def routes() -> str:
     """Every route."""
-    stored = (stored_routes, conversations, files, uploads)
+    stored = (stored_routes, conversations, files, uploads, batches)
     surfaces = (chat, completions, responses, *stored, decisions, status)
     every = (route for surface in surfaces for route in surface.router.routes)
     found = [route for route in every if isinstance(route, APIRoute)]

@@ -99,6 +99,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         tracer=None if spans is None else spans.tracer,
         store=store,
         files=files,
+        batches=None if store is None else store.batches,
     )
     return services, [*report.lines(), decoder.describe()]
 

@@ -88,6 +88,19 @@ class Settings(BaseModel):
     files_max_age_days: Annotated[
         int | None, Field(ge=1, description="Days for which files are kept; default: until they are deleted.")
     ] = None
+    batch_max_lines: Annotated[int, Field(ge=1, description="Maximum number of requests of a batch.")] = (
+        50_000
+    )
+    batch_max_bytes: Annotated[
+        int, Field(ge=1, description="Maximum size of a batch's file; beyond it: 400.")
+    ] = 2048 * MIB
+    batch_max_lines_per_owner: Annotated[
+        int, Field(ge=1, description="Maximum number of requests of an owner's batches that have not ended.")
+    ] = 200_000
+    batch_max_bytes_per_owner: Annotated[
+        int,
+        Field(ge=1, description="Maximum size of an owner's batches that have not ended; beyond it: 400."),
+    ] = 8192 * MIB
     cors_origins: Annotated[
         tuple[str, ...],
         Field(

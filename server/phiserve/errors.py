@@ -74,6 +74,8 @@ class InvalidRequest(RequestError):
     other_codes: ClassVar[Mapping[str, str]] = {
         "array_above_max_length": "A list of a request for decisions is too long.",
         "array_below_min_length": "A list of a request for decisions is too short.",
+        "batch_limit_exceeded": "An owner's batches that have not ended have no room for one more.",
+        "batch_too_large": "A batch's file has more bytes than `batch_max_bytes`.",
         "empty_array": "A list of a request for decisions is empty.",
         "file_not_found": "There is no such file, it has expired, or it is another owner's.",
         "file_quota_exceeded": "An owner's files have no room for more; the limit is named.",

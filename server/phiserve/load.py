@@ -10,7 +10,7 @@ from prometheus_client import Counter as Metric
 from prometheus_client import Gauge
 
 from phiserve.errors import InvalidRequest, Overloaded
-from phiserve.turns import Line, holder_of, may_hold, most_held
+from phiserve.turns import BATCH, Line, holder_of, may_hold, most_held
 
 REFUSED = Metric("phiserve_queue_refused", "Requests refused because too much was waiting.", ["reason"])
 EXPECTED_WAIT = Gauge("phiserve_queue_seconds", "Seconds that the last request was expected to wait.")
@@ -79,6 +79,11 @@ class Load:
     def most(self) -> int:
         """Most sequences that one request may have."""
         return self._most
+
+    @property
+    def interactive_waits(self) -> bool:
+        """Whether there are more sequences that somebody waits for than run at once."""
+        return self._held - self._by_holder[holder_of(BATCH)] > self._running
 
     def check(self, sequences: int, param: str) -> None:
         """Raises InvalidRequest, which names `param`, for more sequences than there ever is room for."""

@@ -67,6 +67,11 @@ class Pipeline:
         self._max_choices = max_choices
         self._default_max_tokens = default_max_tokens
 
+    @property
+    def interactive_waits(self) -> bool:
+        """Whether requests that somebody waits for are waiting to run: no batch work should begin now."""
+        return self._load.interactive_waits
+
     async def prepare(
         self,
         request: GenerationRequest,

@@ -112,7 +112,8 @@ class Turns(Generic[Item]):
 NOBODY = Line(0, None)
 """Interactive work without an owner."""
 
-_BATCH = Line(1, None)
+BATCH = Line(1, None)
+"""All batch work together, where places are counted."""
 
 
 def may_hold(held: Counter[Line], line: Line, more: int, total: int) -> bool:
@@ -137,7 +138,7 @@ def most_held(total: int) -> int:
 
 def holder_of(line: Line) -> Line:
     """Who is counted as the holder of a place: an owner, or all batch work together."""
-    return line if line.priority <= 0 else _BATCH
+    return line if line.priority <= 0 else BATCH
 
 
 def request_cost(prompt_tokens: int, max_tokens: int) -> int:

@@ -129,6 +129,12 @@ def make_services(
         )
         if parts is None:
             return services
-        return replace(services, store=parts.store, files=parts.files, close=parts.close)
+        return replace(
+            services,
+            store=parts.store,
+            files=parts.files,
+            batches=parts.store.batches,
+            close=parts.close,
+        )
 
     return make

@@ -135,3 +135,16 @@ def test_what_ends_before_its_work_is_done_is_no_measure(load: Load, clock: Cloc
     places = [enter(load, A, cost=1000) for _ in range(2)]
     assert refused(load, A).retry_after_s > 1
     del places
+
+
+def test_whether_interactive_requests_wait(load: Load) -> None:
+    """More of them than run at once; batch work is none of them."""
+    batch = [enter(load, BATCH) for _ in range(3)]
+    assert not load.interactive_waits
+    places = [enter(load, A), enter(load, B)]
+    assert not load.interactive_waits
+    places.append(enter(load, B))
+    assert load.interactive_waits
+    places.pop().leave()
+    assert not load.interactive_waits
+    assert len(batch) == 3

@@ -11,6 +11,10 @@ UNIT = Path(__file__).parent
 
 COVERED_BY = {
     "__main__.py": "cli/test_tokens.py",
+    "api/batches/finishing.py": "api/batches/test_routes.py",
+    "api/batches/parts.py": "api/batches/test_tending.py",
+    "api/batches/saving.py": "api/batches/test_tending.py",
+    "api/batches/states.py": "api/batches/test_routes.py",
     "api/openapi_examples.py": "api/test_openapi.py",
     "codecs/avif.py": "codecs/test_formats.py",
     "codecs/brands.py": "codecs/test_formats.py",
@@ -31,6 +35,7 @@ COVERED_BY = {
     "engine/deltas.py": "engine/test_adapter.py",
     "engine/interface.py": "engine/test_adapter.py",
     "files/blobs.py": "files/test_disk.py",
+    "protocol/batches/batch.py": "api/batches/test_routes.py",
     "protocol/decisions/content.py": "protocol/decisions/test_translation.py",
     "protocol/decisions/items.py": "protocol/decisions/test_request.py",
     "protocol/decisions/parts.py": "protocol/decisions/test_request.py",
@@ -43,6 +48,8 @@ COVERED_BY = {
     "sandbox/messages.py": "sandbox/test_decoder.py",
     "sandbox/processes.py": "sandbox/test_decoder.py",
     "sandbox/worker.py": "sandbox/test_decoder.py",
+    "store/batch_lines.py": "store/test_batch_records.py",
+    "store/batches.py": "store/test_batch_records.py",
     "store/files.py": "store/test_file_records.py",
     "store/interface.py": "store/test_sql_store.py",
     "store/tables.py": "store/test_schema.py",

@@ -12,6 +12,9 @@ from starlette.routing import Mount, Route
 from phiserve import __version__
 from phiserve.api import chat, completions, conversations, decisions, files, status, tokenizer_hub, uploads
 from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
+from phiserve.api.batches import routes as batch_routes
+from phiserve.api.batches.parts import BatchParts
+from phiserve.api.batches.tending import Batches
 from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
 from phiserve.api.head_requests import HeadMiddleware
@@ -35,21 +38,23 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
     shutdown = shutdown or Shutdown()
     log = RequestLog(line_logger(services.settings.log_requests))
     background = _background(services, shutdown, log)
+    batches = _batches(services, shutdown, log)
 
     # Offline: the page's scripts come from here, not from elsewhere on the web.
     app = FastAPIOffline(
         title="phiserve",
         version=__version__,
-        lifespan=_lifespan(services, background),
+        lifespan=_lifespan(services, background, batches),
         redirect_slashes=False,
         redoc_url=None,
     )
     app.state.services = services
     app.state.background = background
+    app.state.batches = batches
     settings = services.settings
     app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
-    surfaces = (chat, completions, decisions, responses, stored_responses, conversations, files, uploads)
-    for surface in (*surfaces, status, tokenizer_hub):
+    surfaces = (chat, completions, decisions, responses, stored_responses, conversations)
+    for surface in (*surfaces, files, uploads, batch_routes, status, tokenizer_hub):
         app.include_router(surface.router)
     install_error_handlers(app)
     if services.gate is not None:
@@ -66,20 +71,24 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
 
 
 def _lifespan(
-    services: Services, background: Background | None
+    services: Services, background: Background | None, batches: Batches | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """What begins and ends with the application."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        """Background answers end before what they need."""
+        """Background answers and batches end before what they need."""
         if background is not None:
             background.begin()
         if services.files is not None:
             services.files.begin()
+        if batches is not None:
+            batches.begin()
         try:
             yield
         finally:
+            if batches is not None:
+                await batches.close()
             if background is not None:
                 await background.close()
             await services.close()
@@ -94,6 +103,16 @@ def _background(services: Services, shutdown: Shutdown, log: RequestLog) -> Back
     background = Background(services, Keeper(services.store), shutdown, log)
     shutdown.wait_for(background.is_answering)
     return background
+
+
+def _batches(services: Services, shutdown: Shutdown, log: RequestLog) -> Batches | None:
+    """What works on batches, where files are kept."""
+    parts = BatchParts.of(services, shutdown, log)
+    if parts is None:
+        return None
+    batches = Batches(parts)
+    shutdown.wait_for(batches.is_answering)
+    return batches
 
 
 def _add_cors(app: FastAPI, settings: Settings) -> None:

@@ -26,8 +26,8 @@ COUNTED_PATHS = (
 )
 """What counts as a request of a key: what reads prompts. Lists and metrics cost nothing."""
 
-COUNTED_WRITES = ("/v1/conversations", "/v1/files", "/v1/uploads")
-"""Beginnings of the paths whose POST counts too: what is added to a conversation, or is a file, is stored."""
+COUNTED_WRITES = ("/v1/conversations", "/v1/files", "/v1/uploads", "/v1/batches")
+"""Beginnings of the paths whose POST counts too: conversations' items, files and batches are stored."""
 
 _STANDINGS = ("limit", "remaining", "reset")
 LIMIT_HEADERS = tuple(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in _STANDINGS)

@@ -19,6 +19,7 @@ from phiserve.files.keeping import FileKeeper
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptPreparer
 from phiserve.protocol.models import ModelCard
+from phiserve.store.batch_records import BatchRecords
 from phiserve.store.interface import Store
 
 if TYPE_CHECKING:  # brought in only where traces are exported
@@ -41,8 +42,9 @@ class Services:
     `card` tells of the model under its main name; it answers to `other_names` too. `gate` knows the keys, if
     there are any. `metrics` renders the engine's and our own in Prometheus' text format. `lost` waits until
     no further engine will be started, and says why. `tracer` makes spans, where traces are exported. `store`
-    keeps responses and conversations, `files` keeps files, unless that is switched off. `decider` answers
-    questions with probabilities, where the tokenizer has labels for them.
+    keeps responses and conversations, `files` keeps files, and `batches` what is known of batches of them,
+    unless that is switched off. `decider` answers questions with probabilities, where the tokenizer has
+    labels for them.
     """
 
     settings: Settings
@@ -62,6 +64,7 @@ class Services:
     store: Store | None = None
     decider: Decider | None = None
     files: FileKeeper | None = None
+    batches: BatchRecords | None = None
 
     @property
     def cards(self) -> list[ModelCard]:

@@ -34,6 +34,9 @@ class Blobs(Protocol):
     def read(self, name: str, num_bytes: int) -> AsyncGenerator[bytes, None]:
         """The whole content, which has so many bytes, some of it at a time. Raises BlobGone."""
 
+    async def read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
+        """So many bytes of a content from `offset` on, all of which it has. Raises BlobGone."""
+
     async def delete(self, name: str) -> None:
         """Remove whatever is there of a content, also where it was not finished, or nothing is."""
 

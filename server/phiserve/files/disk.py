@@ -68,6 +68,16 @@ class DiskBlobs:
         if num_bytes:
             raise BlobGone
 
+    async def read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
+        """Some of the content. Raises BlobGone."""
+        try:
+            part = await self._run(partial(self._read_part, name, offset, num_bytes))
+        except FileNotFoundError:
+            raise BlobGone from None
+        if len(part) < num_bytes:
+            raise BlobGone
+        return part
+
     async def delete(self, name: str) -> None:
         """Remove the file."""
         await self._run(lambda: self._path(name).unlink(missing_ok=True))
@@ -86,6 +96,11 @@ class DiskBlobs:
             while rest:
                 count = os.pwrite(descriptor, rest, offset)
                 rest, offset = rest[count:], offset + count
+
+    def _read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
+        with self._path(name).open("rb") as file:
+            file.seek(offset)
+            return file.read(num_bytes)
 
     def _finish(self, name: str) -> None:
         path = self._path(name)

@@ -89,7 +89,7 @@ class FileKeeper:
 
     @asynccontextmanager
     async def copying(self, max_bytes: int, limit: str, *, with_md5: bool) -> AsyncIterator[BlobDraft]:
-        """The same for a content of what takes room already. Raises StoreFailure."""
+        """The same for a content that takes no room, or has it already. Raises StoreFailure."""
         name = uuid.uuid4().hex
         await self.records.begin_blob(name)
         async with self._written(
@@ -132,6 +132,10 @@ class FileKeeper:
     def read_blob(self, name: str, num_bytes: int) -> AsyncGenerator[bytes, None]:
         """A content, some of it at a time. Raises BlobGone."""
         return self._blobs.read(name, num_bytes)
+
+    async def read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
+        """Some of a content. Raises BlobGone."""
+        return await self._blobs.read_part(name, offset, num_bytes)
 
     async def delete(self, owner: str, file_id: str) -> bool:
         """Remove a file; its content too, unless another file has it. Whether it was there."""

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store.connections import wait_for_turn
-from phiserve.store.tables import BLOBS, FILES, RECEIVING, UPLOAD_PARTS
+from phiserve.store.tables import BATCHES, BLOBS, FILES, RECEIVING, UPLOAD_PARTS
 
 Status = Literal["written", "kept", "dead"]
 
@@ -54,6 +54,11 @@ async def keep(connection: AsyncConnection, name: str, digest: str, num_bytes: i
     return int(new if equal is None else equal)
 
 
+async def key_of(connection: AsyncConnection, name: str) -> int:
+    """The key of a content that something refers to."""
+    return int((await connection.scalars(select(BLOBS.c.key).where(BLOBS.c.name == name))).one())
+
+
 async def release(connection: AsyncConnection, keys: Sequence[int]) -> list[str]:
     """Contents that fewer refer to than before. The names of those that are dead now."""
     dead: list[str] = []
@@ -90,7 +95,7 @@ async def forget(connection: AsyncConnection, name: str) -> None:
 
 
 async def _is_referred_to(connection: AsyncConnection, key: int) -> bool:
-    for column in (FILES.c.blob, UPLOAD_PARTS.c.blob):
+    for column in (FILES.c.blob, UPLOAD_PARTS.c.blob, BATCHES.c.blob):
         if await connection.scalar(select(column).where(column == key).limit(1)) is not None:
             return True
     return False

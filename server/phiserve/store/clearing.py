@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, delete, func, select, text, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from phiserve.store import conversations, responses
+from phiserve.store import batches, conversations, responses
 from phiserve.store.connections import Connections
-from phiserve.store.interface import UNFINISHED
+from phiserve.store.interface import UNENDED, UNFINISHED
 from phiserve.store.limits import DAY_S, StoreLimits
-from phiserve.store.tables import CONVERSATIONS, DELETED, ITEMS, RESPONSES
+from phiserve.store.tables import BATCHES, CONVERSATIONS, DELETED, ITEMS, RESPONSES
 
 _BATCH = 50
 """Things removed in one transaction: others' writes go between two."""
@@ -23,12 +23,14 @@ Removal = Callable[[AsyncConnection, int], Awaitable[int]]
 
 
 async def clear_old(connections: Connections, limits: StoreLimits) -> int:
-    """Remove responses and conversations beyond the age limit. How many."""
+    """Remove responses, conversations and batches beyond the age limit. How many."""
     before = int(time.time()) - limits.max_age_days * DAY_S
     is_old_response = (RESPONSES.c.created_at < before) & (RESPONSES.c.status != DELETED)
     removed = await _clear_where(connections, RESPONSES, is_old_response, responses.remove)
     is_old = CONVERSATIONS.c.used_at < before
     removed += await _clear_where(connections, CONVERSATIONS, is_old, conversations.remove)
+    is_old_batch = (BATCHES.c.created_at < before) & BATCHES.c.status.not_in(UNENDED)
+    removed += await _clear_where(connections, BATCHES, is_old_batch, batches.remove)
     marks = delete(RESPONSES).where(
         RESPONSES.c.status == DELETED, RESPONSES.c.renewed_at < int(time.time()) - DAY_S
     )

@@ -16,6 +16,20 @@ Order = Literal["asc", "desc"]
 UNFINISHED: tuple[Status, ...] = ("queued", "in_progress")
 """What a response is called of which there may be more."""
 
+BatchStatus = Literal[
+    "validating",
+    "in_progress",
+    "finalizing",
+    "cancelling",
+    "completed",
+    "failed",
+    "expired",
+    "cancelled",
+]
+
+UNENDED: tuple[BatchStatus, ...] = ("validating", "in_progress", "finalizing", "cancelling")
+"""What a batch is called that a server works on, or will."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:

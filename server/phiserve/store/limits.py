@@ -10,6 +10,16 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Limits on batches: on one's input, and on all of an owner's batches that have not ended."""
+
+    max_lines: int = 50_000
+    max_bytes: int = 2**31
+    max_lines_per_owner: int = 200_000
+    max_bytes_per_owner: int = 2**33
+
+
+@dataclass(frozen=True, slots=True)
 class StoreLimits:
     """Limits on what is stored.
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from phiserve.errors import StoreFailure
 from phiserve.store import clearing, conversations, responses
 from phiserve.store import items as item_rows
+from phiserve.store.batch_records import BatchRecords
 from phiserve.store.connections import Connections
 from phiserve.store.file_records import FileRecords
 from phiserve.store.interface import Order, Page, StoredConversation, StoredItem, StoredResponse
@@ -16,13 +17,14 @@ from phiserve.store.tables import size
 class SqlStore:
     """A store (see `interface.Store`) behind some connections. To be used in one event loop.
 
-    `files`: what is known of files, in the same database. `file`: SQLite's; None for PostgreSQL.
+    `files`, `batches`: what is known of these, in the same database. `file`: SQLite's; None for PostgreSQL.
     """
 
     def __init__(self, connections: Connections, limits: StoreLimits) -> None:
         self._connections = connections
         self._limits = limits
         self.files = FileRecords(connections)
+        self.batches = BatchRecords(connections)
         self.file = connections.file
         self._at_most: dict[str, int] = {}
         """Owner -> what they had stored when it was counted, and all that this server has stored since."""
@@ -135,6 +137,7 @@ class SqlStore:
         """Remove what is older than the limit, and each owner's oldest beyond the size limit. How many."""
         removed = await clearing.clear_old(self._connections, self._limits)
         removed += await clearing.clear_large(self._connections, self._limits)
+        await self.batches.remove_lines_of_ended()
         self._at_most.clear()
         await clearing.give_back_pages(self._connections)
         return removed

@@ -17,10 +17,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from phiserve.store.interface import UNFINISHED
+from phiserve.store.interface import UNENDED, UNFINISHED
 
-SCHEMA_VERSION = 3
-"""Raised by every change of the tables. 2: files and uploads; 3: what is being received."""
+SCHEMA_VERSION = 4
+"""Raised by every change of the tables. 2: files and uploads; 3: what is being received; 4: batches."""
 
 DELETED = "deleted"
 """The status of a response that was deleted unfinished: whoever works on it must not save it again."""
@@ -180,6 +180,64 @@ UPLOAD_PARTS = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("blob", _NUMBER, ForeignKey(BLOBS.c.key), nullable=False, index=True),
+)
+
+BATCHES = Table(
+    "phiserve_batches",
+    METADATA,
+    Column("key", _NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("renewed_at", BigInteger, nullable=False),
+    Column("runner", Text),
+    Column("status", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("blob", _NUMBER, ForeignKey(BLOBS.c.key), index=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("lines", BigInteger, nullable=False),
+    Column("completed", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Index("phiserve_batches_by_owner", "owner", "key"),
+)
+"""Batches. `blob`: the content of the input, while it is needed; `bytes` and `lines`: how much that is.
+
+`runner`: which server works on it, and said so last at `renewed_at`. `completed`, `failed`: lines that are
+answered.
+"""
+_UNENDED = BATCHES.c.status.in_(UNENDED)
+Index("phiserve_batches_unended", BATCHES.c.renewed_at, sqlite_where=_UNENDED, postgresql_where=_UNENDED)
+
+BATCH_LINES = Table(
+    "phiserve_batch_lines",
+    METADATA,
+    Column("batch", _NUMBER, ForeignKey(BATCHES.c.key, ondelete="CASCADE"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("custom_id", Text, nullable=False),
+    Column("together", Text, nullable=False),
+    Column("is_error", Boolean),
+    Column("result", Text),
+)
+"""Lines of batches that have not ended: where they stand in the input, and what they are answered with.
+
+`together`: in whose order they are answered.
+"""
+_UNANSWERED = BATCH_LINES.c.result.is_(None)
+Index(
+    "phiserve_batch_lines_unanswered",
+    BATCH_LINES.c.batch,
+    BATCH_LINES.c.together,
+    BATCH_LINES.c.number,
+    sqlite_where=_UNANSWERED,
+    postgresql_where=_UNANSWERED,
 )
 
 

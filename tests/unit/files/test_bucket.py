@@ -74,3 +74,20 @@ def test_buckets_that_cannot_be_used(
     with caplog.at_level(logging.WARNING), pytest.raises(StoreFailure):
         asyncio.run(gone.write("x", 0, b"x"))
     assert "failed in s3://bucket" in caplog.text
+
+
+def test_parts(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any bytes of a content, from one object or several; what is not there is told."""
+    monkeypatch.setattr("phiserve.files.bucket.SEGMENT_BYTES", 4)
+
+    async def run() -> None:
+        blobs = BucketBlobs.at(f"s3://{s3.new_bucket()}/a")
+        for number, segment in enumerate((b"0123", b"4567", b"89")):
+            await blobs.write("ab", number, segment)
+        for offset, length in ((0, 2), (3, 1), (2, 7), (0, 10), (10, 0)):
+            assert await blobs.read_part("ab", offset, length) == b"0123456789"[offset : offset + length]
+        for name, offset in (("ab", 8), ("ac", 0)):
+            with pytest.raises(BlobGone):
+                await blobs.read_part(name, offset, 3)
+
+    asyncio.run(run())

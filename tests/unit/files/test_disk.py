@@ -172,3 +172,18 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
             DiskBlobs(folder).prepare()
         assert str(folder) in str(caught.value)
         assert "set files_url to another place" in str(caught.value)
+
+
+def test_parts(tmp_path: Path) -> None:
+    """Any bytes of a content, wherever they begin; what is not there is told."""
+
+    async def run() -> None:
+        blobs = DiskBlobs(tmp_path)
+        await blobs.write("ab", 0, b"0123456789")
+        assert await blobs.read_part("ab", 3, 4) == b"3456"
+        assert await blobs.read_part("ab", 10, 0) == b""
+        for name, offset in (("ab", 8), ("ac", 0)):
+            with pytest.raises(BlobGone):
+                await blobs.read_part(name, offset, 3)
+
+    asyncio.run(run())

@@ -39,6 +39,10 @@ class Listed:
         """Nobody reads."""
         raise NotImplementedError
 
+    async def read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
+        """Nobody reads."""
+        raise NotImplementedError
+
     async def delete(self, name: str) -> None:
         """Nobody deletes."""
 

@@ -1,5 +1,6 @@
 """Lines of a batch's files: requests of its input as read, answers of its output as written."""
 
+import uuid
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ def read_line(text: bytes, number: int) -> BatchLine:
     return BatchLine(number, custom_id, url, body, named, group_of(document))
 
 
+def body_of(text: bytes) -> bytes:
+    """The body of a line that has been read before."""
+    return bytes(msgspec.json.decode(text.removeprefix(BOM_UTF8), type=dict[str, Raw])["body"])
+
+
 def group_of(body: dict[str, object]) -> str:
     """What a request may share with others, the most expensive first.
 
@@ -132,6 +138,11 @@ class OutputLine(Struct, frozen=True):
     custom_id: str
     response: LineResponse | None
     error: LineFailure | None
+
+
+def new_line_id() -> str:
+    """The id of a line of an output."""
+    return f"batch_req_{uuid.uuid4().hex}"
 
 
 def answered_line(line_id: str, custom_id: str, response: LineResponse) -> bytes:

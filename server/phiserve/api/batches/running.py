@@ -1,0 +1,189 @@
+"""One batch at a server: validated, answered line by line, given out; begun here, or gone on with."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+
+import msgspec
+from prometheus_client import Counter, Gauge
+
+from phiserve.api.batches import states
+from phiserve.api.batches.answering import PASSING, LineAnswer
+from phiserve.api.batches.finishing import finish
+from phiserve.api.batches.parts import BatchParts
+from phiserve.api.batches.saving import ResultSaver
+from phiserve.api.batches.validation import NotThere, validate
+from phiserve.errors import StoreFailure
+from phiserve.files.blobs import BlobGone
+from phiserve.protocol.batches.lines import (
+    LineFailure,
+    LineResponse,
+    answered_line,
+    body_of,
+    failed_line,
+    new_line_id,
+)
+from phiserve.store.batch_lines import LineResult, StoredLine
+from phiserve.store.batches import StoredBatch
+
+LINES = Counter("phiserve_batch_lines", "Requests of batches that ended, by how they ended.", ["outcome"])
+RUNNING = Gauge("phiserve_batch_lines_running", "Requests of batches that are being answered.")
+
+RETRY_S = 2.0
+"""Seconds until what passes is tried again, unless that says itself."""
+
+LONGEST_RETRY_S = 5.0
+
+PAUSE_S = 0.05
+"""How often it is asked whether requests that somebody waits for still wait."""
+
+MAX_BYTES_AT_ONCE = 256 * 2**20
+"""Bytes of requests that are in memory at once; a larger one by itself."""
+
+_PAGE = 500
+"""Lines of which it is known at once where they stand."""
+
+_GONE = LineFailure("file_not_found", "The batch's input file is gone.")
+
+
+class BatchRun:
+    """One batch until it has ended here. `run` once; `cancel` and `give_up` at any time, before that too."""
+
+    def __init__(self, parts: BatchParts, batch: StoredBatch) -> None:
+        self.batch = batch
+        self._parts = parts
+        self._endpoint = states.shown(batch).endpoint
+        self._asked_by = states.asked_by(batch)
+        self._saver = ResultSaver(parts, batch, self.give_up)
+        self._suspects: list[StoredLine] = []
+        self._is_lost = False
+        self._is_over = asyncio.Event()
+        """Nothing more is to be answered here."""
+        self._num_running = 0
+        self._num_bytes = 0
+        self._has_room = asyncio.Event()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether any of its requests is under way."""
+        return self._num_running > 0
+
+    def cancel(self) -> None:
+        """Nobody wants the rest of it."""
+        self._is_over.set()
+
+    def give_up(self) -> None:
+        """It is another server's."""
+        self._is_lost = True
+        self._is_over.set()
+
+    async def run(self) -> None:
+        """Do what is to be done; comes back also where another server is to go on. Raises StoreFailure."""
+        try:
+            if self.batch.status == "validating":
+                await self._unless_over(self._validate())
+            if self.batch.status == "in_progress":
+                await self._unless_over(self._answer_all(), self.batch.expires_at - time.time())
+                await self._saver.flush()
+            if not (self.batch.has_ended or self._is_lost or self._parts.shutdown.has_begun):
+                self.batch = await finish(self._parts, self.batch)
+        except NotThere:
+            self.give_up()
+        finally:
+            await self._saver.close()
+
+    async def _validate(self) -> None:
+        self.batch = await validate(self._parts, self.batch)
+
+    async def _unless_over(
+        self, work: Coroutine[object, object, None], timeout_s: float | None = None
+    ) -> None:
+        """Do some work until it is done, its time is over, or nobody wants it."""
+        working = asyncio.create_task(work)
+        ending = asyncio.create_task(self._is_over.wait())
+        try:
+            await asyncio.wait({working, ending}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            for task in (working, ending):
+                task.cancel()
+            await asyncio.gather(working, ending, return_exceptions=True)
+
+    async def _answer_all(self) -> None:
+        """Begin lines as there is room.
+
+        Those over which an engine failed come last, each by itself: the one that ends engines fails again,
+        and the others do not.
+        """
+        after = ("", 0)
+        async with asyncio.TaskGroup() as group:
+            while lines := await self._unanswered(after):
+                after = (lines[-1].together, lines[-1].number)
+                for line in lines:
+                    await self._wait_for_room(line)
+                    if self._parts.shutdown.has_begun:
+                        return
+                    self._begin(line)
+                    group.create_task(self._answer(line))
+        for line in self._suspects:
+            self._begin(line)
+            await self._answer(line, again=True)
+
+    async def _unanswered(self, after: tuple[str, int]) -> Sequence[StoredLine]:
+        while True:
+            try:
+                return await self._parts.records.unanswered(self.batch, after, _PAGE)
+            except StoreFailure:
+                await asyncio.sleep(RETRY_S)
+
+    async def _wait_for_room(self, line: StoredLine) -> None:
+        while self._num_running >= self._parts.most or (
+            self._num_running and self._num_bytes + line.num_bytes > MAX_BYTES_AT_ONCE
+        ):
+            self._has_room.clear()
+            await self._has_room.wait()
+        while self._parts.must_wait():
+            await asyncio.sleep(PAUSE_S)
+
+    def _begin(self, line: StoredLine) -> None:
+        RUNNING.inc()
+        self._num_running += 1
+        self._num_bytes += line.num_bytes
+
+    async def _answer(self, line: StoredLine, *, again: bool = False) -> None:
+        try:
+            answer = await self._answered(line)
+            if answer is not None and answer.is_engine_failure and not again:
+                self._suspects.append(line)
+                return
+            LINES.labels("completed" if answer is not None and answer.is_ok else "failed").inc()
+            self._saver.add(_result(line, answer))
+        finally:
+            RUNNING.dec()
+            self._num_running -= 1
+            self._num_bytes -= line.num_bytes
+            self._has_room.set()
+
+    async def _answered(self, line: StoredLine) -> LineAnswer | None:
+        """The answer, however often it has to be asked for; None where the input is gone."""
+        parts = self._parts
+        while True:
+            try:
+                text = await parts.files.read_part(self.batch.blob, line.offset, line.num_bytes)
+                async with parts.window:
+                    return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
+            except BlobGone:
+                return None
+            except PASSING as error:
+                await asyncio.sleep(min(error.retry_after_s or RETRY_S, LONGEST_RETRY_S))
+
+
+def _result(line: StoredLine, answer: LineAnswer | None) -> LineResult:
+    """What is stored of an answer."""
+    if answer is None:
+        text = failed_line(new_line_id(), line.custom_id, _GONE)
+        return LineResult(line.number, text.decode(), is_error=True)
+    response = LineResponse(answer.status_code, answer.request_id, msgspec.Raw(answer.body))
+    text = answered_line(new_line_id(), line.custom_id, response)
+    return LineResult(line.number, text.decode(), is_error=not answer.is_ok, counts=answer.counts)

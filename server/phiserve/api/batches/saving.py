@@ -1,0 +1,63 @@
+"""Answers of a batch on their way into the store: in one transaction all that came during another."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from phiserve.api.batches.parts import BatchParts
+from phiserve.errors import StoreFailure
+from phiserve.store.batch_lines import LineResult
+from phiserve.store.batches import StoredBatch
+
+_LOG = logging.getLogger(__name__)
+
+RETRY_S = 2.0
+"""Seconds until what the store did not take is tried again."""
+
+
+class ResultSaver:
+    """Stores results of one batch. `lost` is called once the batch is another server's."""
+
+    def __init__(self, parts: BatchParts, batch: StoredBatch, lost: Callable[[], object]) -> None:
+        self._parts = parts
+        self._batch = batch
+        self._lost = lost
+        self._pending: list[LineResult] = []
+        self._saving: asyncio.Task[None] | None = None
+
+    def add(self, result: LineResult) -> None:
+        """Store a result soon."""
+        self._pending.append(result)
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save())
+
+    async def flush(self) -> None:
+        """Wait until all is stored, however long the store takes."""
+        while self._saving is not None:
+            await asyncio.shield(self._saving)
+
+    async def close(self) -> None:
+        """Give up what is not stored yet."""
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.gather(self._saving, return_exceptions=True)
+
+    async def _save(self) -> None:
+        try:
+            while self._pending:
+                results = self._pending
+                self._pending = []
+                if not await self._saved(results):
+                    self._pending.clear()
+                    self._lost()
+        finally:
+            self._saving = None
+
+    async def _saved(self, results: list[LineResult]) -> bool:
+        """Whether the batch is still this server's."""
+        while True:
+            try:
+                return await self._parts.records.save_results(self._batch, self._parts.runner, results)
+            except StoreFailure as failure:
+                _LOG.warning("Answers of a batch cannot be stored yet: %s", failure)
+                await asyncio.sleep(RETRY_S)

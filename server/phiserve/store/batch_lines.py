@@ -1,0 +1,141 @@
+"""Lines of batches and what they are answered with, in transactions that others begin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from phiserve.core import TokenCounts
+from phiserve.store.interface import UNENDED
+from phiserve.store.tables import BATCH_LINES, BATCHES
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLine:
+    """Where a line stands in its batch's input. `together`: in whose order lines are answered."""
+
+    number: int
+    custom_id: str
+    offset: int
+    num_bytes: int
+    together: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineResult:
+    """What a line is answered with: `result`, the line of an output, or of a file of errors."""
+
+    number: int
+    result: str
+    is_error: bool
+    counts: TokenCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedLine:
+    """A line, and what it was answered with; both are None where it was not."""
+
+    number: int
+    custom_id: str
+    result: str | None
+    is_error: bool | None
+
+
+async def add(connection: AsyncConnection, batch: int, lines: Sequence[StoredLine]) -> None:
+    """Insert lines of a batch."""
+    rows = [
+        {
+            "batch": batch,
+            "number": line.number,
+            "offset": line.offset,
+            "bytes": line.num_bytes,
+            "custom_id": line.custom_id,
+            "together": line.together,
+        }
+        for line in lines
+    ]
+    if rows:
+        await connection.execute(insert(BATCH_LINES), rows)
+
+
+async def count(connection: AsyncConnection, batch: int) -> int:
+    """How many lines a batch has."""
+    query = select(func.count()).select_from(BATCH_LINES).where(BATCH_LINES.c.batch == batch)
+    return int(await connection.scalar(query) or 0)
+
+
+async def duplicates(connection: AsyncConnection, batch: int, limit: int) -> list[StoredLine]:
+    """The last of those lines that share a `custom_id`, some of them, in their order."""
+    shared = select(func.max(BATCH_LINES.c.number)).where(BATCH_LINES.c.batch == batch)
+    shared = shared.group_by(BATCH_LINES.c.custom_id).having(func.count() > 1)
+    query = select(BATCH_LINES).where(BATCH_LINES.c.batch == batch, BATCH_LINES.c.number.in_(shared))
+    rows = await connection.execute(query.order_by(BATCH_LINES.c.number).limit(limit))
+    return [StoredLine(row.number, row.custom_id, row.offset, row.bytes, row.together) for row in rows]
+
+
+async def unanswered(
+    connection: AsyncConnection, batch: int, after: tuple[str, int], limit: int
+) -> list[StoredLine]:
+    """Lines behind this `together` and number that are not answered, in that order."""
+    place = tuple_(BATCH_LINES.c.together, BATCH_LINES.c.number)
+    condition = (BATCH_LINES.c.batch == batch) & BATCH_LINES.c.result.is_(None) & (place > after)
+    query = select(BATCH_LINES).where(condition)
+    rows = await connection.execute(query.order_by(BATCH_LINES.c.together, BATCH_LINES.c.number).limit(limit))
+    return [StoredLine(row.number, row.custom_id, row.offset, row.bytes, row.together) for row in rows]
+
+
+async def save(connection: AsyncConnection, batch: int, runner: str, results: Sequence[LineResult]) -> bool:
+    """Store what lines are answered with, unless they are already, and count it.
+
+    False, with nothing changed, where the batch is not the runner's any more, or has ended.
+    """
+    is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
+    if await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is None:
+        return False
+    saved = [result for result in results if await _save(connection, batch, result)]
+    counts = [result.counts for result in saved if result.counts is not None]
+    num_failed = sum(result.is_error for result in saved)
+    columns = BATCHES.c
+    await connection.execute(
+        update(BATCHES)
+        .where(columns.key == batch)
+        .values(
+            completed=columns.completed + len(saved) - num_failed,
+            failed=columns.failed + num_failed,
+            prompt_tokens=columns.prompt_tokens + sum(count.prompt for count in counts),
+            cached_tokens=columns.cached_tokens + sum(count.cached for count in counts),
+            completion_tokens=columns.completion_tokens + sum(count.completion for count in counts),
+        )
+    )
+    return True
+
+
+async def ended(connection: AsyncConnection, batch: int, after: int, limit: int) -> list[EndedLine]:
+    """Lines behind this number, answered or not, in their order."""
+    condition = (BATCH_LINES.c.batch == batch) & (BATCH_LINES.c.number > after)
+    query = select(BATCH_LINES).where(condition).order_by(BATCH_LINES.c.number).limit(limit)
+    return [
+        EndedLine(row.number, row.custom_id, row.result, row.is_error)
+        for row in await connection.execute(query)
+    ]
+
+
+async def remove(connection: AsyncConnection, batch: int, limit: int) -> int:
+    """Remove some lines of a batch. How many."""
+    some = select(BATCH_LINES.c.number).where(BATCH_LINES.c.batch == batch).limit(limit)
+    condition = (BATCH_LINES.c.batch == batch) & BATCH_LINES.c.number.in_(some)
+    return (await connection.execute(delete(BATCH_LINES).where(condition))).rowcount
+
+
+async def of_ended(connection: AsyncConnection) -> list[int]:
+    """Keys of batches that have ended, and have lines all the same: whoever ended them was killed."""
+    query = select(BATCH_LINES.c.batch).distinct().join(BATCHES, BATCHES.c.key == BATCH_LINES.c.batch)
+    return [int(key) for key in await connection.scalars(query.where(BATCHES.c.status.not_in(UNENDED)))]
+
+
+async def _save(connection: AsyncConnection, batch: int, result: LineResult) -> bool:
+    is_it = (BATCH_LINES.c.batch == batch) & (BATCH_LINES.c.number == result.number)
+    change = update(BATCH_LINES).where(is_it & BATCH_LINES.c.result.is_(None))
+    values = {"result": result.result, "is_error": result.is_error}
+    return bool((await connection.execute(change.values(values))).rowcount)

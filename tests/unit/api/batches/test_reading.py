@@ -1,0 +1,53 @@
+"""Lines of an input that comes in parts: each with its number and place, however the parts are cut."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from phiserve.api.batches.reading import RawLine, lines_of
+
+CONTENT = b'{"a": 1}\n\n  \r\n{"b":\t2}\r\nlast'
+
+
+def read(content: bytes, size: int, max_line_bytes: int = 100) -> list[RawLine]:
+    """All lines of a content that comes in parts of a size."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(content), size):
+            yield content[start : start + size]
+
+    async def run() -> list[RawLine]:
+        return [line async for group in lines_of(parts(), max_line_bytes) for line in group]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_numbers_and_places(size: int) -> None:
+    """Blank lines count, and are left out; the last line needs no end."""
+    lines = read(CONTENT, size)
+    assert [(line.number, line.text) for line in lines] == [
+        (1, b'{"a": 1}'),
+        (4, b'{"b":\t2}\r'),
+        (5, b"last"),
+    ]
+    for line in lines:
+        assert CONTENT[line.offset : line.offset + line.num_bytes] == line.text
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\n \n\t"])
+def test_nothing(content: bytes) -> None:
+    """A file of blank lines has none."""
+    assert read(content, 1) == []
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_lines_that_are_too_long(size: int) -> None:
+    """They are passed over, and known by their length; what comes after them stands where it stands."""
+    content = b"x" * 10 + b"\n" + b"y" * 11 + b"\nz"
+    lengths: Sequence[tuple[int, int, bytes | None]] = [
+        (line.number, line.num_bytes, line.text) for line in read(content, size, 10)
+    ]
+    assert lengths == [(1, 10, b"x" * 10), (2, 11, None), (3, 1, b"z")]
+    assert [line.offset for line in read(content, size, 10)] == [0, 11, 23]

@@ -1,0 +1,163 @@
+"""An input is validated as a whole before any of it is answered; errors name their lines."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from batching import CHAT, chat_line, created, ended, in_state, jsonl
+from phiserve.api.batches import validation
+from phiserve.api.services import Services
+from phiserve.protocol.events import encode_json
+from phiserve.store.batch_records import BatchRecords
+from scripted import ScriptedEngine
+from stateful import Held, fetched, running, until
+from wire import ANSWER
+
+MakeServices = Callable[..., Services]
+GOOD = chat_line("good")
+
+
+async def failed(client: httpx.AsyncClient, content: bytes) -> list[tuple[str, str | None, int | None]]:
+    """The errors of a batch: code, param and line of each."""
+    batch = await ended(client, (await created(client, content))["id"])
+    assert batch["status"] == "failed"
+    assert batch["failed_at"] >= batch["created_at"]
+    assert batch["request_counts"] == {"total": 0, "completed": 0, "failed": 0}
+    assert batch["output_file_id"] is batch["error_file_id"] is batch["in_progress_at"] is None
+    assert all(error["message"] for error in batch["errors"]["data"])
+    return [(error["code"], error["param"], error["line"]) for error in batch["errors"]["data"]]
+
+
+LONG = "x" * 70_000
+WRONG: list[tuple[list[dict[str, Any]], list[tuple[str, str | None, int | None]]]] = [
+    ([], [("empty_file", "input_file_id", None)]),
+    ([GOOD, chat_line("b", url="?") | {"url": "/v1/responses"}], [("mismatched_url", "url", 2)]),
+    ([GOOD, chat_line("b", model="x")], [("model_not_found", "body.model", 2)]),
+    ([chat_line("a", model="m"), chat_line("b", model="n")], [("mismatched_model", "body.model", 2)]),
+    ([GOOD, chat_line("b"), GOOD, GOOD], [("duplicate_custom_id", "custom_id", 4)]),
+    ([GOOD, chat_line("b", temperature=3)], [("invalid_value", "body.temperature", 2)]),
+    ([GOOD, chat_line("b", stream=True)], [("unsupported_parameter", "body.stream", 2)]),
+    ([GOOD, chat_line("b", LONG)], [("line_too_long", None, 2)]),
+    ([chat_line(str(n)) for n in range(5)], [("too_many_requests", "input_file_id", None)]),
+    (
+        [{"a": 1}, GOOD, {"b": 1}],
+        [("unknown_parameter", "a", 1), ("unknown_parameter", "b", 3)],
+    ),
+]
+
+
+def test_what_fails_a_batch(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is answered; of a file that is no batch at all, only so many errors are told."""
+    engine = ScriptedEngine(ANSWER)
+    settings = {"max_body_bytes": 1024, "batch_max_lines": 4, "served_model_name": ["n"]}
+    services = make_services(engine, state=tmp_path, **settings)
+
+    async def run() -> None:
+        async with running(services) as client:
+            for lines, errors in WRONG:
+                assert await failed(client, jsonl(lines)) == errors
+            monkeypatch.setattr(validation, "MAX_ERRORS", 2)
+            errors = [("invalid_json_line", None, 1), ("invalid_json_line", None, 2)]
+            assert await failed(client, b"no\n" * 3) == errors
+
+    asyncio.run(run())
+    assert engine.generations == []
+
+
+def test_room_for_lines(make_services: MakeServices, tmp_path: Path) -> None:
+    """All batches of an owner that have not ended count; one that would be too much fails, and says so."""
+    held = Held()
+    services = make_services(held.engine, state=tmp_path, batch_max_lines_per_owner=3)
+
+    async def run() -> None:
+        async with running(services) as client:
+            first = await created(client, jsonl([chat_line(str(n)) for n in range(2)]))
+            await in_state(client, first["id"], "in_progress")
+            second = await created(client, jsonl([chat_line(str(n)) for n in range(2)]))
+            held.may_go_on.set()
+            await ended(client, first["id"])
+            assert (await ended(client, second["id"]))["status"] == "completed"
+            third = await ended(
+                client, (await created(client, jsonl([chat_line(str(n)) for n in range(4)])))["id"]
+            )
+            assert third["errors"]["data"][0]["code"] == "batch_limit_exceeded"
+
+    asyncio.run(run())
+
+
+def test_the_file_may_be_deleted(make_services: MakeServices, tmp_path: Path) -> None:
+    """Its content stays for as long as the batch needs it, and goes with it."""
+    held = Held()
+    services = make_services(held.engine, state=tmp_path)
+
+    async def run() -> None:
+        async with running(services) as client:
+            batch = await created(client, jsonl([chat_line("a"), chat_line("b")]))
+            await in_state(client, batch["id"], "in_progress")
+            response = await client.delete(f"/v1/files/{batch['input_file_id']}")
+            assert response.status_code == 200
+            held.may_go_on.set()
+            batch = await ended(client, batch["id"])
+            assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+            files = (await fetched(client, "/v1/files"))["data"]
+            assert [file["id"] for file in files] == [batch["output_file_id"]]
+            folder = tmp_path / "files"
+            await until(lambda: len([path for path in folder.rglob("*") if path.is_file()]) == 1)
+
+    asyncio.run(run())
+
+
+def test_cancelled_while_it_is_read(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is answered, there is no file, and no line is left."""
+    services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
+    reached, add = asyncio.Event(), BatchRecords.add_lines
+
+    async def hold(*arguments: Any) -> None:
+        await add(*arguments)
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BatchRecords, "add_lines", hold)
+
+    async def run() -> None:
+        async with running(services) as client:
+            batch = await created(client, jsonl([GOOD]))
+            await reached.wait()
+            await client.post(f"/v1/batches/{batch['id']}/cancel")
+            batch = await ended(client, batch["id"])
+            assert batch["status"] == "cancelled"
+            assert batch["output_file_id"] is batch["error_file_id"] is None
+            assert services.batches is not None
+            stored = await services.batches.batch("", batch["id"])
+            assert stored is not None
+            assert await services.batches.count_lines(stored) == 0
+
+    asyncio.run(run())
+
+
+def test_what_lines_say_is_not_kept(make_services: MakeServices, tmp_path: Path) -> None:
+    """The store knows where a line stands and what it may share with others; not its body."""
+    held = Held()
+    services = make_services(held.engine, state=tmp_path)
+
+    async def run() -> None:
+        async with running(services) as client:
+            batch = await created(client, jsonl([chat_line("a", "x" * 5000)]))
+            await in_state(client, batch["id"], "in_progress")
+            assert services.batches is not None
+            stored = await services.batches.batch("", batch["id"])
+            assert stored is not None
+            (line,) = await services.batches.unanswered(stored, ("", 0), 10)
+            assert (line.number, line.custom_id, line.offset) == (1, "a", 0)
+            assert len(encode_json(line.together)) < 300
+            assert CHAT not in line.together
+
+    asyncio.run(run())
