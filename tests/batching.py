@@ -9,6 +9,7 @@ import httpx
 from openai.types import Batch
 
 from phiserve.protocol.batches.lines import BatchUrl
+from phiserve.store.batch_records import BatchRecords
 from stateful import WAIT_S, fetched
 
 PATH = "/v1/batches"
@@ -88,6 +89,18 @@ async def lines_in(client: httpx.AsyncClient, file_id: str | None) -> list[dict[
     response = await client.get(f"/v1/files/{file_id}/content")
     assert response.status_code == 200, response.text
     return [json.loads(line) for line in response.text.splitlines()]
+
+
+async def without_lines(records: BatchRecords, batch_id: str) -> None:
+    """Come back once no line of a batch is in the store: they go soon after its end."""
+
+    async def poll() -> None:
+        stored = await records.batch("", batch_id)
+        assert stored is not None
+        while await records.count_lines(stored):
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(poll(), WAIT_S)
 
 
 async def outcome(client: httpx.AsyncClient, batch: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -70,11 +70,8 @@ class DiskBlobs:
 
     async def read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
         """Some of the content. Raises BlobGone."""
-        try:
-            part = await self._run(partial(self._read_part, name, offset, num_bytes))
-        except FileNotFoundError:
-            raise BlobGone from None
-        if len(part) < num_bytes:
+        part = await self._run(partial(self._read_part, name, offset, num_bytes))
+        if part is None or len(part) < num_bytes:
             raise BlobGone
         return part
 
@@ -97,10 +94,13 @@ class DiskBlobs:
                 count = os.pwrite(descriptor, rest, offset)
                 rest, offset = rest[count:], offset + count
 
-    def _read_part(self, name: str, offset: int, num_bytes: int) -> bytes:
-        with self._path(name).open("rb") as file:
-            file.seek(offset)
-            return file.read(num_bytes)
+    def _read_part(self, name: str, offset: int, num_bytes: int) -> bytes | None:
+        try:
+            with self._path(name).open("rb") as file:
+                file.seek(offset)
+                return file.read(num_bytes)
+        except FileNotFoundError:
+            return None
 
     def _finish(self, name: str) -> None:
         path = self._path(name)

@@ -20,6 +20,7 @@ from batching import (
     jsonl,
     lines_in,
     uploaded,
+    without_lines,
 )
 from key_files import bearer, write_keys
 from phiserve.api.services import Services
@@ -66,17 +67,10 @@ def test_from_the_file_to_the_output(make_services: MakeServices, tmp_path: Path
             assert line["response"]["status_code"] == 400
             refused = await client.post(CHAT, json=wrong["body"])
             assert line["response"]["body"] == refused.json()
-            assert await _num_lines(services, batch["id"]) == 0
+            assert services.batches is not None
+            await without_lines(services.batches, batch["id"])
 
     asyncio.run(run())
-
-
-async def _num_lines(services: Services, batch_id: str) -> int:
-    """Lines of a batch in the store."""
-    assert services.batches is not None
-    stored = await services.batches.batch("", batch_id)
-    assert stored is not None
-    return await services.batches.count_lines(stored)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
