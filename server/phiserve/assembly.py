@@ -23,7 +23,7 @@ from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.closing import close_all
 from phiserve.codecs import require_decoders
 from phiserve.config import Settings
-from phiserve.decider import Decider, decider_of
+from phiserve.decider import decider_of
 from phiserve.decisions.temperatures import load_temperatures
 from phiserve.engine.interface import EngineClient
 from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
@@ -66,6 +66,7 @@ def check_settings(settings: Settings) -> None:
 async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
     """Start the engine and all around it; also lines that tell what was decided. Raises StartupError."""
     check_settings(settings)
+    temperatures = load_temperatures(settings.decision_temperatures, checkpoint.temperatures_json)
     from phiserve.engine.plan import detect_host
     from phiserve.engine.start import versions
 
@@ -85,7 +86,9 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         settings=settings,
         engine=engine,
         pipeline=_pipeline(settings, engine, preparer, images, load),
-        decider=_decider(settings, checkpoint, engine, SharedPreparer(encoder, images, limits), load),
+        decider=decider_of(
+            engine, SharedPreparer(encoder, images, limits), load, settings.decision_orders, temperatures
+        ),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
         tokenizer=TokenizerRepository.of(checkpoint.tokenizer_json),
@@ -206,13 +209,6 @@ async def _warm_up(
 
 def _load(settings: Settings, engine: EngineClient) -> Load:
     return Load(engine.limits.running, engine.limits.unfinished, settings.max_queue_s)
-
-
-def _decider(
-    settings: Settings, checkpoint: Checkpoint, engine: EngineClient, preparer: SharedPreparer, load: Load
-) -> Decider | None:
-    folder, named = checkpoint.tokenizer_json.parent, settings.decision_temperatures
-    return decider_of(engine, preparer, load, settings.decision_orders, load_temperatures(named, folder))
 
 
 def _pipeline(

@@ -5,27 +5,26 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from phiserve.core import (
     MAX_READ_TOKENS,
     GenerationRequest,
-    Part,
     SamplingOptions,
     StopConditions,
     TokenCounts,
 )
 from phiserve.deadline import Deadline
-from phiserve.decisions.figures import Reading, joined
+from phiserve.decisions.figures import Reading, calibrated, joined
 from phiserve.decisions.labels import Labels, LabelsUnusable
-from phiserve.decisions.questions import Kind, Order, orders
+from phiserve.decisions.questions import Kind, Order, Question, orders
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import EngineClient, Generation
 from phiserve.errors import EngineFailure
 from phiserve.load import Load, Place
 from phiserve.pipeline import prompt_image
-from phiserve.shared_prompts import PromptEnd, SharedPreparation, SharedPreparer
+from phiserve.shared_prompts import Ending, PromptEnd, SharedPreparation, SharedPreparer
 from phiserve.trace import Trace, step
 from phiserve.turns import request_cost
 
@@ -38,6 +37,16 @@ SHARE_OF_RUNNING = 2
 """A request reads at most a half of what the engine runs at once: others have their turns."""
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One prompt whose next token's labels are read: a question with its options in one of its orders."""
+
+    question: int
+    number: int
+    order: Order
+    ids: tuple[int, ...]
+
+
 @dataclass(slots=True)
 class PreparedDecision:
     """A request for decisions that has passed every check before the engine, and how far it has come.
@@ -47,6 +56,7 @@ class PreparedDecision:
     """
 
     request: DecisionRequest
+    reads: Sequence[Read]
     shared: SharedPreparation
     ends: Sequence[PromptEnd]
     place: Place
@@ -67,22 +77,14 @@ class PreparedDecision:
         return TokenCounts(self.num_tokens, 0, self.cached_tokens, num_image_tokens)
 
     @property
+    def num_images(self) -> int:
+        """All images, the pages of files among them: the shared ones, and those of the questions."""
+        return len(self.shared.images) + sum(len(end.images) for end in self.ends)
+
+    @property
     def num_tokens(self) -> int:
         """The shared input's tokens once, and each question's own."""
         return self.shared.num_tokens + sum(end.num_tokens for end in self.ends)
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One prompt whose next token's labels are read: a question with its options in one order.
-
-    `is_counted`: whether it is the one whose tokens count as the question's.
-    """
-
-    question: int
-    order: Order
-    ids: tuple[int, ...]
-    is_counted: bool
 
 
 class Decider:
@@ -116,16 +118,16 @@ class Decider:
         deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
         reads = list(self._reads(request))
         await self._engine.admit(_read_request(request, reads[0].ids))
-        firsts = [self._shown(request, read.question, read.order) for read in reads if read.is_counted]
+        endings = [self._ending(question) for question in request.questions]
         place = self._load.enter(request.line, min(len(reads), self._most_at_once))
-        preparing = self._preparer.prepare(request.conversation, firsts, request.cache_salt, request.line)
+        preparing = self._preparer.prepare(request.conversation, endings, request.cache_salt, request.line)
         try:
             with step(trace, "prepare prompt"):
                 shared, ends = await (preparing if deadline is None else deadline.bound(preparing))
         except BaseException:
             place.leave()
             raise
-        prepared = PreparedDecision(request, shared, ends, place, deadline, trace)
+        prepared = PreparedDecision(request, reads, shared, ends, place, deadline, trace)
         tails = prepared.num_tokens - shared.num_tokens
         place.cost = request_cost(shared.num_tokens + tails * self._num_orders, len(reads))
         return prepared
@@ -135,34 +137,38 @@ class Decider:
 
         Raises as `EngineClient.generate`, InvalidImage and DeadlineExceeded.
         """
-        reads = list(self._reads(prepared.request))
-        deciding = self._outcomes(prepared, reads)
+        deciding = self._outcomes(prepared)
         try:
             outcomes = await (deciding if prepared.deadline is None else prepared.deadline.bound(deciding))
             prepared.place.leave(done=True)
         finally:
             prepared.place.leave()
-        return self._decided(prepared.request, reads, outcomes)
+        return self._decided(prepared, outcomes)
 
     @property
     def _most_at_once(self) -> int:
         return max(1, min(self._load.most, self._engine.limits.running // SHARE_OF_RUNNING))
 
-    def _reads(self, request: DecisionRequest) -> Iterator[_Read]:
+    def _reads(self, request: DecisionRequest) -> Iterator[Read]:
         """All reads: of each question in each order, for as many labels as one read may name."""
         for index, question in enumerate(request.questions):
             ids = self._labels.ids[: len(question.options)]
-            is_counted = True
-            for order in orders(len(question.options), self._num_orders):
+            for number, order in enumerate(self._orders(question)):
                 for start in range(0, len(ids), MAX_READ_TOKENS):
-                    yield _Read(index, order, ids[start : start + MAX_READ_TOKENS], is_counted)
-                    is_counted = False
+                    yield Read(index, number, order, ids[start : start + MAX_READ_TOKENS])
 
-    def _shown(self, request: DecisionRequest, index: int, order: Order) -> tuple[Part, ...]:
-        return request.questions[index].shown(order, self._labels.texts[: len(order)])
+    def _orders(self, question: Question) -> tuple[Order, ...]:
+        return orders(len(question.options), self._num_orders)
 
-    async def _outcomes(self, prepared: PreparedDecision, reads: Sequence[_Read]) -> list[Logprobs]:
+    def _ending(self, question: Question) -> Ending:
+        """How the prompts of a question go on: each with its options in another order."""
+        labels = self._labels.texts[: len(question.options)]
+        tails = tuple(question.listed(order, labels) for order in self._orders(question))
+        return Ending(question.asked(), tails)
+
+    async def _outcomes(self, prepared: PreparedDecision) -> list[Logprobs]:
         """The first by itself, so that the others find what they share with it; then several at once."""
+        reads = prepared.reads
         outcomes = {0: await self._outcome(prepared, 0, reads[0])}
         waiting = iter(list(enumerate(reads))[1:])
 
@@ -179,11 +185,10 @@ class Decider:
             raise failures.exceptions[0] from None
         return [outcomes[number] for number in range(len(reads))]
 
-    async def _outcome(self, prepared: PreparedDecision, number: int, read: _Read) -> Logprobs:
+    async def _outcome(self, prepared: PreparedDecision, number: int, read: Read) -> Logprobs:
         """Ask the engine for one token, and what it thinks of the labels."""
         request = prepared.request
-        end = replace(prepared.ends[read.question], parts=self._shown(request, read.question, read.order))
-        prompt = self._preparer.prompt(prepared.shared, end)
+        prompt = self._preparer.prompt(prepared.shared, prepared.ends[read.question], read.number)
         admission = await self._engine.admit(_read_request(request, read.ids))
         trace = prepared.trace
         generation = Generation(
@@ -205,24 +210,24 @@ class Decider:
                     return tuple(known[token_id] for token_id in read.ids)
         raise EngineFailure("The engine told nothing of the labels")
 
-    def _decided(
-        self, request: DecisionRequest, reads: Sequence[_Read], outcomes: Sequence[Logprobs]
-    ) -> list[Decided]:
-        readings: list[dict[Order, list[float]]] = [{} for _ in request.questions]
-        for read, outcome in zip(reads, outcomes, strict=True):
+    def _decided(self, prepared: PreparedDecision, outcomes: Sequence[Logprobs]) -> list[Decided]:
+        questions = prepared.request.questions
+        readings: list[dict[Order, list[float]]] = [{} for _ in questions]
+        for read, outcome in zip(prepared.reads, outcomes, strict=True):
             readings[read.question].setdefault(read.order, []).extend(outcome)
         return [
             self._decision(
                 question.kind, [_reading(order, logprobs) for order, logprobs in of_orders.items()]
             )
-            for question, of_orders in zip(request.questions, readings, strict=True)
+            for question, of_orders in zip(questions, readings, strict=True)
         ]
 
     def _decision(self, kind: Kind, readings: Sequence[Reading]) -> Decided:
-        temperature = self._temperatures.of(kind, len(readings[0].logprobs))
+        temperature, logs = self._temperatures.of(kind, len(readings[0].logprobs)), joined(readings)
         favourites = [reading.logprobs.index(max(reading.logprobs)) for reading in readings]
         return Decided(
-            joined(readings, temperature),
+            calibrated(logs, temperature),
+            logs,
             sum(reading.mass for reading in readings) / len(readings),
             len(readings),
             sum(favourite != favourites[0] for favourite in favourites),

@@ -5,10 +5,10 @@ holds where the settings want that.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from phiserve.core import Conversation, DocumentPlaceholder, Part
+from phiserve.core import Conversation, DocumentPlaceholder, ImagePlaceholder, Part
 from phiserve.errors import InvalidPdf, InvalidRequest
 from phiserve.turns import Line
 from phiserve.vision.documents import (
@@ -54,25 +54,34 @@ class PageReader:
         known, and may raise. Raises InvalidPdf, InvalidRequest for too many images or a page that there is
         none of, or EngineFailure; if several PDFs are bad, the first is named.
         """
-        placeholders = [part for part in conversation.shown if isinstance(part, DocumentPlaceholder)]
-        if not placeholders:
-            return conversation
-        num_images = len(conversation.images)
-        self._check_counts(placeholders, [len(one.pages or (0,)) for one in placeholders], num_images)
         owner = FileOwner(line, cache_salt, conversation.owner)
+        return with_files(conversation, iter(await self.pages_of(conversation.shown, owner, count_pages)))
+
+    async def pages_of(
+        self,
+        shown: Sequence[ImagePlaceholder | DocumentPlaceholder],
+        owner: FileOwner,
+        count_pages: CountPages | None = None,
+    ) -> list[tuple[Part, ...]]:
+        """What stands in the place of each file of a request, which shows all of `shown`.
+
+        Otherwise as `with_pages`.
+        """
+        placeholders = [part for part in shown if isinstance(part, DocumentPlaceholder)]
+        if not placeholders:
+            return []
+        num_images = len(shown) - len(placeholders)
+        self._check_counts(placeholders, [len(one.pages or (0,)) for one in placeholders], num_images)
         documents = await self._read(placeholders, owner)
         counts = [_num_shown(*pair) for pair in zip(placeholders, documents, strict=True)]
         self._check_counts(placeholders, counts, num_images)
         if count_pages is not None:
             left = iter(counts)
-            await count_pages(
-                [next(left) if isinstance(part, DocumentPlaceholder) else 1 for part in conversation.shown]
-            )
-        shown = [
-            await self._shown(placeholder, document, line)
+            await count_pages([next(left) if isinstance(part, DocumentPlaceholder) else 1 for part in shown])
+        return [
+            await self._shown(placeholder, document, owner.line)
             for placeholder, document in zip(placeholders, documents, strict=True)
         ]
-        return _spliced(conversation, shown)
 
     async def _read(
         self, placeholders: Sequence[DocumentPlaceholder], owner: FileOwner
@@ -186,17 +195,21 @@ def _on_lines(pages: Sequence[PagePlaceholder], texts: Sequence[str] = ()) -> tu
     return tuple(parts)
 
 
-def _spliced(conversation: Conversation, shown: Sequence[tuple[Part, ...]]) -> Conversation:
-    """The conversation with `shown` in place of its documents, one after the other."""
-    left = iter(shown)
-    turns = []
-    for turn in conversation.turns:
-        parts: list[Part] = []
-        for part in turn.parts:
-            for new in next(left) if isinstance(part, DocumentPlaceholder) else (part,):
-                if isinstance(new, str) and parts and isinstance(parts[-1], str):
-                    parts[-1] += new
-                else:
-                    parts.append(new)
-        turns.append(replace(turn, parts=tuple(parts)))
-    return replace(conversation, turns=tuple(turns))
+def with_files(conversation: Conversation, shown: Iterator[tuple[Part, ...]]) -> Conversation:
+    """The conversation with the next ones of `shown` in place of its files."""
+    turns = conversation.turns
+    return replace(
+        conversation, turns=tuple(replace(turn, parts=parts_with_files(turn.parts, shown)) for turn in turns)
+    )
+
+
+def parts_with_files(parts: Sequence[Part], shown: Iterator[tuple[Part, ...]]) -> tuple[Part, ...]:
+    """Parts with the next ones of `shown` in place of their files; texts that touch are joined."""
+    spliced: list[Part] = []
+    for part in parts:
+        for new in next(shown) if isinstance(part, DocumentPlaceholder) else (part,):
+            if isinstance(new, str) and spliced and isinstance(spliced[-1], str):
+                spliced[-1] += new
+            else:
+                spliced.append(new)
+    return tuple(spliced)

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
 from phiserve.context import ContextNeed
 from phiserve.core import Conversation, Detail, ImagePlaceholder, Part, Turn
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
+from phiserve.pages import PageLimits, PageReader, parts_with_files, with_files
 from phiserve.preparation import PreparedImage, PreparedPrompt, PromptLimits
 from phiserve.turns import NOBODY, Line
+from phiserve.vision.documents import FileOwner
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.images import EncodedImage, ImageService
 from phiserve.vision.sizes import CropPlan
@@ -31,13 +34,46 @@ class SharedPreparation:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptEnd:
-    """How one prompt goes on: its parts, how many tokens they take and, where it shows images, these."""
+class Ending:
+    """How some of the prompts go on: with `head`, and each of them with one of `tails`.
 
-    parts: Parts
-    num_tokens: int
+    Head and tails begin with a line break.
+    """
+
+    head: Parts
+    tails: tuple[str, ...]
+
+    @property
+    def num_characters(self) -> int:
+        """Length of the head's text and of the longest tail."""
+        return sum(len(part) for part in self.head if isinstance(part, str)) + max(map(len, self.tails))
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedEnding:
+    """The ids of an ending: of its head around its images, and of each tail."""
+
+    head: EncodedPrompt
+    tails: tuple[Sequence[int], ...]
+
+    @property
+    def most_text_tokens(self) -> int:
+        """Tokens that are not an image's, with the longest tail."""
+        return self.head.num_text_tokens + max(map(len, self.tails))
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnd:
+    """How some of the prompts go on, prepared: its ids and, where it shows images, these and their plans."""
+
+    encoded: _EncodedEnding
     images: tuple[EncodedImage, ...] = ()
     plans: tuple[CropPlan, ...] = ()
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens with the first tail."""
+        return self.encoded.head.num_text_tokens + _num_tokens(self.plans) + len(self.encoded.tails[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +84,6 @@ class _Need:
     images: tuple[EncodedImage, ...]
     details: tuple[Detail, ...]
 
-    @property
-    def sizes(self) -> tuple[tuple[int, int], ...]:
-        """Width and height of each of its images."""
-        return tuple(image.size for image in self.images)
-
 
 class SharedPreparer:
     """Turns a conversation and the ends of its last turn into prompts."""
@@ -61,33 +92,37 @@ class SharedPreparer:
         self.encoder = encoder
         self.images = images
         self._limits = limits
+        self._pages = PageReader(
+            images.documents, PageLimits(images.limits, limits.max_images, limits.max_crops)
+        )
 
     async def prepare(
         self,
         conversation: Conversation,
-        ends: Sequence[Parts],
+        endings: Sequence[Ending],
         cache_salt: str | None = None,
         line: Line = NOBODY,
     ) -> tuple[SharedPreparation, list[PromptEnd]]:
-        """Read and plan all images, and encode what is shared; nothing is decoded.
+        """Read and plan all images, and encode all text; nothing is decoded or drawn.
 
-        `ends` are the parts of each prompt's end. The shared images are planned so that they fit with the
-        longest one. Raises InvalidRequest, InvalidImage or ContextLengthExceeded.
+        The shared images are planned so that they fit with the longest ending. Raises InvalidRequest,
+        InvalidImage, InvalidPdf or ContextLengthExceeded.
         """
-        conversation = _opened(conversation)
-        own = [_images_of(parts) for parts in ends]
+        owner = FileOwner(line, cache_salt, conversation.owner)
+        conversation, endings = await self._with_pages(_opened(conversation), endings, owner)
+        own = [_images_of(ending.head) for ending in endings]
         placeholders = [*conversation.images, *(image for images in own for image in images)]
         self._check_image_count(placeholders)
-        read = await self.images.read(placeholders, cache_salt, line)
-        shared_images, rest = read[: len(conversation.images)], iter(read[len(conversation.images) :])
-        shared, encoded = await self._encode(conversation, ends)
+        read = iter(await self.images.read(placeholders, cache_salt, line, conversation.owner))
+        shared_images = list(islice(read, len(conversation.images)))
+        shared, encoded = await self._encode(conversation, endings)
         needs = [
             _Need(
-                end.num_text_tokens,
-                tuple(next(rest) for _ in images),
+                ending.most_text_tokens,
+                tuple(islice(read, len(images))),
                 tuple(image.detail for image in images),
             )
-            for end, images in zip(encoded, own, strict=True)
+            for ending, images in zip(encoded, own, strict=True)
         ]
         plans = self._plan(conversation, shared.num_text_tokens, shared_images, needs)
         tokens = [plan.num_tokens for plan in plans]
@@ -95,21 +130,29 @@ class SharedPreparer:
             shared.ids(tokens),
             tuple(map(PreparedImage, shared_images, plans, shared.image_offsets(tokens))),
         )
-        return prepared, [self._end(need, parts, prepared) for need, parts in zip(needs, ends, strict=True)]
+        return prepared, [self._end(*pair, prepared) for pair in zip(needs, encoded, strict=True)]
 
-    def prompt(self, shared: SharedPreparation, end: PromptEnd) -> PreparedPrompt:
-        """One whole prompt, whose answer is one token. Raises ContextLengthExceeded."""
+    def prompt(self, shared: SharedPreparation, end: PromptEnd, tail: int) -> PreparedPrompt:
+        """One whole prompt, which ends with this one of its tails; its answer is one token."""
         tokens = [plan.num_tokens for plan in end.plans]
-        encoded = self.encoder.encode_end(end.parts)
-        ids = shared.ids + encoded.ids(tokens)
-        if len(ids) >= self._limits.context_tokens:
-            raise ContextLengthExceeded("The question takes more than the context leaves", param="input")
-        offsets = encoded.image_offsets(tokens)
+        head = end.encoded.head
         own = [
             PreparedImage(image, plan, shared.num_tokens + offset)
-            for image, plan, offset in zip(end.images, end.plans, offsets, strict=True)
+            for image, plan, offset in zip(end.images, end.plans, head.image_offsets(tokens), strict=True)
         ]
+        ids = [*shared.ids, *head.ids(tokens), *end.encoded.tails[tail]]
         return PreparedPrompt(ids, (*shared.images, *own), 1)
+
+    async def _with_pages(
+        self, conversation: Conversation, endings: Sequence[Ending], owner: FileOwner
+    ) -> tuple[Conversation, list[Ending]]:
+        """The same with what stands in the place of files."""
+        own = [part for ending in endings for part in ending.head if not isinstance(part, str)]
+        shown = iter(await self._pages.read([*conversation.shown, *own], owner))
+        conversation = with_files(conversation, shown)
+        return conversation, [
+            replace(ending, head=parts_with_files(ending.head, shown)) for ending in endings
+        ]
 
     def _check_image_count(self, placeholders: Sequence[ImagePlaceholder]) -> None:
         limit = self._limits.max_images
@@ -118,26 +161,35 @@ class SharedPreparer:
             raise InvalidRequest(reason, param=placeholders[limit].param, code="too_many_images")
 
     async def _encode(
-        self, conversation: Conversation, ends: Sequence[Parts]
-    ) -> tuple[EncodedPrompt, list[EncodedPrompt]]:
+        self, conversation: Conversation, endings: Sequence[Ending]
+    ) -> tuple[EncodedPrompt, list[_EncodedEnding]]:
         """On a thread where that takes longer than a thread takes to wake up.
 
-        A long text that cannot fit, whatever its tokens are, is refused before it is encoded.
+        A long text that cannot fit, whatever its tokens are, is refused before it is encoded, and a prompt
+        that does not fit before the next one is.
         """
 
-        def encode() -> tuple[EncodedPrompt, list[EncodedPrompt]]:
+        def encode() -> tuple[EncodedPrompt, list[_EncodedEnding]]:
             shared = self.encoder.encode(conversation)
-            return shared, [self.encoder.encode_end(parts) for parts in ends]
+            encoded = []
+            for ending in endings:
+                tails = tuple(map(self.encoder.encode_end, ending.tails))
+                encoded.append(_EncodedEnding(self.encoder.encode_more(ending.head), tails))
+                text_tokens = shared.num_text_tokens + encoded[-1].most_text_tokens
+                self._check_context(ContextNeed(text_tokens, (), ()), conversation.param)
+            return shared, encoded
 
-        of_ends = [sum(len(part) for part in parts if isinstance(part, str)) for parts in ends]
-        if conversation.num_characters + sum(of_ends) < LONG_TEXT:
+        of_endings = [ending.num_characters for ending in endings]
+        if conversation.num_characters + sum(of_endings) < LONG_TEXT:
             return encode()
-        least = self.encoder.least_tokens(conversation) + self.encoder.least_tokens_of(max(of_ends))
-        need = ContextNeed(least, (), (), text_is_counted=False)
-        if need.total > self._limits.context_tokens:
-            reason = need.explain(self._limits.context_tokens, self._limits.max_crops)
-            raise ContextLengthExceeded(reason, param=conversation.param)
+        least = self.encoder.least_tokens(conversation) + self.encoder.least_tokens_of(max(of_endings))
+        self._check_context(ContextNeed(least, (), (), text_is_counted=False), conversation.param)
         return await asyncio.to_thread(encode)
+
+    def _check_context(self, need: ContextNeed, param: str) -> None:
+        limit = self._limits.context_tokens
+        if need.total > limit:
+            raise ContextLengthExceeded(need.explain(limit, self._limits.max_crops), param=param)
 
     def _plan(
         self,
@@ -150,27 +202,30 @@ class SharedPreparer:
 
         Raises ContextLengthExceeded, with what the neediest prompt needs, where even the lowest do not.
         """
-        sizes = [image.size for image in images]
         details = [placeholder.detail for placeholder in conversation.images]
-        limit, max_crops = self._limits.context_tokens, self._limits.max_crops
-        longest = max((end for end in ends if not end.sizes), key=_text_tokens, default=None)
-        needs = []
-        for end in (end for end in ends if end.sizes or end is longest):
-            text = text_tokens + end.text_tokens
-            every = [*sizes, *end.sizes], [*details, *end.details]
-            needs.append(
-                ContextNeed(text, (*sizes, *end.sizes), fit_crops(*every, max_crops, limit - text - 1))
-            )
-        worst = max(needs, key=lambda need: need.total)
-        if worst.total > limit:
-            raise ContextLengthExceeded(worst.explain(limit, max_crops), param=conversation.param)
-        return min((need.plans[: len(sizes)] for need in needs), key=_num_tokens)
+        longest = max((end for end in ends if not end.images), key=_text_tokens, default=None)
+        needs = [
+            self._need(text_tokens + end.text_tokens, [*images, *end.images], [*details, *end.details])
+            for end in ends
+            if end.images or end is longest
+        ]
+        self._check_context(max(needs, key=lambda need: need.total), conversation.param)
+        return min((need.plans[: len(images)] for need in needs), key=_num_tokens)
 
-    def _end(self, need: _Need, parts: Parts, shared: SharedPreparation) -> PromptEnd:
-        """An end whose own images take what the shared beginning leaves. Raises ContextLengthExceeded."""
+    def _need(
+        self, text_tokens: int, images: Sequence[EncodedImage], details: Sequence[Detail]
+    ) -> ContextNeed:
+        sizes, limits = tuple(image.size for image in images), self._limits
+        plans = fit_crops(sizes, details, limits.max_crops, limits.context_tokens - text_tokens - 1)
+        are_pages = tuple(image.page is not None for image in images)
+        return ContextNeed(text_tokens, sizes, plans, are_pages=are_pages)
+
+    def _end(self, need: _Need, encoded: _EncodedEnding, shared: SharedPreparation) -> PromptEnd:
+        """An end whose own images take what the shared beginning leaves."""
         available = self._limits.context_tokens - shared.num_tokens - need.text_tokens - 1
-        plans = fit_crops(need.sizes, need.details, self._limits.max_crops, available)
-        return PromptEnd(parts, need.text_tokens + _num_tokens(plans), need.images, plans)
+        sizes = [image.size for image in need.images]
+        plans = fit_crops(sizes, need.details, self._limits.max_crops, available)
+        return PromptEnd(encoded, need.images, plans)
 
 
 def _opened(conversation: Conversation) -> Conversation:

@@ -21,7 +21,7 @@ def test_all_questions_in_one_request(subject: Subject) -> None:
     request = to_decision_request(parse_request(decision(subject, questions(20)), DecisionsRequest))
     assert {question.kind for question in request.questions} == {"predicate", "choice", "score"}
     assert len({question.instructions for question in request.questions}) == len(request.questions) == 20
-    assert [image.detail for image in request.images] == (["low"] if subject.kind else [])
+    assert [image.detail for image in request.shown] == (["low"] if subject.kind else [])
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -42,7 +42,9 @@ def test_the_same_words_in_both() -> None:
     request = to_decision_request(parse_request(decision(PHOTO, asked), DecisionsRequest))
     for question, inner in zip(asked, request.questions, strict=True):
         order = tuple(range(len(inner.options)))
-        assert "".join(map(str, inner.shown(order, LETTERS[: len(order)]))) == f"\n\n{question.as_text()}"
+        (asked_first,) = inner.asked()
+        shown = f"{asked_first}{inner.listed(order, LETTERS[: len(order)])}"
+        assert shown == f"\n\n{question.as_text()}"
 
 
 def test_images_differ_by_their_number() -> None:

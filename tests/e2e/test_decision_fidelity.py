@@ -17,7 +17,7 @@ from e2e.running import InProcessServer
 from e2e.test_fidelity import checkpoint  # noqa: F401 - a fixture
 from golden.decision_cases import LOGPROBS, NUM_ORDERS, Body, decision_cases, looks
 from phiserve.config import Settings
-from phiserve.decisions.figures import Reading, joined
+from phiserve.decisions.figures import Reading, joined, normalised
 
 TOLERANCE = 1e-4
 """Of a probability."""
@@ -64,7 +64,7 @@ def test_same_as_the_reference(served: InProcessServer, golden: Path, number: in
     for answer, readings in zip(answers, expected(cases, number), strict=True):
         diagnostics = answer["diagnostics"]
         assert diagnostics["orders"] == len(readings)
-        assert diagnostics["probabilities"] == pytest.approx(joined(readings), abs=TOLERANCE)
+        assert diagnostics["probabilities"] == pytest.approx(normalised(joined(readings)), abs=TOLERANCE)
         mass = sum(reading.mass for reading in readings) / len(readings)
         assert diagnostics["label_mass"] == pytest.approx(mass, rel=1e-3)
 
@@ -73,5 +73,6 @@ def test_the_comparison_can_fail(golden: Path) -> None:
     """Options in another order, or another question, move probabilities by far more than the tolerance."""
     cases = decision_cases(golden)
     (first, second), *_ = expected(cases, 3)[1:2]
-    moved = [abs(one - two) for one, two in zip(joined([first]), joined([second]), strict=True)]
+    probabilities = [normalised(joined([reading])) for reading in (first, second)]
+    moved = [abs(one - two) for one, two in zip(*probabilities, strict=True)]
     assert max(moved) > 100 * TOLERANCE

@@ -24,7 +24,7 @@ from phiserve.decisions.labels import Labels
 from phiserve.preparation import PromptLimits
 from phiserve.protocol.decisions.request import DecisionsRequest
 from phiserve.protocol.decisions.translation import to_decision_request
-from phiserve.shared_prompts import SharedPreparer
+from phiserve.shared_prompts import Ending, SharedPreparer
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
@@ -39,14 +39,15 @@ async def prompts(golden: Path, tokenizer: Path) -> list[dict[str, Any]]:
     for look in looks(cases):
         request = to_decision_request(DecisionsRequest.model_validate(cases[look.case]))
         count = len(look.order)
-        parts = request.questions[look.question].shown(look.order, labels.texts[:count])
-        shared, (end,) = await preparer.prepare(request.conversation, [parts])
-        prompt = preparer.prompt(shared, end)
+        question = request.questions[look.question]
+        ending = Ending(question.asked(), (question.listed(look.order, labels.texts[:count]),))
+        shared, (end,) = await preparer.prepare(request.conversation, [ending])
+        prompt = preparer.prompt(shared, end, 0)
         ids = list(prompt.ids)
         for number, image in enumerate(prompt.images, 1):
             end_of_image = image.offset + image.plan.num_tokens
             ids[image.offset : end_of_image] = [-number] * image.plan.num_tokens
-        own = [part for part in parts if isinstance(part, ImagePlaceholder)]
+        own = [part for part in ending.head if isinstance(part, ImagePlaceholder)]
         images = [(image.url, NUM_CROPS[image.detail]) for image in (*request.conversation.images, *own)]
         found.append({"ids": ids, "images": images, "labels": labels.ids[:count]})
     service.close()

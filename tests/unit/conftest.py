@@ -13,6 +13,8 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
+from phiserve.decider import decider_of
+from phiserve.decisions.temperatures import Temperatures
 from phiserve.files.keeping import FileKeeper
 from phiserve.files.opening import open_files
 from phiserve.image_assembly import media_connector
@@ -21,11 +23,13 @@ from phiserve.media.file_source import NoFiles
 from phiserve.pipeline import Pipeline
 from phiserve.preparation import PromptLimits, PromptPreparer
 from phiserve.protocol.models import ModelCard
+from phiserve.shared_prompts import SharedPreparer
 from phiserve.store.limits import StoreLimits
 from phiserve.store.opening import open_store
 from phiserve.store.sql_store import SqlStore
 from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
+from reading import ReadingEngine
 from scripted import ScriptedEngine
 from wire import LIMITS
 
@@ -100,6 +104,7 @@ def tokenizer(tokenizer_json: Path) -> TokenizerRepository:
 @pytest.fixture
 def make_services(
     make_preparer: Callable[..., PromptPreparer],
+    encoder: PromptEncoder,
     image_service: ImageService,
     vocabulary: Vocabulary,
     tokenizer: TokenizerRepository,
@@ -107,11 +112,16 @@ def make_services(
     """Builds a server's services around a scripted engine."""
 
     def make(engine: ScriptedEngine, *, state: Path | None = None, **settings: object) -> Services:
-        """`state`: the folder in which responses and files are stored; None for none."""
+        """`state`: the folder in which responses and files are stored; None for none.
+
+        They decide where the engine can tell of labels.
+        """
         parsed = Settings.model_validate(settings)
         parts = None if state is None else StatefulParts.in_folder(state, parsed)
         images = image_service if parts is None else parts.images
         preparer = make_preparer(engine.context_tokens, images=images)
+        shared = SharedPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
+        reads = isinstance(engine, ReadingEngine)
         services = Services(
             settings=parsed,
             gate=access_gate(parsed),
@@ -119,6 +129,7 @@ def make_services(
             pipeline=Pipeline(
                 engine, preparer, images, Load(64, 256, parsed.max_queue_s), parsed.max_choices
             ),
+            decider=decider_of(engine, shared, Load(64, 256, 60), 1, Temperatures()) if reads else None,
             preparer=preparer,
             vocabulary=vocabulary,
             tokenizer=tokenizer,

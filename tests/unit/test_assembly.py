@@ -1,6 +1,7 @@
 """Settings reach the parts they are meant for."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_missing_decoders_are_told_before_anything_is_loaded(
     monkeypatch.setattr("phiserve.codecs.formats.find_spec", lambda name: None)
     with pytest.raises(StartupError, match="pillow-heif"):
         asyncio.run(start_services(Settings(extra_image_formats=("HEIC",)), open_checkpoint(str(checkpoint))))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_temperatures_are_read_before_anything_is_loaded(
+    named: bool, checkpoint: Path, tmp_path: Path
+) -> None:
+    """Those that are named, and those of the checkpoint."""
+    file = tmp_path / "temperatures.json"
+    file.write_text('{"choice": {"2": 0}}')
+    settings = Settings(decision_temperatures=file if named else None)
+    opened = replace(open_checkpoint(str(checkpoint)), temperatures_json=None if named else file)
+    with pytest.raises(StartupError, match=r"temperatures\.json: choice\.2: "):
+        asyncio.run(start_services(settings, opened))
 
 
 def test_hosts_that_never_match_are_told_before_anything_is_loaded() -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from phiserve.access.gate import Visit
 from phiserve.api.answering import ANSWERING_ERRORS, read_wire
-from phiserve.api.authorization import tenant_of, visit_of
+from phiserve.api.authorization import owner_of, tenant_of, visit_of
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import body_of, responses
 from phiserve.api.request_log import RequestRecord, record_of
@@ -40,7 +40,8 @@ async def create_decision(request: Request) -> Response:
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     asked = await read_wire(request, services, DecisionsRequest)
     model = checked_model(services, asked.model)
-    inner = to_decision_request(asked, tenant_of(request), visit.cache_salt, deadline_s)
+    owner = owner_of(request)
+    inner = to_decision_request(asked, tenant_of(request), visit.cache_salt, deadline_s, owner)
     deciding = decide(services, inner, visit, record_of(request.scope))
     decided, counts = await unless_hung_up(request.receive, deciding)
     return json_response(decision_of(asked, model, decided, counts, services.settings.min_label_mass))
@@ -60,10 +61,12 @@ async def _decide(
 ) -> tuple[list[Decided], PreparedDecision]:
     if services.decider is None:
         raise NotServed("Decisions need a tokenizer that writes each option's label as one token")
-    record.images = len(inner.images)
-    await visit.take_images(inner.images)
+    record.images = len(inner.shown)
+    await visit.take_images(inner.shown)
     prepared = await services.decider.prepare(inner, record.trace)
+    record.images = prepared.num_images
     try:
+        await visit.take_pages(prepared.num_images, inner.shown)
         await visit.take_prompt(prepared.num_tokens, "input")
     except BaseException:
         prepared.place.leave()  # rather than when nothing holds it any more

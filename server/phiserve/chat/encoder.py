@@ -8,6 +8,7 @@ microsoft/Phi-3-vision-128k-instruct (`_convert_images_texts_to_inputs`).
 """
 
 import json
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -45,7 +46,7 @@ class EncodedPrompt:
     `segments[k]` precedes image k; the last one ends the prompt.
     """
 
-    segments: tuple[tuple[int, ...], ...]
+    segments: tuple[Sequence[int], ...]
 
     @property
     def num_text_tokens(self) -> int:
@@ -98,16 +99,24 @@ class PromptEncoder:
             return EncodedPrompt((self._raw_ids(conversation),))
         return self._segments(_elements(conversation), [Control.BOS.value])
 
-    def encode_end(self, parts: Sequence[Part]) -> EncodedPrompt:
-        """Encode how an open turn of the user's goes on, and what begins the answer.
+    def encode_more(self, parts: Sequence[Part]) -> EncodedPrompt:
+        """Encode how an open turn of the user's goes on.
 
         The first segment goes on with the last one of the open conversation. `parts` begin with a line break,
         which no token crosses: the ids are the same as if all were encoded at once, but for the prefix space
         that a text of its own gets.
         """
-        contents = [part if isinstance(part, str) else None for part in parts]
-        first, *others = self._segments([*contents, *_END], []).segments
-        return EncodedPrompt((first[1:], *others))
+        return self._onward([part if isinstance(part, str) else None for part in parts])
+
+    def encode_end(self, text: str) -> Sequence[int]:
+        """Encode an open turn's last text, which begins with a line break, and what begins the answer."""
+        (ids,) = self._onward([text, *_END]).segments
+        return ids
+
+    def _onward(self, elements: Sequence[_Element]) -> EncodedPrompt:
+        """The ids of elements that go on with a text. There may be many such: four bytes an id."""
+        first, *others = self._segments(elements, []).segments
+        return EncodedPrompt(tuple(array("I", segment) for segment in (first[1:], *others)))
 
     def _segments(self, elements: Sequence[_Element], first: list[int]) -> EncodedPrompt:
         """The ids of elements; `first` are those that the first segment begins with."""

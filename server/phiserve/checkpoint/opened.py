@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, STRIPS_RIGHT, VOCAB_SIZE, Control
 from phiserve.checkpoint.kinds import CheckpointKind
+from phiserve.decisions.temperatures import TEMPERATURES_FILE
 from phiserve.errors import StartupError
 
 DEFAULT_MAX_CROPS = 16
@@ -36,13 +37,15 @@ class Checkpoint:
     """A verified checkpoint: a local folder, or a hub repository whose small files have been fetched.
 
     `model` is what vLLM loads, `tokenizer_json` a local file, `config` the content of config.json,
-    `max_crops` the maximum number of crops of an image.
+    `max_crops` the maximum number of crops of an image, `temperatures_json` a local file that calibrates
+    decisions, if it has one.
     """
 
     model: str
     tokenizer_json: Path
     config: Mapping[str, JsonValue]
     max_crops: int
+    temperatures_json: Path | None = None
 
     @property
     def kind(self) -> CheckpointKind:
@@ -123,6 +126,7 @@ def open_checkpoint(model: str) -> Checkpoint:
         tokenizer_json=files.find("tokenizer.json"),
         config=config,
         max_crops=_number(preprocessor, "num_crops", DEFAULT_MAX_CROPS),
+        temperatures_json=files.find_optional(TEMPERATURES_FILE),
     )
 
 
@@ -154,14 +158,18 @@ class _Files:
                 f"{self._model} is not a folder here, and {name} could not be fetched from the hub ({reason})"
             ) from error
 
+    def find_optional(self, name: str) -> Path | None:
+        """Local path of a file, or None if there is none."""
+        try:
+            return self.find(name)
+        except StartupError:
+            return None
+
     def read_json(self, name: str, *, optional: bool = False) -> dict[str, JsonValue]:
         """A JSON object, or {} for an optional file that is not there. Raises StartupError."""
-        try:
-            path = self.find(name)
-        except StartupError:
-            if optional:
-                return {}
-            raise
+        path = self.find_optional(name) if optional else self.find(name)
+        if path is None:
+            return {}
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:

@@ -21,7 +21,7 @@ from phiserve.cli.connection import Connection, connected
 from phiserve.cli.failures import sentence
 from phiserve.cli.labelled import Labelled, read_labelled
 from phiserve.cli.reliability import Compared, check_plot, plot, table_of
-from phiserve.decisions.calibration import LEAST_EXAMPLES, Example, fit
+from phiserve.decisions.calibration import FEWEST_EXAMPLES, LEAST_EXAMPLES, Example, fit
 from phiserve.decisions.temperatures import TEMPERATURES_FILE, Temperatures
 from phiserve.errors import StartupError
 from phiserve.protocol.decisions.response import Answer, Decision
@@ -138,16 +138,12 @@ def _ask(labelled: Labelled, connection: Connection) -> list[Answered]:
 
 
 def _logs(answer: Answer) -> tuple[tuple[float, ...], float]:
-    """Logarithms of an answer's probabilities before its temperature, and that. Raises ValueError.
-
-    They come out of the temperature again but for a constant, which cancels.
-    """
+    """Logarithms of an answer's probabilities before its temperature, and that. Raises ValueError."""
     diagnostics = answer.diagnostics
     if diagnostics is UNSET:
         raise ValueError("No diagnostics")
-    temperature = diagnostics.temperature
-    logs = (math.log(value) if value > 0 else -math.inf for value in diagnostics.probabilities)
-    return tuple(value * temperature for value in logs), temperature
+    logs = (-math.inf if value is None else value for value in diagnostics.logprobs)
+    return tuple(logs), diagnostics.temperature
 
 
 def _tell(
@@ -158,10 +154,11 @@ def _tell(
     counts = Counter(one.example.kind for each in answered for one in each)
     for kind, count in sorted(counts.items()):
         if count < LEAST_EXAMPLES:
-            few = f"Only {count} questions of kind {kind}: {LEAST_EXAMPLES} or more make a temperature sure."
-            console.print(few, style="yellow")
+            few = f"Only {count} questions of kind {kind}: {LEAST_EXAMPLES} or more make a temperature sure"
+            without = "" if kind in fitted.by_kind else f", from fewer than {FEWEST_EXAMPLES} none is fitted"
+            console.print(f"{few}{without}.", style="yellow")
     temperatures = "; ".join(
         f"{kind} " + ", ".join(f"{value:g} for {number} options" for number, value in by_number.items())
         for kind, by_number in fitted.by_kind.items()
     )
-    console.print(f"{output}, fitted to all: {temperatures}", markup=False)
+    console.print(f"{output}, fitted to all: {temperatures or 'no temperature'}", markup=False)

@@ -1,6 +1,8 @@
 """Fits temperatures to labelled examples, and tells how good probabilities are.
 
 Guo et al., "On Calibration of Modern Neural Networks" (2017): one temperature is nearly as good as more.
+Platt, "Probabilistic Outputs for Support Vector Machines" (1999): what is fitted to is never quite certain,
+since a model that was right n times may be wrong the next time.
 """
 
 import math
@@ -17,6 +19,9 @@ from phiserve.decisions.temperatures import Temperatures
 
 LEAST_EXAMPLES = 100
 """A number of options with fewer examples gets the temperature of all questions of its kind."""
+
+FEWEST_EXAMPLES = 20
+"""Of a kind, from which a temperature is fitted: fewer tell next to nothing."""
 
 NUM_BINS = 10
 """Of equal width, by the likeliest option's probability."""
@@ -72,9 +77,14 @@ class Quality:
 
 
 def fit(examples: Sequence[Example]) -> Temperatures:
-    """The temperatures at which the examples are likeliest, by kind and number of options."""
+    """The temperatures at which the examples are likeliest, by kind and number of options.
+
+    None for a kind with too few examples.
+    """
     by_kind: dict[Kind, dict[int, float]] = {}
     for kind, of_kind in _grouped(examples, lambda example: example.kind).items():
+        if len(of_kind) < FEWEST_EXAMPLES:
+            continue
         whole = fit_one(of_kind)
         by_number = _grouped(of_kind, lambda example: len(example.logs))
         by_kind[kind] = {
@@ -87,7 +97,9 @@ def fit(examples: Sequence[Example]) -> Temperatures:
 def fit_one(examples: Sequence[Example]) -> float:
     """One temperature for all, from a hundredth to a hundred.
 
-    Their likelihood has one peak in it, which is found by thirds.
+    Their likelihood has one peak in it, which is found by thirds. As if to one example more, each of its
+    options had been right in equal parts: where all n are answered rightly, the temperature is one at which
+    about one in n would not be.
     """
     width = max(len(example.logs) for example in examples)
     rows = [(*example.logs, *[-math.inf] * (width - len(example.logs))) for example in examples]
@@ -130,11 +142,15 @@ def _bins(seen: Iterable[tuple[float, bool]]) -> tuple[Bin, ...]:
 
 
 def _surprise(logs: NDArray[np.float64], answers: NDArray[np.intp], temperature: float) -> float:
-    """The mean negative logarithm of the right options' probabilities."""
+    """Minus the logarithm of the right options' probabilities: its sum, and its mean over all options.
+
+    `logs` (examples, options) are padded with minus infinity.
+    """
     scaled = logs / temperature
-    total = np.logaddexp.reduce(scaled, axis=1)
-    right = scaled[np.arange(len(answers)), answers]
-    return float(np.mean(np.minimum(total - right, MOST_SURPRISING)))
+    total = np.logaddexp.reduce(scaled, axis=1, keepdims=True)
+    surprises = np.minimum(total - scaled, MOST_SURPRISING)
+    right = surprises[np.arange(len(answers)), answers]
+    return float(np.sum(right) + np.mean(surprises[np.isfinite(logs)]))
 
 
 def _grouped(examples: Sequence[Example], key: Callable[[Example], _Key]) -> dict[_Key, list[Example]]:

@@ -35,19 +35,27 @@ def normalised(scores: Sequence[float]) -> tuple[float, ...]:
 
     Where all are, the options are alike.
     """
+    return tuple(map(math.exp, log_normalised(scores)))
+
+
+def log_normalised(scores: Sequence[float]) -> tuple[float, ...]:
+    """Logarithms of the softmax, which stay finite where probabilities would be zero."""
     highest = max(scores)
     if highest == -math.inf:
-        return tuple(1 / len(scores) for _ in scores)
-    weights = [math.exp(score - highest) for score in scores]
-    total = math.fsum(weights)
-    return tuple(weight / total for weight in weights)
+        return tuple(-math.log(len(scores)) for _ in scores)
+    total = highest + math.log(math.fsum(math.exp(score - highest) for score in scores))
+    return tuple(score - total for score in scores)
 
 
-def joined(readings: Sequence[Reading], temperature: float = 1.0) -> tuple[float, ...]:
-    """Probabilities of the options: the mean of all readings' logarithms, over `temperature`."""
-    logs = [[_log(value) for value in normalised(reading.logprobs)] for reading in readings]
-    means = [math.fsum(values) / len(values) for values in zip(*logs, strict=True)]
-    return normalised([mean / temperature for mean in means])
+def joined(readings: Sequence[Reading]) -> tuple[float, ...]:
+    """Logarithms of the options' probabilities, not calibrated: the mean of all readings'."""
+    logs = [log_normalised(reading.logprobs) for reading in readings]
+    return log_normalised([math.fsum(values) / len(values) for values in zip(*logs, strict=True)])
+
+
+def calibrated(logs: Sequence[float], temperature: float) -> tuple[float, ...]:
+    """Probabilities of options with these logarithms, at a temperature."""
+    return normalised([value / temperature for value in logs])
 
 
 def shown(probabilities: Sequence[float]) -> tuple[float, ...]:
@@ -96,7 +104,3 @@ def score_confidence(probabilities: Sequence[float]) -> float:
 def clamped(value: float) -> float:
     """Held in 0 to 1: floating point may leave it by a step."""
     return min(1.0, max(0.0, value))
-
-
-def _log(value: float) -> float:
-    return math.log(value) if value > 0 else -math.inf

@@ -36,14 +36,21 @@ class Question:
     options: tuple[Option, ...]
     param: str
 
-    def shown(self, order: Order, labels: Sequence[str]) -> tuple[Part, ...]:
-        """What the prompt says of it: instructions, a line for each option in this order, how to answer.
+    def asked(self) -> tuple[Part, ...]:
+        """What the prompt says of it first: its instructions.
 
-        The blank line before it is a boundary for the tokenizer, so that all that comes before has the same
+        The blank line before them is a boundary for the tokenizer, so that all that comes before has the same
         ids whatever the question.
         """
+        return join_parts(["\n\n", *self.instructions])
+
+    def listed(self, order: Order, labels: Sequence[str]) -> str:
+        """What the prompt says of it then: a line for each option in this order, and how to answer.
+
+        It begins with a blank line, too.
+        """
         lines = [_line(label, self.options[index]) for label, index in zip(labels, order, strict=True)]
-        return join_parts(["\n\n", *self.instructions, "\n\n" + "\n".join([*lines, _REQUEST])])
+        return "\n\n" + "\n".join([*lines, _REQUEST])
 
 
 def orders(num_options: int, count: int) -> tuple[Order, ...]:

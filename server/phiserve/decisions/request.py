@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phiserve.core import Conversation, ImagePlaceholder
+from phiserve.core import Conversation, DocumentPlaceholder, ImagePlaceholder
 from phiserve.decisions.questions import Question
 from phiserve.turns import Line
 
@@ -20,10 +20,10 @@ class DecisionRequest:
     cache_salt: str | None = None
 
     @property
-    def images(self) -> tuple[ImagePlaceholder, ...]:
-        """All images: the shared ones, then those of the questions."""
+    def shown(self) -> tuple[ImagePlaceholder | DocumentPlaceholder, ...]:
+        """All images and files: the shared ones, then those of the questions."""
         own = (part for question in self.questions for part in question.instructions)
-        return (*self.conversation.images, *(part for part in own if isinstance(part, ImagePlaceholder)))
+        return (*self.conversation.shown, *(part for part in own if not isinstance(part, str)))
 
     @property
     def line(self) -> Line:
@@ -35,12 +35,14 @@ class DecisionRequest:
 class Decided:
     """What a question is answered with.
 
-    `probabilities`: one for each option, in their order, unrounded; they add up to 1. `label_mass`: how much
-    of the whole vocabulary's probability the labels hold, the mean over all orders. `flips`: how many of the
-    other orders have another most likely option than the first. `temperature`: what calibrated them.
+    `probabilities`: one for each option, in their order, unrounded; they add up to 1. `logs`: logarithms of
+    them before `temperature`, which calibrated them. `label_mass`: how much of the whole vocabulary's
+    probability the labels hold, the mean over all orders. `flips`: how many of the other orders have another
+    most likely option than the first.
     """
 
     probabilities: tuple[float, ...]
+    logs: tuple[float, ...]
     label_mass: float
     num_orders: int
     flips: int

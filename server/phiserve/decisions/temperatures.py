@@ -11,7 +11,7 @@ from phiserve.decisions.questions import Kind
 from phiserve.errors import StartupError
 
 TEMPERATURES_FILE = "decision_temperatures.json"
-"""What the file is called in a checkpoint's folder."""
+"""What the file is called in a checkpoint."""
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _ByKind = TypeAdapter(dict[Kind, dict[Annotated[int, Field(ge=2)], _Positive]])
@@ -56,7 +56,7 @@ class Temperatures:
         return known[nearest]
 
 
-def load_temperatures(named: Path | None, folder: Path) -> Temperatures:
-    """Those of a file that was named, else of a checkpoint's folder where it has one. Raises StartupError."""
-    file = named or folder / TEMPERATURES_FILE
-    return Temperatures.load(file) if named is not None or file.exists() else Temperatures()
+def load_temperatures(named: Path | None, of_checkpoint: Path | None) -> Temperatures:
+    """Those of a file that was named, else of a checkpoint's own file if it has one. Raises StartupError."""
+    file = named or of_checkpoint
+    return Temperatures() if file is None else Temperatures.load(file)

@@ -1,7 +1,6 @@
 """The decisions route around a scripted engine."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,9 @@ from openai.types import Decision
 from images import data_url, encode, noise
 from key_files import bearer, write_keys
 from phiserve.api.services import Services
-from phiserve.chat.encoder import PromptEncoder
-from phiserve.decider import decider_of
-from phiserve.decisions.temperatures import Temperatures
-from phiserve.load import Load
-from phiserve.preparation import PromptLimits
-from phiserve.shared_prompts import SharedPreparer
-from phiserve.vision.images import ImageService
 from reading import ReadingEngine
-from wire import post
+from scripted import ScriptedEngine
+from wire import ANSWER, post
 
 PATH = "/v1/decisions"
 PREDICATE = {"type": "predicate", "instructions": "Is it red?", "name": "red"}
@@ -28,19 +21,6 @@ CHOICE = {"type": "choice", "instructions": "Which?", "choices": [{"value": "a"}
 SHOWN = {"type": "input_image", "image_url": data_url(encode(noise(60, 60))), "detail": "low"}
 
 MakeServices = Callable[..., Services]
-Deciding = Callable[..., Services]
-
-
-@pytest.fixture
-def deciding(make_services: MakeServices, encoder: PromptEncoder, image_service: ImageService) -> Deciding:
-    """Services that decide, with an engine."""
-
-    def make(engine: ReadingEngine, **settings: object) -> Services:
-        preparer = SharedPreparer(encoder, image_service, PromptLimits(4096, 16, 4, 64))
-        decider = decider_of(engine, preparer, Load(64, 256, 60), 1, Temperatures())
-        return replace(make_services(engine, **settings), decider=decider)
-
-    return make
 
 
 def decide(services: Services, *questions: Any, **fields: Any) -> httpx.Response:
@@ -50,9 +30,9 @@ def decide(services: Services, *questions: Any, **fields: Any) -> httpx.Response
     return post(services, body, PATH, headers=headers)
 
 
-def test_answers(deciding: Deciding) -> None:
+def test_answers(make_services: MakeServices) -> None:
     """In the questions' order, exactly OpenAI's keys."""
-    response = decide(deciding(ReadingEngine()), PREDICATE, CHOICE)
+    response = decide(make_services(ReadingEngine()), PREDICATE, CHOICE)
     Decision.model_validate_json(response.content, strict=True)
     body = response.json()
     assert body.keys() == {"model", "answers", "usage"}
@@ -65,11 +45,13 @@ def test_answers(deciding: Deciding) -> None:
     assert response.headers["x-request-id"]
 
 
-def test_images_of_input_and_questions(deciding: Deciding) -> None:
+def test_images_of_input_and_questions(make_services: MakeServices) -> None:
     """Both are read and counted."""
     engine = ReadingEngine()
     question = PREDICATE | {"instructions": [SHOWN, {"type": "input_text", "text": "Like this?"}]}
-    usage = decide(deciding(engine), question, input=[{"role": "user", "content": [SHOWN]}]).json()["usage"]
+    usage = decide(make_services(engine), question, input=[{"role": "user", "content": [SHOWN]}]).json()[
+        "usage"
+    ]
     assert len(engine.generations[0].images) == 2
     assert usage["input_tokens"] == len(engine.generations[0].prompt_ids) > 2 * 313
 
@@ -125,7 +107,9 @@ WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
     ),
     ({"temperature": 0}, UNKNOWN, "temperature", "unknown"),
     ({"stream": True}, UNKNOWN, "stream", "unknown"),
-    (said(SHOWN | {"file_id": "f"}), UNKNOWN, "input[0].content[0].file_id", "unknown"),
+    (said(SHOWN | {"file_id": "f"}), NAMED, "input[0].content[0].image_url", "exclude each other"),
+    (said({"type": "input_image"}), MISSING, "input[0].content[0].image_url", REQUIRED),
+    (said({"type": "input_file"}), NAMED, "input[0].content[0]", "one of file_data, file_id and file_url"),
     (
         asked(PREDICATE, instructions=[SHOWN | {"prompt_cache_breakpoint": None}]),
         UNKNOWN,
@@ -161,10 +145,10 @@ WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
     (choices("a", "b", "a"), NAMED, "questions[0].choices[2].value", "a value of an earlier choice"),
     (asked(PREDICATE, type="essay"), NAMED, "questions[0].type", "one of predicate, choice, score"),
     (
-        said({"type": "input_file"}),
+        said({"type": "input_audio"}),
         NAMED,
         "input[0].content[0].type",
-        "one of input_text, input_image, input_json",
+        "one of input_text, input_image, input_file, input_json",
     ),
     (said(SHOWN, role="tool"), NAMED, "input[0].role", "one of user, developer, system, assistant"),
     (said(SHOWN, role="system"), NAMED, "input[0].content[0].type", "must be 'input_text'"),
@@ -242,11 +226,11 @@ WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
 
 @pytest.mark.parametrize(("fields", "code", "param", "words"), WRONG)
 def test_mistakes(
-    fields: dict[str, Any], code: str | None, param: str, words: str, deciding: Deciding
+    fields: dict[str, Any], code: str | None, param: str, words: str, make_services: MakeServices
 ) -> None:
     """Each names its place and says what is expected there, before the engine is asked."""
     engine = ReadingEngine()
-    answer = decide(deciding(engine), **fields)
+    answer = decide(make_services(engine), **fields)
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["code"]) == (400, "invalid_request_error", code)
     assert error["param"] == param
@@ -254,31 +238,31 @@ def test_mistakes(
     assert engine.generations == []
 
 
-def test_another_model(deciding: Deciding) -> None:
+def test_another_model(make_services: MakeServices) -> None:
     """Is not served."""
-    answer = decide(deciding(ReadingEngine()), model="other")
+    answer = decide(make_services(ReadingEngine()), model="other")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
     assert "this server serves 'm'" in answer.json()["error"]["message"]
 
 
 def test_a_tokenizer_without_labels(make_services: MakeServices) -> None:
     """Is said to be the reason."""
-    answer = decide(make_services(ReadingEngine()))
+    answer = decide(make_services(ScriptedEngine(ANSWER)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "not_served")
 
 
-def test_label_mass(deciding: Deciding) -> None:
+def test_label_mass(make_services: MakeServices) -> None:
     """Below what the settings ask for, a question is refused; diagnostics tell of it all the same."""
     engine = ReadingEngine(logprobs=[(-3.0, -4.0)])
-    (answer,) = decide(deciding(engine, min_label_mass=0.5), return_diagnostics=True).json()["answers"]
+    (answer,) = decide(make_services(engine, min_label_mass=0.5), return_diagnostics=True).json()["answers"]
     assert (answer["type"], answer["name"]) == ("refusal", "red")
     assert 0.06 < answer["diagnostics"]["label_mass"] < 0.07
 
 
-def test_keys(deciding: Deciding, tmp_path: Path) -> None:
+def test_keys(make_services: MakeServices, tmp_path: Path) -> None:
     """Are asked for, and their limits hold."""
     write_keys(tmp_path / "keys.yaml", a={"tokens_per_minute": 30}, b={})
-    services = deciding(ReadingEngine(), keys_file=tmp_path / "keys.yaml")
+    services = make_services(ReadingEngine(), keys_file=tmp_path / "keys.yaml")
     assert decide(services).status_code == 401
     assert decide(services, headers=bearer("b")).status_code == 200
     refused = decide(services, headers=bearer("a"))

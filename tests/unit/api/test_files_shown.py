@@ -1,7 +1,7 @@
 """Files in requests, over the whole application: in the body, uploaded before, and kept with a response."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -10,13 +10,15 @@ from images import data_url, encode, noise
 from key_files import bearer, write_keys
 from pdfs import file_part, pdf, text_page
 from phiserve.api.services import Services
+from phiserve.chat.special_tokens import Control
+from reading import ReadingEngine
 from scripted import ScriptedEngine
 from stateful import fetched, running
 from wire import ANSWER, post
 
 MakeServices = Callable[..., Services]
 TWO = pdf(text_page("One"), text_page("Two"))
-CHAT = "/v1/chat/completions"
+CHAT, DECISIONS = "/v1/chat/completions", "/v1/decisions"
 
 
 def message(*parts: object) -> dict[str, object]:
@@ -87,20 +89,86 @@ def test_a_response_keeps_its_files(make_services: MakeServices, tmp_path: Path)
     assert engine.generations[0].images[0].key == engine.generations[1].images[0].key
 
 
+def asked(*parts: object, own: Sequence[object] = ()) -> dict[str, object]:
+    """A request for a decision about parts, with a question that has some of its own."""
+    instructions = [*own, {"type": "input_text", "text": "Like this?"}]
+    question = {"type": "predicate", "instructions": instructions}
+    return {"model": "m", "input": [{"role": "user", "content": parts}], "questions": [question]}
+
+
+def test_decisions_show_pages(make_services: MakeServices, tmp_path: Path) -> None:
+    """Of the input and of a question, as their pictures would be shown; all are charged."""
+    keys = write_keys(tmp_path / "keys.yaml", alice={"images_per_minute": 3}, bob={"images_per_minute": 3})
+    engine = ReadingEngine()
+    services = make_services(engine, keys_file=str(keys))
+    two = {"type": "input_file", "file_data": data_url(TWO, "application/pdf"), "detail": "low"}
+    body = asked(two, own=[two | {"pages": "2"}])
+    answer = post(services, body, path=DECISIONS, headers=bearer("alice"))
+    assert answer.status_code == 200, answer.text
+    (generation,) = engine.generations
+    shown = [image.key for image in generation.images]
+    assert shown[1] == shown[2] != shown[0]
+    assert answer.json()["usage"]["input_tokens"] == len(generation.prompt_ids)
+    ids = generation.prompt_ids
+    first, second, third = (image.offset for image in generation.images)
+    assert second - first == 313 + 3  # "\n" and <s>
+    assert third - second > 313 + 3
+    assert ids[first] == ids[second] == ids[third] == Control.IMAGE
+    refused = post(services, asked(*[two] * 2), path=DECISIONS, headers=bearer("bob"))
+    assert refused.json()["error"]["code"] == "too_many_images"
+    missing = post(services, asked(two | {"pages": "3"}), path=DECISIONS, headers=bearer("bob"))
+    assert missing.json()["error"]["param"] == "input[0].content[0].pages"
+
+
+def test_decisions_about_uploaded_files(make_services: MakeServices, tmp_path: Path) -> None:
+    """In the input and in a question, also a PDF's pages; not those of another owner."""
+    keys = write_keys(tmp_path / "keys.yaml", alice={}, bob={})
+    engine = ReadingEngine()
+    services = make_services(engine, state=tmp_path, keys_file=str(keys))
+    image = encode(noise(40, 30))
+
+    async def run() -> None:
+        async with running(services) as client:
+            picture, document = [await uploaded(client, content) for content in (image, TWO)]
+            shown = {"type": "input_image", "file_id": picture, "detail": "low"}
+            file = {"type": "input_file", "file_id": document, "detail": "low"}
+            sent = {"type": "input_image", "image_url": data_url(image), "detail": "low"}
+            for body in (asked(shown, own=[file]), asked(sent)):
+                answer = await client.post(DECISIONS, json=body, headers=bearer("alice"))
+                assert answer.status_code == 200, answer.text
+            for body, param in (
+                (asked(shown), "input[0].content[0].file_id"),
+                (asked(own=[shown]), "questions[0].instructions[0].file_id"),
+                (asked(own=[file]), "questions[0].instructions[0].file_id"),
+            ):
+                refused = await client.post(DECISIONS, json=body, headers=bearer("bob"))
+                error = refused.json()["error"]
+                assert (refused.status_code, error["code"]) == (400, "file_not_found")
+                assert error["param"] == param
+
+    asyncio.run(run())
+    first, second = engine.generations
+    assert len(first.images) == 3
+    assert first.images[0].key == second.images[0].key
+    assert first.prompt_ids[: first.images[1].offset - 20] == second.prompt_ids[: first.images[1].offset - 20]
+
+
+async def uploaded(client: httpx.AsyncClient, content: bytes) -> str:
+    """The id of a file of Alice's."""
+    files, data = {"file": ("a", content)}, {"purpose": "user_data"}
+    made = await client.post("/v1/files", data=data, files=files, headers=bearer("alice"))
+    return str(made.json()["id"])
+
+
 def test_uploaded_files(make_services: MakeServices, tmp_path: Path) -> None:
     """A PDF stands for its pages, an image for itself; neither for another owner."""
     keys = write_keys(tmp_path / "keys.yaml", alice={}, bob={})
     engine = ScriptedEngine(ANSWER)
     services = make_services(engine, state=tmp_path, keys_file=str(keys))
 
-    async def upload(client: httpx.AsyncClient, content: bytes) -> str:
-        files, data = {"file": ("a", content)}, {"purpose": "user_data"}
-        made = await client.post("/v1/files", data=data, files=files, headers=bearer("alice"))
-        return str(made.json()["id"])
-
     async def run() -> None:
         async with running(services) as client:
-            ids = [await upload(client, content) for content in (TWO, encode(noise(40, 30)))]
+            ids = [await uploaded(client, content) for content in (TWO, encode(noise(40, 30)))]
             parts = [{"type": "file", "file": {"file_id": file_id, "detail": "low"}} for file_id in ids]
             answer = await client.post(CHAT, json=message(*parts), headers=bearer("alice"))
             assert answer.status_code == 200

@@ -64,7 +64,16 @@ def test_hub_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phiserve.checkpoint.opened.hf_hub_download", download)
     checkpoint = open_checkpoint("owner/name")
     assert checkpoint.model == "owner/name"
-    assert sorted(set(fetched)) == ["config.json", "preprocessor_config.json", "tokenizer.json"]
+    asked = ["config.json", "decision_temperatures.json", "preprocessor_config.json", "tokenizer.json"]
+    assert sorted(set(fetched)) == asked
+    assert checkpoint.temperatures_json == folder / "decision_temperatures.json"
+
+
+def test_temperatures(folder: Path) -> None:
+    """Are there or not."""
+    assert open_checkpoint(str(folder)).temperatures_json is None
+    (folder / "decision_temperatures.json").write_text("{}")
+    assert open_checkpoint(str(folder)).temperatures_json == folder / "decision_temperatures.json"
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])

@@ -42,8 +42,9 @@ class Deciding(WebServer):
         return 200, "application/json", json.dumps(whole).encode()
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        exact = normalised([value / self.in_force for value in json.loads(question["instructions"])])
-        diagnostics = {"label_mass": 1, "probabilities": exact, "orders": 2, "flips": 0}
+        logs = json.loads(question["instructions"])
+        exact = normalised([value / self.in_force for value in logs])
+        diagnostics = {"label_mass": 1, "probabilities": exact, "logprobs": logs, "orders": 2, "flips": 0}
         told = {"diagnostics": diagnostics | {"temperature": self.in_force}} if self.with_diagnostics else {}
         if self.refuses:
             return {"type": "refusal", "name": None} | told
@@ -79,7 +80,7 @@ def calibrate(server: WebServer, folder: Path, count: int, *words: str) -> Resul
     return CliRunner().invoke(app, ["decisions", "calibrate", "--url", server.url, *files, *words])
 
 
-@pytest.mark.parametrize("in_force", [1.0, 2.0])
+@pytest.mark.parametrize("in_force", [1.0, 2.0, 0.001])
 def test_temperatures_are_found(in_force: float, tmp_path: Path) -> None:
     """Whatever temperature the server has now; the file is what the setting takes, the table tells both."""
     with web_server(Deciding(in_force=in_force)) as server:
@@ -107,7 +108,9 @@ def test_few_examples(refuses: bool, tmp_path: Path) -> None:
     with web_server(Deciding(refuses=refuses)) as server:
         result = calibrate(server, tmp_path, 3)
     assert result.exit_code == 0, result.output
-    assert "Only 3 questions of kind choice: 100 or more make a temperature sure." in result.stderr
+    few = "Only 3 questions of kind choice: 100 or more make a temperature sure, from fewer than 20 none is"
+    assert few in " ".join(result.stderr.split())
+    assert Temperatures.load(tmp_path / "out.json") == Temperatures({})
     assert not (tmp_path / "reliability.png").exists()
 
 

@@ -39,6 +39,21 @@ def test_by_kind_and_number_of_options() -> None:
     assert fitted.by_kind["choice"][2] == fit_one([*many, *few])
 
 
+@pytest.mark.parametrize("count", [20, 100, 2000])
+def test_where_all_are_right(count: int) -> None:
+    """A model may be as sure of the next one as so many right answers tell, and not more."""
+    right = [Example("predicate", (math.log(0.2), math.log(0.8)), 1)] * count
+    temperature = fit(right).of("predicate", 2)
+    doubt = right[0].probabilities(temperature)[0]
+    assert doubt == pytest.approx(0.5 / (count + 1), rel=0.02)
+
+
+def test_too_few_teach_nothing() -> None:
+    """A kind keeps what the model says."""
+    made = [*examples(19, 3.0), *examples(20, 3.0, kind="score")]
+    assert fit(made).by_kind.keys() == {"score"}
+
+
 def test_calibration_mends_what_is_off() -> None:
     """The error falls; which option is likeliest stays as it is."""
     made = examples(3000, 3.0)

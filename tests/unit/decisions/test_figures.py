@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from phiserve.decisions.figures import (
     Reading,
+    calibrated,
     choice_confidence,
     joined,
     normalised,
@@ -33,12 +34,14 @@ def test_orders_are_joined_as_logarithms() -> None:
     readings = [Reading((math.log(0.8), math.log(0.2))), Reading((math.log(0.5), math.log(0.5)))]
     first = math.sqrt(0.8 * 0.5)
     second = math.sqrt(0.2 * 0.5)
-    assert joined(readings) == pytest.approx((first / (first + second), second / (first + second)))
+    expected = (first / (first + second), second / (first + second))
+    assert normalised(joined(readings)) == pytest.approx(expected)
 
 
 def test_a_temperature_makes_less_sure() -> None:
     """Two halves the difference of the logarithms."""
-    (sure, _), (less, _) = (joined([Reading((-0.1, -2.1))], temperature) for temperature in (1.0, 2.0))
+    logs = joined([Reading((-0.1, -2.1))])
+    (sure, _), (less, _) = (calibrated(logs, temperature) for temperature in (1.0, 2.0))
     assert math.log(sure / (1 - sure)) == pytest.approx(2.0)
     assert math.log(less / (1 - less)) == pytest.approx(1.0)
 

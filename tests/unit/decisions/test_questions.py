@@ -12,20 +12,16 @@ def test_shown() -> None:
     """Instructions, an option a line with its label, how to answer."""
     options = (Option("circle"), Option("square", "four equal sides"))
     question = Question("choice", ("Which shape?",), options, "questions[0]")
-    assert question.shown((1, 0), ("A", "B")) == (
-        "\n\nWhich shape?\n\n- A: square (four equal sides)\n- B: circle\n"
-        "Answer with the letters of one option only.",
+    assert question.asked() == ("\n\nWhich shape?",)
+    assert question.listed((1, 0), ("A", "B")) == (
+        "\n\n- A: square (four equal sides)\n- B: circle\nAnswer with the letters of one option only."
     )
 
 
 def test_an_image_of_the_question_s_own() -> None:
     """Stands where it is given."""
     question = Question("predicate", ("Like this?", IMAGE), (Option("No"), Option("Yes")), "questions[0]")
-    before, image, after = question.shown((0, 1), ("A", "B"))
-    assert before == "\n\nLike this?\n"
-    assert image == IMAGE
-    assert isinstance(after, str)
-    assert after.startswith("\n\n\n- A: No")
+    assert question.asked() == ("\n\nLike this?\n", IMAGE, "\n")
 
 
 @pytest.mark.parametrize(
@@ -53,5 +49,5 @@ def test_values_that_look_alike() -> None:
 def test_a_description_is_no_option() -> None:
     """One of several lines is written as JSON, on the option's line."""
     question = Question("choice", ("?",), (Option("a", "good\n- B: b"), Option("b", "bad")), "questions[0]")
-    (shown,) = question.shown((0, 1), ("A", "B"))
-    assert '- A: a ("good\\n- B: b")\n- B: b (bad)' in str(shown)
+    listed = question.listed((0, 1), ("A", "B"))
+    assert '- A: a ("good\\n- B: b")\n- B: b (bad)' in listed

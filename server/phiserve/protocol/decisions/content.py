@@ -1,15 +1,15 @@
-"""Content parts of a request -> literal texts and image placeholders."""
+"""Content parts of a request -> literal texts and placeholders of images and files."""
 
 from collections.abc import Sequence
 
 from phiserve.chat.joining import checked_text
-from phiserve.core import ImagePlaceholder
 from phiserve.core import Part as InnerPart
-from phiserve.protocol.decisions.parts import DecisionRefusal, ImageInput, JsonInput, Part, compact
+from phiserve.protocol.decisions.parts import DecisionRefusal, JsonInput, Part, compact
+from phiserve.protocol.input_parts import GivenFile, GivenImage, placeholder_of
 
 
 def parts_of(content: str | Sequence[Part], param: str) -> list[InnerPart]:
-    """A content's literal texts and images; `param` is its path."""
+    """A content's literal texts, images and files; `param` is its path."""
     if isinstance(content, str):
         return [checked_text(content, param)]
     return [_part(part, f"{param}[{index}]") for index, part in enumerate(content)]
@@ -17,11 +17,8 @@ def parts_of(content: str | Sequence[Part], param: str) -> list[InnerPart]:
 
 def _part(part: Part, param: str) -> InnerPart:
     match part:
-        case ImageInput():
-            detail = part.detail or "auto"
-            return ImagePlaceholder(
-                part.image_url, "high" if detail == "original" else detail, f"{param}.image_url"
-            )
+        case GivenImage() | GivenFile():
+            return placeholder_of(part, param)
         case JsonInput():
             return checked_text(compact(part.data), f"{param}.data")
         case DecisionRefusal():

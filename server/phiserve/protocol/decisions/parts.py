@@ -1,4 +1,4 @@
-"""Content parts of a request for decisions: text, images, JSON."""
+"""Content parts of a request for decisions: text, images, files, JSON."""
 
 import json
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag
 from pydantic_core import PydanticCustomError
 
+from phiserve.protocol.input_parts import GivenFile, GivenImage
 from phiserve.protocol.messages import WireModel, bounded, choose_by
 
 MAX_TEXT = 10_485_760
@@ -57,14 +58,6 @@ class TextInput(WireModel):
     text: Text
 
 
-class ImageInput(WireModel):
-    """`{"type": "input_image", "image_url": …, "detail": …}`: a data URL, or one that settings allow."""
-
-    type: Literal["input_image"]
-    image_url: str
-    detail: Literal["auto", "low", "high", "original"] | None = None
-
-
 class DecisionCacheBreakpoint(WireModel):
     """Where the prompt's cache may be cut; on this route it says nothing else."""
 
@@ -77,8 +70,14 @@ class CachedTextInput(TextInput):
     prompt_cache_breakpoint: DecisionCacheBreakpoint | None = None
 
 
-class CachedImageInput(ImageInput):
+class CachedImageInput(GivenImage):
     """An image of the shared input; where the prompt's cache may be cut has no effect."""
+
+    prompt_cache_breakpoint: DecisionCacheBreakpoint | None = None
+
+
+class CachedFileInput(GivenFile):
+    """A PDF or an image of the shared input; where the prompt's cache may be cut has no effect."""
 
     prompt_cache_breakpoint: DecisionCacheBreakpoint | None = None
 
@@ -104,7 +103,7 @@ class DecisionRefusal(WireModel):
     refusal: Text
 
 
-Part = TextInput | ImageInput | JsonInput | DecisionOutputText | DecisionRefusal
+Part = TextInput | GivenImage | GivenFile | JsonInput | DecisionOutputText | DecisionRefusal
 """A content part of any place."""
 
 
@@ -115,18 +114,22 @@ def _types(*names: str) -> Discriminator:
 UserPart = Annotated[
     Annotated[CachedTextInput, Tag(":input_text")]
     | Annotated[CachedImageInput, Tag(":input_image")]
+    | Annotated[CachedFileInput, Tag(":input_file")]
     | Annotated[JsonInput, Tag(":input_json")],
-    _types("input_text", "input_image", "input_json"),
+    _types("input_text", "input_image", "input_file", "input_json"),
 ]
 QuestionPart = Annotated[
     Annotated[TextInput, Tag(":input_text")]
-    | Annotated[ImageInput, Tag(":input_image")]
+    | Annotated[GivenImage, Tag(":input_image")]
+    | Annotated[GivenFile, Tag(":input_file")]
     | Annotated[JsonInput, Tag(":input_json")],
-    _types("input_text", "input_image", "input_json"),
+    _types("input_text", "input_image", "input_file", "input_json"),
 ]
 OutputPart = Annotated[
-    Annotated[CachedTextInput, Tag(":input_text")] | Annotated[CachedImageInput, Tag(":input_image")],
-    _types("input_text", "input_image"),
+    Annotated[CachedTextInput, Tag(":input_text")]
+    | Annotated[CachedImageInput, Tag(":input_image")]
+    | Annotated[CachedFileInput, Tag(":input_file")],
+    _types("input_text", "input_image", "input_file"),
 ]
 AssistantPart = Annotated[
     Annotated[DecisionOutputText, Tag(":output_text")] | Annotated[DecisionRefusal, Tag(":refusal")],

@@ -9,12 +9,14 @@ class Diagnostics(Struct, frozen=True):
     """What the figures were made of; an extension of this server.
 
     `label_mass`: how much of the whole vocabulary's probability the options' labels hold. `probabilities`:
-    unrounded, in the options' order. `orders`: in how many orders the options were shown. `flips`: how many
-    of these had another favourite than the first. `temperature`: what calibrated the probabilities.
+    unrounded, in the options' order. `logprobs`: their logarithms before `temperature`, which calibrated
+    them; null is minus infinity. `orders`: in how many orders the options were shown. `flips`: how many of
+    these had another favourite than the first.
     """
 
     label_mass: float
     probabilities: list[float]
+    logprobs: list[float | None]
     orders: int
     flips: int
     temperature: float

@@ -1,5 +1,6 @@
 """A request for decisions -> the inner one, and what was decided -> the answer."""
 
+import math
 import uuid
 from collections.abc import Sequence
 
@@ -33,14 +34,15 @@ def to_decision_request(
     tenant: str | None = None,
     cache_salt: str | None = None,
     deadline_s: float | None = None,
+    owner: str = "",
 ) -> DecisionRequest:
-    """Translate a request of `tenant`; see `GenerationRequest`.
+    """Translate a request of `tenant`, who may name the files of `owner`; see `GenerationRequest`.
 
     Raises InvalidRequest for text that is not Unicode, and for an output whose call is not there.
     """
     return DecisionRequest(
         id=f"decision_{uuid.uuid4().hex}",
-        conversation=build_conversation(request.input),
+        conversation=build_conversation(request.input, owner),
         questions=tuple(map(_question, request.questions, range(len(request.questions)))),
         tenant=tenant,
         cache_salt=cache_salt,
@@ -94,7 +96,12 @@ def _answer(question: Question, decided: Decided, with_diagnostics: bool, min_la
     diagnostics: Diagnostics | UnsetType = UNSET
     if with_diagnostics:
         diagnostics = Diagnostics(
-            decided.label_mass, list(exact), decided.num_orders, decided.flips, decided.temperature
+            decided.label_mass,
+            list(exact),
+            [None if value == -math.inf else value for value in decided.logs],
+            decided.num_orders,
+            decided.flips,
+            decided.temperature,
         )
     if decided.label_mass < min_label_mass:
         return RefusalAnswer(name=name, diagnostics=diagnostics)

@@ -22,8 +22,8 @@ from phiserve.protocol.decisions.items import (
 from phiserve.protocol.parsing import Uncoded
 
 
-def build_conversation(given: str | Sequence[object]) -> Conversation:
-    """Turn a request's input into a conversation.
+def build_conversation(given: str | Sequence[object], owner: str = "") -> Conversation:
+    """Turn a request's input into a conversation, which may name the files of `owner`.
 
     Raises InvalidRequest for text that is not Unicode, and for an output whose call is not there.
     """
@@ -31,7 +31,7 @@ def build_conversation(given: str | Sequence[object]) -> Conversation:
         turns = [Turn("user", join_parts([checked_text(given, "input")]))]
     else:
         turns = _Turns().of(given)
-    return Conversation(tuple(turns), param="input")
+    return Conversation(tuple(turns), param="input", owner=owner)
 
 
 class _Turns:

@@ -1,21 +1,12 @@
 """The items of a Responses request's `input`: messages, one small class for each role and content part."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Discriminator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from phiserve.errors import shortened
-from phiserve.protocol.documents import FileData, FileDetail, Pages, check_sources
+from phiserve.protocol.input_parts import GivenFile, GivenImage
 from phiserve.protocol.messages import MAX_PARTS, ReplayedModel, bounded, choose_by
 
 ROLES = ("user", "assistant", "system", "developer")
@@ -40,45 +31,16 @@ class InputText(ReplayedModel):
     prompt_cache_breakpoint: object = None
 
 
-class InputImage(ReplayedModel):
-    """`{"type": "input_image", "image_url": …, "detail": …}`, or with an uploaded file's `file_id`."""
+class InputImage(GivenImage, ReplayedModel):
+    """An image. Where the prompt's cache may be cut has no effect."""
 
-    type: Literal["input_image"]
-    file_id: str | None = None
-    image_url: Annotated[str | None, Field(validate_default=True)] = None
-    detail: Literal["auto", "low", "high", "original"] | None = None
     prompt_cache_breakpoint: object = None
 
-    @field_validator("image_url")
-    @classmethod
-    def _is_one_of_two(cls, image_url: str | None, info: ValidationInfo) -> str | None:
-        """Raises PydanticCustomError unless there is a URL or a file."""
-        if "file_id" in info.data and image_url is None and info.data["file_id"] is None:
-            raise PydanticCustomError("missing", "image_url or file_id is required")
-        if image_url is not None and info.data.get("file_id") is not None:
-            raise PydanticCustomError("two_images", "image_url and file_id exclude each other")
-        return image_url
 
+class InputFile(GivenFile, ReplayedModel):
+    """A PDF, or an image. Where the prompt's cache may be cut has no effect."""
 
-class InputFile(ReplayedModel):
-    """`{"type": "input_file", "file_data": …}`: a PDF, or an image. A `filename` has no effect.
-
-    `pages`, which OpenAI does not have, says which pages of a PDF are shown.
-    """
-
-    type: Literal["input_file"]
-    file_data: FileData | None = None
-    file_id: str | None = None
-    file_url: str | None = None
-    filename: str | None = None
-    pages: Pages | None = None
-    detail: FileDetail | None = None
     prompt_cache_breakpoint: object = None
-
-    @model_validator(mode="after")
-    def _is_somewhere(self) -> Self:
-        check_sources(file_data=self.file_data, file_id=self.file_id, file_url=self.file_url)
-        return self
 
 
 class EarlierText(ReplayedModel):

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 from phiserve.chat.joining import checked_text, join_parts
 from phiserve.chat.tools import result_headings, with_tools, written
-from phiserve.core import Conversation, ImagePlaceholder, Role, ToolCall, ToolUse, Turn
+from phiserve.core import Conversation, Role, ToolCall, ToolUse, Turn
 from phiserve.core import Part as InnerPart
 from phiserve.errors import InvalidRequest
-from phiserve.protocol.documents import placed
+from phiserve.protocol.input_parts import GivenFile, GivenImage, placeholder_of
 from phiserve.protocol.responses.items import (
     AssistantItem,
     FunctionCallItem,
     FunctionCallOutput,
-    InputFile,
-    InputImage,
     InputItem,
     MessageItem,
     Part,
@@ -135,18 +133,8 @@ def _parts(content: str | Sequence[Part], param: str) -> list[InnerPart]:
 
 def _part(part: Part, param: str) -> InnerPart:
     match part:
-        case InputImage():
-            detail = part.detail or "auto"
-            field = "image_url" if part.file_id is None else "file_id"
-            return ImagePlaceholder(
-                part.image_url or "",
-                "high" if detail == "original" else detail,
-                f"{param}.{field}",
-                file_id=part.file_id,
-            )
-        case InputFile():
-            sources = {"file_data": part.file_data, "file_id": part.file_id, "file_url": part.file_url}
-            return placed(param, part.detail, part.pages, **sources)
+        case GivenImage() | GivenFile():
+            return placeholder_of(part, param)
         case Refusal():
             return checked_text(part.refusal, f"{param}.refusal")
         case _:

@@ -123,14 +123,14 @@ for _ in range(32):
         ({"questions": [PREDICATE | {"type": "essay"}]}, "invalid_value", "questions[0].type"),
         ({"input": [{"role": "tool", "content": "x"}]}, "invalid_value", "input[0].role"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "invalid_value", "input[0].type"),
-        (user({"type": "input_file", "file_id": "f"}), "invalid_value", "input[0].content[0].type"),
+        (user({"type": "input_audio", "file_id": "f"}), "invalid_value", "input[0].content[0].type"),
         (
             user({"type": "input_image", "image_url": "x", "detail": "huge"}),
             "invalid_value",
             "input[0].content[0].detail",
         ),
         (
-            user({"type": "input_image", "file_id": "f"}),
+            user({"type": "input_image", "file_id": None}),
             "missing_required_parameter",
             "input[0].content[0].image_url",
         ),

@@ -39,7 +39,7 @@ def asked(questions: list[Json]) -> DecisionsRequest:
 
 def decided(request: DecisionsRequest, probabilities: Any) -> Json:
     """The decision about questions with these probabilities, a row each."""
-    outcomes = [Decided(tuple(map(float, row)), 1.0, 2, 0) for row in probabilities]
+    outcomes = [Decided(tuple(map(float, row)), (), 1.0, 2, 0) for row in probabilities]
     decision = decision_of(request, "m", outcomes, TokenCounts(20, 0, 0, 0), 0.0)
     return dict(json.loads(msgspec.json.encode(decision)))
 

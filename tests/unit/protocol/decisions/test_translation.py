@@ -1,6 +1,7 @@
 """Requests become questions about turns, and what was decided becomes answers in OpenAI's form."""
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -44,7 +45,8 @@ def answered(
     """One question's answer, as its JSON."""
     least = options.pop("least", 0.0)
     asked = wire(questions=[question], **options)
-    decided = Decided(probabilities, mass, num_orders=2, flips=1)
+    logs = tuple(math.log(one) if one else -math.inf for one in probabilities)
+    decided = Decided(probabilities, logs, mass, num_orders=2, flips=1)
     decision = decision_of(asked, "m", [decided], TokenCounts(20, 0, 5, 0), least)
     OpenAIDecision.model_validate_json(msgspec.json.encode(decision), strict=True)
     whole = msgspec.to_builtins(decision)
@@ -155,7 +157,10 @@ def test_diagnostics_are_there_when_asked_for() -> None:
         "probabilities": [0.254, 0.746],
         "orders": 2,
         "flips": 1,
+        "logprobs": [math.log(0.254), math.log(0.746)],
     }
+    never = answered(PREDICATE, 0.0, 1.0, return_diagnostics=True)
+    assert never["diagnostics"]["logprobs"] == [None, 0.0]
 
 
 def test_an_answer_that_the_model_did_not_want_to_give() -> None:
