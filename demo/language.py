@@ -54,7 +54,7 @@ def token_ids() -> dict[str, int]:
 @lru_cache(maxsize=65536)
 def encode_turns(turns: tuple[Turn, ...]) -> tuple[tuple[int, ...], ...]:
     """Ids around the pictures of a conversation."""
-    return encoder().encode(Conversation(turns)).segments
+    return tuple(map(tuple, encoder().encode(Conversation(turns)).segments))
 
 
 Layout = TypingLiteral["pictures first", "question first", "labelled"]

@@ -80,7 +80,7 @@ def test_instructions_of_parts() -> None:
     request = inner(questions=[PREDICATE | {"instructions": parts}])
     image = ImagePlaceholder("u", "high", "questions[0].instructions[1].image_url")
     assert request.questions[0].instructions == ('{"é":[1]}', image)
-    assert request.images == (image,)
+    assert request.shown == (image,)
 
 
 SAID = {"type": "input_text", "text": "said"}
