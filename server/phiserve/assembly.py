@@ -80,15 +80,14 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     spans = _span_export(settings)
     engine, report = await _start_engine(settings, plan, checkpoint, images)
     limits, encoder = _prompt_limits(settings, engine, plan), PromptEncoder.load(checkpoint.tokenizer_json)
-    preparer, load = PromptPreparer(encoder, images, limits), _load(settings, engine)
+    preparer, shared = PromptPreparer(encoder, images, limits), SharedPreparer(encoder, images, limits)
+    load = _load(settings, engine)
     engine.watch(partial(_warm_up, settings, preparer, images))
     services = Services(
         settings=settings,
         engine=engine,
         pipeline=_pipeline(settings, engine, preparer, images, load),
-        decider=decider_of(
-            engine, SharedPreparer(encoder, images, limits), load, settings.decision_orders, temperatures
-        ),
+        decider=decider_of(engine, shared, load, settings.decision_orders, temperatures),
         preparer=preparer,
         vocabulary=Vocabulary.load(checkpoint.tokenizer_json),
         tokenizer=TokenizerRepository.of(checkpoint.tokenizer_json),

@@ -13,7 +13,7 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
-from phiserve.decider import decider_of
+from phiserve.decider import Decider, decider_of
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.files.keeping import FileKeeper
 from phiserve.files.opening import open_files
@@ -101,6 +101,14 @@ def tokenizer(tokenizer_json: Path) -> TokenizerRepository:
     return TokenizerRepository.of(tokenizer_json)
 
 
+def decider_around(engine: ScriptedEngine, encoder: PromptEncoder, images: ImageService) -> Decider | None:
+    """What decides, where the engine can tell of labels."""
+    if not isinstance(engine, ReadingEngine):
+        return None
+    preparer = SharedPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
+    return decider_of(engine, preparer, Load(64, 256, 60), 1, Temperatures())
+
+
 @pytest.fixture
 def make_services(
     make_preparer: Callable[..., PromptPreparer],
@@ -120,8 +128,6 @@ def make_services(
         parts = None if state is None else StatefulParts.in_folder(state, parsed)
         images = image_service if parts is None else parts.images
         preparer = make_preparer(engine.context_tokens, images=images)
-        shared = SharedPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
-        reads = isinstance(engine, ReadingEngine)
         services = Services(
             settings=parsed,
             gate=access_gate(parsed),
@@ -129,7 +135,7 @@ def make_services(
             pipeline=Pipeline(
                 engine, preparer, images, Load(64, 256, parsed.max_queue_s), parsed.max_choices
             ),
-            decider=decider_of(engine, shared, Load(64, 256, 60), 1, Temperatures()) if reads else None,
+            decider=decider_around(engine, encoder, images),
             preparer=preparer,
             vocabulary=vocabulary,
             tokenizer=tokenizer,

@@ -1,14 +1,17 @@
 """Files in requests, over the whole application: in the body, uploaded before, and kept with a response."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import httpx
 
 from images import data_url, encode, noise
-from key_files import bearer, write_keys
+from key_files import bearer, secret_of, write_keys
 from pdfs import file_part, pdf, text_page
+from phiserve.api.batches.answering import AskedBy, LineAnswerer
 from phiserve.api.services import Services
 from phiserve.chat.special_tokens import Control
 from reading import ReadingEngine
@@ -18,7 +21,8 @@ from wire import ANSWER, post
 
 MakeServices = Callable[..., Services]
 TWO = pdf(text_page("One"), text_page("Two"))
-CHAT, DECISIONS = "/v1/chat/completions", "/v1/decisions"
+CHAT = "/v1/chat/completions"
+DECISIONS: Literal["/v1/decisions"] = "/v1/decisions"
 
 
 def message(*parts: object) -> dict[str, object]:
@@ -145,9 +149,15 @@ def test_decisions_about_uploaded_files(make_services: MakeServices, tmp_path: P
                 error = refused.json()["error"]
                 assert (refused.status_code, error["code"]) == (400, "file_not_found")
                 assert error["param"] == param
+            line = json.dumps(asked(shown, own=[file])).encode()
+            for owner, status in (("alice", 200), ("bob", 400)):
+                key = services.gate.key_of(secret_of(owner).encode()) if services.gate else None
+                assert key is not None
+                answered = await LineAnswerer(services).answer(DECISIONS, line, AskedBy(owner, key.id))
+                assert answered.status_code == status
 
     asyncio.run(run())
-    first, second = engine.generations
+    first, second, _ = engine.generations
     assert len(first.images) == 3
     assert first.images[0].key == second.images[0].key
     assert first.prompt_ids[: first.images[1].offset - 20] == second.prompt_ids[: first.images[1].offset - 20]

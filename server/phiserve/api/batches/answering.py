@@ -185,7 +185,7 @@ class LineAnswerer:
         self, asked: DecisionsRequest, asked_by: AskedBy, visit: Visit, record: RequestRecord
     ) -> _Answered:
         model = checked_model(self._services, asked.model)
-        inner = to_decision_request(asked, asked_by.tenant, visit.cache_salt)
+        inner = to_decision_request(asked, asked_by.tenant, visit.cache_salt, None, asked_by.owner)
         decided, counts = await decide(self._services, replace(inner, priority=PRIORITY), visit, record)
         return decision_of(asked, model, decided, counts, self._services.settings.min_label_mass), counts
 
