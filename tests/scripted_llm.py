@@ -32,6 +32,7 @@ class ScriptedLLM:
         )
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
         self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
+        self.vllm_config = SimpleNamespace(use_v2_model_runner=False)
         self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4, max_num_seqs=4)
         socket = SimpleNamespace(getsockopt_string=lambda option: "inproc://engine")
         resources = SimpleNamespace(engine_manager=None, output_socket=socket)

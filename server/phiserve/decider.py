@@ -33,6 +33,11 @@ _LOG = logging.getLogger(__name__)
 Logprobs = tuple[float, ...]
 """Of a read's labels, in the order in which its prompt shows the options."""
 
+_MIXED_READS = (
+    "On this device vLLM's first model runner would mix up log-probabilities of requests that run together; "
+    "its second one does not (VLLM_USE_V2_MODEL_RUNNER)"
+)
+
 SHARE_OF_RUNNING = 2
 """A request reads at most a half of what the engine runs at once: others have their turns."""
 
@@ -235,16 +240,29 @@ class Decider:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Stands for a decider where there can be none; `reason` is a sentence."""
+
+    reason: str
+
+
 def decider_of(
     engine: EngineClient, preparer: SharedPreparer, load: Load, num_orders: int, temperatures: Temperatures
-) -> Decider | None:
-    """What decides; None, which is logged, where the tokenizer has no labels for options."""
+) -> Decider | Undecided:
+    """What decides, or why nothing can, which is logged: the tokenizer, or what runs the model."""
     try:
         labels = Labels.load(preparer.encoder)
     except LabelsUnusable as error:
-        _LOG.warning("Decisions are not served: %s", error)
-        return None
+        return _undecided(str(error))
+    if not engine.limits.reads_apart:
+        return _undecided(_MIXED_READS)
     return Decider(engine, preparer, load, labels, num_orders, temperatures)
+
+
+def _undecided(reason: str) -> Undecided:
+    _LOG.warning("Decisions are not served: %s", reason)
+    return Undecided(reason)
 
 
 def _read_request(request: DecisionRequest, ids: tuple[int, ...]) -> GenerationRequest:

@@ -13,7 +13,7 @@ from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
-from phiserve.decider import Decider, decider_of
+from phiserve.decider import Decider, Undecided, decider_of
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.files.keeping import FileKeeper
 from phiserve.files.opening import open_files
@@ -101,10 +101,12 @@ def tokenizer(tokenizer_json: Path) -> TokenizerRepository:
     return TokenizerRepository.of(tokenizer_json)
 
 
-def decider_around(engine: ScriptedEngine, encoder: PromptEncoder, images: ImageService) -> Decider | None:
+def decider_around(
+    engine: ScriptedEngine, encoder: PromptEncoder, images: ImageService
+) -> Decider | Undecided:
     """What decides, where the engine can tell of labels."""
     if not isinstance(engine, ReadingEngine):
-        return None
+        return Undecided("it cannot tell of labels")
     preparer = SharedPreparer(encoder, images, PromptLimits(engine.context_tokens, 16, 4, 64))
     return decider_of(engine, preparer, Load(64, 256, 60), 1, Temperatures())
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -10,11 +10,12 @@ from images import data_url, encode, noise
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.joining import join_parts
 from phiserve.core import Conversation, ImagePlaceholder, Turn
-from phiserve.decider import Decider, PreparedDecision
+from phiserve.decider import Decider, PreparedDecision, Undecided, decider_of
 from phiserve.decisions.labels import Labels
 from phiserve.decisions.questions import Option, Question
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
+from phiserve.engine.interface import EngineLimits
 from phiserve.errors import DeadlineExceeded, EngineUnavailable, Overloaded
 from phiserve.load import Load
 from phiserve.preparation import PromptLimits
@@ -132,6 +133,21 @@ def test_counts(setting: Setting) -> None:
     assert counts.cached == 16
     assert (counts.completion, counts.image) == (0, 313)
     assert prepared.began_at is not None
+
+
+def test_where_reads_are_not_apart(encoder: PromptEncoder, image_service: ImageService) -> None:
+    """Nothing is decided: chats beside it would be told wrong figures."""
+
+    class Mixing(ReadingEngine):
+        @property
+        def limits(self) -> EngineLimits:
+            return replace(super().limits, reads_apart=False)
+
+    preparer = SharedPreparer(encoder, image_service, PromptLimits(4096, 16, 4, 64))
+    found = decider_of(Mixing(), preparer, Load(64, 256, 60), 1, Temperatures())
+    assert isinstance(found, Undecided)
+    assert "VLLM_USE_V2_MODEL_RUNNER" in found.reason
+    assert isinstance(decider_of(ReadingEngine(), preparer, Load(64, 256, 60), 1, Temperatures()), Decider)
 
 
 def test_a_failure_ends_all_and_leaves_the_place(setting: Setting) -> None:

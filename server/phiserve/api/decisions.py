@@ -15,7 +15,7 @@ from phiserve.api.request_timeout import deadline_s_of
 from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
 from phiserve.core import TokenCounts
-from phiserve.decider import PreparedDecision
+from phiserve.decider import PreparedDecision, Undecided
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.errors import ContextLengthExceeded, ModelNotFound, NotServed
 from phiserve.protocol.decisions.request import DecisionsRequest
@@ -59,8 +59,8 @@ async def decide(
 async def _decide(
     services: Services, inner: DecisionRequest, visit: Visit, record: RequestRecord
 ) -> tuple[list[Decided], PreparedDecision]:
-    if services.decider is None:
-        raise NotServed("Decisions need a tokenizer that writes each option's label as one token")
+    if isinstance(services.decider, Undecided):
+        raise NotServed(services.decider.reason)
     record.images = len(inner.shown)
     await visit.take_images(inner.shown)
     prepared = await services.decider.prepare(inner, record.trace)

@@ -12,7 +12,7 @@ from phiserve.access.gate import Gate
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
-from phiserve.decider import Decider
+from phiserve.decider import Decider, Undecided
 from phiserve.engine.interface import EngineClient
 from phiserve.errors import ModelNotFound, shortened
 from phiserve.files.keeping import FileKeeper
@@ -35,6 +35,9 @@ async def _never_lost() -> str:
     return await asyncio.Future()
 
 
+_UNDECIDED = Undecided("Decisions are not served")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Parts of a running server.
@@ -43,8 +46,7 @@ class Services:
     there are any. `metrics` renders the engine's and our own in Prometheus' text format. `lost` waits until
     no further engine will be started, and says why. `tracer` makes spans, where traces are exported. `store`
     keeps responses and conversations, `files` keeps files, and `batches` what is known of batches of them,
-    unless that is switched off. `decider` answers questions with probabilities, where the tokenizer has
-    labels for them.
+    unless that is switched off. `decider` answers questions with probabilities, or says why it cannot.
     """
 
     settings: Settings
@@ -62,7 +64,7 @@ class Services:
     other_names: tuple[str, ...] = ()
     tracer: "Tracer | None" = None
     store: Store | None = None
-    decider: Decider | None = None
+    decider: Decider | Undecided = _UNDECIDED
     files: FileKeeper | None = None
     batches: BatchRecords | None = None
 

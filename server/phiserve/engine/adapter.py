@@ -15,6 +15,7 @@ from vllm import SamplingParams
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import EngineInput, tokens_input
 from vllm.outputs import RequestOutput
+from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
@@ -76,6 +77,8 @@ class Engine:
             self._llm.model_config.max_model_len,
             running=scheduling.max_num_seqs,
             unfinished=sys.maxsize if unfinished is None else unfinished,
+            # On CPU our worker sees to it (`plugin.sampler`).
+            reads_apart=current_platform.is_cpu() or self._llm.vllm_config.use_v2_model_runner,
         )
 
     @property

@@ -95,11 +95,13 @@ class EngineLimits:
     """What requests must fit into.
 
     `running`: sequences that run at once. `unfinished`: sequences that may run or wait, all together.
+    `reads_apart`: whether a request's `read_token_ids` leave log-probabilities of others alone.
     """
 
     context_tokens: int
     running: int
     unfinished: int
+    reads_apart: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,10 +245,11 @@ def test_another_model(make_services: MakeServices) -> None:
     assert "this server serves 'm'" in answer.json()["error"]["message"]
 
 
-def test_a_tokenizer_without_labels(make_services: MakeServices) -> None:
-    """Is said to be the reason."""
+def test_where_nothing_can_be_decided(make_services: MakeServices) -> None:
+    """The reason is told."""
     answer = decide(make_services(ScriptedEngine(ANSWER)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "not_served")
+    assert answer.json()["error"]["message"] == "it cannot tell of labels"
 
 
 def test_label_mass(make_services: MakeServices) -> None:

@@ -17,6 +17,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from phiserve.constraints import lark
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Conversation, GenerationRequest, SamplingOptions
+from phiserve.engine import adapter
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.crop_budget import CropBudget
 from phiserve.engine.interface import Delta, EngineHealth, Generation, PromptImage
@@ -200,6 +201,19 @@ def test_admission() -> None:
     llm.full = True
     with pytest.raises(Overloaded):
         asyncio.run(engine.admit(request()))
+
+
+@pytest.mark.parametrize(
+    ("on_cpu", "second_runner", "apart"), [(True, False, True), (False, False, False), (False, True, True)]
+)
+def test_what_keeps_reads_apart(
+    on_cpu: bool, second_runner: bool, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our worker on CPU, elsewhere vLLM's second runner alone."""
+    monkeypatch.setattr(adapter.current_platform, "is_cpu", lambda: on_cpu)
+    llm = ScriptedLLM(failing(AssertionError()))
+    llm.vllm_config.use_v2_model_runner = second_runner
+    assert Engine(llm, CropBudget(2**30, 60)).limits.reads_apart is apart
 
 
 def test_health() -> None:
