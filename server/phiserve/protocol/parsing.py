@@ -135,6 +135,8 @@ def _invalid_request(detail: ErrorDetails, wire: type[WireModel]) -> InvalidRequ
     param = shortened(field or path + choosing)
     if choosing and choosing[1:] not in detail["input"]:
         return InvalidRequest("this field is required", param=param, code=CODES["missing"])
+    if choosing and not isinstance(detail["input"][choosing[1:]], str):
+        return InvalidRequest("must be a string", param=param, code=INVALID_TYPE)
     is_empty = kind == "too_short" and not context.get("actual_length")
     if (code := wire.error_codes.get("empty" if is_empty else kind)) is not None:
         return (InvalidRequest if code else Uncoded)(words_of(detail), param=param, code=code)

@@ -182,6 +182,10 @@ WRONG: list[tuple[dict[str, Any], str | None, str, str]] = [
         "must be an object",
     ),
     (said({"text": "x"}), MISSING, "input[0].content[0].type", "required"),
+    (said({"type": 5}), "invalid_type", "input[0].content[0].type", "must be a string"),
+    ({"questions": [{"type": None}]}, "invalid_type", "questions[0].type", "must be a string"),
+    ({"input": [{"role": ["user"]}]}, "invalid_type", "input[0].role", "must be a string"),
+    ({"input": [{"type": None, "role": "user"}]}, "invalid_type", "input[0].type", "must be a string"),
     ({"prompt_cache_options": {"ttl": "1h"}}, NAMED, "prompt_cache_options.ttl", "'30m'"),
     (
         {"input": [{"type": "function_call_output", "call_id": "call_1", "output": "x"}]},

@@ -137,11 +137,16 @@ def _first_event(query: QueryParams) -> int | None:
         raise InvalidRequest(
             "nothing is obfuscated", param="include_obfuscation", code="unsupported_parameter"
         )
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= _MAX_EVENT_DIGITS):
+    if after is not None and not _is_event_number(after):
         raise InvalidRequest("must be the number of an event, from 0", param="starting_after")
     if is_streamed == "false":
         return None
     return 0 if after is None else int(after) + 1
+
+
+def _is_event_number(text: str) -> bool:
+    """Whether a text is a number as the OpenAPI document has it, zeros before it or not."""
+    return text.isascii() and text.isdigit() and len(text.lstrip("0")) <= _MAX_EVENT_DIGITS
 
 
 async def _found(request: Request, response_id: str) -> StoredResponse:

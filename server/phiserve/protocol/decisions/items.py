@@ -86,6 +86,8 @@ Output = DecisionFunctionCallOutput | DecisionCustomToolCallOutput
 def _no_such_item(item: object) -> object:
     """Raises PydanticCustomError, which names the item's type."""
     kind = item.get("type") if isinstance(item, dict) else None
+    if not isinstance(kind, str):
+        raise PydanticCustomError("item_kind_type", "must be a string", {"path": ".type"})
     text = f"must be one of {', '.join(TYPES)}, not {shortened(repr(kind))}"
     raise PydanticCustomError("item_kind", "{text}", {"text": text, "path": ".type"})
 

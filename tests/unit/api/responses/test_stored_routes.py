@@ -98,6 +98,30 @@ def test_queries_that_are_refused(make_services: MakeServices, tmp_path: Path, p
     asyncio.run(run())
 
 
+def test_events_are_numbered_as_documented(make_services: MakeServices, tmp_path: Path) -> None:
+    """Up to the very number that the OpenAPI document has as the largest."""
+
+    async def run() -> None:
+        async with running(make_services(ScriptedEngine(ANSWER), state=tmp_path)) as client:
+            told = await answered(client, input="Hi")
+            document = await fetched(client, "/openapi.json")
+            documented = document["paths"][f"{PATH}/{{response_id}}"]["get"]["parameters"]
+            (bounds,) = (one["schema"] for one in documented if one["name"] == "starting_after")
+            lowest, highest = bounds["minimum"], bounds["maximum"]
+            for number, status in (
+                (str(lowest), 200),
+                (str(highest), 200),
+                (f"{'0' * 5000}{highest}", 200),
+                (str(lowest - 1), 400),
+                (str(highest + 1), 400),
+                ("9" * 5000, 400),
+            ):
+                response = await client.get(f"{PATH}/{told['id']}", params={"starting_after": number})
+                assert response.status_code == status, number[-12:]
+
+    asyncio.run(run())
+
+
 def test_only_the_background_is_cancelled(make_services: MakeServices, tmp_path: Path) -> None:
     """In OpenAI's words."""
 
