@@ -23,6 +23,7 @@ from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import EngineClient, Generation
 from phiserve.errors import EngineFailure
 from phiserve.load import Load, Place
+from phiserve.pages import CountPages
 from phiserve.pipeline import prompt_image
 from phiserve.shared_prompts import Ending, PromptEnd, SharedPreparation, SharedPreparer
 from phiserve.trace import Trace, step
@@ -114,9 +115,12 @@ class Decider:
         self._num_orders = num_orders
         self._temperatures = temperatures
 
-    async def prepare(self, request: DecisionRequest, trace: Trace | None = None) -> PreparedDecision:
+    async def prepare(
+        self, request: DecisionRequest, trace: Trace | None = None, count_pages: CountPages | None = None
+    ) -> PreparedDecision:
         """Everything before the engine's work, cheapest checks first.
 
+        `count_pages` is told of the pages of files as soon as they are known, and may raise.
         Raises InvalidRequest, InvalidImage, ContextLengthExceeded, Overloaded, EngineUnavailable or
         DeadlineExceeded.
         """
@@ -125,7 +129,9 @@ class Decider:
         await self._engine.admit(_read_request(request, reads[0].ids))
         endings = [self._ending(question) for question in request.questions]
         place = self._load.enter(request.line, min(len(reads), self._most_at_once))
-        preparing = self._preparer.prepare(request.conversation, endings, request.cache_salt, request.line)
+        preparing = self._preparer.prepare(
+            request.conversation, endings, request.cache_salt, request.line, count_pages
+        )
         try:
             with step(trace, "prepare prompt"):
                 shared, ends = await (preparing if deadline is None else deadline.bound(preparing))

@@ -9,7 +9,7 @@ from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
 from phiserve.context import ContextNeed
 from phiserve.core import Conversation, Detail, ImagePlaceholder, Part, Turn
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
-from phiserve.pages import PageLimits, PageReader, parts_with_files, with_files
+from phiserve.pages import CountPages, PageLimits, PageReader, parts_with_files, with_files
 from phiserve.preparation import PreparedImage, PreparedPrompt, PromptLimits
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.documents import FileOwner
@@ -102,14 +102,16 @@ class SharedPreparer:
         endings: Sequence[Ending],
         cache_salt: str | None = None,
         line: Line = NOBODY,
+        count_pages: CountPages | None = None,
     ) -> tuple[SharedPreparation, list[PromptEnd]]:
         """Read and plan all images, and encode all text; nothing is decoded or drawn.
 
-        The shared images are planned so that they fit with the longest ending. Raises InvalidRequest,
-        InvalidImage, InvalidPdf or ContextLengthExceeded.
+        The shared images are planned so that they fit with the longest ending. `count_pages` is told of the
+        pages of files, the endings' too, before these are read. Raises InvalidRequest, InvalidImage,
+        InvalidPdf or ContextLengthExceeded.
         """
         owner = FileOwner(line, cache_salt, conversation.owner)
-        conversation, endings = await self._with_pages(_opened(conversation), endings, owner)
+        conversation, endings = await self._with_pages(_opened(conversation), endings, owner, count_pages)
         own = [_images_of(ending.head) for ending in endings]
         placeholders = [*conversation.images, *(image for images in own for image in images)]
         self._check_image_count(placeholders)
@@ -144,11 +146,15 @@ class SharedPreparer:
         return PreparedPrompt(ids, (*shared.images, *own), 1)
 
     async def _with_pages(
-        self, conversation: Conversation, endings: Sequence[Ending], owner: FileOwner
+        self,
+        conversation: Conversation,
+        endings: Sequence[Ending],
+        owner: FileOwner,
+        count_pages: CountPages | None,
     ) -> tuple[Conversation, list[Ending]]:
         """The same with what stands in the place of files."""
         own = [part for ending in endings for part in ending.head if not isinstance(part, str)]
-        shown = iter(await self._pages.read([*conversation.shown, *own], owner))
+        shown = iter(await self._pages.pages_of([*conversation.shown, *own], owner, count_pages))
         conversation = with_files(conversation, shown)
         return conversation, [
             replace(ending, head=parts_with_files(ending.head, shown)) for ending in endings

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -63,10 +64,10 @@ async def _decide(
         raise NotServed(services.decider.reason)
     record.images = len(inner.shown)
     await visit.take_images(inner.shown)
-    prepared = await services.decider.prepare(inner, record.trace)
+    count_pages = partial(visit.take_pages, inner.shown)
+    prepared = await services.decider.prepare(inner, record.trace, count_pages)
     record.images = prepared.num_images
     try:
-        await visit.take_pages(prepared.num_images, inner.shown)
         await visit.take_prompt(prepared.num_tokens, "input")
     except BaseException:
         prepared.place.leave()  # rather than when nothing holds it any more
