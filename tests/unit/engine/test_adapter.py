@@ -12,12 +12,12 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 from vllm.config import StructuredOutputsConfig
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
+from vllm.platforms import current_platform
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from phiserve.constraints import lark
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Conversation, GenerationRequest, SamplingOptions
-from phiserve.engine import adapter
 from phiserve.engine.adapter import MAX_REASON_CHARACTERS, Engine
 from phiserve.engine.crop_budget import CropBudget
 from phiserve.engine.interface import Delta, EngineHealth, Generation, PromptImage
@@ -210,7 +210,7 @@ def test_what_keeps_reads_apart(
     on_cpu: bool, second_runner: bool, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our worker on CPU, elsewhere vLLM's second runner alone."""
-    monkeypatch.setattr(adapter.current_platform, "is_cpu", lambda: on_cpu)
+    monkeypatch.setattr(current_platform, "is_cpu", lambda: on_cpu)
     llm = ScriptedLLM(failing(AssertionError()))
     llm.vllm_config.use_v2_model_runner = second_runner
     assert Engine(llm, CropBudget(2**30, 60)).limits.reads_apart is apart
