@@ -12,7 +12,6 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 from vllm.config import StructuredOutputsConfig
 from vllm.exceptions import QueueOverflowError, VLLMValidationError
-from vllm.platforms import current_platform
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from phiserve.constraints import lark
@@ -201,19 +200,6 @@ def test_admission() -> None:
     llm.full = True
     with pytest.raises(Overloaded):
         asyncio.run(engine.admit(request()))
-
-
-@pytest.mark.parametrize(
-    ("on_cpu", "second_runner", "apart"), [(True, False, True), (False, False, False), (False, True, True)]
-)
-def test_what_keeps_reads_apart(
-    on_cpu: bool, second_runner: bool, apart: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Our worker on CPU, elsewhere vLLM's second runner alone."""
-    monkeypatch.setattr(current_platform, "is_cpu", lambda: on_cpu)
-    llm = ScriptedLLM(failing(AssertionError()))
-    llm.vllm_config.use_v2_model_runner = second_runner
-    assert Engine(llm, CropBudget(2**30, 60)).limits.reads_apart is apart
 
 
 def test_health() -> None:
