@@ -72,8 +72,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
 
     store = open_store(_revealed(settings.state_url), _store_limits(settings))
     files = open_files(settings.files_url, file_limits(settings), store)
-    gate = _started_gate(settings)
-    host = detect_host()
+    gate, host = _started_gate(settings), detect_host()
     plan = engine_plan(settings, checkpoint, host)
     connector = replace(media_connector(settings), files=files or NoFiles())
     images, decoder = image_service(settings, checkpoint, host, connector)

@@ -51,6 +51,11 @@ class StatefulParts:
         connector = replace(media_connector(settings), files=files or NoFiles())
         return cls(store, files, ImageService(ImageLimits(), workers=2, connector=connector))
 
+    def added_to(self, services: Services) -> Services:
+        """The same services with these parts."""
+        batches = self.store.batches
+        return replace(services, store=self.store, files=self.files, batches=batches, close=self.close)
+
     async def close(self) -> None:
         """As a server does."""
         self.images.close()
@@ -146,14 +151,6 @@ def make_services(
             metrics=lambda: b"x 1\n",
             versions={"phiserve": "0"},
         )
-        if parts is None:
-            return services
-        return replace(
-            services,
-            store=parts.store,
-            files=parts.files,
-            batches=parts.store.batches,
-            close=parts.close,
-        )
+        return services if parts is None else parts.added_to(services)
 
     return make
