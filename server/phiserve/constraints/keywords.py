@@ -80,6 +80,9 @@ FORMATS = (
 )
 """Values of `format` whose form is enforced: a date may be the 29th of February in any year."""
 
+BOUNDED_FORMATS = ("date", "ipv4", "ipv6", "uuid")
+"""Those of them whose values cannot become long: an address of an e-mail or a fraction of a second can."""
+
 UNENFORCED_FORMATS = (
     *("regex", "json-pointer", "relative-json-pointer", "uri-reference", "uri-template"),
     *("iri", "iri-reference", "idn-email", "idn-hostname"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from phiserve.constraints.keywords import FORMATS, TYPES
+from phiserve.constraints.keywords import BOUNDED_FORMATS, TYPES
 
 _ENDLESS = re.compile(r"[*+]|,\s*\}")
 """Repetitions without a most, as expressions write them; an escaped one is taken for one too."""
@@ -40,7 +40,7 @@ def _bounds_kind(kind: str, schema: Mapping[str, JsonValue]) -> bool:
     """The same of the values of one type."""
     match kind:
         case "string":
-            return "maxLength" in schema or schema.get("format") in FORMATS or _bounds_pattern(schema)
+            return "maxLength" in schema or schema.get("format") in BOUNDED_FORMATS or _bounds_pattern(schema)
         case "integer" | "number":
             return _has(schema, "minimum", "exclusiveMinimum") and _has(schema, "maximum", "exclusiveMaximum")
         case "array":
