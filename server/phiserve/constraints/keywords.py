@@ -87,8 +87,8 @@ UNENFORCED_FORMATS = (
     *("regex", "json-pointer", "relative-json-pointer", "uri-reference", "uri-template"),
     *("iri", "iri-reference", "idn-email", "idn-hostname"),
 )
-"""The draft's other formats, which are refused. Any that the draft does not know is a name for the `pattern`
-that stands beside it, as zod writes it, and refused where there is none."""
+"""The draft's other formats, which are refused. Any that the draft does not know is an annotation, as JSON
+Schema says: `path` and `password` of pydantic's, zod's names for the `pattern` beside them."""
 
 WITHOUT_LOOK_AHEAD = {
     # `email` of zod 4 before 4.6
