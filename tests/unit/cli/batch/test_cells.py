@@ -24,7 +24,7 @@ def test_columns() -> None:
     others: list[Any] = [None, {"type": "string"}, {"type": "object"}, {"properties": {}}, {"properties": 1}]
     for schema in others:
         assert columns_of(schema).all == ("file", "answer", "error")
-    with pytest.raises(StartupError, match="'error' must have another name"):
+    with pytest.raises(StartupError, match="Two columns of the table would be called 'error'"):
         columns_of({"properties": {"error": {}}})
 
 
