@@ -59,9 +59,10 @@ class _Completion(Struct, frozen=True):
 
 
 class _Error(Struct, frozen=True):
-    """What a server says is wrong."""
+    """What a server says is wrong, and with which value of the request."""
 
     message: str
+    param: str | None = None
 
 
 class _Failure(Struct, frozen=True):
@@ -113,11 +114,15 @@ def row_of(file: str, outcome: Outcome, columns: Columns) -> Row:
 
 
 def reason_of_failure(outcome: Outcome) -> str:
-    """What the server says is wrong, or that what it says is not understood."""
+    """What the server says is wrong, or that what it says is not understood.
+
+    Where in the request, which nobody has written who reads a table, is left out.
+    """
     try:
-        return msgspec.json.decode(outcome.body, type=_Failure).error.message
+        error = msgspec.json.decode(outcome.body, type=_Failure).error
     except ValueError:
         return f"an unexpected answer with status {outcome.status}"
+    return error.message.removeprefix(f"{error.param}: ")
 
 
 def failed_row(file: str, reason: str) -> Row:
