@@ -9,7 +9,7 @@ from msgspec import Struct
 from phiserve.cli.batch.cells import ERROR, FILE, Columns, Row, check_names, failed_row, reason_of_failure
 from phiserve.cli.batch.images import PIXEL
 from phiserve.cli.batch.work import LineRequest, Outcome
-from phiserve.cli.content import Detail, image_url
+from phiserve.cli.content import PDF_URL, Detail, image_url
 from phiserve.cli.decide import Question
 from phiserve.protocol.batches.lines import BatchLine, BatchUrl
 from phiserve.protocol.decisions.response import Answer, ChoiceAnswer
@@ -25,10 +25,11 @@ class _Decision(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ImageChoices:
-    """Questions of type choice about every image, all with one look at it."""
+    """Questions of type choice about every image, all with one look at it. `pages`: those of PDFs."""
 
     questions: Sequence[Question]
     detail: Detail = Detail.AUTO
+    pages: str | None = None
 
     @property
     def columns(self) -> Columns:
@@ -48,8 +49,7 @@ class ImageChoices:
 
     def about(self, url: str, model: str) -> LineRequest:
         """The request about an image by its URL."""
-        shown = {"type": "input_image", "image_url": url, "detail": self.detail.value}
-        message = {"type": "message", "role": "user", "content": [shown]}
+        message = {"type": "message", "role": "user", "content": [self._shown(url)]}
         body = {"model": model, "input": [message], "questions": self.questions}
         return LineRequest(URL, msgspec.json.encode(body))
 
@@ -71,6 +71,15 @@ class ImageChoices:
                 round(one.probability, 4) for one in answer.probabilities if one.value == answer.choice
             )
         return row
+
+    def _shown(self, url: str) -> dict[str, str]:
+        """The part that shows an image or a PDF; what OpenAI does not know is in it only where it is said."""
+        if not url.startswith(PDF_URL):
+            return {"type": "input_image", "image_url": url, "detail": self.detail.value}
+        shown = {"type": "input_file", "file_data": url, "filename": "document.pdf"}
+        if self.detail is not Detail.AUTO:
+            shown["detail"] = self.detail.value
+        return shown if self.pages is None else shown | {"pages": self.pages}
 
     @property
     def _names(self) -> list[tuple[str, str]]:

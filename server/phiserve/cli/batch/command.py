@@ -12,7 +12,7 @@ from phiserve.cli.batch.images import ImageQuestion, image_files, read_schema
 from phiserve.cli.batch.remote import RunningServer
 from phiserve.cli.batch.running import run_images, run_lines
 from phiserve.cli.batch.work import Place
-from phiserve.cli.content import Detail, system_messages
+from phiserve.cli.content import Detail, check_pages, system_messages
 from phiserve.cli.decide import typed_choice
 from phiserve.cli.serve import Config, EngineArguments, Model, ServedModelName, key_value
 from phiserve.cli.streams import typed
@@ -78,12 +78,12 @@ def batch(
     engine: EngineArguments = None,
 ) -> None:
     """Answer a file of requests, or a question about many images: all that the output does not answer yet."""
-    if not output.absolute().parent.is_dir():
-        raise StartupError(f"There is no folder {output.parent} for {output.name}")
+    _check_folder(output)
     place = _place(url, config, {"model": model, "served_model_name": served_model_name}, engine or ())
-    given = (ask, schema, system, pages, max_tokens)
+    given = (ask, schema, system, max_tokens)
+    check_pages(pages)
     if images:
-        asked: ImageQuestion | ImageChoices = ImageChoices([*map(typed_choice, choice or ())], detail)
+        asked: ImageQuestion | ImageChoices = ImageChoices([*map(typed_choice, choice or ())], detail, pages)
         if ask:
             told = system_messages(system)
             form = read_schema(schema)
@@ -91,12 +91,17 @@ def batch(
         if bool(choice) == bool(ask) or errors is not None or (choice and any(given)):
             raise StartupError("--images takes a question, --ask or --choice, and no --errors")
         tally = run_images(image_files([*images, *(words or ())]), asked, output, place, at_once)
-    elif words is None or len(words) != 1 or choice or any(given):
+    elif words is None or len(words) != 1 or choice or pages or any(given):
         raise StartupError("Give one FILE.jsonl of requests, or --images FOLDER and --ask QUESTION")
     else:
         tally = run_lines(Path(words[0]), output, errors, place, at_once)
     if tally.failed or tally.failed_before:
         raise typer.Exit(SOME_FAILED)
+
+
+def _check_folder(output: Path) -> None:
+    if not output.absolute().parent.is_dir():
+        raise StartupError(f"There is no folder {output.parent} for {output.name}")
 
 
 def _place(

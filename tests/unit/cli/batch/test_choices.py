@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from pdfs import pdf, text_page
 from phiserve.cli.batch.choices import ImageChoices
 from phiserve.cli.batch.work import Outcome
 from phiserve.cli.content import Detail
 from phiserve.cli.decide import typed_choice
 from phiserve.errors import StartupError
 from phiserve.protocol.batches.bodies import check_line
+from phiserve.protocol.batches.lines import BatchLine
 
 CHOICES = ImageChoices([typed_choice("Pet?=cat,dog"), typed_choice("Size?=small,large")], Detail.LOW)
 
@@ -41,6 +43,13 @@ def test_requests(tmp_path: Path) -> None:
     assert (shown["type"], shown["detail"]) == ("input_image", "low")
     assert [question["instructions"] for question in body["questions"]] == ["Pet?", "Size?"]
     check_line(CHOICES.line("m"))
+    (tmp_path / "r.pdf").write_bytes(pdf(text_page("one")))
+    paged = ImageChoices(CHOICES.questions, Detail.LOW, "1")
+    (document,) = json.loads(paged.request(str(tmp_path / "r.pdf"), "m").body)["input"][0]["content"]
+    assert (document["type"], document["pages"], document["detail"]) == ("input_file", "1", "low")
+    whole = ImageChoices(CHOICES.questions).about(document["file_data"], "m")
+    check_line(BatchLine(1, "", whole.url, whole.body, "m", ""))
+    assert "pages" not in json.loads(whole.body)["input"][0]["content"][0]
     with pytest.raises(StartupError, match="cannot be read"):
         CHOICES.request(str(tmp_path / "none.png"), "m")
 

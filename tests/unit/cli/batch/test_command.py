@@ -104,6 +104,8 @@ def test_some_failed(folder: Path) -> None:
         (("--images", ".", "--ask", "What?", "--errors", "e.jsonl"), "--images takes a question"),
         (("--images", ".", "--ask", "What?", "--choice", "Pet?=cat,dog"), "--images takes a question"),
         (("--images", ".", "--choice", "Pet?=cat,dog", "--system", "Hi"), "--images takes a question"),
+        (("--images", ".", "--ask", "What?", "--pages", "x"), "--pages: "),
+        (("in.jsonl", "--pages", "1"), "Give one FILE.jsonl"),
         (("--images", ".", "--choice", "Pet?"), "--choice takes a question and its options"),
         (("in.jsonl", "--choice", "Pet?=cat,dog"), "Give one FILE.jsonl"),
         (("--images", "none", "--ask", "What?"), "There is no image none"),
