@@ -62,7 +62,7 @@ class Tally:
             parts.append(f"{self.before} were done before{failed}")
         if left := self.total - self.before - self.done:
             parts.append(f"{left} are left, with which the same command goes on")
-        console.print("; ".join(parts))
+        console.print("; ".join(parts), soft_wrap=True)
 
 
 @contextmanager
