@@ -90,6 +90,7 @@ SUITES = (
             *(f"{OPENAI}/responses/test_input_tokens.py", f"{OPENAI}/test_models.py"),
             *(f"{OPENAI}/test_conversations.py", f"{OPENAI}/conversations/test_items.py"),
             *(f"{OPENAI}/test_files.py", f"{OPENAI}/test_uploads.py", f"{OPENAI}/uploads/test_parts.py"),
+            f"{OPENAI}/test_batches.py",
         ),
         Server("gpt-6-astra,gpt-3.5-turbo-instruct,model", ((CONTEXT, "340"),)),
         f"{SOURCES}/openai-{versions()['openai']}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import Struct
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from phiserve.core import TokenCounts
@@ -17,6 +17,9 @@ from phiserve.store.interface import BatchStatus
 
 MAX_WINDOW_H = 168
 """Hours within which a batch may ask to be answered: a week."""
+
+_WINDOW_PATTERN = "^([1-9][0-9]?|1[0-5][0-9]|16[0-8])h$"
+"""The same for the OpenAPI document."""
 
 
 def _window(given: object) -> object:
@@ -34,7 +37,9 @@ class NewBatch(WireModel):
 
     input_file_id: str
     endpoint: BatchUrl
-    completion_window: Annotated[str, BeforeValidator(_window)]
+    completion_window: Annotated[
+        str, BeforeValidator(_window), Field(json_schema_extra={"pattern": _WINDOW_PATTERN})
+    ]
     metadata: Metadata | None = None
     output_expires_after: ExpiresAfter | None = None
 

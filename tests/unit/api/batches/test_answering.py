@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from images import data_url, encode, noise
+from kept_files import kept
 from key_files import secret_of, write_keys
 from phiserve.access.key import Key
 from phiserve.api.batches.answering import PASSING, AskedBy, LineAnswer, LineAnswerer, window_of
@@ -128,6 +129,32 @@ def test_as_the_route_refuses(
         assert answer.counts is None
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/responses", "/v1/decisions"])
+def test_files_of_the_owner(make_services: MakeServices, tmp_path: Path, url: BatchUrl) -> None:
+    """They can be named on every route that shows images; another's are not there."""
+    engine = ReadingEngine() if url == "/v1/decisions" else ScriptedEngine(ANSWER)
+    services = make_services(engine, state=tmp_path)
+
+    def body(file_id: str) -> bytes:
+        shown = {"type": "input_image", "detail": "low", "file_id": file_id}
+        in_chat = {"type": "image_file", "image_file": {"file_id": file_id, "detail": "low"}}
+        bodies: dict[BatchUrl, dict[str, Any]] = {
+            "/v1/chat/completions": {"messages": [{"role": "user", "content": [in_chat]}]},
+            "/v1/responses": {"input": [{"role": "user", "content": [shown]}]},
+            "/v1/decisions": {"input": [{"role": "user", "content": [shown]}], "questions": [QUESTION]},
+        }
+        return json.dumps(bodies[url]).encode()
+
+    async def run() -> list[int]:
+        assert services.files is not None
+        file, answerer = await kept(services.files, encode(noise(40, 40)), "alice"), LineAnswerer(services)
+        answers = [await answerer.answer(url, body(file.id), AskedBy(owner)) for owner in ("alice", "bob")]
+        await services.close()
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(run()) == [200, 400]
 
 
 @pytest.mark.parametrize(
