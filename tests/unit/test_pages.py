@@ -264,7 +264,7 @@ def test_pages_are_counted_before_they_are_read(
     assert told == [[1, 1, 2]] * 2
 
 
-@pytest.mark.parametrize("width", [414.0, 421.0, 300.5, 842.0])
+@pytest.mark.parametrize("width", [134.0, 422.0, 665.0])
 def test_a_page_seen_once_equals_its_picture(
     make_preparer: MakePreparer, image_service: ImageService, width: float
 ) -> None:

@@ -58,10 +58,14 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
 
 
 def _allowed(request: Request) -> set[str]:
-    """The methods that a path has: Starlette names those of its first route alone."""
+    """The methods that a path has: Starlette names those of its first route alone.
+
+    A path that is a route's own is nobody's id, though another route would take it for one.
+    """
     app: Starlette = request.app
-    routes = (route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for route in routes for method in getattr(route, "methods", None) or ()}
+    routes = [route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    own = [route for route in routes if getattr(route, "path", None) == request.url.path]
+    return {method for route in own or routes for method in getattr(route, "methods", None) or ()}
 
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:

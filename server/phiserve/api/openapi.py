@@ -89,11 +89,19 @@ def form_of(fields: type[WireModel], file_field: str) -> JsonObject:
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     beside = fields.model_json_schema(ref_template=_REF + "{model}")
     properties = {file_field: file, **beside.get("properties", {})}
+    together: JsonObject = {}
     for name, parts in _objects_in(fields).items():  # whose parts are fields of their own in a form
         del properties[name]
         properties |= {f"{name}[{part}]": schema for part, schema in parts["properties"].items()}
-    required = [file_field, *beside.get("required", [])]
-    schema = {"type": "object", "properties": properties, "required": required}
+        needed = [f"{name}[{part}]" for part in parts["required"]]
+        together |= {f"{name}[{part}]": needed for part in parts["properties"]}
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [file_field, *beside.get("required", [])],
+        "dependentRequired": together,
+        "additionalProperties": False,
+    }
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 

@@ -91,10 +91,9 @@ def user_message(urls: Iterable[str], text: str, detail: Detail, pages: str | No
     Raises StartupError for pages that no PDF has.
     """
     shown = [_part(url, detail, pages) for url in urls]
-    if pages is not None:
-        _check_pages(pages)
-        if not any(part["type"] == "file" for part in shown):
-            raise StartupError("--pages is for PDFs, and there is none")
+    check_pages(pages)
+    if pages is not None and not any(part["type"] == "file" for part in shown):
+        raise StartupError("--pages is for PDFs, and there is none")
     return {"role": "user", "content": [*shown, {"type": "text", "text": text}]}
 
 
@@ -113,7 +112,10 @@ def _part(url: str, detail: Detail, pages: str | None) -> dict[str, object]:
     return {"type": "file", "file": file}
 
 
-def _check_pages(pages: str) -> None:
+def check_pages(pages: str | None) -> None:
+    """Raises StartupError for pages that no PDF has."""
+    if pages is None:
+        return
     from phiserve.protocol.documents import named_pages
 
     try:

@@ -67,14 +67,17 @@ def _questions(asked: Sequence[str], choices: Sequence[str], scores: Sequence[st
     """All questions, as OpenAI's clients send them. Raises StartupError for one without its options."""
     for instructions in asked:
         yield {"type": "predicate", "instructions": typed(instructions)}
-    for given in choices:
-        instructions, options = _split(given, "--choice")
-        values = [{"value": option} for option in options]
-        yield {"type": "choice", "instructions": instructions, "choices": values}
+    yield from map(typed_choice, choices)
     for given in scores:
         instructions, options = _split(given, "--score")
         levels = [{"label": option} for option in options]
         yield {"type": "score", "instructions": instructions, "levels": levels}
+
+
+def typed_choice(given: str) -> Question:
+    """A question of type choice from what is typed, as 'Which?=this,that'. Raises StartupError."""
+    instructions, options = _split(given, "--choice")
+    return {"type": "choice", "instructions": instructions, "choices": [{"value": one} for one in options]}
 
 
 def _split(given: str, option: str) -> tuple[str, list[str]]:

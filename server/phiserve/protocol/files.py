@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Struct, UnsetType
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.messages import WireModel, bounded
@@ -34,8 +34,13 @@ def _whole_number(given: object) -> object:
     return int(given) if is_number and isinstance(given, str) else given
 
 
+_AS_SCHEMA: dict[str, JsonValue] = {"pattern": "^[^\\u0000-\\u001f\\u007f]*$"}
+"""What `_without_controls` lets through, for the OpenAPI document."""
+
 FileName = Annotated[
-    str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(_without_controls)
+    str,
+    Field(min_length=1, max_length=MAX_NAME_CHARACTERS, json_schema_extra=_AS_SCHEMA),
+    AfterValidator(_without_controls),
 ]
 
 
@@ -65,7 +70,11 @@ class NewUpload(WireModel):
     filename: FileName
     purpose: Purpose
     bytes: Annotated[int, Field(ge=0)]
-    mime_type: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(_without_controls)]
+    mime_type: Annotated[
+        str,
+        Field(max_length=MAX_NAME_CHARACTERS, json_schema_extra=_AS_SCHEMA),
+        AfterValidator(_without_controls),
+    ]
     expires_after: ExpiresAfter | None = None
 
 

@@ -107,9 +107,16 @@ _IMAGES = (
         ("arithmetically coded, lossless, hierarchical, 12-bit and unusually sampled JPEGs",),
         "no common encoder writes them, or damage in them can't be told",
     ),
+    Refusal(
+        "image",
+        ("JPEGs of several scans, as progressive ones, with foreign bytes before their end mark",),
+        "these can't be told from what damage leaves over",
+    ),
 )
 _FORMS = (
     Refusal("JSON schema", keywords.REFUSED, "what would not be enforced is refused"),
+    Refusal("JSON schema", ("`uniqueItems: true`",), "items of an answer are not compared"),
+    Refusal("JSON schema", ("`oneOf` whose branches can't be told apart",), "a value might follow several"),
     Refusal("JSON schema's `format`", keywords.UNENFORCED_FORMATS, "its form is not enforced"),
     Refusal(
         "regular expression",

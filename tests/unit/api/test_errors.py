@@ -57,6 +57,7 @@ def test_what_the_server_s_end_cancels_is_told_so(make_services: MakeServices) -
     [
         ("/v1/chat/completions", "POST"),
         ("/v1/responses/resp_1", "DELETE, GET"),
+        ("/v1/responses/input_tokens", "POST"),
         ("/v1/conversations/conv_1", "DELETE, GET, POST"),
         ("/v1/conversations/conv_1/items", "GET, POST"),
     ],

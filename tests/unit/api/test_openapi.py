@@ -1,6 +1,7 @@
 """The OpenAPI document."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jsonschema
@@ -105,6 +106,19 @@ def test_forms_are_documented_as_they_are_sent(document: dict[str, Any]) -> None
     }
     assert schema["required"] == ["file", "purpose"]
     assert schema["properties"]["expires_after[seconds]"]["minimum"] == 3600
+    judge = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+    for beside, is_right in (
+        ({}, True),
+        ({"expires_after[anchor]": "created_at", "expires_after[seconds]": 3600}, True),
+        ({"expires_after[anchor]": "created_at"}, False),
+        ({"expires_after[seconds]": 3600}, False),
+        ({"colour": "red"}, False),
+    ):
+        assert judge.is_valid({"file": "x", "purpose": "vision", **beside}) == is_right
+    for name, is_right in (("Städte “1”.png", True), ("a\0b", False), ("a\x7f", False), ("", False)):
+        new = {"filename": name, "purpose": "vision", "bytes": 1, "mime_type": "image/png"}
+        with nullcontext() if is_right else pytest.raises(jsonschema.ValidationError):
+            validate(document, "NewUpload", new)
     part = document["paths"]["/v1/uploads/{upload_id}/parts"]["post"]["requestBody"]["content"]
     assert {*part["multipart/form-data"]["schema"]["properties"]} == {"data"}
 

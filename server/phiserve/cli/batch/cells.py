@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,9 +59,10 @@ class _Completion(Struct, frozen=True):
 
 
 class _Error(Struct, frozen=True):
-    """What a server says is wrong."""
+    """What a server says is wrong, and with which value of the request."""
 
     message: str
+    param: str | None = None
 
 
 class _Failure(Struct, frozen=True):
@@ -78,20 +80,26 @@ def columns_of(schema: dict[str, JsonValue] | None) -> Columns:
     properties = None if schema is None else schema.get("properties")
     if not isinstance(properties, dict) or not properties:
         return Columns((ANSWER,), properties=False)
-    for name in (FILE, ERROR):
-        if name in properties:
-            raise StartupError(f"The schema's property {name!r} must have another name: a column has it")
-    return Columns(tuple(properties), properties=True)
+    columns = Columns(tuple(properties), properties=True)
+    check_names(columns)
+    return columns
+
+
+def check_names(columns: Columns) -> None:
+    """Raises StartupError where two columns would have the same name."""
+    twice = next((name for name, count in Counter(columns.all).items() if count > 1), None)
+    if twice is not None:
+        raise StartupError(f"Two columns of the table would be called {twice!r}")
 
 
 def row_of(file: str, outcome: Outcome, columns: Columns) -> Row:
     """The row of an image; what failed is in its error."""
+    if outcome.failed:
+        return failed_row(file, reason_of_failure(outcome))
     try:
-        if outcome.failed:
-            return failed_row(file, msgspec.json.decode(outcome.body, type=_Failure).error.message)
         (choice,) = msgspec.json.decode(outcome.body, type=_Completion).choices
     except ValueError:  # msgspec's errors are, too
-        return failed_row(file, f"an unexpected answer with status {outcome.status}")
+        return failed_row(file, reason_of_failure(outcome))
     text = choice.message.content or ""
     cut = choice.finish_reason == "length"
     if not columns.properties:
@@ -103,6 +111,18 @@ def row_of(file: str, outcome: Outcome, columns: Columns) -> Row:
     except ValueError:
         return failed_row(file, "the answer is no JSON object")
     return {FILE: file, **{name: values.get(name) for name in columns.names}, ERROR: None}
+
+
+def reason_of_failure(outcome: Outcome) -> str:
+    """What the server says is wrong, or that what it says is not understood.
+
+    Where in the request, which nobody has written who reads a table, is left out.
+    """
+    try:
+        error = msgspec.json.decode(outcome.body, type=_Failure).error
+    except ValueError:
+        return f"an unexpected answer with status {outcome.status}"
+    return error.message.removeprefix(f"{error.param}: ")
 
 
 def failed_row(file: str, reason: str) -> Row:

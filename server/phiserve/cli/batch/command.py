@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from phiserve.cli.ask import ImageDetail, MaxTokens, Pages, System
+from phiserve.cli.batch.choices import ImageChoices
 from phiserve.cli.batch.images import ImageQuestion, image_files, read_schema
 from phiserve.cli.batch.remote import RunningServer
 from phiserve.cli.batch.running import run_images, run_lines
 from phiserve.cli.batch.work import Place
-from phiserve.cli.content import Detail, system_messages
+from phiserve.cli.content import Detail, check_pages, system_messages
+from phiserve.cli.decide import typed_choice
 from phiserve.cli.serve import Config, EngineArguments, Model, ServedModelName, key_value
 from phiserve.cli.streams import typed
 from phiserve.config_sources import load_settings
@@ -36,6 +38,10 @@ Images = Annotated[
     typer.Option(metavar="FOLDER", help="Instead of a file: images and PDFs of a folder or a pattern."),
 ]
 Ask = Annotated[str | None, typer.Option("--ask", help="What is asked about each image.")]
+Choice = Annotated[
+    list[str] | None,
+    typer.Option(help="Or which of several it is, as in 'What is it?=invoice,letter'; may be repeated."),
+]
 Schema = Annotated[
     Path | None,
     typer.Option(metavar="FILE.json", help="JSON schema of the answers: a column for each property."),
@@ -57,6 +63,7 @@ def batch(
     errors: Errors = None,
     images: Images = None,
     ask: Ask = None,
+    choice: Choice = None,
     schema: Schema = None,
     system: System = None,
     detail: ImageDetail = Detail.AUTO,
@@ -71,29 +78,37 @@ def batch(
     engine: EngineArguments = None,
 ) -> None:
     """Answer a file of requests, or a question about many images: all that the output does not answer yet."""
-    if not output.absolute().parent.is_dir():
-        raise StartupError(f"There is no folder {output.parent} for {output.name}")
-    flags = {"model": model, "served_model_name": served_model_name}
-    place = _place(url, config, {name: value for name, value in flags.items() if value}, engine or ())
-    asked = (ask, schema, system, pages, max_tokens)
+    _check_folder(output)
+    place = _place(url, config, {"model": model, "served_model_name": served_model_name}, engine or ())
+    given = (ask, schema, system, max_tokens)
+    check_pages(pages)
     if images:
-        if not ask or errors is not None:
-            raise StartupError("--images takes a question, --ask, and no --errors: its table has a column")
-        question = ImageQuestion(
-            typed(ask), system_messages(system), read_schema(schema), detail, pages, max_tokens, temperature
-        )
-        files = image_files([*images, *(words or ())])
-        tally = run_images(files, question, output, place, at_once)
-    elif words is None or len(words) != 1 or any(asked):
+        asked: ImageQuestion | ImageChoices = ImageChoices([*map(typed_choice, choice or ())], detail, pages)
+        if ask:
+            told = system_messages(system)
+            form = read_schema(schema)
+            asked = ImageQuestion(typed(ask), told, form, detail, pages, max_tokens, temperature)
+        if bool(choice) == bool(ask) or errors is not None or (choice and any(given)):
+            raise StartupError("--images takes a question, --ask or --choice, and no --errors")
+        tally = run_images(image_files([*images, *(words or ())]), asked, output, place, at_once)
+    elif words is None or len(words) != 1 or choice or pages or any(given):
         raise StartupError("Give one FILE.jsonl of requests, or --images FOLDER and --ask QUESTION")
     else:
         tally = run_lines(Path(words[0]), output, errors, place, at_once)
-    if tally.failed:
+    if tally.failed or tally.failed_before:
         raise typer.Exit(SOME_FAILED)
 
 
-def _place(url: str | None, config: Path | None, flags: Mapping[str, object], engine: Sequence[str]) -> Place:
+def _check_folder(output: Path) -> None:
+    if not output.absolute().parent.is_dir():
+        raise StartupError(f"There is no folder {output.parent} for {output.name}")
+
+
+def _place(
+    url: str | None, config: Path | None, named: Mapping[str, str | None], engine: Sequence[str]
+) -> Place:
     """Where the batch is answered. Raises StartupError."""
+    flags = {name: value for name, value in named.items() if value is not None}
     if url is None:
         settings = load_settings(config, flags, dict(map(key_value, engine)))
         from phiserve.cli.batch.engine import OwnEngine  # brings all of a server

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from phiserve.cli.batch.work import LineRequest
+from phiserve.cli.batch.cells import Columns, Row, columns_of, row_of
+from phiserve.cli.batch.work import LineRequest, Outcome
 from phiserve.cli.content import PDF_URL, SUFFIXES, Detail, Message, image_url, user_message
 from phiserve.cli.failures import reason_of
 from phiserve.errors import StartupError, shortened
@@ -18,7 +19,8 @@ from phiserve.protocol.batches.lines import BatchLine, BatchUrl
 URL: BatchUrl = "/v1/chat/completions"
 
 _Object = TypeAdapter(dict[str, JsonValue])
-_PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
+"""A GIF of one pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,22 @@ class ImageQuestion:
     max_tokens: int | None = None
     temperature: float = 0.0
 
+    @property
+    def columns(self) -> Columns:
+        """Those of the answers. Raises StartupError."""
+        return columns_of(self.schema)
+
+    def row(self, file: str, outcome: Outcome) -> Row:
+        """What has been answered about a file."""
+        return row_of(file, outcome, self.columns)
+
     def request(self, file: str, model: str) -> LineRequest:
         """The request about one file, which is read. Raises StartupError where it can't be."""
         return self.about(image_url(file), model)
 
     def line(self, model: str) -> BatchLine:
         """The request about a small image, as a line that stands for them all where they are checked."""
-        request = self.about(_PIXEL, model)
+        request = self.about(PIXEL, model)
         return BatchLine(1, "", request.url, request.body, model, "")
 
     def about(self, url: str, model: str) -> LineRequest:

@@ -1,6 +1,6 @@
 """The file of a batch's answers, in OpenAI's form: what it holds already, and what comes."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 import msgspec
 from blake3 import blake3
@@ -19,13 +19,18 @@ _BEGINNING = b'{"id":"batch_req_'
 """Of every line; what begins otherwise is not ours to cut off."""
 
 
+class _Response(Struct, frozen=True):
+    """What is needed of a response."""
+
+    status_code: int
+
+
 class _Head(Struct, frozen=True):
     """What is needed of a line that is there already; all of it must be JSON."""
 
     id: str
     custom_id: str
-    response: Raw
-    error: Raw
+    response: _Response
 
 
 def digest_of(line: bytes) -> bytes:
@@ -44,13 +49,13 @@ class BatchOutput:
         self._answers = answers
         self._errors = errors or answers
 
-    def done(self, known: Container[bytes]) -> set[bytes]:
-        """Digests of all lines that are answered; a half-written answer at the end is cut off.
+    def done(self, known: Container[bytes]) -> dict[bytes, bool]:
+        """Digests of all lines that are answered, and whether by an error; a half-written one is cut off.
 
         Raises StartupError for what is no answer, or the answer to a line that is not `known`.
         """
         files = {self._answers.path: self._answers, self._errors.path: self._errors}
-        return {digest for file in files.values() for digest in _digests(file, known)}
+        return dict(answer for file in files.values() for answer in _answers(file, known))
 
     def add(self, line: bytes, custom_id: str, outcome: Outcome) -> None:
         """Write the answer to a line of the input. Raises StartupError."""
@@ -59,22 +64,21 @@ class BatchOutput:
         file.append(answered_line(_PREFIX + digest_of(line).hex(), custom_id, response))
 
 
-def _digests(file: ResumedFile, known: Container[bytes]) -> set[bytes]:
-    found, end = set(), 0
+def _answers(file: ResumedFile, known: Container[bytes]) -> Iterator[tuple[bytes, bool]]:
+    end = 0
     with file.reader() as lines:
         for number, line in enumerate(lines, 1):
             place = f"{file.path}, line {number}"
             if line.endswith(b"\n"):
                 end += len(line)
-                found.add(_digest(line, known, place))
+                yield _answer(line, known, place)
             elif line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:
                 file.cut(end)
             else:
                 raise _stranger(place)
-    return found
 
 
-def _digest(line: bytes, known: Container[bytes], place: str) -> bytes:
+def _answer(line: bytes, known: Container[bytes], place: str) -> tuple[bytes, bool]:
     try:
         head = msgspec.json.decode(line, type=_Head)
         digest = bytes.fromhex(head.id.removeprefix(_PREFIX))
@@ -85,7 +89,7 @@ def _digest(line: bytes, known: Container[bytes], place: str) -> bytes:
             f"{place}: answers no line of this input, its custom_id is {shortened(head.custom_id)!r}; "
             "name another file for the output"
         )
-    return digest
+    return digest, head.response.status_code != 200
 
 
 def _stranger(place: str) -> StartupError:

@@ -21,11 +21,15 @@ RATE_PERIOD_S = 120.0
 
 
 class Tally:
-    """Counts what has been answered. `total`: all there is. `before`: what earlier runs had done."""
+    """Counts what has been answered.
 
-    def __init__(self, total: int, before: int) -> None:
+    `total`: all there is. `before`: what earlier runs had done, of which `failed_before` had failed.
+    """
+
+    def __init__(self, total: int, before: int, failed_before: int = 0) -> None:
         self.total = total
         self.before = before
+        self.failed_before = failed_before
         self.done = 0
         self.failed = 0
         self._began = time.monotonic()
@@ -54,10 +58,11 @@ class Tally:
         if self.failed:
             parts.append(f"[red]{self.failed} of them failed[/]")
         if self.before:
-            parts.append(f"{self.before} were done before")
+            failed = f", [red]{self.failed_before} of them failed[/]" if self.failed_before else ""
+            parts.append(f"{self.before} were done before{failed}")
         if left := self.total - self.before - self.done:
             parts.append(f"{left} are left, with which the same command goes on")
-        console.print("; ".join(parts))
+        console.print("; ".join(parts), soft_wrap=True)
 
 
 @contextmanager

@@ -13,25 +13,45 @@ import typer
 import uvloop
 from rich.console import Console
 
-from phiserve.cli.batch.cells import Columns, columns_of, failed_row, row_of
-from phiserve.cli.batch.images import ImageQuestion
+from phiserve.cli.batch.cells import ERROR, Columns, Row, failed_row
 from phiserve.cli.batch.lines import BatchInput
 from phiserve.cli.batch.output import BatchOutput
 from phiserve.cli.batch.progress import Tally, progress_bar
 from phiserve.cli.batch.resumed import ResumedFile
 from phiserve.cli.batch.table import Table, form_of
-from phiserve.cli.batch.work import Answering, LineRequest, Place, Source, keep_under_way
+from phiserve.cli.batch.work import Answering, LineRequest, Outcome, Place, Source, keep_under_way
 from phiserve.errors import StartupError
-from phiserve.protocol.batches.lines import LineRefused
+from phiserve.protocol.batches.lines import BatchLine, LineRefused
 
 _Item = TypeVar("_Item")
 
 
+class Asked(Protocol):
+    """What is asked about each of many images."""
+
+    @property
+    def columns(self) -> Columns:
+        """Those of the answers. Raises StartupError where two would have the same name."""
+
+    def request(self, file: str, model: str) -> LineRequest:
+        """The request about one file, which is read. Raises StartupError where it can't be."""
+
+    def line(self, model: str) -> BatchLine:
+        """A request that stands for them all where they are checked."""
+
+    def row(self, file: str, outcome: Outcome) -> Row:
+        """What has been answered about a file."""
+
+
 class Batch(Protocol[_Item]):
-    """What is to be asked. `noun`: what its items are called; `total`: their number."""
+    """What is to be asked.
+
+    `noun`: what its items are called; `total`: their number; `failed`: how many have an error that stays.
+    """
 
     noun: str
     total: int
+    failed: int
 
     def pending(self) -> Iterator[_Item]:
         """Items that have not been answered, in the order in which they are to be asked."""
@@ -53,6 +73,7 @@ class LineBatch:
         self._lines = lines
         self._output = output
         self._done = output.done(lines.known)
+        self.failed = sum(self._done.values())
 
     def pending(self) -> Iterator[int]:
         """The places of lines."""
@@ -74,12 +95,12 @@ class ImageBatch:
     """The same question about many images, answered as rows of a table."""
 
     noun = "images"
+    failed = 0  # they are asked again
 
-    def __init__(self, files: Sequence[str], question: ImageQuestion, columns: Columns, table: Table) -> None:
+    def __init__(self, files: Sequence[str], asked: Asked, table: Table) -> None:
         self.total = len(files)
         self._files = files
-        self._question = question
-        self._columns = columns
+        self._asked = asked
         self._table = table
         self._done = table.done(files)
 
@@ -97,13 +118,13 @@ class ImageBatch:
     async def ask(self, item: str, answering: Answering) -> bool:
         """Answer about an image; one that can't be read has a row, too."""
         try:
-            request = await asyncio.to_thread(self._question.request, item, answering.model)
+            request = await asyncio.to_thread(self._asked.request, item, answering.model)
         except StartupError as error:
             self._table.add(failed_row(item, str(error)))
             return True
-        row = row_of(item, await answering.answer(request), self._columns)
+        row = self._asked.row(item, await answering.answer(request))
         self._table.add(row)
-        return bool(row["error"])
+        return row[ERROR] is not None
 
 
 def run_lines(file: Path, output: Path, errors: Path | None, place: Place, at_once: int | None) -> Tally:
@@ -124,25 +145,22 @@ def run_lines(file: Path, output: Path, errors: Path | None, place: Place, at_on
         return run(LineBatch(lines, BatchOutput(answers, apart)), place, at_once, console)
 
 
-def run_images(
-    files: Sequence[str], question: ImageQuestion, output: Path, place: Place, at_once: int | None
-) -> Tally:
+def run_images(files: Sequence[str], asked: Asked, output: Path, place: Place, at_once: int | None) -> Tally:
     """Ask about all files that have no row in the table yet, and put its rows into their order.
 
-    Raises StartupError, also where the question itself would be refused; and as `run`.
+    Raises StartupError, also where what is asked would be refused; and as `run`.
     """
     console = Console(stderr=True, highlight=False)
-    columns = columns_of(question.schema)
-    form_of(output, columns)  # before anything is made
+    form_of(output, asked.columns)  # before anything is made
     try:
-        place.check(question.line(place.names[0]))
+        place.check(asked.line(place.names[0]))
     except LineRefused as error:
         reason = error.error.message.removeprefix("body.")
         raise StartupError(f"What is asked would be refused: {reason}") from None
     with ResumedFile(output) as file:
-        table = Table(file, columns)
+        table = Table(file, asked.columns)
         try:
-            return run(ImageBatch(files, question, columns, table), place, at_once, console)
+            return run(ImageBatch(files, asked, table), place, at_once, console)
         finally:
             table.settle()
 
@@ -153,7 +171,7 @@ def run(batch: Batch[_Item], place: Place, at_once: int | None, console: Console
     Raises StartupError, EngineLost, KeyboardInterrupt, and typer.Exit on SIGTERM.
     """
     pending = list(batch.pending())
-    tally = Tally(batch.total, batch.total - len(pending))
+    tally = Tally(batch.total, batch.total - len(pending), batch.failed)
     if not pending:
         tally.tell(batch.noun, console)
         return tally

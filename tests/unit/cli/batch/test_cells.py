@@ -24,7 +24,7 @@ def test_columns() -> None:
     others: list[Any] = [None, {"type": "string"}, {"type": "object"}, {"properties": {}}, {"properties": 1}]
     for schema in others:
         assert columns_of(schema).all == ("file", "answer", "error")
-    with pytest.raises(StartupError, match="'error' must have another name"):
+    with pytest.raises(StartupError, match="Two columns of the table would be called 'error'"):
         columns_of({"properties": {"error": {}}})
 
 
@@ -46,6 +46,7 @@ def test_rows_of_a_schema() -> None:
         (answered(None), "the answer is no JSON object"),
         (answered("[]"), "the answer is no JSON object"),
         (Outcome(400, "r", b'{"error": {"message": "too\\nlarge"}}'), "too large"),
+        (Outcome(400, "r", b'{"error": {"message": "a[0].b: is odd", "param": "a[0].b"}}'), "is odd"),
         (Outcome(500, "r", b"[]"), "an unexpected answer with status 500"),
         (Outcome(200, "r", b'{"choices": []}'), "an unexpected answer with status 200"),
     ],

@@ -67,13 +67,31 @@ def test_images(folder: Path) -> None:
     assert server.requests[0]["model"] == "m"
 
 
+def test_choices(folder: Path) -> None:
+    """Which of several each image is, and how likely that is."""
+    probabilities = [{"value": "cat", "probability": 0.25}, {"value": "dog", "probability": 0.75}]
+    chosen = {"type": "choice", "name": None, "choice": "dog", "confidence": 0.5}
+    answer = {"answers": [chosen | {"probabilities": probabilities}]}
+    with web_server(WebServer(posts=[(200, "application/json", json.dumps(answer).encode())])) as server:
+        result = run("--images", ".", "--choice", "Pet?=cat,dog", "-o", "pets.tsv", "--url", server.url)
+    assert result.exit_code == 0, result.output
+    assert (folder / "pets.tsv").read_text().splitlines() == [
+        "file\tPet?\tPet? (probability)\terror",
+        "a.png\tdog\t0.75\t",
+        "b.png\tdog\t0.75\t",
+    ]
+    assert server.paths[-1] == "/v1/decisions"
+
+
 def test_some_failed(folder: Path) -> None:
     """All was asked, and the exit status says that errors are among the answers."""
     with web_server(WebServer(posts=[refusal(400, "too large")])) as server:
         result = run("in.jsonl", "-o", "out.jsonl", "--url", server.url)
-        assert result.exit_code == 3
+        again = run("in.jsonl", "-o", "out.jsonl", "--url", server.url)
+        assert (result.exit_code, again.exit_code) == (3, 3)
         assert run("--images", ".", "--ask", "What?", "-o", "t.tsv", "--url", server.url).exit_code == 3
     assert "1 of them failed" in result.stderr
+    assert "1 were done before, 1 of them failed" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -84,6 +102,12 @@ def test_some_failed(folder: Path) -> None:
         (("in.jsonl", "--ask", "What?"), "Give one FILE.jsonl"),
         (("--images", "."), "--images takes a question"),
         (("--images", ".", "--ask", "What?", "--errors", "e.jsonl"), "--images takes a question"),
+        (("--images", ".", "--ask", "What?", "--choice", "Pet?=cat,dog"), "--images takes a question"),
+        (("--images", ".", "--choice", "Pet?=cat,dog", "--system", "Hi"), "--images takes a question"),
+        (("--images", ".", "--ask", "What?", "--pages", "x"), "--pages: "),
+        (("in.jsonl", "--pages", "1"), "Give one FILE.jsonl"),
+        (("--images", ".", "--choice", "Pet?"), "--choice takes a question and its options"),
+        (("in.jsonl", "--choice", "Pet?=cat,dog"), "Give one FILE.jsonl"),
         (("--images", "none", "--ask", "What?"), "There is no image none"),
         (("none.jsonl",), "none.jsonl cannot be read"),
         (("in.jsonl", "--url", "http://127.0.0.1:9", "--model", "phiserve-blank"), "--url names a server"),

@@ -1,6 +1,7 @@
 """A file of requests: checked as a whole before anything is asked, and read line by line afterwards."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_lines_that_share_an_image_are_together(tmp_path: Path) -> None:
     numbers = {given.line(place).read.custom_id: given.line(place).read.number for place in range(6)}
     assert (numbers["0-1"], numbers["1-1"]) == (3, 6)
     given.close()
+
+
+def test_the_file_is_never_in_memory(tmp_path: Path) -> None:
+    """Checked, and read again, 19 MB take a twentieth of that."""
+    with (tmp_path / "in.jsonl").open("w") as file:
+        for number in range(400):
+            file.write(json.dumps(about(str(number), IMAGES[number % 2] * 1900)) + "\n")
+    size = (tmp_path / "in.jsonl").stat().st_size
+    tracemalloc.start()
+    try:
+        given = BatchInput.checked(tmp_path / "in.jsonl", anything, print)
+        assert len(ids(given)) == 400
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    given.close()
+    assert size > 19_000_000
+    assert peak < size / 20
 
 
 def test_what_is_done_is_left_out(tmp_path: Path) -> None:

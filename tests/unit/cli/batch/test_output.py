@@ -21,13 +21,13 @@ def written(folder: Path, *, errors: bool = False) -> tuple[Path, Path]:
     files = folder / "out.jsonl", folder / "errors.jsonl"
     with ResumedFile(files[0]) as out, ResumedFile(files[1]) as apart:
         output = BatchOutput(out, apart if errors else None)
-        assert output.done(KNOWN) == set()
+        assert output.done(KNOWN) == {}
         output.add(LINES[0], "a", ANSWER)
         output.add(LINES[1], "b", FAILURE)
     return files
 
 
-def done(file: Path, errors: Path | None = None) -> set[bytes]:
+def done(file: Path, errors: Path | None = None) -> dict[bytes, bool]:
     with ResumedFile(file) as out:
         if errors is None:
             return BatchOutput(out, None).done(KNOWN)
@@ -50,16 +50,16 @@ def test_openai_s_form(tmp_path: Path) -> None:
         400,
         {"error": {"message": "no"}},
     )
-    assert done(file) == {digest_of(LINES[0]), digest_of(LINES[1])}
+    assert done(file) == {digest_of(LINES[0]): False, digest_of(LINES[1]): True}
 
 
 def test_errors_apart(tmp_path: Path) -> None:
     """Both files tell what is done; without that of the errors, these are not."""
     file, errors = written(tmp_path, errors=True)
     assert len(file.read_bytes().splitlines()) == len(errors.read_bytes().splitlines()) == 1
-    assert done(file, errors) == {digest_of(LINES[0]), digest_of(LINES[1])}
+    assert done(file, errors) == {digest_of(LINES[0]): False, digest_of(LINES[1]): True}
     errors.unlink()
-    assert done(file, errors) == {digest_of(LINES[0])}
+    assert done(file, errors) == {digest_of(LINES[0]): False}
 
 
 def test_every_place_where_it_may_have_been_ended(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_every_place_where_it_may_have_been_ended(tmp_path: Path) -> None:
     first = content.index(b"\n") + 1
     for size in range(len(content)):
         file.write_bytes(content[:size])
-        expected = {digest_of(LINES[0])} if size >= first else set()
+        expected = {digest_of(LINES[0]): False} if size >= first else {}
         assert done(file) == expected
         assert file.read_bytes() == content[: first if size >= first else 0]
 
