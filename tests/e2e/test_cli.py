@@ -1,5 +1,6 @@
-"""`phiserve ask` and `phiserve chat` as a person at a terminal meets them."""
+"""`phiserve ask`, `phiserve chat` and `phiserve batch` as a person at a terminal meets them."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from e2e.processes import gone, wait_until
 from images import encode, photo
 from phiserve.checkpoint.embedded import BLANK_NAME
+from snippets import ROOT
 
 PHISERVE = [sys.executable, "-m", "phiserve"]
 
@@ -126,3 +128,45 @@ def test_chat(url: str, image: Path) -> None:
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
+
+
+def rows(file: Path) -> dict[str, list[str]]:
+    """The whole rows of a table, by the names of their files."""
+    if not file.exists():
+        return {}
+    whole = file.read_bytes().rpartition(b"\n")[0].decode()
+    return {row[0]: row[1:] for row in csv.reader(whole.splitlines())}
+
+
+def test_batch_of_images(demo_url: str, tmp_path: Path) -> None:
+    """With an engine of its own; killed in the middle, a server goes on with it, as if nothing had been.
+
+    A damaged image has a row, and the exit status says so.
+    """
+    folder, table = tmp_path / "images", tmp_path / "shapes.csv"
+    folder.mkdir()
+    content = (ROOT / "docs" / "images" / "shapes.png").read_bytes()
+    for number in range(30):
+        (folder / f"{number:02}.png").write_bytes(content)
+    (folder / "15.png").write_bytes(content[:1000])
+    command = ["batch", "--images", str(folder), "--ask", "How many shapes are there?", "-o", str(table)]
+    limits = ["--max-tokens", "20", "--at-once", "1"]
+    with subprocess.Popen([*PHISERVE, *command, *limits], stderr=subprocess.DEVNULL) as asking:  # noqa: S603 - our own command
+        processes = [psutil.Process(asking.pid)]
+        wait_until(lambda: len(rows(table)) > 3, 240)
+        processes += processes[0].children(recursive=True)
+        asking.kill()
+    wait_until(lambda: gone(processes), 60)
+    before = rows(table)
+    assert 3 < len(before) < 32  # a header, and not all of the images
+    ended = run(*command, *limits, "--url", f"{demo_url}/v1")
+    assert ended.returncode == 3, ended.stderr
+    assert f"; {len(before) - 1} were done before" in " ".join(ended.stderr.split())
+    after = rows(table)
+    assert list(after) == ["file", *(str(folder / f"{number:02}.png") for number in range(30))]
+    assert {name: after[name] for name in before} == before
+    damaged = after.pop(str(folder / "15.png"))
+    assert damaged[0] == ""
+    assert "damaged" in damaged[1] or "cannot" in damaged[1]
+    assert {row[1] for row in after.values()} == {"", "error"}
+    assert all(row[0] for row in after.values())
