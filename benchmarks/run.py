@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.batches import batches
 from benchmarks.bench import NO_CODE_NOTE, Bench
 from benchmarks.burst import burst
 from benchmarks.checkpoints import reference_code
@@ -42,6 +43,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "burst": burst,
     "clip": clip,
     "decisions": decisions,
+    "batch": batches,
     "transformers": transformers_runs,
     "growth": growth,
     "full": full_size,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks import batches
 from benchmarks.burst import IMAGES, QUIET, STREAMS
 from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, PART, PHOTO, REAL_PHOTO, Album
 from benchmarks.peers import PHISERVE, VLLM
@@ -100,6 +101,53 @@ def _decision_targets(album: Album) -> tuple[Target, ...]:
     return (*wanted, Target(further, 0.25, _further_to_first(album), basis, at_most=True))
 
 
+def _beside_batch(percent: int) -> Ratio:
+    """Time to the first token beside a batch, over that alone."""
+    measure = f"ttft_p{percent}_ms"
+    return lambda results: divided(
+        results.median_of(batches.PART, batches.WAITING, batches.BESIDE, PHISERVE, measure),
+        results.median_of(batches.PART, batches.WAITING, batches.ALONE, PHISERVE, measure),
+    )
+
+
+def _as_batch(questions: batches.Questions, peer: str, way: str) -> Ratio:
+    """Requests a second of a batch, over those of clients."""
+    return lambda results: divided(
+        results.median_of(batches.PART, questions.name, batches.BATCH, PHISERVE, "requests_per_s"),
+        results.median_of(batches.PART, questions.name, way, peer, "requests_per_s"),
+    )
+
+
+_ALONE = "milliseconds to those alone"
+_BATCH_TARGETS = (
+    Target(
+        f"batch, {batches.SMALL.name}",
+        1.5,
+        _as_batch(batches.SMALL, VLLM, batches.CHATS),
+        f"pictures a second to plain vLLM's, {batches.CHATS}",
+    ),
+    Target(
+        "the same, to our own full engine",
+        0.9,
+        _as_batch(batches.SMALL, PHISERVE, batches.FULL),
+        f"pictures a second to our own, {batches.FULL}",
+    ),
+    Target(
+        f"batch, {batches.PHOTOS.name}",
+        4,
+        _as_batch(batches.PHOTOS, VLLM, batches.CHATS),
+        f"questions a second to plain vLLM's, {batches.CHATS}",
+    ),
+    Target(
+        "first token beside a batch, median",
+        1.3,
+        _beside_batch(50),
+        "milliseconds to those alone",
+        at_most=True,
+    ),
+    Target("the same, p99", 2, _beside_batch(99), "milliseconds to those alone", at_most=True),
+)
+
 _STREAMS = f"{STREAMS} text streams"
 _BURST = f"{IMAGES} pictures"
 _RENDERED = "images a second to plain vLLM's"
@@ -195,5 +243,6 @@ TARGETS = (
     *_decision_targets(PHOTO),
     *_decision_targets(REAL_PHOTO),
     *_decision_targets(LOW),
+    *_BATCH_TARGETS,
 )
 """In the order of the report."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import burst
+from benchmarks import batches, burst
 from benchmarks.bench import Bench
 from benchmarks.clip import clip_plan
 from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, PART, PHOTO, REAL_PHOTO
@@ -18,7 +18,7 @@ from runs import CONTEXT, record, results
 MEASURES = (
     *("images_per_s", "seen_images_per_s", "bytes_to_engine", "cpu_api_us_per_token", "output_tokens_per_s"),
     *("requests_per_s", "itl_p99_ms", "ready_s", "peak_all_bytes"),
-    *("questions_per_s", "last_answer_s", "further_s"),
+    *("questions_per_s", "last_answer_s", "further_s", "ttft_p50_ms", "ttft_p99_ms"),
 )
 
 
@@ -66,6 +66,10 @@ def full_run(bench: Bench) -> list[Record]:
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
     albums = (PHOTO, REAL_PHOTO, LOW)
     cells += [(PART, album.name, way) for album in albums for way in (DECISIONS, FIRST, HELD, CHAT)]
+    ways = (batches.BATCH, batches.FULL, batches.CHATS)
+    asked = (batches.SMALL, batches.PHOTOS)
+    cells += [(batches.PART, questions.name, way) for questions in asked for way in ways]
+    cells += [(batches.PART, batches.WAITING, way) for way in (batches.ALONE, batches.BESIDE)]
     measures = dict.fromkeys(MEASURES, 1.0)
     found = [
         record(part, peer, workload, load, 0, **measures)
