@@ -25,10 +25,12 @@ class ReadingEngine(ScriptedEngine):
     at_once: int = 0
     most_at_once: int = 0
     asked: list[tuple[int, ...]] = field(default_factory=list)
+    admitted: list[int] = field(default_factory=list)
 
     async def admit(self, request: GenerationRequest) -> Admission:
         await super().admit(request)
         assert request.read_token_ids is not None
+        self.admitted.append(len(request.read_token_ids))
         return Asked(ids=request.read_token_ids)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:

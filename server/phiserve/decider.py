@@ -20,7 +20,7 @@ from phiserve.decisions.labels import Labels, LabelsUnusable
 from phiserve.decisions.questions import Kind, Order, Question, orders
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
-from phiserve.engine.interface import EngineClient, Generation
+from phiserve.engine.interface import Admission, EngineClient, Generation
 from phiserve.errors import EngineFailure
 from phiserve.load import Load, Place
 from phiserve.pages import CountPages
@@ -126,7 +126,7 @@ class Decider:
         """
         deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
         reads = list(self._reads(request))
-        await self._engine.admit(_read_request(request, reads[0].ids))
+        await self._admit(request, reads[0].ids)
         endings = [self._ending(question) for question in request.questions]
         place = self._load.enter(request.line, min(len(reads), self._most_at_once))
         preparing = self._preparer.prepare(
@@ -180,12 +180,14 @@ class Decider:
     async def _outcomes(self, prepared: PreparedDecision) -> list[Logprobs]:
         """The first by itself, so that the others find what they share with it; then several at once."""
         reads = prepared.reads
-        outcomes = {0: await self._outcome(prepared, 0, reads[0])}
-        waiting = iter(list(enumerate(reads))[1:])
+        every = dict.fromkeys(read.ids for read in reads)
+        admissions = {ids: await self._admit(prepared.request, ids) for ids in every}
+        outcomes = {0: await self._outcome(prepared, 0, admissions[reads[0].ids])}
+        waiting = iter(range(1, len(reads)))
 
         async def work() -> None:
-            for number, read in waiting:
-                outcomes[number] = await self._outcome(prepared, number, read)
+            for number in waiting:
+                outcomes[number] = await self._outcome(prepared, number, admissions[reads[number].ids])
 
         workers = min(len(reads) - 1, self._most_at_once)
         try:
@@ -196,11 +198,25 @@ class Decider:
             raise failures.exceptions[0] from None
         return [outcomes[number] for number in range(len(reads))]
 
-    async def _outcome(self, prepared: PreparedDecision, number: int, read: Read) -> Logprobs:
+    async def _admit(self, request: DecisionRequest, ids: tuple[int, ...]) -> Admission:
+        """What the engine verified of all reads of these labels: the likeliest token, and the labels."""
+        return await self._engine.admit(
+            GenerationRequest(
+                request.id,
+                request.conversation,
+                SamplingOptions(temperature=0.0),
+                StopConditions(max_tokens=1),
+                read_token_ids=ids,
+                priority=request.priority,
+                tenant=request.tenant,
+                cache_salt=request.cache_salt,
+            )
+        )
+
+    async def _outcome(self, prepared: PreparedDecision, number: int, admission: Admission) -> Logprobs:
         """Ask the engine for one token, and what it thinks of the labels."""
-        request = prepared.request
+        request, read = prepared.request, prepared.reads[number]
         prompt = self._preparer.prompt(prepared.shared, prepared.ends[read.question], read.number)
-        admission = await self._engine.admit(_read_request(request, read.ids))
         trace = prepared.trace
         generation = Generation(
             f"{request.id}-{number}",
@@ -269,20 +285,6 @@ def decider_of(
 def _undecided(reason: str) -> Undecided:
     _LOG.warning("Decisions are not served: %s", reason)
     return Undecided(reason)
-
-
-def _read_request(request: DecisionRequest, ids: tuple[int, ...]) -> GenerationRequest:
-    """What the engine is asked for one read: the likeliest token, and what it thinks of these."""
-    return GenerationRequest(
-        request.id,
-        request.conversation,
-        SamplingOptions(temperature=0.0),
-        StopConditions(max_tokens=1),
-        read_token_ids=ids,
-        priority=request.priority,
-        tenant=request.tenant,
-        cache_salt=request.cache_salt,
-    )
 
 
 def _reading(order: Order, logprobs: Sequence[float]) -> Reading:

@@ -118,6 +118,13 @@ def test_the_first_read_is_alone_then_as_many_as_may_be(setting: Setting) -> Non
     assert first.prompt_ids[:shared] == second.prompt_ids[:shared]
 
 
+def test_labels_are_verified_once(setting: Setting) -> None:
+    """However many questions have as many."""
+    engine = ReadingEngine()
+    setting.decide(engine, *[question()] * 20, question(3))
+    assert engine.admitted == [2, 2, 3]  # before the images are read, then for all that have as many
+
+
 def test_counts(setting: Setting) -> None:
     """The shared input once, each question's own tokens once whatever the orders.
 

@@ -40,9 +40,10 @@ def engine_choices(request: GenerationRequest) -> int:
 def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingParams:
     """Build vLLM's parameters. Raises VLLMValidationError for what a surface cannot know.
 
-    `ignore_eos` leaves constrained answers alone: nothing may follow their end.
+    `ignore_eos` leaves constrained answers alone: nothing may follow their end. Where tokens are read, nobody
+    wants the text, and so not the whole prompt decoded for what its first token looks like.
     """
-    sampling, stops = request.sampling, request.stops
+    sampling, stops, reads = request.sampling, request.stops, request.read_token_ids is not None
     ignore_eos = stops.ignore_eos and request.constraint is None
     greedy = sampling.is_greedy
     return SamplingParams.from_optional(
@@ -67,6 +68,8 @@ def sampling_params(request: GenerationRequest, max_tokens: int) -> SamplingPara
         max_tokens=max_tokens,
         min_tokens=stops.min_tokens,
         output_kind=RequestOutputKind.DELTA if request.stream else RequestOutputKind.FINAL_ONLY,
+        detokenize=not reads,
+        skip_clone=reads,  # nothing of theirs is changed after they are sent
     )
 
 

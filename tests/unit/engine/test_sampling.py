@@ -106,3 +106,11 @@ def test_greedy_runs_once(fields: dict[str, Any]) -> None:
     assert (result.n, result.temperature, result.top_p) == (1, 0, 1)
     assert engine_choices(request(n=5, **fields)) == 1
     assert engine_choices(request(n=5)) == 5
+
+
+def test_where_tokens_are_read() -> None:
+    """Nothing is made of them: no text, whose first token would take the whole prompt to be decoded."""
+    reads = replace(request(), read_token_ids=(5, 6))
+    result = sampling_params(reads, max_tokens=1)
+    assert (result.logprob_token_ids, result.detokenize, result.skip_clone) == ([5, 6], False, True)
+    assert (params().detokenize, params().skip_clone) == (True, False)

@@ -78,6 +78,15 @@ def test_rows_are_as_if_alone(ids: list[int]) -> None:
     assert row(together, 1, len(ids))[0][1:] == ids
 
 
+def test_named_tokens_of_a_whole_batch() -> None:
+    """The very tensors that vLLM makes of a greedy batch, padding included."""
+    batch = metadata(None, {0: [7, 9, 3], 2: [11]})
+    ours, theirs = logprobs(RowSampler(), LOGITS, batch), logprobs(Sampler(), LOGITS, batch)
+    for one, other in zip(ours[:3], theirs[:3], strict=True):
+        assert torch.equal(one, other)
+        assert one.dtype == other.dtype
+
+
 def test_values_are_of_the_whole_vocabulary() -> None:
     """A softmax over all tokens, of which the named ones are told."""
     tensors = logprobs(RowSampler(), LOGITS, metadata(None, {0: [4, 5]}))
