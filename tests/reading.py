@@ -25,6 +25,7 @@ class ReadingEngine(ScriptedEngine):
     at_once: int = 0
     most_at_once: int = 0
     asked: list[tuple[int, ...]] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
     admitted: list[int] = field(default_factory=list)
 
     async def admit(self, request: GenerationRequest) -> Admission:
@@ -36,6 +37,7 @@ class ReadingEngine(ScriptedEngine):
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         number = len(self.generations)
         self.generations.append(generation)
+        self.beside.append(self.at_once)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

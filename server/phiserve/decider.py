@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
 
 from phiserve.core import (
-    MAX_READ_TOKENS,
     GenerationRequest,
     SamplingOptions,
     StopConditions,
@@ -18,6 +18,7 @@ from phiserve.deadline import Deadline
 from phiserve.decisions.figures import Reading, calibrated, joined
 from phiserve.decisions.labels import Labels, LabelsUnusable
 from phiserve.decisions.questions import Kind, Order, Question, orders
+from phiserve.decisions.reads import Read, reading_of, reads_of
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import Admission, EngineClient, Generation
@@ -39,18 +40,11 @@ _MIXED_READS = (
     "its second one does not (VLLM_USE_V2_MODEL_RUNNER)"
 )
 
+SHORT_PROMPT = 512
+"""Tokens that the engine reads of a prompt in one step, whoever else is in it (`plugin.fair_scheduler`)."""
+
 SHARE_OF_RUNNING = 2
 """A request reads at most a half of what the engine runs at once: others have their turns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One prompt whose next token's labels are read: a question with its options in one of its orders."""
-
-    question: int
-    number: int
-    order: Order
-    ids: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -125,7 +119,7 @@ class Decider:
         DeadlineExceeded.
         """
         deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
-        reads = list(self._reads(request))
+        reads = list(reads_of(request.questions, self._labels, self._num_orders))
         await self._admit(request, reads[0].ids)
         endings = [self._ending(question) for question in request.questions]
         place = self._load.enter(request.line, min(len(reads), self._most_at_once))
@@ -160,36 +154,27 @@ class Decider:
     def _most_at_once(self) -> int:
         return max(1, min(self._load.most, self._engine.limits.running // SHARE_OF_RUNNING))
 
-    def _reads(self, request: DecisionRequest) -> Iterator[Read]:
-        """All reads: of each question in each order, for as many labels as one read may name."""
-        for index, question in enumerate(request.questions):
-            ids = self._labels.ids[: len(question.options)]
-            for number, order in enumerate(self._orders(question)):
-                for start in range(0, len(ids), MAX_READ_TOKENS):
-                    yield Read(index, number, order, ids[start : start + MAX_READ_TOKENS])
-
-    def _orders(self, question: Question) -> tuple[Order, ...]:
-        return orders(len(question.options), self._num_orders)
-
     def _ending(self, question: Question) -> Ending:
         """How the prompts of a question go on: each with its options in another order."""
         labels = self._labels.texts[: len(question.options)]
-        tails = tuple(question.listed(order, labels) for order in self._orders(question))
+        tails = tuple(question.listed(order, labels) for order in orders(len(labels), self._num_orders))
         return Ending(question.asked(), tails)
 
     async def _outcomes(self, prepared: PreparedDecision) -> list[Logprobs]:
-        """The first by itself, so that the others find what they share with it; then several at once."""
-        reads = prepared.reads
+        """The first by itself, where the others would not find what they share in its step; then several."""
+        reads, num_alone = prepared.reads, 0 if _is_short(prepared) else 1
         every = dict.fromkeys(read.ids for read in reads)
         admissions = {ids: await self._admit(prepared.request, ids) for ids in every}
-        outcomes = {0: await self._outcome(prepared, 0, admissions[reads[0].ids])}
-        waiting = iter(range(1, len(reads)))
+        outcomes: dict[int, Logprobs] = {}
+        waiting = iter(range(len(reads)))
 
         async def work() -> None:
             for number in waiting:
                 outcomes[number] = await self._outcome(prepared, number, admissions[reads[number].ids])
 
-        workers = min(len(reads) - 1, self._most_at_once)
+        for number in islice(waiting, num_alone):
+            outcomes[number] = await self._outcome(prepared, number, admissions[reads[number].ids])
+        workers = min(len(reads) - num_alone, self._most_at_once)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -244,7 +229,7 @@ class Decider:
             readings[read.question].setdefault(read.order, []).extend(outcome)
         return [
             self._decision(
-                question.kind, [_reading(order, logprobs) for order, logprobs in of_orders.items()]
+                question.kind, [reading_of(order, logprobs) for order, logprobs in of_orders.items()]
             )
             for question, of_orders in zip(questions, readings, strict=True)
         ]
@@ -287,9 +272,10 @@ def _undecided(reason: str) -> Undecided:
     return Undecided(reason)
 
 
-def _reading(order: Order, logprobs: Sequence[float]) -> Reading:
-    """Log-probabilities as the prompt showed the options -> in the question's own order."""
-    given = [0.0] * len(order)
-    for index, logprob in zip(order, logprobs, strict=True):
-        given[index] = logprob
-    return Reading(tuple(given))
+def _is_short(prepared: PreparedDecision) -> bool:
+    """Whether the engine reads each prompt in one step, in which the others find its beginning already.
+
+    With images it may not: where others are being answered, an image is encoded over several steps.
+    """
+    longest = max(end.num_tokens for end in prepared.ends)
+    return prepared.num_images == 0 and prepared.shared.num_tokens + longest <= SHORT_PROMPT

@@ -10,7 +10,7 @@ from images import data_url, encode, noise
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.joining import join_parts
 from phiserve.core import Conversation, ImagePlaceholder, Turn
-from phiserve.decider import Decider, PreparedDecision, Undecided, decider_of
+from phiserve.decider import SHORT_PROMPT, Decider, PreparedDecision, Undecided, decider_of
 from phiserve.decisions.labels import Labels
 from phiserve.decisions.questions import Option, Question
 from phiserve.decisions.request import Decided, DecisionRequest
@@ -18,6 +18,7 @@ from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import EngineLimits
 from phiserve.errors import DeadlineExceeded, EngineUnavailable, Overloaded
 from phiserve.load import Load
+from phiserve.plugin.fair_scheduler import LONGEST_CHUNK
 from phiserve.preparation import PromptLimits
 from phiserve.shared_prompts import SharedPreparer
 from phiserve.turns import Line
@@ -42,6 +43,7 @@ class Setting:
     num_orders: int = 1
     temperatures: Temperatures = field(default_factory=Temperatures)
     load: Load = field(default_factory=lambda: Load(64, 256, 60))
+    conversation: Conversation = INPUT
 
     def decide(
         self, engine: ReadingEngine, *questions: Question, deadline_s: float | None = None
@@ -51,7 +53,7 @@ class Setting:
         decider = Decider(engine, preparer, self.load, labels, self.num_orders, self.temperatures)
 
         async def decide() -> tuple[list[Decided], PreparedDecision]:
-            request = DecisionRequest("id", INPUT, questions, deadline_s=deadline_s)
+            request = DecisionRequest("id", self.conversation, questions, deadline_s=deadline_s)
             prepared = await decider.prepare(request)
             return await decider.decide(prepared), prepared
 
@@ -116,6 +118,20 @@ def test_the_first_read_is_alone_then_as_many_as_may_be(setting: Setting) -> Non
     assert first.images[0].key == second.images[0].key
     shared = prepared.shared.num_tokens
     assert first.prompt_ids[:shared] == second.prompt_ids[:shared]
+
+
+@pytest.mark.parametrize(("said", "alone"), [("Hi", False), ("word " * 600, True)], ids=["short", "long"])
+def test_of_short_texts_none_is_read_alone(setting: Setting, said: str, alone: bool) -> None:
+    """The engine reads all in one step, in which the others find what the first begins with."""
+    setting.conversation = Conversation((Turn("user", (said,)),), "input")
+    engine = ReadingEngine()
+    setting.decide(engine, *[question()] * 3)
+    assert engine.beside == ([0, 0, 1] if alone else [0, 1, 2])
+
+
+def test_what_the_engine_reads_in_one_step() -> None:
+    """Is its own constant, which is vLLM's side of the server."""
+    assert SHORT_PROMPT == LONGEST_CHUNK
 
 
 def test_labels_are_verified_once(setting: Setting) -> None:

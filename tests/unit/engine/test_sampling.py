@@ -3,12 +3,18 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from vllm import SamplingParams
+from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine import EngineCoreOutput, EngineCoreRequest, FinishReason
+from vllm.v1.engine.output_processor import OutputProcessor, RequestOutputCollector
+from vllm.v1.outputs import LogprobsLists
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import GenerationRequest
+from phiserve.engine.deltas import deltas_of
 from phiserve.engine.sampling import engine_choices, sampling_params
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.compatibility import OPENAI_FIELDS
@@ -109,8 +115,23 @@ def test_greedy_runs_once(fields: dict[str, Any]) -> None:
 
 
 def test_where_tokens_are_read() -> None:
-    """Nothing is made of them: no text, whose first token would take the whole prompt to be decoded."""
-    reads = replace(request(), read_token_ids=(5, 6))
-    result = sampling_params(reads, max_tokens=1)
-    assert (result.logprob_token_ids, result.detokenize, result.skip_clone) == ([5, 6], False, True)
+    """What is told of them comes through vLLM, though nothing is made of them: no text, whose first token
+    would take the whole prompt to be decoded.
+    """
+    ids = (5, 6)
+    reads = sampling_params(replace(request(), read_token_ids=ids), max_tokens=1)
+    assert (reads.logprob_token_ids, reads.detokenize, reads.skip_clone) == ([5, 6], False, True)
     assert (params().detokenize, params().skip_clone) == (True, False)
+    processor = OutputProcessor(None, log_stats=False)
+    sent = EngineCoreRequest("r", [1, 2, 3], None, reads.clone(), None, 0.0, None, None, None)
+    sent.external_req_id = "r"
+    collector = RequestOutputCollector(reads.output_kind, "r")
+    processor.add_request(sent, None, None, 0, collector)
+    told = LogprobsLists(np.array([[9, *ids]]), np.array([[-0.1, -2.0, -3.0]], np.float32), np.array([1]))
+    processor.process_outputs([EngineCoreOutput("r", [9], told, finish_reason=FinishReason.LENGTH)])
+    output = collector.get_nowait()
+    assert isinstance(output, RequestOutput)
+    (delta,) = deltas_of(output, 1, is_constrained=False)
+    ((position,),) = [delta.positions or ()]
+    assert (delta.text, delta.token_ids, delta.finish_reason) == ("", [9], "length")
+    assert {one.token_id: one.logprob for one in position.top} == {9: pytest.approx(-0.1), 5: -2.0, 6: -3.0}
