@@ -14,6 +14,7 @@ from phiserve.api.authorization import OPEN_PATHS
 from phiserve.api.openapi_examples import EXAMPLES
 from phiserve.api.services import Services
 from phiserve.errors import Overloaded, RequestError, Unauthorized
+from phiserve.protocol.batches.batch import BatchList, BatchObject, NewBatch
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.chat_completion import ChatCompletion, ChatCompletionChunk
 from phiserve.protocol.completions import CompletionRequest
@@ -56,12 +57,13 @@ _PROMPTS: tuple[type[WireModel], ...] = (
     ResponsesRequest,
 )
 _OBJECTS: tuple[type[WireModel], ...] = (NewConversation, ChangedConversation, NewItems)
-_REQUESTS: tuple[type[WireModel], ...] = (*_PROMPTS, *_OBJECTS, NewFileFields, NewUpload, CompletedUpload)
+_FILES: tuple[type[WireModel], ...] = (NewFileFields, NewUpload, CompletedUpload, NewBatch)
+_REQUESTS: tuple[type[WireModel], ...] = (*_PROMPTS, *_OBJECTS, *_FILES)
 _ANSWERS = (
     *(ChatCompletion, ChatCompletionChunk, ErrorResponse, ModelCard, ModelList, Tokenized),
     *(TextCompletion, ResponseObject, InputTokens, *get_args(Event)),
     *(ResponseDeleted, ConversationObject, ConversationDeleted, ItemList, Decision),
-    *(FileObject, FileList, FileDeleted, UploadObject, UploadPartObject),
+    *(FileObject, FileList, FileDeleted, UploadObject, UploadPartObject, BatchObject, BatchList),
 )
 _REQUEST_ID = {
     "x-request-id": {"description": "The client's own id, or a new one.", "schema": {"type": "string"}}

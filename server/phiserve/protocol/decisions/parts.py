@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag
+from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.input_parts import GivenFile, GivenImage
@@ -20,6 +20,11 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 def compact(value: JsonValue) -> str:
     """JSON without white space, other alphabets as they are. Raises ValueError for NaN and infinity."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+_OBJECTS: dict[str, JsonValue] = {
+    "anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]
+}
 
 
 def _bounded_json(data: JsonValue) -> JsonValue:
@@ -86,7 +91,7 @@ class JsonInput(WireModel):
     """`{"type": "input_json", "data": …}`: an object or several, shown as compact JSON."""
 
     type: Literal["input_json"]
-    data: Annotated[JsonValue, AfterValidator(_bounded_json)]
+    data: Annotated[JsonValue, AfterValidator(_bounded_json), WithJsonSchema(_OBJECTS)]
 
 
 class DecisionOutputText(WireModel):
