@@ -127,6 +127,8 @@ class BatchRun:
                     self._begin(line)
                     group.create_task(self._answer(line))
         for line in self._suspects:
+            if self._parts.shutdown.has_begun:
+                return
             self._begin(line)
             await self._answer(line, again=True)
 
@@ -159,6 +161,8 @@ class BatchRun:
                 return
             LINES.labels("completed" if answer is not None and answer.is_ok else "failed").inc()
             self._saver.add(_result(line, answer))
+        except _Later:
+            return
         finally:
             RUNNING.dec()
             self._num_running -= 1
@@ -166,7 +170,7 @@ class BatchRun:
             self._has_room.set()
 
     async def _answered(self, line: StoredLine) -> LineAnswer | None:
-        """The answer, however often it has to be asked for; None where the input is gone."""
+        """The answer, however often it has to be asked for; None where the input is gone. Raises _Later."""
         parts = self._parts
         while True:
             try:
@@ -176,7 +180,13 @@ class BatchRun:
             except BlobGone:
                 return None
             except PASSING as error:
+                if parts.shutdown.has_begun:
+                    raise _Later from None
                 await asyncio.sleep(min(error.retry_after_s or RETRY_S, LONGEST_RETRY_S))
+
+
+class _Later(Exception):
+    """The server ends: whatever stands in the way passes at the next one."""
 
 
 def _result(line: StoredLine, answer: LineAnswer | None) -> LineResult:

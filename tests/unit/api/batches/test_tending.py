@@ -12,7 +12,7 @@ from key_files import bearer, write_keys
 from phiserve.api.batches import tending as module
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
-from phiserve.errors import StoreFailure
+from phiserve.errors import Overloaded, StoreFailure
 from scripted import ScriptedEngine
 from stateful import WAIT_S, Held, fetched, running, until
 from wire import ANSWER
@@ -85,6 +85,27 @@ def test_the_end_of_a_server(make_services: MakeServices, tmp_path: Path) -> Non
             batch = await ended(client, batch["id"])
             assert batch["request_counts"] == {"total": 200, "completed": 200, "failed": 0}
         assert len(engine.generations) == 200 - num_begun
+
+    asyncio.run(run())
+
+
+def test_what_passes_does_not_hold_the_end_up(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that is to be tried again is the next server's."""
+    monkeypatch.setattr("phiserve.api.batches.running.LONGEST_RETRY_S", 0.01)
+    engine, shutdown = ScriptedEngine([Overloaded("full", retry_after_s=60)]), Shutdown()
+
+    async def run() -> None:
+        async with running(make_services(engine, state=tmp_path), shutdown) as client:
+            batch = await created(client, jsonl([chat_line("a")]))
+            await in_state(client, batch["id"], "in_progress")
+            await until(lambda: bool(engine.generations))
+            assert shutdown.is_awaited
+            shutdown.begin()
+            await until(lambda: not shutdown.is_awaited)
+        async with running(make_services(ScriptedEngine(ANSWER), state=tmp_path)) as client:
+            assert (await ended(client, batch["id"]))["request_counts"]["completed"] == 1
 
     asyncio.run(run())
 
