@@ -208,7 +208,7 @@ def test_nothing_stays_of_ended_engines(restarting: ServerProcess) -> None:
         return process.num_threads(), process.num_fds(), process.memory_info().rss / 2**20
 
     threads, descriptors, memory = held()
-    for _ in range(3):
+    for _ in range(2):
         engine_of(restarting).send_signal(signal.SIGKILL)
         wait_until(lambda: ready_reason(restarting) is not None, 30)
         assert answer(restarting).status_code == 200

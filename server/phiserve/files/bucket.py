@@ -85,9 +85,12 @@ class BucketBlobs:
             number, start = divmod(offset, SEGMENT_BYTES)
             length = min(num_bytes, SEGMENT_BYTES - start)
             with self._failures():
-                content = await obstore.get_range_async(
-                    self._store, _key(name, number), start=start, length=length
-                )
+                try:
+                    content = await obstore.get_range_async(
+                        self._store, _key(name, number), start=start, length=length
+                    )
+                except FileNotFoundError:
+                    raise BlobGone from None
             if len(content) < length:
                 raise BlobGone
             parts.append(content.to_bytes())

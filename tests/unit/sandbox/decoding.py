@@ -28,8 +28,20 @@ def works(decoder: WorkerDecoder) -> bool:
 
 
 def processes() -> list[psutil.Process]:
-    """Those that this process has started, and theirs, but for a database that other tests share."""
-    return [child for child in psutil.Process().children(recursive=True) if child.name() != DATABASE]
+    """Those that this process has started, and theirs, but for a database and engines that other tests
+    share.
+    """
+    return [child for child in psutil.Process().children(recursive=True) if not _is_shared(child)]
+
+
+def _is_shared(process: psutil.Process) -> bool:
+    """Whether other tests may start or end it at any time; the ended are nobody's."""
+    if process.name() == DATABASE:
+        return True
+    try:
+        return any("multiprocessing" in part or "VLLM" in part for part in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def started(decoder: WorkerDecoder) -> list[psutil.Process]:
