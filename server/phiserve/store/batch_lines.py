@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.core import TokenCounts
@@ -93,7 +93,7 @@ async def save(connection: AsyncConnection, batch: int, runner: str, results: Se
     is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
     if await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is None:
         return False
-    saved = [result for result in results if await _save(connection, batch, result)]
+    saved = await _save(connection, batch, results)
     counts = [result.counts for result in saved if result.counts is not None]
     num_failed = sum(result.is_error for result in saved)
     columns = BATCHES.c
@@ -134,8 +134,16 @@ async def of_ended(connection: AsyncConnection) -> list[int]:
     return [int(key) for key in await connection.scalars(query.where(BATCHES.c.status.not_in(UNENDED)))]
 
 
-async def _save(connection: AsyncConnection, batch: int, result: LineResult) -> bool:
-    is_it = (BATCH_LINES.c.batch == batch) & (BATCH_LINES.c.number == result.number)
-    change = update(BATCH_LINES).where(is_it & BATCH_LINES.c.result.is_(None))
-    values = {"result": result.result, "is_error": result.is_error}
-    return bool((await connection.execute(change.values(values))).rowcount)
+async def _save(connection: AsyncConnection, batch: int, results: Sequence[LineResult]) -> list[LineResult]:
+    """Store results of lines that have none; those. No other transaction does so for the batch meanwhile."""
+    condition = (BATCH_LINES.c.batch == batch) & BATCH_LINES.c.result.is_(None)
+    condition &= BATCH_LINES.c.number.in_([result.number for result in results])
+    left = {*await connection.scalars(select(BATCH_LINES.c.number).where(condition))}
+    saved = [result for result in results if result.number in left]
+    if saved:
+        is_it = (BATCH_LINES.c.batch == batch) & (BATCH_LINES.c.number == bindparam("of"))
+        change = update(BATCH_LINES).where(is_it)
+        change = change.values(result=bindparam("text"), is_error=bindparam("failed"))
+        rows = [{"of": one.number, "text": one.result, "failed": one.is_error} for one in saved]
+        await connection.execute(change, rows)
+    return saved

@@ -35,7 +35,7 @@ RETRY_S = 2.0
 LONGEST_RETRY_S = 5.0
 
 PAUSE_S = 0.05
-"""How often it is asked whether requests that somebody waits for still wait."""
+"""How often it is asked whether requests that somebody waits for still wait, or the store is behind."""
 
 MAX_BYTES_AT_ONCE = 256 * 2**20
 """Bytes of requests that are in memory at once; a larger one by itself."""
@@ -145,7 +145,7 @@ class BatchRun:
         ):
             self._has_room.clear()
             await self._has_room.wait()
-        while self._parts.must_wait():
+        while self._saver.is_behind or self._parts.must_wait():
             await asyncio.sleep(PAUSE_S)
 
     def _begin(self, line: StoredLine) -> None:

@@ -1,4 +1,4 @@
-"""Answers of a batch on their way into the store: in one transaction all that came during another."""
+"""Answers of a batch on their way into the store: in one transaction those that came during another."""
 
 import asyncio
 import logging
@@ -10,6 +10,12 @@ from phiserve.store.batch_lines import LineResult
 from phiserve.store.batches import StoredBatch
 
 _LOG = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 200
+"""Results stored in one transaction, for which others' wait: that takes a few hundredths of a second."""
+
+MOST_PENDING = 1000
+"""Results that wait to be stored, beyond which no further line should begin."""
 
 RETRY_S = 2.0
 """Seconds until what the store did not take is tried again."""
@@ -24,6 +30,11 @@ class ResultSaver:
         self._lost = lost
         self._pending: list[LineResult] = []
         self._saving: asyncio.Task[None] | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines are answered faster than the store takes it."""
+        return len(self._pending) >= MOST_PENDING
 
     def add(self, result: LineResult) -> None:
         """Store a result soon."""
@@ -44,9 +55,8 @@ class ResultSaver:
 
     async def _save(self) -> None:
         try:
-            while self._pending:
-                results = self._pending
-                self._pending = []
+            while results := self._pending[:MOST_AT_ONCE]:
+                del self._pending[:MOST_AT_ONCE]
                 if not await self._saved(results):
                     self._pending.clear()
                     self._lost()
