@@ -13,6 +13,7 @@ import openai
 import psutil
 from openai.types import Batch
 
+from e2e.processes import wait_until
 from e2e.running import ServerProcess
 from images import data_url, encode, noise
 
@@ -24,6 +25,7 @@ SHORT = ("--engine", "max_model_len=1152", "--engine", "max_num_seqs=8")
 """What needs little memory; few lines at once, so that many moments fall into a batch."""
 
 WAIT_S = 600
+ALL = float("inf")
 
 
 def line_of(number: int, images: Sequence[str]) -> dict[str, Any]:
@@ -90,12 +92,25 @@ class Chaos:
 
     def disturb(self, batch_id: str, victims: Sequence[Victim], most_s: float) -> int:
         """Kill at random moments until the batch has ended; how many of the victims were killed."""
+        num_done = 0.0
         for number, victim in enumerate(victims):
+            self._wait_for_more(batch_id, num_done)
             time.sleep(self.random.uniform(0, most_s))
-            if self.client.batches.retrieve(batch_id).status in ENDED:
+            num_done = self._done(batch_id)
+            if num_done == ALL:
                 return number
             self.kill(victim)
         return len(victims)
+
+    def _wait_for_more(self, batch_id: str, num_done: float) -> None:
+        """Come back once more lines are answered: what was killed is at work again."""
+        wait_until(lambda: self._done(batch_id) > num_done, WAIT_S)
+
+    def _done(self, batch_id: str) -> float:
+        """How many lines of a batch are answered, and stored."""
+        batch = self.client.batches.retrieve(batch_id)
+        counts = batch.request_counts
+        return ALL if batch.status in ENDED or counts is None else counts.completed + counts.failed
 
     def ended(self, batch_id: str) -> Batch:
         """The batch, once it has ended."""
