@@ -53,7 +53,8 @@ def test_settings_reach_the_engine(configured_server: ServerProcess) -> None:
     """File, environment and flags."""
     card = httpx.get(f"{configured_server.url}/v1/models").json()["data"][0]
     assert (card["id"], card["max_model_len"], card["max_crops"]) == (MODEL, 6000, 4)
-    assert "context 6000 tokens, long RoPE" in "".join(configured_server.lines)
+    said = "context 6000 tokens, short RoPE factors up to 4096, long ones beyond"
+    assert said in "".join(configured_server.lines)
 
 
 def test_sigterm_lets_running_streams_finish(configured_server: ServerProcess) -> None:

@@ -24,6 +24,7 @@ from phiserve.engine.process import EngineProcess, Failures, keep_told_deaths_ou
 from phiserve.engine.start_failure import reason_of, startup_error
 from phiserve.errors import StartupError
 from phiserve.plugin.core_process import failures_reported
+from phiserve.plugin.length_scheduler import switching_length
 from phiserve.plugin.lifeline import tied_processes
 from phiserve.vision.sizes import most_image_tokens
 
@@ -39,13 +40,13 @@ class EngineReport:
     """What the running engine turned out to be.
 
     `kv_tokens` is the size of the KV cache in tokens, `one_image_requests` how many requests with one image
-    it holds at once, `rope_regime` `short` or `long`.
+    it holds at once, `rope_factors` which of the model's RoPE factors requests have.
     """
 
     device: str
     dtype: str
     context_tokens: int
-    rope_regime: str
+    rope_factors: str
     kv_tokens: int
     one_image_requests: int
     max_crops: int
@@ -54,7 +55,7 @@ class EngineReport:
         """Lines for the banner."""
         return [
             f"device {self.device}, dtype {self.dtype}",
-            f"context {self.context_tokens} tokens, {self.rope_regime} RoPE factors",
+            f"context {self.context_tokens} tokens, {self.rope_factors}",
             f"KV cache {self.kv_tokens} tokens: {self.one_image_requests} requests with one image at once",
             f"max_crops {self.max_crops}",
         ]
@@ -190,11 +191,19 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
         device=current_platform.device_name,
         dtype=str(config.model_config.dtype).removeprefix("torch."),
         context_tokens=context,
-        rope_regime="short" if context <= checkpoint.short_context else "long",
+        rope_factors=_rope_factors(config, checkpoint),
         kv_tokens=kv_tokens,
         one_image_requests=kv_tokens // one_image,
         max_crops=plan.max_crops,
     )
+
+
+def _rope_factors(config: VllmConfig, checkpoint: Checkpoint) -> str:
+    """Which RoPE factors requests have, in words."""
+    if (short_tokens := switching_length(config)) is not None:
+        return f"short RoPE factors up to {short_tokens}, long ones beyond"
+    is_short = config.model_config.max_model_len <= checkpoint.short_context
+    return f"{'short' if is_short else 'long'} RoPE factors"
 
 
 def versions() -> dict[str, str]:

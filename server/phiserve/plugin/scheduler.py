@@ -8,13 +8,13 @@ from vllm.multimodal.utils import get_mm_features_in_window
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.request import Request
 
-from phiserve.plugin.fair_scheduler import FairScheduler
+from phiserve.plugin.length_scheduler import LengthScheduler
 from phiserve.plugin.model import tower_input
 from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 from phiserve.plugin.processor import image_id_of
 
 
-class PartialEncodingScheduler(FairScheduler):
+class PartialEncodingScheduler(LengthScheduler):
     """Postpones an image's tokens until it has been encoded, while others are being answered."""
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:

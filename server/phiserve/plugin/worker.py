@@ -1,7 +1,7 @@
 """vLLM's CPU worker, which encodes images between steps.
 
 It also survives a seeded request whose prompt takes several steps, and gives each request of a batch the
-log-probabilities that it asked for.
+log-probabilities that it asked for and the RoPE factors of its length.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from vllm.v1.outputs import AsyncModelRunnerOutput, ModelRunnerOutput
 from vllm.v1.sample import sampler
 from vllm.v1.worker.cpu_worker import CPUWorker
 
+from phiserve.plugin.length_runner import choose_by_length
 from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 from phiserve.plugin.sampler import RowSampler
 
@@ -31,6 +32,7 @@ class PhiserveCPUWorker(CPUWorker):
         super().load_model(load_dummy_weights=load_dummy_weights)
         sampler.batched_count_greater_than = count_not_below
         self.model_runner.sampler.__class__ = RowSampler
+        choose_by_length(self.model_runner)
         PARTIAL_ENCODER.start(self.model_runner.get_model().clip_layers)
 
     @torch.inference_mode()

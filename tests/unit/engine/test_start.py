@@ -11,7 +11,7 @@ from scripted_llm import ScriptedLLM, output
 
 def test_report() -> None:
     """Device, dtype, context and RoPE regime, capacity, max_crops."""
-    lines = "\n".join(EngineReport("cpu", "bfloat16", 8192, "long", 100_000, 31, 16).lines())
+    lines = "\n".join(EngineReport("cpu", "bfloat16", 8192, "long RoPE factors", 100_000, 31, 16).lines())
     for said in (
         "cpu",
         "bfloat16",

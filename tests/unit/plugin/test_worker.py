@@ -94,6 +94,8 @@ def test_crops_are_encoded_before_a_step(monkeypatch: pytest.MonkeyPatch) -> Non
     encoder = PartialEncoder()
     complete_in_step: list[bool] = []
     monkeypatch.setattr(module, "PARTIAL_ENCODER", encoder)
+    chosen: list[object] = []
+    monkeypatch.setattr(module, "choose_by_length", chosen.append)
     monkeypatch.setattr(CPUWorker, "load_model", lambda self, *, load_dummy_weights: None)
     monkeypatch.setattr(
         CPUWorker, "execute_model", lambda self, output: complete_in_step.append(encoder.is_complete(IMAGE))
@@ -103,6 +105,7 @@ def test_crops_are_encoded_before_a_step(monkeypatch: pytest.MonkeyPatch) -> Non
     subject.load_model()
     assert encoder.has_worker
     assert type(subject.model_runner.sampler) is RowSampler
+    assert chosen == [subject.model_runner]
     subject.execute_model(None)
     encoder.request(IMAGE, lambda: torch.ones(1, 3, 336, 336))
     subject.execute_model(None)
