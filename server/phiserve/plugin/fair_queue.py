@@ -23,6 +23,7 @@ class FairRequestQueue(RequestQueue):
         self._places = places
         self._held: Counter[Line] = Counter()
         self._left_out: frozenset[Line] = frozenset()
+        self._keeping: set[Request] = set()
 
     def begin_step(self, held: Counter[Line], left_out: frozenset[Line]) -> None:
         """A step begins: `held` are the places in use, `left_out` the lines of which none may begin."""
@@ -30,6 +31,8 @@ class FairRequestQueue(RequestQueue):
         self._held = Counter()
         for line, number in held.items():
             self._held[holder_of(line)] += number
+        for request in self._keeping:
+            self._held[holder_of(line_of(request))] += 1
 
     @property
     def lines(self) -> list[Line]:
@@ -41,8 +44,14 @@ class FairRequestQueue(RequestQueue):
         return self._turns.head(line)
 
     def may_begin(self, line: Line) -> bool:
-        """Whether a request of this line may join the step, as far as places go."""
-        return line not in self._left_out and may_hold(self._held, line, 1, self._places)
+        """Whether the first request of this line may join the step, as far as places go."""
+        if line in self._left_out:
+            return False
+        return self.head(line) in self._keeping or may_hold(self._held, line, 1, self._places)
+
+    def keep_place(self, request: Request) -> None:
+        """A request that ran and was put back goes on in its place, which nobody else gets meanwhile."""
+        self._keeping.add(request)
 
     def add_request(self, request: Request) -> None:
         """Put a request at the end of its line."""
@@ -51,8 +60,12 @@ class FairRequestQueue(RequestQueue):
     def pop_request(self) -> Request:
         """Take the request whose turn it is."""
         line = self._next_line()
-        self._held[holder_of(line)] += 1
-        return self._turns.take(line)
+        request = self._turns.take(line)
+        if request in self._keeping:
+            self._keeping.remove(request)
+        else:
+            self._held[holder_of(line)] += 1
+        return request
 
     def peek_request(self) -> Request:
         """The request whose turn it is."""
@@ -71,11 +84,13 @@ class FairRequestQueue(RequestQueue):
 
     def remove_request(self, request: Request) -> None:
         """Remove a request that nobody waits for any more."""
-        self._turns.remove((request,))
+        self.remove_requests((request,))
 
     def remove_requests(self, requests: Iterable[Request]) -> None:
         """Remove requests that nobody waits for any more."""
-        self._turns.remove(set(requests))
+        removed = set(requests)
+        self._keeping -= removed
+        self._turns.remove(removed)
 
     def forget_idle(self, *, nothing_runs: bool) -> None:
         """Forget owners that have nothing here and no advance over the others."""

@@ -42,7 +42,7 @@ class LengthScheduler(FairScheduler):
         return super().schedule(throttle_prefills)
 
     def _switch(self, short_tokens: int) -> None:
-        """Preempt answers that have outgrown the short factors; they are the next of their lines."""
+        """Preempt answers that have outgrown the short factors; they go on in their places."""
         growing = [request for request in self.running if request.num_tokens_with_spec > short_tokens]
         for request in growing:
             if has_long_factors(request):
@@ -52,6 +52,7 @@ class LengthScheduler(FairScheduler):
                 continue
             self.running.remove(request)
             self._preempt_request(request, monotonic())
+            self.waiting.keep_place(request)
             # It may go on in this very step, and the worker must not take it for one that simply goes on.
             self.prev_step_scheduled_req_ids.discard(request.request_id)
             use_long_factors(request)

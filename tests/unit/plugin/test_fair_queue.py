@@ -66,6 +66,31 @@ def test_put_back_in_their_order(queue: FairRequestQueue) -> None:
     assert names(queue) == ["a1", "b1", "free", "a2", "a3"]
 
 
+def test_who_keeps_its_place(queue: FairRequestQueue) -> None:
+    """Another would get the last place, of which this one's owner has had more than an equal share."""
+    held = Counter({Line(0, "a"): 4, Line(0, "b"): 4})
+    queue.prepend_request(first := queue.pop_request())
+    queue.begin_step(held, NOBODY)
+    assert names(queue) == ["free"]
+    queue.keep_place(first)
+    queue.begin_step(held, frozenset({Line(0, "a")}))
+    assert names(queue) == []
+    queue.begin_step(held, NOBODY)
+    assert names(queue) == ["a1"]
+    queue.begin_step(held, NOBODY)
+    assert not queue  # its place was its own once
+
+
+def test_the_place_of_one_that_is_removed(queue: FairRequestQueue) -> None:
+    """It is free for others."""
+    held = Counter({Line(0, "a"): 4, Line(0, "b"): 4})
+    queue.prepend_request(first := queue.pop_request())
+    queue.keep_place(first)
+    queue.remove_request(first)
+    queue.begin_step(held, NOBODY)
+    assert names(queue) == ["free"]
+
+
 def test_removed(queue: FairRequestQueue) -> None:
     by_name = {item.request_id: item for item in queue}
     queue.remove_request(by_name["a2"])

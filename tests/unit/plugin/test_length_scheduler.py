@@ -20,13 +20,13 @@ from vllm.v1.structured_output import StructuredOutputManager
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.engine.environment import prepare_environment
 from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
+from phiserve.plugin.fair_queue import OWNER_KEY
 from phiserve.plugin.length_scheduler import LengthScheduler, has_long_factors, switching_length
 
 SHORT = 4096
 BLOCK = 16
 NUM_BLOCKS = 2000
-CHUNK = 2048
-"""Tokens of a prompt that one step reads."""
+PLACES = 8
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def config(checkpoint: Path) -> VllmConfig:
         max_crop_bytes_in_flight=2**30,
         max_queue_s=60,
         shutdown_grace_s=0,
-        overrides={"max_model_len": 2 * SHORT, "kv_cache_memory_bytes": 2**28, "max_num_seqs": 8},
+        overrides={"max_model_len": 2 * SHORT, "kv_cache_memory_bytes": 2**28, "max_num_seqs": PLACES},
     )
     plan = plan_engine(open_checkpoint(str(checkpoint)), detect_host(), options)
     result = AsyncEngineArgs(**plan.args).create_engine_config()
@@ -59,8 +59,11 @@ class Engine:
         self._hasher = get_request_block_hasher(BLOCK, sha256)
         self.scheduler = LengthScheduler(config, kv_cache, StructuredOutputManager(config), block_size=BLOCK)
 
-    def send(self, name: str, prompt: int, answer: int, salt: str | None = None, said: int = 0) -> Request:
-        params, ids = SamplingParams(max_tokens=answer, ignore_eos=True), [1] * prompt + [5] * said
+    def send(
+        self, name: str, prompt: int, answer: int, salt: str | None = None, said: int = 0, owner: str = "a"
+    ) -> Request:
+        params = SamplingParams(max_tokens=answer, ignore_eos=True, extra_args={OWNER_KEY: owner})
+        ids = [1] * prompt + [5] * said
         request = Request(name, ids, params, None, cache_salt=salt, block_hasher=self._hasher)
         self.scheduler.add_request(request)
         return request
@@ -111,6 +114,23 @@ def test_an_answer_that_grows_is_read_again(engine: Engine) -> None:
     assert read == SHORT + 1
     engine.finish(request)
     assert (request.num_output_tokens, request.num_preemptions) == (4, 1)
+
+
+def test_it_goes_on_in_its_place(engine: Engine) -> None:
+    """However many of others wait, and however many places its owner has by now."""
+    request = engine.send("a", SHORT - 1, 4)
+    for number in range(PLACES - 2):
+        engine.send(f"a{number}", 4, 500)
+    while not request.num_output_tokens:
+        engine.step()
+    last, waiting = (engine.send(f"b{number}", 4, 500, owner="b") for number in range(2))
+    while request.num_tokens <= SHORT:
+        engine.step()
+    assert last.num_computed_tokens  # all places are taken
+    while request.num_output_tokens == 2:
+        engine.step()
+        assert has_long_factors(request)
+        assert not waiting.num_computed_tokens
 
 
 def test_nothing_is_read_twice_where_the_answer_ends(engine: Engine) -> None:
