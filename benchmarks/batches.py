@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.answers import summary
@@ -91,9 +92,12 @@ def batches(bench: Bench) -> None:
         if server.name == PHISERVE:
             yield from _beside(server, repetition, bench.count(60, 5), bench.count(1000, 40))
 
-    bench.in_turn(PART, "small", measure)
-    with bench.serving(PHISERVE, "small", None, PHISERVE_BATCH_MAX_LINES=str(MOST_LINES)) as server:
-        bench.results.add([_long_input(server, bench.count(MOST_LINES, 1000))])
+    with TemporaryDirectory(dir=bench.work) as folder:
+        kept = {"PHISERVE_STATE_URL": f"sqlite:///{folder}/state.db"}
+        bench.in_turn(PART, "small", measure, {PHISERVE: kept})
+        long = kept | {"PHISERVE_BATCH_MAX_LINES": str(MOST_LINES)}
+        with bench.serving(PHISERVE, "small", None, **long) as server:
+            bench.results.add([_long_input(server, bench.count(MOST_LINES, 1000))])
 
 
 def _asked(server: RunningPeer, way: str, bodies: Sequence[dict[str, Any]]) -> dict[str, float]:
