@@ -1,13 +1,16 @@
 """Served in float32 on the golden checkpoint: the reference implementation's tokens and log-probabilities.
 
 The reference's own checkpoint writer makes the weights; `logprobs*.json` hold what the reference model
-answered greedily.
+answered greedily. They are short, and so have the model's short RoPE factors, on a server whose context is
+long; at greater lengths transformers' Phi-3 is the reference.
 """
 
+import asyncio
 import json
+import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -15,14 +18,16 @@ from typing import Any
 
 import openai
 import pytest
+import torch
 
+from e2e.reference_model import ReferenceDecoder
 from e2e.running import InProcessServer
 from golden.vectors import conversation_of
 from images import data_url
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.config import Settings
-from phiserve.core import GenerationRequest, ImagePlaceholder, SamplingOptions, StopConditions
+from phiserve.core import GenerationRequest, ImagePlaceholder, RawPrompt, SamplingOptions, StopConditions
 from phiserve.engine.interface import Delta, Generation, PromptImage
 from phiserve.vision.images import ImageService, image_key
 from phiserve.vision.limits import ImageLimits
@@ -53,8 +58,9 @@ def checkpoint(golden: Path, reference: Path, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def served(checkpoint: Path) -> Iterator[InProcessServer]:
-    """The golden checkpoint in float32."""
-    settings = Settings(model=str(checkpoint), served_model_name=("golden",), engine={"dtype": "float32"})
+    """The golden checkpoint in float32, with a context beyond the short RoPE factors."""
+    engine = {"dtype": "float32", "max_model_len": 12288, "kv_cache_memory_bytes": 2**28}
+    settings = Settings(model=str(checkpoint), served_model_name=("golden",), engine=engine)
     server = InProcessServer(settings)
     yield server
     server.close()
@@ -89,8 +95,10 @@ def messages_of(case: dict[str, Any], golden: Path) -> list[dict[str, Any]] | No
     return messages
 
 
-async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case: dict[str, Any]) -> Delta:
-    """Send a case straight to the engine adapter."""
+async def generate(
+    server: InProcessServer, checkpoint: Path, golden: Path, case: dict[str, Any], more: Sequence[int] = ()
+) -> Delta:
+    """Send a case straight to the engine adapter, its prompt followed by `more` tokens."""
     service = ImageService(ImageLimits(), workers=1)
     conversation = conversation_of(case["prompt"])
     prompt = PromptEncoder.load(checkpoint / "tokenizer.json").encode(conversation)
@@ -108,8 +116,9 @@ async def generate(server: InProcessServer, checkpoint: Path, golden: Path, case
     admission = await engine.admit(
         GenerationRequest(name, conversation, SamplingOptions(temperature=0), stops, top_logprobs=20)
     )
-    generation = Generation(name, prompt.ids(tokens), images, admission, len(case["steps"]))
-    assert len(generation.prompt_ids) == case["prompt_tokens"]
+    ids = prompt.ids(tokens)
+    assert len(ids) == case["prompt_tokens"]
+    generation = Generation(name, [*ids, *more], images, admission, len(case["steps"]))
     async with aclosing(engine.generate(generation)) as deltas:
         (delta,) = [delta async for delta in deltas]
     service.close()
@@ -210,3 +219,67 @@ def test_another_image_is_told_apart(served: InProcessServer, golden: Path) -> N
     assert completion.choices[0].logprobs is not None
     entry = (completion.choices[0].logprobs.content or [])[0]
     assert abs(entry.logprob - case["steps"][0]["top"][0][1]) > 10 * TOLERANCE
+
+
+def text_ids(count: int) -> list[int]:
+    """Ids of ordinary tokens, the first of them always the same."""
+    draw = random.Random(4096)
+    return [1, *(draw.randrange(100, 30_000) for _ in range(count - 1))]
+
+
+Asked = Mapping[str, tuple[list[int], int]]
+"""Prompts and lengths of their answers, by name."""
+
+
+async def answers(server: InProcessServer, asked: Asked) -> dict[str, Delta]:
+    """Answers to all at once, with log-probabilities, straight from the engine adapter."""
+
+    async def answer(name: str, prompt: list[int], length: int) -> Delta:
+        stops = StopConditions(max_tokens=length, ignore_eos=True)
+        request = GenerationRequest(name, RawPrompt(tuple(prompt)), SamplingOptions(0), stops, top_logprobs=1)
+        engine = server.services.engine
+        generation = Generation(name, prompt, (), await engine.admit(request), length)
+        async with aclosing(engine.generate(generation)) as deltas:
+            (delta,) = [delta async for delta in deltas]
+        return delta
+
+    deltas = await asyncio.gather(*(answer(name, *question) for name, question in asked.items()))
+    return dict(zip(asked, deltas, strict=True))
+
+
+def chosen(delta: Delta) -> list[float]:
+    """Log-probabilities of an answer's tokens."""
+    return [position.chosen.logprob for position in delta.positions or ()]
+
+
+def test_both_sets_of_rope_factors(served: InProcessServer, checkpoint: Path) -> None:
+    """Below, across and beyond 4096 tokens of prompt and answer, in one batch, and once more from the prefix
+    cache: each token is the reference's, which decides about the factors at each.
+    """
+    reference, text = ReferenceDecoder(checkpoint), text_ids(4400)
+    asked = {"a": (text[:600], 8), "b": (text[:3000], 6), "across": (text[:4090], 14), "beyond": (text, 6)}
+    first, again = (served.run(answers(served, asked)) for _ in range(2))
+    for name, (prompt, length) in asked.items():
+        ids = list(first[name].token_ids)
+        expected = reference.logprobs(prompt, ids)
+        assert list(again[name].token_ids) == ids == expected.argmax(-1).tolist()
+        theirs = expected[torch.arange(length), ids].tolist()
+        assert chosen(first[name]) == pytest.approx(theirs, abs=TOLERANCE)
+        assert chosen(again[name]) == pytest.approx(theirs, abs=TOLERANCE)
+        assert again[name].cached_tokens > len(prompt) - 2 * 128
+    prompt, ids = asked["a"][0], list(first["a"].token_ids)
+    others = reference.long_logprobs(prompt, ids)[torch.arange(len(ids)), ids]
+    assert max(abs(others - torch.tensor(chosen(first["a"])))) > 10 * TOLERANCE  # the comparison can fail
+
+
+def test_an_image_is_read_again(served: InProcessServer, checkpoint: Path, golden: Path) -> None:
+    """An answer about an image goes on across 4096 tokens as one whose prompt is longer from the start."""
+    case = read_case(golden, "logprobs.json", 3)
+    more = text_ids(4090 - case["prompt_tokens"])
+    across = served.run(generate(served, checkpoint, golden, case, more))
+    number = len(case["steps"]) - 4
+    longer = [*more, *across.token_ids[:number]]
+    assert case["prompt_tokens"] + len(longer) > 4096
+    beyond = served.run(generate(served, checkpoint, golden, case | {"steps": [None] * 4}, longer))
+    assert beyond.token_ids == across.token_ids[number:]
+    assert chosen(beyond) == pytest.approx(chosen(across)[number:], abs=TOLERANCE)
