@@ -26,6 +26,8 @@ from benchmarks.settings import EngineSettings
 from benchmarks.workloads import MODEL
 
 PROMPT_TOKENS = 16
+PLACES = 72
+"""Sequences that may run, of which one owner gets 64."""
 _CLASSES = {"scheduler_cls": "AlternatingScheduler", "worker_cls": "RememberedWorker"}
 
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         times = Path(folder, "times")
-        launch = phiserve(blank(options.work, "small"), EngineSettings())
+        launch = phiserve(blank(options.work, "small"), EngineSettings(max_num_seqs=PLACES))
         flags = [f"{kind}=benchmarks.rope_engine.{name}" for kind, name in _CLASSES.items()]
         command = [*launch.command, *(part for flag in flags for part in ("--engine", flag))]
         variables = {
@@ -49,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
         launch = replace(launch, command=tuple(command), variables=variables)
         with running(launch, Path(folder, "log")) as server:
             asyncio.run(_stream(server.url, options.streams, options.tokens))
+        if not times.exists():
+            raise RuntimeError("no ten steps had all streams in them, and nothing else")
         blocks = [tuple(json.loads(line)) for line in times.read_text(encoding="utf-8").splitlines()]
     print(json.dumps({"benchmark": "rope_steps", "streams": options.streams, **compared(blocks)}))
     return 0
