@@ -112,6 +112,7 @@ def _vllm_renderer(model: str) -> Any:
     options = EngineOptions(
         name="m",
         max_crops=16,
+        encode_slice_ms=30,
         max_images=16,
         max_crop_bytes_in_flight=2**30,
         max_queue_s=60,

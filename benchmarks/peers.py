@@ -29,7 +29,10 @@ PHISERVE = "phiserve"
 VLLM = "vllm"
 
 
-_SHOWN = ("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER", "PHISERVE_DECISION_ORDERS")
+_SHOWN = (
+    *("VLLM_PLUGINS", "PHISERVE_IMAGE_FOLDER", "PHISERVE_DECISION_ORDERS"),
+    "PHISERVE_ENCODE_SLICE_MS",
+)
 """Variables that decide what a server does."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.burst import REAL, SMALL
 from benchmarks.decisions import PART as DECISIONS_PART
 from benchmarks.plots import draw_growth
 from benchmarks.records import Results
@@ -53,7 +54,8 @@ def write_report(results: Results, file: Path, target: Path = RESULTS) -> None:
         _targets(results),
         _context(results),
         *(_served(results, part, title) for part, title in _SERVED.items()),
-        _own_tables(results, "burst", "Text streams during a burst of pictures"),
+        _own_tables(results, SMALL, "Text streams during a burst of pictures"),
+        _own_tables(results, REAL, "The same with CLIP's real 23 layers"),
         _own_tables(results, DECISIONS_PART, "Questions about pictures, as decisions and as chats"),
         _stages(results),
         _own_tables(results, NAME, "Against transformers' generate"),

@@ -112,6 +112,7 @@ def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "En
     options = EngineOptions(
         name=model_names(settings)[0],
         max_crops=settings.max_crops,
+        encode_slice_ms=settings.encode_slice_ms,
         max_images=settings.max_images,
         max_crop_bytes_in_flight=settings.max_crop_bytes_in_flight,
         max_queue_s=settings.max_queue_s,

@@ -190,6 +190,13 @@ class Settings(BaseModel):
         int | None,
         Field(ge=1, le=64, description="Maximum number of crops of an image; default: the model's own."),
     ] = None
+    encode_slice_ms: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Milliseconds that encoding images may hold up a step of running answers (on CPU).",
+        ),
+    ] = 30.0
     answer_reserve_tokens: Annotated[
         int,
         Field(ge=1, description="Tokens that `detail: auto` leaves for an answer that may be as long."),

@@ -17,7 +17,7 @@ from runs import CONTEXT, record, results
 
 MEASURES = (
     *("images_per_s", "seen_images_per_s", "bytes_to_engine", "cpu_api_us_per_token", "output_tokens_per_s"),
-    *("requests_per_s", "itl_p99_ms", "ready_s", "peak_all_bytes"),
+    *("requests_per_s", "itl_p99_ms", "ready_s", "peak_all_bytes", "burst_s"),
     *("questions_per_s", "last_answer_s", "further_s", "ttft_p50_ms", "ttft_p99_ms"),
 )
 
@@ -61,7 +61,9 @@ def full_run(bench: Bench) -> list[Record]:
     cells += [(part, "session", "") for part in plans]
     cells += [("stages", kind, cores) for kind in STAGE_KINDS for cores in ("one core", "all cores")]
     cells += [
-        ("burst", f"{burst.STREAMS} text streams", load) for load in (burst.QUIET, f"{burst.IMAGES} pictures")
+        (part, f"{burst.STREAMS} text streams", load)
+        for part in (burst.SMALL, burst.REAL)
+        for load in (burst.QUIET, f"{burst.IMAGES} pictures")
     ]
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
     albums = (PHOTO, REAL_PHOTO, LOW)
@@ -81,7 +83,9 @@ def full_run(bench: Bench) -> list[Record]:
         for workload in ("text", "1 MP")
         for load in (ONE, BATCH)
     ]
-    return found + theirs
+    streams, pictures = f"{burst.STREAMS} text streams", f"{burst.IMAGES} pictures"
+    long_slices = record(burst.REAL, burst.LONG_SLICES, streams, pictures, 0, **measures)
+    return [*found, *theirs, long_slices]
 
 
 def test_every_target_is_measured_by_a_full_run(tmp_path: Path) -> None:

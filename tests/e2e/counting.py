@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 from phiserve.plugin.worker import PhiserveCPUWorker
 
 
@@ -25,6 +26,16 @@ class CountingWorker(PhiserveCPUWorker):
     def clip_crops(self) -> int:
         """Crops seen since the start, global views among them."""
         return self._clip_crops
+
+    def images_under_way(self) -> int:
+        """Images that are kept, encoded whole or in part, for requests that have not read them yet."""
+        return len(PARTIAL_ENCODER.images)
+
+    def slice_encoding(self, slice_s: float) -> float:
+        """Encode for at most so many seconds before a step from now on. What it was before."""
+        before = PARTIAL_ENCODER.slice_s
+        PARTIAL_ENCODER.start(self.model_runner.get_model().clip_parts, slice_s)
+        return before
 
     def clip_passes(self) -> int:
         """How often the vision tower has run, with one crop or many."""

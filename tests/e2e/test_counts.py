@@ -1,6 +1,8 @@
 """What a request costs, counted rather than timed: the same on every machine, so that a regression fails."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 
 from benchmarks.metrics import change, read
 from benchmarks.stream import StreamReader
+from e2e.processes import wait_until
 from e2e.running import InProcessServer
 from images import encode, image_part, noise, text_part
 from phiserve.vision.sizes import CROP_SIDE
@@ -143,18 +146,59 @@ def test_a_token_is_a_chunk_at_most(counted: InProcessServer) -> None:
 
 
 def test_a_image_is_encoded_while_others_are_answered(counted: InProcessServer) -> None:
-    """A crop before each step of theirs, none twice; and it looks the same as to a server that has nothing
-    else to do.
+    """Some crops before each step of theirs, none twice; and it looks the same as to a server that has
+    nothing else to do.
     """
     image = noise(640, 480, seed=5)  # as two files, so that no cache knows the second
     alone = first_logprobs(counted, image_part(encode(image, compress_level=1)))
     passes, crops = clip_calls(counted, "clip_passes"), clip_crops(counted)
-    request = body(text_part("Tell me"), max_tokens=3000, ignore_eos=True, stream=True)
-    with httpx.stream("POST", f"{counted.url}/v1/chat/completions", json=request, timeout=120) as response:
-        assert response.status_code == 200, response.read()
-        chunks = response.iter_raw()  # kept: without it, httpx would hang up
-        next(chunks)
+    with streaming(counted, text_part("Tell me")):
         beside = first_logprobs(counted, image_part(encode(image, compress_level=9)))
     assert beside == pytest.approx(alone, abs=1e-3)
     assert clip_crops(counted) - crops == PHOTO_CROPS + 1
-    assert clip_calls(counted, "clip_passes") - passes == PHOTO_CROPS + 1
+    assert 1 < clip_calls(counted, "clip_passes") - passes <= PHOTO_CROPS + 1
+
+
+def test_a_image_that_nobody_waits_for_is_freed(counted: InProcessServer) -> None:
+    """A client hangs up while its image is being encoded beside another's answer: nothing of it stays, and
+    who shows the image later sees it as ever.
+    """
+    image = noise(640, 480, seed=6)
+    alone = first_logprobs(counted, image_part(encode(image, compress_level=1)))
+    part = image_part(encode(image, compress_level=9))
+    slice_s = slice_encoding(counted, 0.0)  # a part of a crop before each step
+    try:
+        with streaming(counted, text_part("Tell me")):
+            asyncio.run(hang_up_when(lambda: clip_calls(counted, "images_under_way") == 1, counted, part))
+            wait_until(lambda: clip_calls(counted, "images_under_way") == 0)
+            slice_encoding(counted, slice_s)
+            assert first_logprobs(counted, part) == pytest.approx(alone, abs=1e-3)
+    finally:
+        slice_encoding(counted, slice_s)
+
+
+def slice_encoding(server: InProcessServer, slice_s: float) -> float:
+    """Set the longest slice in seconds; what it was before."""
+    (before_s,) = server.run(server.engine._llm.collective_rpc("slice_encoding", args=(slice_s,)))
+    return float(before_s)
+
+
+@contextmanager
+def streaming(server: InProcessServer, *parts: Any) -> Iterator[None]:
+    """While a long answer is read."""
+    request = body(*parts, max_tokens=3000, ignore_eos=True, stream=True)
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=request, timeout=120) as response:
+        assert response.status_code == 200, response.read()
+        chunks = response.iter_raw()  # kept: without it, httpx would hang up
+        next(chunks)
+        yield
+
+
+async def hang_up_when(holds: Callable[[], bool], server: InProcessServer, *parts: Any) -> None:
+    """Ask, and close the connection before the answer, once this holds."""
+    async with httpx.AsyncClient(timeout=120) as client:
+        url, request = f"{server.url}/v1/chat/completions", body(*parts, text_part("?"))
+        asking = asyncio.create_task(client.post(url, json=request))
+        while not await asyncio.to_thread(holds):
+            assert not asking.done()
+        asking.cancel()

@@ -19,7 +19,7 @@ from phiserve.checkpoint.opened import Checkpoint
 from phiserve.engine.sampling import GRAMMAR_BACKEND
 from phiserve.errors import StartupError
 from phiserve.plugin.fair_scheduler import LONGEST_CHUNK
-from phiserve.plugin.processor import MAX_CROPS_KEY
+from phiserve.plugin.processor import ENCODE_SLICE_KEY, MAX_CROPS_KEY
 from phiserve.plugin.register import TOKENIZER_MODE
 from phiserve.vision.sizes import most_image_tokens
 
@@ -42,7 +42,7 @@ OWNED_ARGUMENTS = {
     "tokenizer_mode": "phiserve brings the exact tokenizer",
     "served_model_name": "use --served-model-name",
     "limit_mm_per_prompt": "use max_images",
-    "mm_processor_kwargs": "use max_crops",
+    "mm_processor_kwargs": "use max_crops and encode_slice_ms",
     "structured_outputs_config": "constraints are written for the backend that phiserve brings",
     "otlp_traces_endpoint": "use traces_url",
     "collect_detailed_traces": "vLLM 0.32 collects none; use traces_url",
@@ -89,6 +89,7 @@ class EngineOptions:
 
     name: str
     max_crops: int | None
+    encode_slice_ms: float
     max_images: int
     max_crop_bytes_in_flight: int
     max_queue_s: float
@@ -147,7 +148,7 @@ def _own_arguments(checkpoint: Checkpoint, options: EngineOptions, max_crops: in
         "generation_config": "vllm",
         "max_model_len": checkpoint.short_context,
         "limit_mm_per_prompt": {"image": options.max_images},
-        "mm_processor_kwargs": {MAX_CROPS_KEY: max_crops},
+        "mm_processor_kwargs": {MAX_CROPS_KEY: max_crops, ENCODE_SLICE_KEY: options.encode_slice_ms},
         "mm_processor_cache_type": "lru",
         "use_tqdm_on_load": False,
         # The one that `plugin.register` replaces.

@@ -1,38 +1,46 @@
-"""Encodes images incrementally: a few crops before each step, one image active, the others paused or done.
+"""Encodes images in slices: some parts of CLIP before each step, one image active, others paused or done.
 
 vLLM encodes an image whole, in the step that reads its first token: on a CPU every running answer stands
-still for seconds. Here the scheduler postpones such a step (`plugin.scheduler`), the worker encodes a few
-crops before each step of the running answers (`plugin.worker`), and the model takes the features that are
-there (`plugin.model`). On CPU all three live in one process and meet in `PARTIAL_ENCODER`.
+still for seconds. Here the scheduler postpones such a step (`plugin.scheduler`), the worker encodes for at
+most `encode_slice_ms` before each step of the running answers (`plugin.worker`), and the model takes the
+features that are there (`plugin.model`). On CPU all three live in one process and meet in `PARTIAL_ENCODER`.
 """
 
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import cast
 
 import torch
+
+from phiserve.plugin.encoder_pace import EncoderPace
 
 ImageId = tuple[int, ...]
 """An image's cache key, as numbers that travel with its pixels (`plugin.processor.image_item`)."""
 
-Encoding = Generator[None, None, torch.Tensor]
-"""Pauses between the layers of CLIP, and returns its features, (n, 576, 1024)."""
+Encoding = Generator[str, None, torch.Tensor]
+"""Pauses before each of CLIP's parts, of which it says the name, and returns features, (n, 576, 1024)."""
 
 EncodeCrops = Callable[[torch.Tensor], Encoding]
-"""Begins to encode crops, (n, 3, 336, 336)."""
+"""Begins to encode crops, (n, 3, 336, 336), together."""
 
-ENCODING_TIME_S = 0.01
-"""Seconds before a step after which no further crop is begun; in short steps, no further layer.
-
-One crop, or layer, is always encoded; a small vision tower encodes many.
-"""
+SHORT_SLICE_S = 0.01
+"""Longest slice in seconds where other owners wait for the step's end, too."""
 
 MAX_IMAGES_KEPT = 3
 """Number of images kept at once, some 50 MB each with their features.
 
-Nobody reports requests that have gone: their images stay until others take their room.
+More are not needed: one is active, and others are complete and about to be read, or were paused for one that
+came first. The least recently asked for makes room and is encoded anew.
 """
+
+
+@dataclass(slots=True)
+class _Pass:
+    """Crops on their way through CLIP: paused before `part`, after `seconds` of work."""
+
+    encoding: Encoding
+    crops: int
+    part: str
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -40,12 +48,12 @@ class PartialEncoding:
     """An image's input for CLIP, float32 (n, 3, 336, 336), and the features of its first crops.
 
     `features` holds tensors (k, 576, 1024) in the order of the crops; the k add up to `num_encoded`. The next
-    crop may have been begun.
+    crops may be on their way: for each of them 1.2 MB of hidden state in bf16, within a layer up to 6 MB.
     """
 
     inputs: torch.Tensor
     features: list[torch.Tensor] = field(default_factory=list)
-    _begun: Encoding | None = None
+    _begun: _Pass | None = None
 
     @property
     def num_encoded(self) -> int:
@@ -62,44 +70,62 @@ class PartialEncoding:
         """Whether all crops have been encoded."""
         return self.num_encoded == len(self.inputs)
 
-    def advance(self, encode: EncodeCrops, seconds: float, *, by_layers: bool) -> None:
-        """Encode crops one by one until all are encoded or `seconds` have passed.
+    def advance(self, encode: EncodeCrops, pace: EncoderPace, began_s: float, slice_s: float) -> None:
+        """Encode parts until all are encoded or the next one would end later than `slice_s` after `began_s`.
 
-        They end no crop early unless `by_layers`.
+        One part is always encoded.
         """
-        began = time.monotonic()
+        is_first = True
         while not self.is_complete:
-            if self._begun is None:
-                self._begun = encode(self.remaining_inputs[:1])
-            is_between = self._pass_layer() or by_layers
-            if is_between and time.monotonic() - began > seconds:
+            begun = self._begun or self._begin(encode, pace, slice_s)
+            used_s = pace.now_s() - began_s
+            if not is_first and used_s + pace.expected_s(begun.part, begun.crops) > slice_s:
                 return
+            is_first = False
+            self._pass_part(begun, pace)
 
-    def finish_crop(self) -> None:
-        """Encode what is left of a crop that has been begun."""
+    def finish_begun(self) -> None:
+        """Encode what is left of crops that have been begun."""
         while self._begun is not None:
-            self._pass_layer()
+            self._pass_part(self._begun, None)
 
-    def _pass_layer(self) -> bool:
-        """Pass the crop that has been begun through CLIP's next layer. Whether that was the last one."""
+    def _begin(self, encode: EncodeCrops, pace: EncoderPace, slice_s: float) -> _Pass:
+        remaining = self.remaining_inputs
+        crops = pace.crops_together(len(remaining), slice_s)
+        encoding = encode(remaining[:crops])
+        self._begun = _Pass(encoding, crops, next(encoding))
+        return self._begun
+
+    def _pass_part(self, begun: _Pass, pace: EncoderPace | None) -> None:
+        """Take crops through their next part, and keep their features after the last one."""
+        part, crops = begun.part, begun.crops
+        began_s = 0.0 if pace is None else pace.now_s()
         try:
-            next(cast("Encoding", self._begun))
+            begun.part = next(begun.encoding)
         except StopIteration as end:
             self.features.append(end.value)
             self._begun = None
-        return self._begun is None
+        if pace is not None:
+            seconds = pace.now_s() - began_s
+            begun.seconds += seconds
+            pace.took(part, crops, seconds)
+            if self._begun is None:
+                pace.passed(crops, begun.seconds)
 
 
 class PartialEncoder:
-    """The images of one process that are encoded incrementally: one active, the others paused or done.
+    """The images of one process that are encoded in slices: one active, the others paused or done.
 
     For each step, the scheduler calls `begin_step` and then `request` for images that are not `is_complete`;
-    the worker calls `advance`; the model calls `take` for the images that the step reads. Where
-    `steps_are_short`, because others wait for the step's end, `advance` may pause within a crop.
+    the worker calls `advance`; the model calls `take` for the images that the step reads. The scheduler calls
+    `forget` for an image that nobody needs any more. Where `steps_are_short`, because other owners wait for
+    the step's end, slices are no longer than `SHORT_SLICE_S`, otherwise than `slice_s`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pace: EncoderPace | None = None) -> None:
+        self._pace = pace or EncoderPace()
         self._encode: EncodeCrops | None = None
+        self.slice_s = 0.0
         self._kept: dict[ImageId, PartialEncoding] = {}  # least recently asked for first
         self._active: tuple[ImageId, Callable[[], torch.Tensor]] | None = None
         self.steps_are_short = False
@@ -109,12 +135,17 @@ class PartialEncoder:
         """Whether a worker in this process calls `advance`. Without one, vLLM must encode images whole."""
         return self._encode is not None
 
-    def start(self, encode: EncodeCrops) -> None:
-        """Encode with `encode` from now on.
+    @property
+    def images(self) -> frozenset[ImageId]:
+        """The images that are kept, complete or not."""
+        return frozenset(self._kept)
+
+    def start(self, encode: EncodeCrops, slice_s: float) -> None:
+        """Encode with `encode` from now on, for at most `slice_s` seconds before a step.
 
         The caller is the worker, which calls `advance` before each step.
         """
-        self._encode = encode
+        self._encode, self.slice_s = encode, slice_s
 
     def begin_step(self) -> None:
         """Forget which image was requested for the step before."""
@@ -135,15 +166,22 @@ class PartialEncoder:
             self._active = image, inputs
 
     def advance(self) -> None:
-        """Encode more of the active image until it is complete or `ENCODING_TIME_S` have passed."""
+        """Encode more of the active image until it is complete or the slice is over."""
         if self._active is None or self._encode is None:
             return
-        encoding = self._begun(*self._active)
-        encoding.advance(self._encode, ENCODING_TIME_S, by_layers=self.steps_are_short)
+        began_s = self._pace.now_s()
+        slice_s = min(self.slice_s, SHORT_SLICE_S) if self.steps_are_short else self.slice_s
+        self._begun(*self._active).advance(self._encode, self._pace, began_s, slice_s)
 
     def take(self, image: ImageId) -> PartialEncoding | None:
         """Hand over what has been encoded of an image, complete or not, and keep it no longer."""
         return self._kept.pop(image, None)
+
+    def forget(self, image: ImageId) -> None:
+        """Free what has been encoded of an image, which will not be requested again."""
+        self._kept.pop(image, None)
+        if self._active is not None and self._active[0] == image:
+            self._active = None
 
     def _begun(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> PartialEncoding:
         """The encoding of this image, a new one if there is none.

@@ -12,7 +12,7 @@ from typing import NoReturn
 import torch
 from blake3 import blake3
 from transformers import BatchFeature
-from vllm.config import SchedulerConfig
+from vllm.config import ModelConfig, SchedulerConfig
 from vllm.config.multimodal import MultiModalDummyOptions
 from vllm.inputs import MultiModalDataDict
 from vllm.inputs.engine import MultiModalInput, mm_input
@@ -40,6 +40,9 @@ MAX_CROPS_KEY = "num_crops"
 Engine processes are spawned and know only what travels in the engine's configuration.
 """
 
+ENCODE_SLICE_KEY = "encode_slice_ms"
+"""Key of encode_slice_ms there."""
+
 _PROFILE = "phiserve-profile"
 _BATCHED = MultiModalBatchedField()
 _BATCHED_ON_HOST = MultiModalBatchedField(keep_on_cpu=True)
@@ -65,6 +68,11 @@ def image_item(crops: torch.Tensor, padded: tuple[int, int], key: str) -> MultiM
 def image_id_of(item: MultiModalKwargsItem) -> ImageId:
     """The id of an item that `image_item` made."""
     return tuple(item["image_ids"].data.tolist())
+
+
+def encode_slice_s(config: ModelConfig) -> float:
+    """Seconds that encoding may hold up a step, from encode_slice_ms in the engine's configuration."""
+    return float(config.get_multimodal_config().mm_processor_kwargs[ENCODE_SLICE_KEY]) / 1000
 
 
 class Phi3VProcessingInfo(BaseProcessingInfo):

@@ -1,6 +1,7 @@
 """vLLM's scheduler, which lets running answers go on while an image is encoded."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from vllm.multimodal.inputs import MultiModalFeatureSpec, MultiModalKwargsItem
@@ -10,7 +11,7 @@ from vllm.v1.request import Request
 
 from phiserve.plugin.length_scheduler import LengthScheduler
 from phiserve.plugin.model import tower_input
-from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER, ImageId
 from phiserve.plugin.processor import image_id_of
 
 
@@ -41,6 +42,23 @@ class PartialEncodingScheduler(LengthScheduler):
             num_new_tokens = self._tokens_before_encoding(request, num_computed_tokens, num_new_tokens)
         return super()._try_schedule_encoder_inputs(
             request, num_computed_tokens, num_new_tokens, encoder_compute_budget, shift_computed_tokens
+        )
+
+    def _free_request(
+        self, request: Request, delay_free_blocks: bool = False
+    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Free a request that has ended as vLLM does, and what was encoded of images that no other one shows.
+
+        An aborted request may leave an image behind that has been encoded in part.
+        """
+        if PARTIAL_ENCODER.images:
+            for image in _images(request) - self._images_of_others(request):
+                PARTIAL_ENCODER.forget(image)
+        return super()._free_request(request, delay_free_blocks)
+
+    def _images_of_others(self, request: Request) -> frozenset[ImageId]:
+        return frozenset().union(
+            *(_images(other) for other in self.requests.values() if other is not request)
         )
 
     def _others_are_answered(self, request: Request) -> bool:
@@ -76,6 +94,11 @@ def _is_answered(request: Request) -> bool:
     Before that, while its prompt is read, it can wait for a whole image.
     """
     return request.num_computed_tokens >= request.num_prompt_tokens
+
+
+def _images(request: Request) -> frozenset[ImageId]:
+    """Ids of the images that a request shows."""
+    return frozenset(image_id_of(one.data) for one in request.mm_features if one.data is not None)
 
 
 def _inputs(item: MultiModalKwargsItem) -> torch.Tensor:

@@ -16,6 +16,7 @@ from vllm.v1.worker.cpu_worker import CPUWorker
 
 from phiserve.plugin.length_runner import choose_by_length
 from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
+from phiserve.plugin.processor import encode_slice_s
 from phiserve.plugin.sampler import RowSampler
 
 
@@ -33,13 +34,13 @@ class PhiserveCPUWorker(CPUWorker):
         sampler.batched_count_greater_than = count_not_below
         self.model_runner.sampler.__class__ = RowSampler
         choose_by_length(self.model_runner)
-        PARTIAL_ENCODER.start(self.model_runner.get_model().clip_layers)
+        PARTIAL_ENCODER.start(self.model_runner.get_model().clip_parts, encode_slice_s(self.model_config))
 
     @torch.inference_mode()
     def execute_model(
         self, scheduler_output: SchedulerOutput
     ) -> ModelRunnerOutput | AsyncModelRunnerOutput | None:
-        """Encode a few crops of the active image, then run the step as vLLM does.
+        """Encode a slice of the active image, then run the step as vLLM does.
 
         Meanwhile the last step's tokens are on their way to the clients.
         """

@@ -26,7 +26,7 @@ GPU = Host("H200", 10 * GIB, 20 * GIB, 4)
 
 def plan(host: Host, **overrides: object) -> EnginePlan:
     """The plan for a host, with the user's own arguments."""
-    return plan_engine(CHECKPOINT, host, EngineOptions("m", None, 4, 2**30, 60, 7, overrides))
+    return plan_engine(CHECKPOINT, host, EngineOptions("m", None, 30, 4, 2**30, 60, 7, overrides))
 
 
 def test_the_plans_own_cache_passes() -> None:

@@ -54,6 +54,7 @@ def plan(
     options = EngineOptions(
         "m",
         max_crops,
+        encode_slice_ms=20,
         max_images=4,
         max_crop_bytes_in_flight=2**30,
         max_queue_s=60,
@@ -85,7 +86,7 @@ def test_the_classes_named_exist() -> None:
 def test_the_checkpoints_own_max_crops(given: int | None, expected: int) -> None:
     """Where the user has set none; the engine, the encoder cache and the pipeline get the same number."""
     result = plan(max_crops=given)
-    assert (result.max_crops, result.args["mm_processor_kwargs"]) == (expected, {"num_crops": expected})
+    assert (result.max_crops, result.args["mm_processor_kwargs"]["num_crops"]) == (expected, expected)
 
 
 def test_real_model_on_a_large_cpu_host() -> None:
@@ -122,11 +123,11 @@ def test_gpu_sizes_the_kv_cache_itself() -> None:
 
 @pytest.mark.parametrize("max_crops", [1, 4, 16])
 def test_largest_image_fits_the_encoder_cache(max_crops: int) -> None:
-    """`max_crops` travels in the engine's configuration, and the cache holds several of its largest
-    images.
+    """`max_crops` and `encode_slice_ms` travel in the engine's configuration; the cache holds several of the
+    largest images.
     """
     result = plan(max_crops=max_crops)
-    assert result.args["mm_processor_kwargs"] == {"num_crops": max_crops}
+    assert result.args["mm_processor_kwargs"] == {"num_crops": max_crops, "encode_slice_ms": 20}
     assert result.encoder_cache_tokens >= 8 * ((max_crops + 1) * 156 + 1)
 
 

@@ -1,28 +1,21 @@
 """vLLM's own scheduler with our queue and our steps, on a real configuration; only tokens are made up."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from vllm import SamplingParams
 from vllm.config import VllmConfig
-from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 from vllm.v1.structured_output import StructuredOutputManager
 
-from phiserve.checkpoint.opened import open_checkpoint
-from phiserve.engine.environment import prepare_environment
-from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
 from phiserve.plugin import fair_scheduler as module
 from phiserve.plugin.fair_queue import OWNER_KEY
 from phiserve.plugin.fair_scheduler import FairScheduler
 from phiserve.turns import Line
+from unit.plugin.conftest import NUM_BLOCKS, PLACES
 
-PLACES = 18  # of which one owner may have 16
-NUM_BLOCKS = 4000
 FIXED_S, TOKEN_S = 0.004, 0.0004
 
 
@@ -34,26 +27,6 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
-
-
-@pytest.fixture(scope="module")
-def config(checkpoint: Path) -> VllmConfig:
-    prepare_environment()
-    overrides = {"max_num_seqs": PLACES, "max_model_len": 2048, "kv_cache_memory_bytes": 2**28}
-    overrides["enable_prefix_caching"] = False  # its hashes are not what is tested
-    options = EngineOptions(
-        "m",
-        max_crops=1,
-        max_images=1,
-        max_crop_bytes_in_flight=2**30,
-        max_queue_s=60,
-        shutdown_grace_s=0,
-        overrides=overrides,
-    )
-    plan = plan_engine(open_checkpoint(str(checkpoint)), detect_host(), options)
-    result = AsyncEngineArgs(**plan.args).create_engine_config()
-    result.cache_config.num_gpu_blocks = NUM_BLOCKS
-    return result
 
 
 class Engine:

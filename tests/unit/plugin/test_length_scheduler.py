@@ -35,6 +35,7 @@ def config(checkpoint: Path) -> VllmConfig:
     options = EngineOptions(
         "m",
         max_crops=1,
+        encode_slice_ms=30,
         max_images=1,
         max_crop_bytes_in_flight=2**30,
         max_queue_s=60,

@@ -110,17 +110,18 @@ def test_only_what_is_missing_is_encoded(model: Phi3VForCausalLM, monkeypatch: p
     assert tower.num_crops == sum(map(len, crops)) + 3  # global views of those of several crops
     assert [len(embedding) for embedding in whole] == [plan.num_tokens for plan in plans]
 
-    def clip_layers(crops: torch.Tensor) -> Encoding:
-        yield
+    def clip_parts(crops: torch.Tensor) -> Encoding:
+        yield "first"
+        yield "second"
         return model.clip_features(crops)
 
-    encoder.start(clip_layers)
-    for number, seconds in ((0, 60.0), (1, -1.0)):
-        monkeypatch.setattr("phiserve.plugin.partial_encoding.ENCODING_TIME_S", seconds)
+    for number, slice_s in ((0, 60.0), (1, -1.0)):
+        encoder.start(clip_parts, slice_s)
         encoder.begin_step()
         inputs = tower_input(crops[number], plans[number].padded[::-1])
         encoder.request((number, number), inputs.clone)
-        encoder.advance()
+        for _ in range(3):  # with no time, a part at each
+            encoder.advance()
     encoded, tower.num_crops = len(crops[0]) + 2, 0
     again = model.embed_multimodal(crops=crops, image_sizes=sizes, image_ids=ids)
     assert tower.num_crops == sum(map(len, crops)) + 3 - encoded
@@ -156,19 +157,18 @@ def small_clip(tmp_path: Path) -> Iterator[CLIPVisionModel]:
 
 @torch.inference_mode()
 def test_pauses_change_nothing(model: Phi3VForCausalLM, small_clip: CLIPVisionModel) -> None:
-    """CLIP layer by layer gives what vLLM's own pass through it gives, bit for bit."""
+    """CLIP part by part gives what vLLM's own pass through it gives, bit for bit."""
     tower = model.vision_embed_tokens
     tower.img_processor, tower.type_feature = small_clip, "patch"
     crops = torch.randn(2, 3, 336, 336)
-    encoding, pauses = model.clip_layers(crops), 0
+    encoding, parts = model.clip_parts(crops), []
     while True:
         try:
-            next(encoding)
+            parts.append(next(encoding))
         except StopIteration as end:
             features = end.value
             break
-        pauses += 1
-    assert pauses == 2
+    assert parts == ["embeddings", *["projections", "attention", "widening", "narrowing"] * 3]
     assert torch.equal(features, phi3v.Phi3HDImageEmbedding.get_img_features(tower, crops))
 
 

@@ -4,7 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from phiserve.plugin.processor import Phi3VDummyInputsBuilder, Phi3VProcessingInfo, Phi3VProcessor
+from phiserve.plugin.processor import (
+    Phi3VDummyInputsBuilder,
+    Phi3VProcessingInfo,
+    Phi3VProcessor,
+    encode_slice_s,
+)
 from phiserve.vision.sizes import most_image_tokens, plan_crops
 
 
@@ -35,6 +40,12 @@ def test_largest_image(kwargs: dict[str, int] | None, max_crops: int) -> None:
     assert item["crops"].shape == (max_crops, 336, 336, 3)
     assert item["image_sizes"].tolist() == [max_crops * 336, 336]
     assert plan_crops(50, 8000, max_crops).num_tokens == most
+
+
+def test_slices() -> None:
+    """Milliseconds in the engine's configuration, seconds here."""
+    mm_config = SimpleNamespace(mm_processor_kwargs={"num_crops": 4, "encode_slice_ms": 12.5})
+    assert encode_slice_s(SimpleNamespace(get_multimodal_config=lambda: mm_config)) == 0.0125
 
 
 def test_requests_never_come_this_way() -> None:

@@ -41,19 +41,21 @@ class Runner:
         return sorted(generators)
 
     def get_model(self) -> SimpleNamespace:
-        """A model whose vision tower has one layer, which returns what it is given."""
+        """A model whose vision tower has one part, which returns what it is given."""
 
-        def clip_layers(crops: torch.Tensor) -> Encoding:
-            yield from ()
+        def clip_parts(crops: torch.Tensor) -> Encoding:
+            yield "all"
             return crops
 
-        return SimpleNamespace(clip_layers=clip_layers)
+        return SimpleNamespace(clip_parts=clip_parts)
 
 
 def worker() -> PhiserveCPUWorker:
     """A worker with this runner, and no device."""
     result = PhiserveCPUWorker.__new__(PhiserveCPUWorker)
     result.model_runner = Runner()
+    mm_config = SimpleNamespace(mm_processor_kwargs={"num_crops": 4, "encode_slice_ms": 30})
+    result.model_config = SimpleNamespace(get_multimodal_config=lambda: mm_config)
     return result
 
 
