@@ -8,7 +8,7 @@ BATCHES = (1, 2, 4, 8)
 _NEWEST = 0.25
 """Weight of the newest measurement in an average: one that the machine delayed hardly shows."""
 
-_WORTH_WAITING = 0.97
+_WORTH_WAITING = 0.95
 """What more crops at once must take of a crop's time with fewer: their parts fill a slice less evenly."""
 
 _PASSES_BETWEEN_TRIALS = 64
