@@ -36,9 +36,11 @@ class EncoderPace:
         self._part_s[part, crops] = _average(self._part_s.get((part, crops)), seconds)
 
     def passed(self, crops: int, seconds: float) -> None:
-        """Count a pass through all parts."""
-        self._crop_s[crops] = _average(self._crop_s.get(crops), seconds / crops)
+        """Count a pass through all parts. What was measured long ago counts no more."""
         self._num_passes += 1
+        is_recent = self._num_passes - self._measured_at.get(crops, 0) < _PASSES_BETWEEN_TRIALS
+        before = self._crop_s.get(crops) if is_recent else None
+        self._crop_s[crops] = _average(before, seconds / crops)
         self._measured_at[crops] = self._num_passes
 
     def expected_s(self, part: str, crops: int) -> float:
