@@ -8,9 +8,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from phiserve import __version__
-from phiserve.cli import ask, chat, checkpoint, decide, decisions, doctor, keys, serve, tokenizer, tokens, top
-from phiserve.cli.batch import command as batch
-from phiserve.cli.failures import sentence
+from phiserve.cli.commands import COMMANDS, add_commands, loaded
 from phiserve.cli.streams import prepare_streams, settle_stdout
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -23,6 +21,11 @@ class _OneSentence(TyperGroup):
         """Run the command from its arguments to its exit; takes what Typer's own `main` takes."""
         prepare_streams()
         return super().main(*args, **kwargs)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the subcommand, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, loaded(name) if name in COMMANDS else command, rest
 
     def invoke(self, ctx: Any) -> object:  # a Context, of a class that Typer keeps to itself
         """Run the subcommand."""
@@ -39,6 +42,8 @@ class _OneSentence(TyperGroup):
             settle_stdout()
             if ctx.params.get("debug"):
                 raise
+            from phiserve.cli.failures import sentence  # with the openai package, whose failures it tells
+
             _console.print(f"phiserve: {sentence(error)}", style="red", markup=False)
             raise typer.Exit(1) from None
 
@@ -50,18 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="An OpenAI-compatible chat server for Phi-3-vision.",
 )
-app.command()(serve.serve)
-app.command()(ask.ask)
-app.command()(chat.chat)
-app.command()(decide.decide)
-app.command()(batch.batch)
-app.command()(tokens.tokens)
-app.command()(tokenizer.tokenizer)
-app.command()(doctor.doctor)
-app.command()(top.top)
-app.add_typer(checkpoint.app, name="checkpoint")
-app.add_typer(decisions.app, name="decisions")
-app.add_typer(keys.app, name="keys")
+add_commands(app)
 
 
 @app.callback()
