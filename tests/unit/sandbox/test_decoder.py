@@ -160,9 +160,13 @@ def test_workers_see_no_keys(make_decoder: MakeDecoder, monkeypatch: pytest.Monk
     assert {"PHISERVE_API_KEY", "HF_TOKEN"} & {*names} == set()
 
 
-def test_workers_give_way(decoder: WorkerDecoder) -> None:
+def test_workers_give_way(make_decoder: MakeDecoder) -> None:
     """To the event loop and the engine."""
-    assert {process.nice() - os.nice(0) for process in processes()} == {0, 10}
+    decoder = make_decoder()
+    template, *workers = started(decoder)
+    assert template.nice() == os.nice(0)
+    assert [worker.nice() - os.nice(0) for worker in workers] == [10, 10]
+    decoder.close()
 
 
 def test_children_can_be_waited_for(make_decoder: MakeDecoder) -> None:
@@ -179,14 +183,16 @@ def test_children_can_be_waited_for(make_decoder: MakeDecoder) -> None:
     decoder.close()
 
 
-def test_signals_to_all_processes_are_the_servers(decoder: WorkerDecoder) -> None:
+def test_signals_to_all_processes_are_the_servers(make_decoder: MakeDecoder) -> None:
     """As a terminal's Ctrl-C, or a service manager: what runs is finished."""
-    before = processes()
-    for process in before:
+    decoder = make_decoder()
+    own = started(decoder)
+    for process in own:
         process.send_signal(signal.SIGINT)
         process.terminate()
     assert works(decoder)
-    assert set(processes()) <= set(before)
+    assert not any(map(is_gone, own))
+    decoder.close()
 
 
 def test_closing_ends_what_runs(make_decoder: MakeDecoder) -> None:
