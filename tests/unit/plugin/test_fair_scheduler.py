@@ -1,11 +1,9 @@
 """vLLM's own scheduler with our queue and our steps, on a real configuration; only tokens are made up."""
 
 import pytest
-import torch
 from vllm import SamplingParams
 from vllm.config import VllmConfig
 from vllm.v1.core.sched.output import SchedulerOutput
-from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 from vllm.v1.structured_output import StructuredOutputManager
@@ -14,7 +12,7 @@ from phiserve.plugin import fair_scheduler as module
 from phiserve.plugin.fair_queue import OWNER_KEY
 from phiserve.plugin.fair_scheduler import FairScheduler
 from phiserve.turns import Line
-from unit.plugin.conftest import NUM_BLOCKS, PLACES
+from unit.plugin.conftest import BLOCK_TOKENS, PLACES, kv_cache
 
 FIXED_S, TOKEN_S = 0.004, 0.0004
 
@@ -34,11 +32,8 @@ class Engine:
 
     def __init__(self, config: VllmConfig, clock: Clock) -> None:
         self._clock = clock
-        spec = FullAttentionSpec(block_size=16, num_kv_heads=1, head_size=8, dtype=torch.float32)
-        kv_cache = KVCacheConfig(
-            num_blocks=NUM_BLOCKS, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)]
-        )
-        self.scheduler = FairScheduler(config, kv_cache, StructuredOutputManager(config), block_size=16)
+        manager = StructuredOutputManager(config)
+        self.scheduler = FairScheduler(config, kv_cache(), manager, block_size=BLOCK_TOKENS)
         self.tokens: dict[str, int] = {}
 
     def send(

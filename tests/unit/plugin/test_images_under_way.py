@@ -11,8 +11,6 @@ from vllm import SamplingParams
 from vllm.config import VllmConfig
 from vllm.multimodal.inputs import MultiModalFeatureSpec, PlaceholderRange
 from vllm.v1.core.sched.output import SchedulerOutput
-from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
-from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 from vllm.v1.structured_output import StructuredOutputManager
 
@@ -20,7 +18,7 @@ from phiserve.plugin import scheduler as module
 from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
 from phiserve.plugin.processor import image_id_of, image_item
 from phiserve.plugin.scheduler import PartialEncodingScheduler
-from unit.plugin.conftest import NUM_BLOCKS
+from unit.plugin.conftest import BLOCK_TOKENS, kv_cache, say
 
 CROPS = 4
 PARTS = 3 * (CROPS + 1)
@@ -34,12 +32,8 @@ class Engine:
     """A scheduler, and a worker that encodes a part before each step; the model says one token for ever."""
 
     def __init__(self, config: VllmConfig, encoder: PartialEncoder) -> None:
-        spec = FullAttentionSpec(block_size=16, num_kv_heads=1, head_size=8, dtype=torch.float32)
-        kv_cache = KVCacheConfig(
-            num_blocks=NUM_BLOCKS, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)]
-        )
         manager = StructuredOutputManager(config)
-        self.scheduler = PartialEncodingScheduler(config, kv_cache, manager, block_size=16)
+        self.scheduler = PartialEncodingScheduler(config, kv_cache(), manager, block_size=BLOCK_TOKENS)
         self.encoder = encoder
         self.num_parts = 0
         encoder.start(self._tower, slice_s=0.0)
@@ -68,11 +62,7 @@ class Engine:
         for name, numbers in output.scheduled_encoder_inputs.items():
             for number in numbers:
                 self._encode_rest(self.scheduler.requests[name], number)
-        names = list(output.num_scheduled_tokens)
-        requests = [self.scheduler.requests[name] for name in names]
-        sampled = [[5] if one.num_computed_tokens >= one.num_tokens else [] for one in requests]
-        places = {name: place for place, name in enumerate(names)}
-        self.scheduler.update_from_output(output, ModelRunnerOutput(names, places, sampled))
+        say(self.scheduler, output)
         return output
 
     def steps(self, number: int) -> None:

@@ -3,62 +3,38 @@
 from pathlib import Path
 
 import pytest
-import torch
 from vllm import SamplingParams
 from vllm.config import VllmConfig
-from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.utils.hashing import sha256
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
-from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
-from phiserve.checkpoint.opened import open_checkpoint
-from phiserve.engine.environment import prepare_environment
-from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
 from phiserve.plugin.fair_queue import OWNER_KEY
 from phiserve.plugin.length_scheduler import LengthScheduler, has_long_factors, switching_length
+from unit.plugin.conftest import BLOCK_TOKENS, kv_cache, planned, say
 
 SHORT = 4096
-BLOCK = 16
-NUM_BLOCKS = 2000
 PLACES = 8
 
 
 @pytest.fixture(scope="module")
 def config(checkpoint: Path) -> VllmConfig:
-    prepare_environment()
-    options = EngineOptions(
-        "m",
-        max_crops=1,
-        encode_slice_ms=30,
-        max_images=1,
-        max_crop_bytes_in_flight=2**30,
-        max_queue_s=60,
-        shutdown_grace_s=0,
-        overrides={"max_model_len": 2 * SHORT, "kv_cache_memory_bytes": 2**28, "max_num_seqs": PLACES},
-    )
-    plan = plan_engine(open_checkpoint(str(checkpoint)), detect_host(), options)
-    result = AsyncEngineArgs(**plan.args).create_engine_config()
-    result.cache_config.num_gpu_blocks = NUM_BLOCKS
-    return result
+    return planned(checkpoint, max_model_len=2 * SHORT, max_num_seqs=PLACES)
 
 
 class Engine:
     """A scheduler whose model says the same token for ever."""
 
     def __init__(self, config: VllmConfig) -> None:
-        spec = FullAttentionSpec(block_size=BLOCK, num_kv_heads=1, head_size=8, dtype=torch.float32)
-        kv_cache = KVCacheConfig(
-            num_blocks=NUM_BLOCKS, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)]
-        )
         init_none_hash(sha256)
-        self._hasher = get_request_block_hasher(BLOCK, sha256)
-        self.scheduler = LengthScheduler(config, kv_cache, StructuredOutputManager(config), block_size=BLOCK)
+        self._hasher = get_request_block_hasher(BLOCK_TOKENS, sha256)
+        self.scheduler = LengthScheduler(
+            config, kv_cache(), StructuredOutputManager(config), block_size=BLOCK_TOKENS
+        )
 
     def send(
         self, name: str, prompt: int, answer: int, salt: str | None = None, said: int = 0, owner: str = "a"
@@ -71,11 +47,7 @@ class Engine:
 
     def step(self) -> SchedulerOutput:
         output = self.scheduler.schedule()
-        names = list(output.num_scheduled_tokens)
-        requests = [self.scheduler.requests[name] for name in names]
-        sampled = [[5] if request.num_computed_tokens >= request.num_tokens else [] for request in requests]
-        rows = {name: index for index, name in enumerate(names)}
-        self.scheduler.update_from_output(output, ModelRunnerOutput(names, rows, sampled))
+        say(self.scheduler, output)
         return output
 
     def finish(self, request: Request) -> None:
@@ -153,7 +125,7 @@ def test_prefix_caches_are_apart(engine: Engine, salt: str | None) -> None:
 
     assert cached("short", SHORT) == 0
     assert cached("long", SHORT + 1) == 0
-    assert cached("short again", SHORT) == SHORT - BLOCK
+    assert cached("short again", SHORT) == SHORT - BLOCK_TOKENS
     assert cached("long again", SHORT + 100) == SHORT
     assert cached("another's", SHORT + 1, "fedcba9876543210") == 0
 
@@ -162,7 +134,7 @@ def test_what_grew_is_found_among_the_long(engine: Engine) -> None:
     """An answer that was read again helps the next request about the same, which is long from its start."""
     engine.finish(engine.send("a", SHORT - 1, 4))
     request = engine.send("b", SHORT - 1, 1)
-    assert engine.scheduler.kv_cache_manager.get_computed_blocks(request)[1] == SHORT - BLOCK
+    assert engine.scheduler.kv_cache_manager.get_computed_blocks(request)[1] == SHORT - BLOCK_TOKENS
     engine.finish(request)
     other = engine.send("c", SHORT - 1, 1, said=3)
     assert has_long_factors(other)
