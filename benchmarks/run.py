@@ -133,6 +133,7 @@ def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> Bench:
         results.note(f"{began:%Y-%m-%d %H:%M} UTC, on the same machine, commit {commit()}: `{command}`")
     else:
         results = _new_results(options, began, command, repeat)
+    options.work.mkdir(parents=True, exist_ok=True)
     code = None
     try:
         code = reference_code(options.reference_code)
