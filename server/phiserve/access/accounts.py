@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phiserve.access.budgets import Budgets, Standing, limit_reached
 from phiserve.access.key import Account, Unit
@@ -18,11 +18,16 @@ class Limit:
 
 
 class RequestAccounts:
-    """The accounts of one request. `standings`: how the tightest limit of each unit stands."""
+    """The accounts of one request. `standings`: how the tightest limit of each unit stands.
 
-    def __init__(self, accounts: tuple[Account, ...], budgets: Budgets) -> None:
+    `least_left`: the share of each limit that must be left for the request to use any of it.
+    """
+
+    def __init__(self, accounts: tuple[Account, ...], budgets: Budgets, least_left: float = 0) -> None:
         self._accounts = accounts
         self._budgets = budgets
+        self._least_left = least_left
+        self._taken: list[tuple[Limit, Unit, int]] = []
         self.standings: dict[Unit, Standing] = {}
 
     def __iter__(self) -> Iterator[Account]:
@@ -41,12 +46,10 @@ class RequestAccounts:
             limit, standing = max(short, key=lambda one: one[1].resets_at)
             raise limit_reached(unit, standing, amount, limit.account.whose)
 
-    async def require_share(self, unit: Unit, share: float) -> None:
-        """Look how the limits stand; raises RateLimitReached where less than this share is left of one."""
+    async def require_share(self, unit: Unit) -> None:
+        """Look how the limits stand; raises RateLimitReached where less than `least_left` is left of one."""
         for limit in self._limits(unit):
-            standing = await self._standing(limit, unit)
-            if standing.remaining < (amount := math.ceil(limit.amount * share)):
-                raise limit_reached(unit, standing, amount, limit.account.whose)
+            self._check_share(limit, unit, await self._standing(limit, unit))
 
     async def take(self, unit: Unit, amount: int) -> None:
         """Use `amount` of all; raises RateLimitReached where one has less left, and then uses none."""
@@ -55,16 +58,34 @@ class RequestAccounts:
             return
         if len(limits) > 1:
             await self.require(unit, amount)
+        taken: list[tuple[Limit, Unit, int]] = []
         standings: list[Standing] = []
         try:
             for limit in limits:
-                standings.append(await self._budgets.take(limit.account.id, unit, limit.amount, amount))
-            self._note(unit, standings)
+                standing = await self._budgets.take(limit.account.id, unit, limit.amount, amount)
+                taken.append((limit, unit, amount))
+                standings.append(standing)
+                before = replace(standing, remaining=standing.remaining + amount)
+                self._check_share(limit, unit, before)
         except RateLimitReached:  # others came between the look and the use
-            for limit in limits[: len(standings)]:
-                await self._budgets.give_back(limit.account.id, unit, limit.amount, amount)
+            await self._give_back(taken)
             await self.require(unit, amount)
             raise
+        self._note(unit, standings)
+        self._taken += taken
+
+    async def give_back(self) -> None:
+        """Undo all that was taken: the request is to be tried again, and is counted then."""
+        taken, self._taken = self._taken, []
+        await self._give_back(taken)
+
+    async def _give_back(self, taken: list[tuple[Limit, Unit, int]]) -> None:
+        for limit, unit, amount in taken:
+            await self._budgets.give_back(limit.account.id, unit, limit.amount, amount)
+
+    def _check_share(self, limit: Limit, unit: Unit, standing: Standing) -> None:
+        if standing.remaining < (least := math.ceil(limit.amount * self._least_left)):
+            raise limit_reached(unit, standing, least, limit.account.whose)
 
     async def charge(self, unit: Unit, amount: int) -> None:
         """Use `amount` of all, also where less is left."""

@@ -16,14 +16,17 @@ from phiserve.access.budgets import Budgets
 from phiserve.access.key import UNITS, Key
 from phiserve.access.keyring import Keyring
 from phiserve.core import DocumentPlaceholder, ImagePlaceholder, TokenCounts
-from phiserve.errors import InvalidRequest, RateLimitReached
+from phiserve.errors import InvalidRequest, RateLimitReached, RequestError
 
 REFUSED = Metric("phiserve_access_refused", "Requests refused for their key or its limits.", ["reason"])
 
 _Shown = Sequence[ImagePlaceholder | DocumentPlaceholder]
 
 BATCH_SHARE = 0.5
-"""What must be left of each limit per minute for a request of a batch to begin."""
+"""What must be left of each limit per minute for a request of a batch to use any of it."""
+
+_TRIED_AGAIN = (429, 503)
+"""Statuses of errors after which a request of a batch is tried again."""
 
 _DETAILS = ("low", "auto", "high")
 """How closely to look, the cheapest first."""
@@ -66,17 +69,18 @@ class Visit:
 class KeyVisit(Visit):
     """One request with a key, kept to what the key may ask for. Make it with `Gate.enter`."""
 
-    def __init__(self, key: Key, cache_salt: str, budgets: Budgets) -> None:
+    def __init__(self, key: Key, cache_salt: str, budgets: Budgets, least_left: float = 0) -> None:
         self.owner = key.owner
         self.cache_salt = cache_salt
-        self._accounts = RequestAccounts(key.accounts, budgets)
+        self._accounts = RequestAccounts(key.accounts, budgets, least_left)
+        self._is_of_batch = least_left > 0
         self._counts: Callable[[], TokenCounts] | None = None
 
     async def begin(self) -> None:
         """Count the request. Raises RateLimitReached, also where no token is left for its prompt."""
-        with _refusals_counted("requests"):
+        with self._refusals_counted("requests"):
             await self._accounts.take("requests", 1)
-        with _refusals_counted("tokens"):
+        with self._refusals_counted("tokens"):
             await self._accounts.require("tokens", 1)
 
     async def begin_in_batch(self) -> None:
@@ -85,15 +89,19 @@ class KeyVisit(Visit):
         Raises RateLimitReached, which is no refusal: the request is tried again.
         """
         for unit in UNITS:
-            await self._accounts.require_share(unit, BATCH_SHARE)
+            await self._accounts.require_share(unit)
         await self._accounts.take("requests", 1)
+
+    async def give_back(self) -> None:
+        """Nothing came of the request, which is tried again: it has used nothing."""
+        await self._accounts.give_back()
 
     async def take_images(self, shown: _Shown) -> None:
         """Check and count the images. See `Visit.take_images`."""
         for placeholder in shown:
             self._check_detail(placeholder)
         self._check_number(shown, [1] * len(shown))
-        with _refusals_counted("images"):
+        with self._refusals_counted("images"):
             await self._accounts.take("images", len(shown))
 
     async def take_pages(self, shown: _Shown, counts: Sequence[int]) -> None:
@@ -101,7 +109,7 @@ class KeyVisit(Visit):
         num_more = sum(counts) - len(shown)
         if num_more > 0:
             self._check_number(shown, counts)
-            with _refusals_counted("images"):
+            with self._refusals_counted("images"):
                 await self._accounts.take("images", num_more)
 
     def _check_number(self, shown: _Shown, counts: Sequence[int]) -> None:
@@ -124,7 +132,7 @@ class KeyVisit(Visit):
             whose = limit.account.whose
             reason = f"the prompt has {num_tokens} tokens; the {whose}'s limit is {limit.amount} per minute"
             raise InvalidRequest(reason, param=param)
-        with _refusals_counted("tokens"):
+        with self._refusals_counted("tokens"):
             await self._accounts.take("tokens", num_tokens)
 
     def answering(self, counts: Callable[[], TokenCounts]) -> None:
@@ -156,6 +164,16 @@ class KeyVisit(Visit):
                 )
                 holder = image.part if isinstance(image, DocumentPlaceholder) else image.param
                 raise InvalidRequest(reason, param=f"{holder}.detail")
+
+    @contextmanager
+    def _refusals_counted(self, reason: str) -> Iterator[None]:
+        """Requests of batches are tried again: these are no refusals."""
+        try:
+            yield
+        except RateLimitReached:
+            if not self._is_of_batch:
+                REFUSED.labels(reason).inc()
+            raise
 
 
 class Gate:
@@ -217,31 +235,26 @@ class Gate:
     async def enter_in_batch(self, key: Key) -> AsyncIterator[KeyVisit]:
         """One request of a batch of this key, which has been begun, until its answer has ended.
 
-        It counts for the limits per minute, not for those on requests at once. Raises as
-        `KeyVisit.begin_in_batch`.
+        It counts for the limits per minute, not for those on requests at once; not at all where it ends in
+        429 or 503, after which it is tried again. Raises as `KeyVisit.begin_in_batch`.
         """
-        visit = self._visit(key)
+        visit = self._visit(key, BATCH_SHARE)
         await visit.begin_in_batch()
         try:
             yield visit
+        except RequestError as error:
+            if error.status in _TRIED_AGAIN:
+                await visit.give_back()
+            raise
         finally:
             await visit.end()
 
-    def _visit(self, key: Key) -> KeyVisit:
-        return KeyVisit(key, self._salt(key.owner), self._budgets)
+    def _visit(self, key: Key, least_left: float = 0) -> KeyVisit:
+        return KeyVisit(key, self._salt(key.owner), self._budgets, least_left)
 
     def _salt(self, owner: str) -> str:
         """Equal for an owner while the process lives; nobody else can know it."""
         return hmac.digest(self._salt_secret, owner.encode(), hashlib.sha256).hex()
-
-
-@contextmanager
-def _refusals_counted(reason: str) -> Iterator[None]:
-    try:
-        yield
-    except RateLimitReached:
-        REFUSED.labels(reason).inc()
-        raise
 
 
 def duration_text(seconds: float) -> str:

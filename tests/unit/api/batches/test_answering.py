@@ -12,6 +12,7 @@ import pytest
 from images import data_url, encode, noise
 from kept_files import kept
 from key_files import secret_of, write_keys
+from phiserve.access.gate import REFUSED
 from phiserve.access.key import Key
 from phiserve.api.batches.answering import PASSING, AskedBy, LineAnswer, LineAnswerer, window_of
 from phiserve.api.services import Services
@@ -217,6 +218,47 @@ def test_a_half_of_the_key_s_limits(make_services: MakeServices, tmp_path: Path)
             assert answer.status_code == 401
 
     asyncio.run(run())
+
+
+def test_all_at_once_leave_the_half(make_services: MakeServices, tmp_path: Path) -> None:
+    """Lines that begin in the same moment take no more of it than one after the other, and those that have
+    to wait have used nothing.
+    """
+    limits: dict[str, object] = {"tokens_per_minute": 100, "requests_per_minute": 1000}
+    keys = write_keys(tmp_path / "keys.yaml", alice=limits)
+    services = make_services(ScriptedEngine(ANSWER), keys_file=str(keys))
+    gate = services.gate
+    assert gate is not None
+    refused = _refusals()
+
+    async def run() -> None:
+        key = _key(services)
+        by = AskedBy("alice", key.id, "alice")
+        chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+        answerer, body = LineAnswerer(services), json.dumps(chat).encode()
+        asked = (answerer.answer("/v1/chat/completions", body, by) for _ in range(30))
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+        answers = [answer for answer in ended if isinstance(answer, LineAnswer)]
+        waiting = [answer for answer in ended if isinstance(answer, RateLimitReached)]
+        assert answers
+        assert len(answers) + len(waiting) == 30
+        each = answers[0].counts
+        assert each is not None
+        assert len(answers) * each.prompt < 50 + each.prompt
+        async with gate.enter(key) as visit:
+            await visit.begin()
+            told = visit.headers()
+        assert told["x-ratelimit-remaining-requests"] == str(1000 - len(answers) - 1)
+        used = len(answers) * (each.prompt + each.completion)
+        assert told["x-ratelimit-remaining-tokens"] == str(max(0, 100 - used))
+
+    asyncio.run(run())
+    assert _refusals() == refused
+
+
+def _refusals() -> float:
+    samples = (sample for metric in REFUSED.collect() for sample in metric.samples)
+    return sum(sample.value for sample in samples if sample.name.endswith("_total"))
 
 
 def _key(services: Services) -> Key:
