@@ -223,6 +223,8 @@ def _gpu_defaults(host: Host) -> EngineArguments:
         "gpu_memory_utilization": 0.9,
         "max_num_seqs": 256 if large else 64,
         "max_num_batched_tokens": 16384 if large else 8192,
+        # Batch work comes behind what somebody waits for, as our own scheduler does it on CPU.
+        "scheduling_policy": "priority",
     }
 
 

@@ -119,6 +119,7 @@ def test_gpu_sizes_the_kv_cache_itself() -> None:
     args = plan(REAL, L4).args
     assert "kv_cache_memory_bytes" not in args
     assert args["gpu_memory_utilization"] == 0.9
+    assert args["scheduling_policy"] == "priority"  # on CPU our own scheduler does it
 
 
 @pytest.mark.parametrize("max_crops", [1, 4, 16])
