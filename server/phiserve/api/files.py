@@ -28,7 +28,7 @@ from phiserve.errors import (
     shortened,
 )
 from phiserve.files.blobs import BlobGone
-from phiserve.files.draft import BlobDraft
+from phiserve.files.draft import BlobDraft, too_large
 from phiserve.files.keeping import FileKeeper, NewFile
 from phiserve.files.limits import BESIDE_BYTES
 from phiserve.protocol.events import encode_json
@@ -129,12 +129,12 @@ async def file_content(request: Request, file_id: str) -> Response:
     return StreamingResponse(_whole(first, content), media_type="application/octet-stream", headers=headers)
 
 
-def announced_bytes(request: Request, max_bytes: int) -> int:
+def announced_bytes(request: Request, max_bytes: int, limit: str = "files_max_bytes") -> int:
     """The length of a body that brings a file, 0 where it was not said. Raises RequestTooLarge."""
     announced = header_of(request.scope, b"content-length") or ""
     num_bytes = int(announced) if announced.isdigit() else 0
     if num_bytes > max_bytes + BESIDE_BYTES:
-        raise RequestTooLarge(f"The file is too large; the limit is {max_bytes} bytes")
+        raise too_large(max_bytes, limit)
     return num_bytes
 
 

@@ -23,6 +23,9 @@ router = APIRouter(tags=["uploads"], default_response_class=Response)
 
 _PATH = "/v1/uploads/{upload_id}"
 
+_PART_LIMIT = "of a part"
+"""What `MAX_PART_BYTES` is called: no setting changes it."""
+
 
 class PartFields(WireModel):
     """The fields of a part beside `data` itself: there are none."""
@@ -54,8 +57,8 @@ async def add_part(request: Request, upload_id: str) -> Response:
     uploads, owner = _uploads(request), owner_of(request)
     if await uploads.find(owner, upload_id) is None:
         raise _not_found(upload_id)
-    announced = announced_bytes(request, MAX_PART_BYTES)
-    async with uploads.keeper.receiving(owner, MAX_PART_BYTES, "of a part", announced) as draft:
+    announced = announced_bytes(request, MAX_PART_BYTES, _PART_LIMIT)
+    async with uploads.keeper.receiving(owner, MAX_PART_BYTES, _PART_LIMIT, announced) as draft:
         received = await receive(request, draft, "data", MAX_PART_BYTES)
         for name in received.fields:
             raise InvalidRequest("this parameter is unknown", param=shortened(name), code="unknown_parameter")

@@ -54,9 +54,7 @@ class BlobDraft:
         """More of it. Raises RequestTooLarge and InvalidRequest beyond the limits, and StoreFailure."""
         self.num_bytes += len(chunk)
         if self.num_bytes > self._max_bytes:
-            raise RequestTooLarge(
-                f"The file is too large; the limit is {self._max_bytes} bytes ({self._limit})"
-            )
+            raise too_large(self._max_bytes, self._limit)
         self._buffer += chunk
         while len(self._buffer) >= SEGMENT_BYTES:
             segment = bytes(memoryview(self._buffer)[:SEGMENT_BYTES])
@@ -91,3 +89,8 @@ class BlobDraft:
         self._blake3.update(segment)
         if self._md5 is not None:
             self._md5.update(segment)
+
+
+def too_large(max_bytes: int, limit: str) -> RequestTooLarge:
+    """The refusal of a file of more bytes than `limit`, a setting as a rule, allows."""
+    return RequestTooLarge(f"The file is too large; the limit is {max_bytes} bytes ({limit})")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from phiserve.errors import InvalidRequest
+from phiserve.errors import InvalidRequest, StoreFailure
 from phiserve.store import blobs, files, room, uploads
 from phiserve.store.connections import Connections
 from phiserve.store.files import FilePage, StoredFile
@@ -213,10 +213,10 @@ def _batch(
 
 
 async def _kept(connection: AsyncConnection, whole: WholeBlob) -> int:
-    """Raises InvalidRequest where the content was given up: it took too long without a sign of life."""
+    """Raises StoreFailure where the content was given up: the database did not hear of it for too long."""
     key = await blobs.keep(connection, whole.name, whole.digest, whole.num_bytes)
     if key is None:
-        raise InvalidRequest("the file was not received in time; send it again")
+        raise StoreFailure("The file was given up while the database did not answer; send it again")
     return key
 
 

@@ -146,6 +146,10 @@ def test_limits(make_services: MakeServices, tmp_path: Path) -> None:
     async def use(client: httpx.AsyncClient) -> None:
         large = await uploaded(client, bytes(10_001))
         assert large.status_code == 413
+        announced = await uploaded(client, bytes(10_000_000))  # refused before it is read
+        assert announced.status_code == 413
+        for refused in (large, announced):
+            assert "(files_max_bytes)" in refused.json()["error"]["message"]
         assert "10000 bytes (files_max_bytes)" in large.json()["error"]["message"]
         first = await uploaded(client, bytes(10_000))
         assert first.status_code == 200

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from kept_files import IMAGE_FILE, Place, content_of, kept, on_files
-from phiserve.errors import InvalidRequest, StoreFailure
+from phiserve.errors import StoreFailure
 from phiserve.files import keeping
 from phiserve.files.blobs import SEGMENT_BYTES
 from phiserve.files.keeping import STALE_S, FileKeeper
@@ -108,7 +108,7 @@ def test_given_up_by_another(place: Place) -> None:
             await keeper.clear_away(stale_s=0)
             await draft.add(CONTENT[:SEGMENT_BYTES])
             whole = await draft.end()
-            with pytest.raises(InvalidRequest, match="not received in time"):
+            with pytest.raises(StoreFailure, match="given up while"):
                 await keeper.keep("", IMAGE_FILE, whole)
         await settled(keeper)
         assert place.contents() == []
