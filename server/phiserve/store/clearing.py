@@ -10,6 +10,7 @@ from phiserve.store import batches, conversations, responses
 from phiserve.store.connections import Connections
 from phiserve.store.interface import UNENDED, UNFINISHED
 from phiserve.store.limits import DAY_S, StoreLimits
+from phiserve.store.removed import forget_old
 from phiserve.store.tables import BATCHES, CONVERSATIONS, DELETED, ITEMS, RESPONSES
 
 _BATCH = 50
@@ -35,6 +36,7 @@ async def clear_old(connections: Connections, limits: StoreLimits) -> int:
         RESPONSES.c.status == DELETED, RESPONSES.c.renewed_at < int(time.time()) - DAY_S
     )
     await connections.write(lambda connection: connection.execute(marks))
+    await connections.write(forget_old)
     return removed
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store import items as item_rows
+from phiserve.store import removed
 from phiserve.store.interface import Order, Page, StoredConversation, StoredItem
 from phiserve.store.tables import CONVERSATION_ITEMS, CONVERSATIONS, ROW_BYTES, size
 
@@ -105,8 +106,8 @@ async def page(
     key = await key_of(connection, owner, conversation_id)
     if key is None:
         return None
-    condition = CONVERSATION_ITEMS.c.conversation == key
-    return await item_rows.page(connection, CONVERSATION_ITEMS, condition, owner, after, limit, order)
+    condition, within = CONVERSATION_ITEMS.c.conversation == key, removed.items_of(key)
+    return await item_rows.page(connection, CONVERSATION_ITEMS, condition, owner, after, limit, order, within)
 
 
 async def item(
@@ -125,7 +126,9 @@ async def remove_item(connection: AsyncConnection, owner: str, conversation_id: 
     conversation, item_key = found
     references = CONVERSATION_ITEMS.c
     of_this = (references.conversation == conversation) & (references.item == item_key)
-    await connection.execute(delete(CONVERSATION_ITEMS).where(of_this))
+    query = delete(CONVERSATION_ITEMS).where(of_this).returning(references.position)
+    position = (await connection.scalars(query)).one()
+    await removed.remember(connection, removed.items_of(conversation), {item_id: position})
     await item_rows.remove_unreferenced(connection, [item_key])
     await _touch(connection, conversation)
     return True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, RowMapping, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from phiserve.store import blobs
+from phiserve.store import blobs, removed
 from phiserve.store.interface import Order
 from phiserve.store.items import is_possible
 from phiserve.store.tables import BLOBS, FILES
@@ -64,22 +64,37 @@ async def load(connection: AsyncConnection, owner: str, file_id: str) -> StoredF
 async def page(
     connection: AsyncConnection, owner: str, purpose: str | None, after: str | None, limit: int, order: Order
 ) -> FilePage | None:
-    """A page of an owner's files, by when they were made; None where `after` is no file of theirs."""
+    """A page of an owner's files, by when they were made; None where `after` is no file of theirs.
+
+    It may have been removed within a day.
+    """
     condition = (FILES.c.owner == owner) & _is_valid()
     if purpose is not None and not is_possible(purpose):
         return FilePage((), has_more=False)
     if purpose is not None:
         condition &= FILES.c.purpose == purpose
     if after is not None:
-        is_there = (FILES.c.id == after) & (FILES.c.owner == owner)
-        key = await connection.scalar(select(FILES.c.key).where(is_there)) if is_possible(after) else None
-        if key is None:
+        comes_after = await _after(connection, owner, after, order)
+        if comes_after is None:
             return None
-        condition &= FILES.c.key > key if order == "asc" else FILES.c.key < key
+        condition &= comes_after
     query = select(FILES, BLOBS.c.name).join(BLOBS, BLOBS.c.key == FILES.c.blob).where(condition)
     query = query.order_by(FILES.c.key if order == "asc" else FILES.c.key.desc()).limit(limit + 1)
     rows = (await connection.execute(query)).mappings().all()
     return FilePage(tuple(map(_file, rows[:limit])), has_more=len(rows) > limit)
+
+
+async def _after(
+    connection: AsyncConnection, owner: str, file_id: str, order: Order
+) -> ColumnElement[bool] | None:
+    """What comes after a file, which may have been removed; None where there was none."""
+    if not is_possible(file_id):
+        return None
+    is_it = (FILES.c.id == file_id) & (FILES.c.owner == owner)
+    key = await connection.scalar(select(FILES.c.key).where(is_it))
+    if key is None:
+        return await removed.after(connection, removed.files_of(owner), file_id, FILES.c.key, order)
+    return FILES.c.key > key if order == "asc" else FILES.c.key < key
 
 
 async def remove(connection: AsyncConnection, owner: str, file_id: str) -> list[str] | None:
@@ -87,8 +102,7 @@ async def remove(connection: AsyncConnection, owner: str, file_id: str) -> list[
     if not is_possible(file_id):
         return None
     is_it = (FILES.c.id == file_id) & (FILES.c.owner == owner) & _is_valid()
-    removed = [*await connection.scalars(delete(FILES).where(is_it).returning(FILES.c.blob))]
-    return await blobs.release(connection, removed) if removed else None
+    return await _remove(connection, is_it)
 
 
 async def remove_expired(connection: AsyncConnection, limit: int) -> list[str] | None:
@@ -98,10 +112,17 @@ async def remove_expired(connection: AsyncConnection, limit: int) -> list[str] |
     """
     is_over = FILES.c.expires_at <= int(time.time())
     keys = [*await connection.scalars(select(FILES.c.key).where(is_over).order_by("key").limit(limit))]
-    if not keys:
-        return None
-    removed = delete(FILES).where(FILES.c.key.in_(keys)).returning(FILES.c.blob)
-    return await blobs.release(connection, [*await connection.scalars(removed)])
+    return await _remove(connection, FILES.c.key.in_(keys)) if keys else None
+
+
+async def _remove(connection: AsyncConnection, condition: ColumnElement[bool]) -> list[str] | None:
+    """Remove files; names of contents that are dead now, None where there was no such file."""
+    query = delete(FILES).where(condition).returning(FILES.c.owner, FILES.c.id, FILES.c.key, FILES.c.blob)
+    rows = (await connection.execute(query)).all()
+    for owner in {row.owner for row in rows}:
+        places = {row.id: row.key for row in rows if row.owner == owner}
+        await removed.remember(connection, removed.files_of(owner), places)
+    return await blobs.release(connection, [row.blob for row in rows]) if rows else None
 
 
 def _is_valid() -> ColumnElement[bool]:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table, delete, exists, insert, select, update
+from sqlalchemy import Column, ColumnElement, Table, delete, exists, false, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from phiserve.store import removed
 from phiserve.store.interface import Order, Page, StoredItem
 from phiserve.store.tables import CONVERSATION_ITEMS, ITEMS, RESPONSE_ITEMS, ROW_BYTES, size
 
@@ -75,13 +76,22 @@ async def page(
     after: str | None,
     limit: int | None,
     order: Order,
+    within: str | None = None,
 ) -> Page:
-    """Some items that `references` has where `condition` holds; nothing comes after one that is not there."""
+    """Some items that `references` has where `condition` holds; nothing comes after one that was never there.
+
+    `within`: see `removed`, where items can be removed one by one.
+    """
     position: Column[int] = references.c.position
     if after is not None:
         key = (await keys_of(connection, owner, [after])).get(after)
-        begin = select(position).where(condition, references.c.item == key).limit(1).scalar_subquery()
-        condition &= position > begin if order == "asc" else position < begin
+        begin = await connection.scalar(select(position).where(condition, references.c.item == key).limit(1))
+        comes_after = None
+        if begin is not None:
+            comes_after = position > begin if order == "asc" else position < begin
+        elif within is not None and is_possible(after):
+            comes_after = await removed.after(connection, within, after, position, order)
+        condition &= false() if comes_after is None else comes_after
     ordered = position.asc() if order == "asc" else position.desc()
     query = select(references.c.item).where(condition).order_by(ordered)
     keys = [*await connection.scalars(query if limit is None else query.limit(limit + 1))]
@@ -91,7 +101,7 @@ async def page(
 
 async def remove_unreferenced(connection: AsyncConnection, keys: Collection[int]) -> int:
     """Remove those of these items that nothing refers to any more. How many bytes they had."""
-    removed = 0
+    freed = 0
     in_response = exists().where(RESPONSE_ITEMS.c.item == ITEMS.c.key)
     in_conversation = exists().where(CONVERSATION_ITEMS.c.item == ITEMS.c.key)
     for few in _slices(list(keys), _MOST_VALUES):
@@ -99,8 +109,8 @@ async def remove_unreferenced(connection: AsyncConnection, keys: Collection[int]
         rows = (await connection.execute(query)).all()
         if rows:
             await connection.execute(delete(ITEMS).where(ITEMS.c.key.in_([row.key for row in rows])))
-        removed += sum(row.bytes for row in rows)
-    return removed
+        freed += sum(row.bytes for row in rows)
+    return freed
 
 
 def _slices(values: Sequence[_Value], most: int) -> Iterator[Sequence[_Value]]:

@@ -19,8 +19,10 @@ from sqlalchemy import (
 
 from phiserve.store.interface import UNENDED, UNFINISHED
 
-SCHEMA_VERSION = 4
-"""Raised by every change of the tables. 2: files and uploads; 3: what is being received; 4: batches."""
+SCHEMA_VERSION = 5
+"""Raised by every change of the tables. 2: files and uploads; 3: what is being received; 4: batches; 5: where
+things stood that were removed.
+"""
 
 DELETED = "deleted"
 """The status of a response that was deleted unfinished: whoever works on it must not save it again."""
@@ -151,6 +153,17 @@ FILES = Table(
     Index("phiserve_files_by_owner", "owner", "key", "bytes"),
     Index("phiserve_files_by_expiry", "expires_at"),
 )
+
+REMOVED = Table(
+    "phiserve_removed",
+    METADATA,
+    Column("within", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    Column("removed_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+"""Where files and items of conversations stood that were removed lately; see `store/removed.py`."""
 
 UPLOADS = Table(
     "phiserve_uploads",
