@@ -43,7 +43,6 @@ demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; g
 	$(VENV)/bin/python -m demo.train $(STATE)
 	$(VENV)/bin/python -m demo.train_further $(STATE)
 	$(VENV)/bin/python -m demo.train_shop $(STATE)
-	$(VENV)/bin/python -m demo.train_results $(STATE)
 	$(VENV)/bin/python -m demo.export $(STATE)
 
 demo-eval: $(VENV)/.dev ## measure the embedded model through the server and write its card

@@ -10,9 +10,8 @@ server knows nothing of it, and has its weights in compact form (`phiserve.check
 - tools: `shop` has two and what is asked of them, `surroundings` what agents say around it; `asking_shop` and
   `batches_shop` make batches of both
 - the model: `tower`, `decoder`, `model`; what it is asked in training only: `reader`, `roles`, `transcript`
-- training: `training` drives `train_tower`, `train_projection`, `train`, `train_further`, `train_shop`,
-  `train_results`; `export` puts the weights into the package, from which `regain` makes a training state
-  again
+- training: `training` drives `train_tower`, `train_projection`, `train`, `train_further`, `train_shop`;
+  `export` puts the weights into the package, from which `regain` makes a training state again
 - measuring: `exam` asks held-out questions, `breakage` with broken pictures, `exam_shop` with tools;
   `evaluate` and `evaluate_shop` ask them through the server, `posting` as a client would; `card`
   writes it down

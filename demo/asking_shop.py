@@ -86,6 +86,13 @@ def about(rng: random.Random, scene: Scene, counter: Counter) -> Branch:
     return branch(turns, answer)
 
 
+def called(rng: random.Random, scene: Scene, counter: Counter) -> Branch:
+    """A question for a price, and the call that answers it."""
+    thing = rng.choice(priced(scene))
+    question = surrounded(rng, varied(rng.choice(COSTS).format(thing.asked_as), rng))
+    return branch([*counter.before, user(question, pictures=1)], thing.call)
+
+
 def for_price(rng: random.Random, thing: Priced, counter: Counter) -> tuple[list[Turn], Answer]:
     """What is said after a question for a price, and the answer that follows: the call, or, once the tool has
     told the price, words.

@@ -33,6 +33,18 @@ def one_picture(rng: random.Random, style: Style, size: int, region: int, words:
     return batch_of(packs, (*counter.before, user("", pictures=1)), region, rng, forgotten=0)
 
 
+def calls(rng: random.Random, style: Style, kind: str, size: int, region: int, words: int = 0) -> Batch:
+    """Packs about one picture of a kind each, before the questions, of which all are answered by a call."""
+    counter = draw_counter(rng, words=words)
+    while TOOL_OF[kind] not in counter.tools:
+        counter = draw_counter(rng, words=words)
+    packs = []
+    for _ in range(size):
+        scene = DRAW[kind](rng, style)
+        packs.append(Pack((scene,), filled(region, partial(asking_shop.called, rng, scene, counter))))
+    return batch_of(packs, (*counter.before, user("", pictures=1)), region, rng, forgotten=0)
+
+
 def question_first(rng: random.Random, style: Style, size: int, region: int, words: int = 0) -> Batch:
     """Packs with the same question before the picture in the whole batch: mostly for a price, answered by a
     call, and by words after several results.

@@ -13,8 +13,6 @@ from demo.regain import PLAN as REGAIN_PLAN
 from demo.train import PLAN, SIGHT_FROM
 from demo.train_further import PLAN as FURTHER_PLAN
 from demo.train_projection import PLAN as PROJECTION_PLAN
-from demo.train_results import PLAN as RESULTS_PLAN
-from demo.train_results import TEXT_PLAN
 from demo.train_shop import PLAN as SHOP_PLAN
 from demo.train_tower import BATCH
 from demo.train_tower import PLAN as TOWER_PLAN
@@ -71,14 +69,13 @@ edge ({tower_steps} steps of {tower_batch} pictures), then the projection learns
 what the tower tells of its patches ({projection_steps} steps), then the decoder answers questions ({steps}
 steps, about 14 pictures with six questions each; all three learn together in the last {together:.0%}), then
 all three learn on, at a rate that falls to nothing ({further_steps} steps), and at last the decoder alone
-learns to call tools ({shop_steps} steps, five of twelve of which ask what was asked before), to read prices
-out of results ({text_steps} steps without pictures, in which digits count most), and both again among all
-that was asked before ({results_steps} steps). Heads that only training has ask the tower and the image tokens
-for each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's blocks for their
-glyphs, the text they belong to and their place in it; and its answers for the place, in text and picture, of
-the character to read next. Muon for matrices, AdamW for the rest, bfloat16. The weights are exported with
-logits {sharpness} times as sharp, so that answers
-sampled at OpenAI's default temperature of 1 stay true.{history}
+learns to call tools and to tell the prices that they give ({shop_steps} steps, half of which ask what was
+asked before and hold it to what it said then). Heads that only training has ask the tower and the image
+tokens for each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's blocks
+for their glyphs, the text they belong to and their place in it; and its answers for the place, in text and
+picture, of the character to read next, or of the shape that a call names. Muon for matrices, AdamW for the
+rest, bfloat16 (float32 before AVX-512). The weights are exported with logits {sharpness} times as sharp, so
+that answers sampled at OpenAI's default temperature of 1 stay true.{history}
 
 ## What it can't do
 
@@ -161,8 +158,6 @@ def render_card(measured: dict[str, Any]) -> str:
         together=1 - SIGHT_FROM,
         further_steps=FURTHER_PLAN.steps,
         shop_steps=SHOP_PLAN.steps,
-        text_steps=TEXT_PLAN.steps,
-        results_steps=RESULTS_PLAN.steps,
         history=_HISTORY.format(regained_steps=REGAIN_PLAN.steps) + _UNTAUGHT * (not measured["tools"]),
     )
 
@@ -201,7 +196,6 @@ three, and only the last 700 were asked for the texts of rows; the projection ha
 it was before, and then its 600. The decoder was trained from nothing; its steps took about two hours on two
 cores without AMX. Then the training state was lost: the stage after it went on from these weights as they
 had been shipped, in bfloat16, with heads taught anew in {regained_steps} steps (`demo/regain.py`), and took
-an hour and a half on two other cores. Before it, short texts were drawn less often. The tools' stage had half
-of its steps as before, and no results without a picture, until its step 650, and until there a rate that fell
-faster. `make demo-model` runs the stages in one go, which was not done as a whole."""
+an hour and a half on two other cores. Before it, short texts were drawn less often. `make demo-model` runs
+the stages in one go, which was not done as a whole."""
 """How the shipped weights came about, where that differs from `make demo-model`."""

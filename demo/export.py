@@ -7,7 +7,7 @@ import torch
 import typer
 
 from demo.compact import compact
-from demo.train_results import PLAN
+from demo.train_shop import PLAN
 from phiserve.checkpoint import demo, demo_weights
 
 

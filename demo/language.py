@@ -102,7 +102,7 @@ def encode_answer(answer: Answer) -> tuple[tuple[int, ...], tuple[Place | None, 
             case Written():
                 written = encoder().encode_text(f"a{segment.text}" if ids else segment.text)[bool(ids) :]
                 ids += written
-                places += [None] * len(written)
+                places += [segment.place] * len(written)
     return (*ids, Control.END.value), (*places, None)
 
 

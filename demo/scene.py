@@ -35,10 +35,11 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Written:
     """Text in the tokenizer's own tokens, as calls of tools are told again in later turns: the first part of
-    an answer, or what follows a letter.
+    an answer, or what follows a letter. `place`: where what it tells stands, as x and y.
     """
 
     text: str
+    place: tuple[float, float] | None = None
 
 
 Segment = Literal | Copied | Seen | Written

@@ -98,21 +98,23 @@ def priced(scene: Scene) -> tuple[Priced, ...]:
         return (priced_book(title),)
     if scene.kind != "shapes":
         return ()
-    told = (part.text for part in scene.exchanges[0].answer if isinstance(part, Seen))
-    shapes = [match.groups() for match in map(_SHAPE.fullmatch, told) if match is not None]
+    seen = [part for part in scene.exchanges[0].answer if isinstance(part, Seen)]
+    told = [(part, match.groups()) for part in seen if (match := _SHAPE.fullmatch(part.text))]
+    shapes = [shape for _, shape in told]
     kinds = [kind for _, kind, _ in shapes]
     found = []
-    for colour, kind, place in shapes:
+    for part, (colour, kind, place) in told:
         names = [f"the shape at the {place}"]
         names += [f"the {kind}"] * (kinds.count(kind) == 1)
         names += ["this shape"] * (len(shapes) == 1)
-        found += [priced_shape(name, colour, kind) for name in names]
+        found += [priced_shape(name, colour, kind, (part.x, part.y)) for name in names]
     return tuple(found)
 
 
-def priced_shape(asked_as: str, colour: str, kind: str) -> Priced:
-    """A shape."""
-    return Priced(SHAPE_PRICE, asked_as, f"The {colour} {kind}", (Written(shape_call(colour, kind)),))
+def priced_shape(asked_as: str, colour: str, kind: str, place: tuple[float, float] | None = None) -> Priced:
+    """A shape, and where in a picture it stands."""
+    call = Written(shape_call(colour, kind), place)
+    return Priced(SHAPE_PRICE, asked_as, f"The {colour} {kind}", (call,))
 
 
 def priced_book(title: Segment) -> Priced:

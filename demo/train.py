@@ -18,7 +18,7 @@ from demo.reader import Measures
 from demo.style import four_fonts, one_font
 from demo.train_projection import PLAN as PROJECTION_PLAN
 from demo.train_tower import tower_batch
-from demo.training import Plan, train
+from demo.training import PRECISION, Plan, train
 from demo.vocabulary import trained_ids
 
 PLAN = Plan(name="demo", steps=3000, muon_rate=0.014, adam_rate=1.5e-3, decay=0.8)
@@ -93,7 +93,7 @@ class DemoTask(DemoModel):
         size, count = len(rows), len(starts)
         pack = Packs(prefix_rows, tuple(starts), rows, positions, region_mask(segments, prefix_rows.shape[1]))
         sight_loss, measures = torch.zeros(()), Measures()
-        images, reading = torch.zeros(size, 0, dtype=torch.bfloat16), labels
+        images, reading = torch.zeros(size, 0, dtype=PRECISION), labels
         learning = pages is not None
         if learning or count:
             shown = [pages] * learning + [crops.flatten(0, 1)] * (count > 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from demo import export
 from demo.compact import compact
 from demo.model import DemoModel
-from demo.train_results import PLAN
+from demo.train_shop import PLAN
 from demo.vocabulary import trained_ids
 from phiserve.checkpoint import demo, demo_weights
 from phiserve.checkpoint.blank import BlankShape, tensor_specs

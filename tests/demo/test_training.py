@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from demo import training
 from demo.training import Optimizers, Plan, train
 
 PLAN = Plan("toy", steps=12, muon_rate=0.02, adam_rate=0.01, warm_up=3, save_every=4, say_every=4)
@@ -138,3 +139,15 @@ def test_rates_follow_the_plan() -> None:
     assert rates[id(task.table)] == pytest.approx(0.01 * factor)
     assert rates[id(task.linear.bias)] == pytest.approx(0.01 * factor * 0.25)
     assert all(parameter.grad is None for parameter in task.parameters())
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16)])
+def test_a_gradient_made_orthogonal(shape: tuple[int, int]) -> None:
+    """The same directions, all of about the same length."""
+    torch.manual_seed(0)
+    grad = torch.randn(shape)
+    left, _, right = torch.linalg.svd(grad, full_matrices=False)
+    made = training._orthogonal(grad, (3.4445, -4.7750, 2.0315), 5, 1e-7)
+    lengths = left.T @ made @ right.T
+    assert torch.allclose(lengths, lengths.diag().diag(), atol=1e-4)
+    assert 0.5 < lengths.diag().min() <= lengths.diag().max() < 1.5
