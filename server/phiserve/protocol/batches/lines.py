@@ -1,5 +1,6 @@
 """Lines of a batch's files: requests of its input as read, answers of its output as written."""
 
+import math
 import uuid
 from codecs import BOM_UTF8
 from collections.abc import Iterator
@@ -27,10 +28,18 @@ _PROMPTS = ("instructions", "messages", "input", "prompt")
 _FILES = ("url", "image_url", "file_url", "file_id", "file_data")
 """Fields that say what is shown, whatever their values look like."""
 
-_GROUP_CHARACTERS = 192
-"""Of a prompt's text, by which lines are put in order."""
-
 _DIGEST_CHARACTERS = 16
+
+_NOTHING = "0" * _DIGEST_CHARACTERS
+
+_BEGINNINGS = (8, 500_000, 1.25)
+"""Characters of the first beginning of a prompt that counts, and of the last; how many times the next has."""
+
+_BEGINNING_CHARACTERS = 4
+"""Of a beginning's digest. Two that are equal by chance only bring together what shares less."""
+
+_BASE_32 = "0123456789abcdefghijklmnopqrstuv"
+"""Digits in whose order every database puts them, whatever it makes of capitals."""
 
 
 class BatchError(Struct, frozen=True):
@@ -103,17 +112,19 @@ def body_of(text: bytes) -> bytes:
 def group_of(body: dict[str, object]) -> str:
     """What a request may share with others, the most expensive first.
 
-    Its first image or file, then the others, then the text that its prompt begins with.
+    Its first image or file, then the others, then ever longer beginnings of its prompt's text: in the order
+    of these digests, lines that share a long beginning stand together among those that share a shorter one.
     """
     files: list[str] = []
     texts: list[str] = []
     for is_file, value in (found for name in _PROMPTS for found in _strings(name, body.get(name))):
         if is_file:
             files.append(_digest(value))
-        elif len(texts) < _GROUP_CHARACTERS:
-            texts.append(value[:_GROUP_CHARACTERS].encode("unicode_escape").decode("ascii"))
-    others = _digest("".join(files[1:])) if len(files) > 1 else ""
-    return ".".join((files[0] if files else "", others, " ".join(texts)[:_GROUP_CHARACTERS]))
+        else:
+            texts.append(value)
+    first = files[0] if files else _NOTHING
+    others = _digest("".join(files[1:])) if len(files) > 1 else _NOTHING
+    return first + others + _beginnings("\0".join(texts))
 
 
 class LineResponse(Struct, frozen=True):
@@ -195,12 +206,27 @@ def _strings(name: str, value: object) -> Iterator[tuple[bool, str]]:
     if isinstance(value, str):
         yield name in _FILES, value
     elif isinstance(value, list):
-        for item in value:
-            yield from _strings(name, item)
+        if value and isinstance(value[0], int):
+            yield False, ",".join(map(str, value))  # a prompt's tokens
+        else:
+            for item in value:
+                yield from _strings(name, item)
     elif isinstance(value, dict):
         for key, item in value.items():
             if key not in ("type", "role", "detail"):
                 yield from _strings(key, item)
+
+
+def _beginnings(text: str) -> str:
+    """Digests of beginnings of a text, the shortest first, none longer than the text."""
+    hasher, digests, start = blake3(), list[str](), 0
+    length, longest, growth = _BEGINNINGS
+    while length <= min(len(text), longest):
+        hasher.update(text[start:length].encode("utf-8", "surrogatepass"))
+        number = int.from_bytes(hasher.digest(_BEGINNING_CHARACTERS), "little")
+        digests += (_BASE_32[number >> 5 * place & 31] for place in range(_BEGINNING_CHARACTERS))
+        start, length = length, math.ceil(length * growth)
+    return "".join(digests)
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,8 @@
 """Lines of batch files: read, refused with their numbers, put in order, written."""
 
 import json
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import msgspec
@@ -118,7 +120,53 @@ def test_images_and_files_of_all_routes() -> None:
         {"messages": [{"role": "user", "content": [image("file-1")]}]},
     ]
     (group,) = {read_line(line(body=body), 1).group for body in shown}
-    assert group.partition(".")[0]
+    assert group[:16] != "0" * 16
+
+
+def next_to_each_other(bodies: list[dict[str, Any]], share: list[Any]) -> bool:
+    """Whether lines of equal `share` stand in a row, in the order of their groups."""
+    groups = [read_line(line(body=body), number).group for number, body in enumerate(bodies)]
+    assert max(map(len, groups)) <= 240
+    in_order = [share[number] for number in sorted(range(len(bodies)), key=lambda n: (groups[n], n))]
+    return sum(one != other for one, other in pairwise(in_order)) == len({*share}) - 1
+
+
+def test_long_texts_behind_a_common_beginning() -> None:
+    """Questions about the same text stand together, though all have one long beginning."""
+    system = "You answer from the text alone. " * 10
+    texts = ["".join(Random(seed).choices("abc \u00e4\n", k=20_000)) for seed in range(10)]
+    asked = [(text, question) for text in range(10) for question in range(20)]
+    Random(1).shuffle(asked)
+    bodies = [
+        {
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": f"{texts[text]}\n\nQuestion {question}?"},
+            ]
+        }
+        for text, question in asked
+    ]
+    assert next_to_each_other(bodies, [text for text, _ in asked])
+
+
+def test_beginnings_within_beginnings() -> None:
+    """Of ever longer common beginnings each stands together: halves, quarters, eighths."""
+    numbers = [*range(64)]
+    Random(2).shuffle(numbers)
+    words = [" ".join(f"{number >> bit:>06} " * 9 for bit in range(6, -1, -1)) for number in numbers]
+    bodies = [{"prompt": text} for text in words]
+    for bits in (5, 4, 3, 2, 1):
+        assert next_to_each_other(bodies, [number >> bits for number in numbers])
+
+
+@pytest.mark.parametrize("is_list", [False, True])
+def test_prompts_of_tokens(is_list: bool) -> None:
+    """Stand together by what they begin with, as texts do."""
+    asked = [(text, question) for question in range(8) for text in range(6)]
+    shared = [Random(text).choices(range(32_000), k=300) for text in range(6)]
+    prompts = [[1, 2, 3] * 20 + shared[text] + [question] for text, question in asked]
+    bodies = [{"prompt": [prompt] if is_list else prompt} for prompt in prompts]
+    assert next_to_each_other(bodies, [text for text, _ in asked])
 
 
 def test_lines_of_outputs() -> None:
