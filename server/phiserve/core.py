@@ -233,7 +233,7 @@ class GenerationRequest:
     `tenant` is whose request it is: a key's owner or, where there are no keys, a client's address. Requests
     share cached prefixes and images only under equal `cache_salt`. `deadline_s`: seconds from arrival
     after which nobody waits any more, None for no such moment. `priority`: 0 for a request that somebody
-    waits for, 1 for batch work, which comes behind all of these.
+    waits for, 1 for batch work, which comes behind. `is_sent_once`: where an engine ends, it waits for none.
     """
 
     id: str
@@ -246,8 +246,8 @@ class GenerationRequest:
     num_choices: int = 1
     stream: bool = False
     echo: bool = False
-
     priority: int = 0
+    is_sent_once: bool = False
     deadline_s: float | None = None
     tenant: str | None = None
     cache_salt: str | None = None

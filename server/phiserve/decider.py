@@ -22,7 +22,7 @@ from phiserve.decisions.reads import Read, reading_of, reads_of
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import Admission, EngineClient, Generation
-from phiserve.errors import EngineFailure
+from phiserve.errors import EngineEnded, EngineFailure
 from phiserve.load import Load, Place
 from phiserve.pages import CountPages
 from phiserve.pipeline import prompt_image
@@ -180,7 +180,8 @@ class Decider:
                 for _ in range(workers):
                     group.create_task(work())
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            ended = (error for error in failures.exceptions if isinstance(error, EngineEnded))
+            raise next(ended, failures.exceptions[0]) from None
         return [outcomes[number] for number in range(len(reads))]
 
     async def _admit(self, request: DecisionRequest, ids: tuple[int, ...]) -> Admission:
@@ -212,6 +213,7 @@ class Decider:
             request.cache_salt,
             prepared.place.line,
             trace_headers=None if trace is None else trace.headers,
+            is_sent_once=request.is_sent_once,
         )
         async with aclosing(self._engine.generate(generation)) as deltas:
             async for delta in deltas:

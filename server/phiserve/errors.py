@@ -257,6 +257,17 @@ class EngineUnavailable(RequestError):
     default_code = "engine_unavailable"
 
 
+class EngineEnded(EngineUnavailable):
+    """The engine ended while it worked on this request, which may be what ended it.
+
+    `engine`: which of the engines that were started one after the other; 0 where that is not known.
+    """
+
+    def __init__(self, reason: str, *, engine: int = 0) -> None:
+        super().__init__(reason)
+        self.engine = engine
+
+
 class ServerBusy(RequestError):
     """More connections than the server can serve at once."""
 

@@ -85,6 +85,11 @@ class Load:
         """Whether there are more sequences that somebody waits for than run at once."""
         return self._held - self._by_holder[holder_of(BATCH)] > self._running
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no unfinished request."""
+        return not self._held
+
     def check(self, sequences: int, param: str) -> None:
         """Raises InvalidRequest, which names `param`, for more sequences than there ever is room for."""
         if sequences > self._most:

@@ -46,6 +46,7 @@ class PreparedRequest:
     cache_salt: str | None = None
     deadline: Deadline | None = None
     trace: Trace | None = None
+    is_sent_once: bool = False
 
 
 class Pipeline:
@@ -71,6 +72,11 @@ class Pipeline:
     def interactive_waits(self) -> bool:
         """Whether requests that somebody waits for are waiting to run: no batch work should begin now."""
         return self._load.interactive_waits
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request at all is unfinished."""
+        return self._load.is_empty
 
     async def prepare(
         self,
@@ -98,7 +104,16 @@ class Pipeline:
             place.leave()
             raise
         place.cost = request_cost(len(prompt.ids), prompt.max_tokens) * admission.sequences
-        return PreparedRequest(request.id, prompt, admission, place, request.cache_salt, deadline, trace)
+        return PreparedRequest(
+            request.id,
+            prompt,
+            admission,
+            place,
+            request.cache_salt,
+            deadline,
+            trace,
+            request.is_sent_once,
+        )
 
     async def prepare_all(
         self, requests: Sequence[GenerationRequest], trace: Trace | None = None
@@ -166,6 +181,7 @@ class Pipeline:
                 prepared.cache_salt,
                 prepared.place.line,
                 trace_headers=None if prepared.trace is None else prepared.trace.headers,
+                is_sent_once=prepared.is_sent_once,
             )
         )
         if prepared.deadline is not None:

@@ -36,6 +36,15 @@ def enter(load: Load, line: Line, cost: int = 100, sequences: int = 1) -> Place:
     return place
 
 
+def test_whether_nothing_is_unfinished(load: Load) -> None:
+    """Whoever it is of."""
+    assert load.is_empty
+    place = enter(load, BATCH)
+    assert not load.is_empty
+    place.leave()
+    assert load.is_empty
+
+
 def refused(load: Load, line: Line, sequences: int = 1) -> Overloaded:
     with pytest.raises(Overloaded) as caught:
         load.enter(line, sequences)

@@ -12,7 +12,6 @@ UNIT = Path(__file__).parent
 COVERED_BY = {
     "__main__.py": "cli/test_tokens.py",
     "api/batches/finishing.py": "api/batches/test_routes.py",
-    "api/batches/parts.py": "api/batches/test_tending.py",
     "api/batches/states.py": "api/batches/test_routes.py",
     "api/openapi_examples.py": "api/test_openapi.py",
     "codecs/avif.py": "codecs/test_formats.py",

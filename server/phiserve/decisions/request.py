@@ -15,6 +15,7 @@ class DecisionRequest:
     conversation: Conversation
     questions: tuple[Question, ...]
     priority: int = 0
+    is_sent_once: bool = False
     deadline_s: float | None = None
     tenant: str | None = None
     cache_salt: str | None = None

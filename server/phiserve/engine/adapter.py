@@ -28,7 +28,14 @@ from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimi
 from phiserve.engine.process import EngineProcess
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
-from phiserve.errors import EngineFailure, EngineUnavailable, InvalidRequest, Overloaded, shortened
+from phiserve.errors import (
+    EngineEnded,
+    EngineFailure,
+    EngineUnavailable,
+    InvalidRequest,
+    Overloaded,
+    shortened,
+)
 from phiserve.plugin.fair_queue import OWNER_KEY
 
 PING_INTERVAL_S = 1.0
@@ -229,6 +236,8 @@ class Engine:
 
         Nothing may be awaited before the first step of `generate` (see `sender`).
         """
+        if self._llm.errored:  # whatever is sent from here on may be what ends it
+            raise EngineUnavailable("The engine has stopped")
         self._llm.check_admission(params.n)
         try:
             engine_input: EngineInput = (
@@ -277,6 +286,6 @@ def _our_errors() -> Iterator[None]:
     except GracefulHTTPError as error:
         raise Overloaded("Too many unfinished requests; try again in a moment") from error
     except EngineDeadError as error:
-        raise EngineUnavailable("The engine has stopped") from error
+        raise EngineEnded("The engine has stopped") from error
     except EngineGenerateError as error:
         raise EngineFailure("The engine failed on this request") from error

@@ -48,6 +48,7 @@ class Generation:
     `prompt_ids` holds `<|image|>` for every image token. `max_tokens` is decided, never absent. Cached
     prompts are shared only under an equal `cache_salt`. `line`: whose turn the request waits for.
     `trace_headers`: the span that the engine's own is part of, as W3C Trace Context's headers.
+    `is_sent_once`: see `GenerationRequest`.
     """
 
     request_id: str
@@ -58,6 +59,7 @@ class Generation:
     cache_salt: str | None = None
     line: Line = NOBODY
     trace_headers: Mapping[str, str] | None = None
+    is_sent_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class EngineClient(Protocol):
         """Deltas of all choices until each has finished.
 
         Closing the generator aborts the request in the engine. Raises InvalidRequest, Overloaded,
-        EngineFailure or EngineUnavailable.
+        EngineFailure, EngineUnavailable or, where the engine ends meanwhile, EngineEnded.
         """
 
     async def answers_within(self, timeout_s: float) -> bool:

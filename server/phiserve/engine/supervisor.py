@@ -19,7 +19,7 @@ from phiserve.core import GenerationRequest
 from phiserve.engine.freeing import freed, until_freed
 from phiserve.engine.hang import EndableEngine, until_it_fails
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, EngineLimits, Generation
-from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
+from phiserve.errors import EngineEnded, EngineFailure, EngineUnavailable, StartupError
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class SupervisedEngine:
         policy: RestartPolicy,
     ) -> None:
         self._engine = engine
+        self._num_engines = 1
         self._start = start
         self._policy = policy
         self._health = EngineHealth("serving")
@@ -129,19 +130,23 @@ class SupervisedEngine:
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """Deltas of all choices. See `EngineClient.generate`.
 
-        A request whose engine ends before its first delta is sent again to the next engine.
+        A request whose engine ends before its first delta is sent again to the next engine, unless it is to
+        be sent once.
         """
         for sends in range(1, MAX_SENDS + 1):
-            engine = await self._serving_engine()
-            shown = False
+            engine = await self._serving_engine(waits=not generation.is_sent_once)
+            shown, number = False, self._num_engines
             try:
                 async with aclosing(engine.generate(generation)) as deltas:
                     async for delta in deltas:
                         shown = True
                         yield delta
-            except EngineUnavailable:
-                if shown:
-                    raise EngineUnavailable("The engine ended during this answer; ask again") from None
+            except EngineUnavailable as error:
+                if shown or (generation.is_sent_once and isinstance(error, EngineEnded)):
+                    reason = "The engine ended during this answer; ask again"
+                    raise EngineEnded(reason, engine=number) from None
+                if generation.is_sent_once:
+                    raise
                 if sends < MAX_SENDS:
                     RESENT.inc()
                     continue
@@ -168,12 +173,14 @@ class SupervisedEngine:
         self._decided.set()
         self._engine.shutdown()
 
-    async def _serving_engine(self) -> StartedEngine:
-        """The engine, as soon as one serves. Raises EngineUnavailable when none will."""
+    async def _serving_engine(self, *, waits: bool) -> StartedEngine:
+        """The engine, as soon as one serves. Raises EngineUnavailable when none will, or now does."""
         if self._engine.health.state != "serving" and self._health.state == "serving":
             self._decided.clear()
             self._suspected.set()
         if not self._decided.is_set():
+            if not waits:
+                raise EngineUnavailable("A new engine is being started")
             await self._decided.wait()
         if self._health.state == "lost":
             raise EngineUnavailable(self._health.reason)
@@ -270,6 +277,7 @@ class SupervisedEngine:
         return 0 if ends == 1 else min(LONGEST_BACKOFF_S, 2.0 ** (ends - 2))
 
     def _serve(self, took_s: float) -> None:
+        self._num_engines += 1
         self._health = EngineHealth("serving")
         SERVING.set(1)
         RESTARTS.inc()

@@ -3,23 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.core import TokenCounts
 from phiserve.store.interface import UNENDED
-from phiserve.store.tables import BATCH_LINES, BATCHES
+from phiserve.store.tables import BATCH_LINES, BATCH_SUSPECTS, BATCHES
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLine:
-    """Where a line stands in its batch's input. `together`: in whose order lines are answered."""
+    """Where a line stands in its batch's input.
+
+    `together`: in whose order lines are answered. `num_failures`: how often an engine ended or failed while
+    it was under way.
+    """
 
     number: int
     custom_id: str
     offset: int
     num_bytes: int
     together: str
+    num_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A line whose `custom_id` the line of number `first` has already."""
+
+    number: int
+    custom_id: str
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +79,46 @@ async def count(connection: AsyncConnection, batch: int) -> int:
     return int(await connection.scalar(query) or 0)
 
 
-async def duplicates(connection: AsyncConnection, batch: int, limit: int) -> list[StoredLine]:
-    """The last of those lines that share a `custom_id`, some of them, in their order."""
-    shared = select(func.max(BATCH_LINES.c.number)).where(BATCH_LINES.c.batch == batch)
-    shared = shared.group_by(BATCH_LINES.c.custom_id).having(func.count() > 1)
-    query = select(BATCH_LINES).where(BATCH_LINES.c.batch == batch, BATCH_LINES.c.number.in_(shared))
-    rows = await connection.execute(query.order_by(BATCH_LINES.c.number).limit(limit))
-    return [StoredLine(row.number, row.custom_id, row.offset, row.bytes, row.together) for row in rows]
+async def duplicates(connection: AsyncConnection, batch: int, limit: int) -> list[Duplicate]:
+    """Lines with the `custom_id` of an earlier one, some of them, in their order."""
+    columns = BATCH_LINES.c
+    first = func.min(columns.number).over(partition_by=columns.custom_id).label("first")
+    lines = select(columns.number, columns.custom_id, first).where(columns.batch == batch).subquery()
+    query = select(lines).where(lines.c.number > lines.c.first).order_by(lines.c.number).limit(limit)
+    return [Duplicate(row.number, row.custom_id, row.first) for row in await connection.execute(query)]
 
 
 async def unanswered(
     connection: AsyncConnection, batch: int, after: tuple[str, int], limit: int
 ) -> list[StoredLine]:
-    """Lines behind this `together` and number that are not answered, in that order."""
-    place = tuple_(BATCH_LINES.c.together, BATCH_LINES.c.number)
-    condition = (BATCH_LINES.c.batch == batch) & BATCH_LINES.c.result.is_(None) & (place > after)
-    query = select(BATCH_LINES).where(condition)
-    rows = await connection.execute(query.order_by(BATCH_LINES.c.together, BATCH_LINES.c.number).limit(limit))
-    return [StoredLine(row.number, row.custom_id, row.offset, row.bytes, row.together) for row in rows]
+    """Lines behind this `together` and number that are not answered, in that order; no suspects."""
+    query = _unanswered(batch, after, limit).where(BATCH_SUSPECTS.c.failures.is_(None))
+    return [_line(row) for row in await connection.execute(query)]
+
+
+async def suspects(
+    connection: AsyncConnection, batch: int, after: tuple[str, int], limit: int
+) -> list[StoredLine]:
+    """As `unanswered`, those that were under way when an engine ended or failed."""
+    query = _unanswered(batch, after, limit).where(BATCH_SUSPECTS.c.failures.is_not(None))
+    return [_line(row) for row in await connection.execute(query)]
+
+
+async def suspect(connection: AsyncConnection, batch: int, runner: str, number: int) -> int | None:
+    """Count that an engine ended or failed while a line was under way; how often that was.
+
+    None, with nothing changed, where the batch is not the runner's any more, or has ended.
+    """
+    if not await _is_own(connection, batch, runner):
+        return None
+    columns = BATCH_SUSPECTS.c
+    change = update(BATCH_SUSPECTS).where((columns.batch == batch) & (columns.number == number))
+    again = change.values(failures=columns.failures + 1).returning(columns.failures)
+    failures = await connection.scalar(again)
+    if failures is not None:
+        return int(failures)
+    await connection.execute(insert(BATCH_SUSPECTS).values(batch=batch, number=number, failures=1))
+    return 1
 
 
 async def save(connection: AsyncConnection, batch: int, runner: str, results: Sequence[LineResult]) -> bool:
@@ -90,8 +126,7 @@ async def save(connection: AsyncConnection, batch: int, runner: str, results: Se
 
     False, with nothing changed, where the batch is not the runner's any more, or has ended.
     """
-    is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
-    if await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is None:
+    if not await _is_own(connection, batch, runner):
         return False
     saved = await _save(connection, batch, results)
     counts = [result.counts for result in saved if result.counts is not None]
@@ -132,6 +167,26 @@ async def of_ended(connection: AsyncConnection) -> list[int]:
     """Keys of batches that have ended, and have lines all the same: whoever ended them was killed."""
     query = select(BATCH_LINES.c.batch).distinct().join(BATCHES, BATCHES.c.key == BATCH_LINES.c.batch)
     return [int(key) for key in await connection.scalars(query.where(BATCHES.c.status.not_in(UNENDED)))]
+
+
+async def _is_own(connection: AsyncConnection, batch: int, runner: str) -> bool:
+    """Whether a batch is the runner's, and has not ended; it stays so for the transaction."""
+    is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
+    return await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is not None
+
+
+def _unanswered(batch: int, after: tuple[str, int], limit: int) -> Select[object]:
+    """Lines behind a place that are not answered, in their order, and how often each was under way."""
+    lines, suspects = BATCH_LINES.c, BATCH_SUSPECTS.c
+    is_it = (suspects.batch == lines.batch) & (suspects.number == lines.number)
+    query = select(BATCH_LINES, suspects.failures).join(BATCH_SUSPECTS, is_it, isouter=True)
+    place = tuple_(lines.together, lines.number)
+    query = query.where((lines.batch == batch) & lines.result.is_(None) & (place > after))
+    return query.order_by(lines.together, lines.number).limit(limit)
+
+
+def _line(row: Row[object]) -> StoredLine:
+    return StoredLine(row.number, row.custom_id, row.offset, row.bytes, row.together, row.failures or 0)
 
 
 async def _save(connection: AsyncConnection, batch: int, results: Sequence[LineResult]) -> list[LineResult]:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest
 from phiserve.store import batch_lines, batches, blobs, files
-from phiserve.store.batch_lines import EndedLine, LineResult, StoredLine
+from phiserve.store.batch_lines import Duplicate, EndedLine, LineResult, StoredLine
 from phiserve.store.batches import BatchPage, Change, StoredBatch
 from phiserve.store.connections import Connections
 from phiserve.store.file_records import WholeBlob
@@ -118,8 +118,8 @@ class BatchRecords:
         """How many lines of a batch are stored."""
         return await self._connections.read(lambda connection: batch_lines.count(connection, batch.key))
 
-    async def duplicates(self, batch: StoredBatch, limit: int) -> Sequence[StoredLine]:
-        """The last of those lines that share a `custom_id`."""
+    async def duplicates(self, batch: StoredBatch, limit: int) -> Sequence[Duplicate]:
+        """Lines with the `custom_id` of an earlier one."""
         return await self._connections.read(
             lambda connection: batch_lines.duplicates(connection, batch.key, limit)
         )
@@ -132,9 +132,21 @@ class BatchRecords:
     async def unanswered(
         self, batch: StoredBatch, after: tuple[str, int], limit: int
     ) -> Sequence[StoredLine]:
-        """Lines that are not answered, in the order in which they are to be."""
+        """Lines that are not answered, in the order in which they are to be; no suspects."""
         return await self._connections.read(
             lambda connection: batch_lines.unanswered(connection, batch.key, after, limit)
+        )
+
+    async def suspects(self, batch: StoredBatch, after: tuple[str, int], limit: int) -> Sequence[StoredLine]:
+        """Lines that are not answered, and were under way when an engine ended or failed."""
+        return await self._connections.read(
+            lambda connection: batch_lines.suspects(connection, batch.key, after, limit)
+        )
+
+    async def suspect(self, batch: StoredBatch, runner: str, number: int) -> int | None:
+        """Count such an end of a line; how often that was, or None where the batch is not the runner's."""
+        return await self._connections.write(
+            lambda connection: batch_lines.suspect(connection, batch.key, runner, number)
         )
 
     async def save_results(self, batch: StoredBatch, runner: str, results: Sequence[LineResult]) -> bool:

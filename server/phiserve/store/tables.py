@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -20,8 +21,10 @@ from sqlalchemy import (
 from phiserve.store.interface import UNENDED, UNFINISHED
 
 SCHEMA_VERSION = 5
-"""Raised by every change of the tables. 2: files and uploads; 3: what is being received; 4: batches; 5: where
-things stood that were removed.
+"""Raised by every change of the tables.
+
+2: files and uploads; 3: what is being received; 4: batches; 5: where things stood that were removed, and lines
+over which engines ended.
 """
 
 DELETED = "deleted"
@@ -252,6 +255,18 @@ Index(
     sqlite_where=_UNANSWERED,
     postgresql_where=_UNANSWERED,
 )
+
+BATCH_SUSPECTS = Table(
+    "phiserve_batch_suspects",
+    METADATA,
+    Column("batch", _NUMBER, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("failures", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["batch", "number"], [BATCH_LINES.c.batch, BATCH_LINES.c.number], ondelete="CASCADE"
+    ),
+)
+"""Lines that were under way when an engine ended or failed, and how often; gone with the lines."""
 
 
 def size(*texts: str | None) -> int:

@@ -22,6 +22,7 @@ from phiserve.engine.crop_budget import CropBudget
 from phiserve.engine.interface import Delta, EngineHealth, Generation, PromptImage
 from phiserve.errors import (
     MAX_ECHO_CHARACTERS,
+    EngineEnded,
     EngineFailure,
     EngineUnavailable,
     InvalidRequest,
@@ -68,7 +69,7 @@ def failing(error: Exception) -> Script:
     [
         (VLLMValidationError("bad", parameter="stop"), InvalidRequest),
         (QueueOverflowError(), Overloaded),
-        (EngineDeadError(), EngineUnavailable),
+        (EngineDeadError(), EngineEnded),
         (EngineGenerateError(), EngineFailure),
     ],
 )
@@ -281,8 +282,7 @@ def test_ping_is_timed_and_shared() -> None:
 def test_a_dead_engine_is_given_no_time_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has nothing left to finish, and vLLM would wait for it for seconds. One that runs has its time."""
     for is_dead in (True, False):
-        llm = ScriptedLLM(failing(AssertionError()))
-        did: list[str] = []
+        llm, did = ScriptedLLM(failing(AssertionError())), list[str]()
         engine = Engine(llm, CropBudget(2**30, 60))
         monkeypatch.setattr(llm, "shutdown", partial(did.append, "shut down"), raising=False)
         monkeypatch.setattr(engine._process, "kill", partial(did.append, "killed"))
@@ -295,6 +295,6 @@ def test_what_waited_for_a_dead_engine_decodes_nothing() -> None:
     """A request whose turn at the room comes after the engine's end."""
     llm, loads = ScriptedLLM(failing(AssertionError())), list[str]()
     llm.errored = True
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(EngineUnavailable) as caught:
         run(llm, (image(loads),))
-    assert not loads
+    assert (type(caught.value), loads) == (EngineUnavailable, [])  # which says that it was not sent

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -10,20 +11,21 @@ from phiserve.core import Conversation, GenerationRequest, Turn
 from phiserve.engine import hang, supervisor
 from phiserve.engine.interface import Admission, Delta, EngineClient, EngineHealth, Generation
 from phiserve.engine.supervisor import RestartPolicy, StartedEngine, SupervisedEngine
-from phiserve.errors import EngineFailure, EngineUnavailable, StartupError
+from phiserve.errors import EngineEnded, EngineFailure, EngineUnavailable, StartupError
 from scripted import MortalEngine, delta
 
 GENERATION = Generation("id", [1], (), Admission(), 5)
 REQUEST = GenerationRequest("id", Conversation((Turn("user", ("Hi",)),)))
+STOPPED = EngineUnavailable("The engine has stopped")
 POLICY = RestartPolicy(max_restarts=2, hang_s=0.3)
 
 
-def ends_after(engine: MortalEngine, *deltas: Delta) -> None:
+def ends_after(engine: MortalEngine, *deltas: Delta, error: Exception = STOPPED) -> None:
     """Let the engine end after these deltas of each request."""
 
     async def end() -> None:
         engine.end()
-        raise EngineUnavailable("The engine has stopped")
+        raise error
 
     engine.steps = (*deltas, lambda: asyncio.ensure_future(end()))
 
@@ -99,6 +101,35 @@ def test_a_request_that_has_shown_text_fails() -> None:
         async with supervised(first, MortalEngine()) as engines:
             with pytest.raises(EngineUnavailable, match="ended during this answer"):
                 await texts(engines)
+
+    run(work)
+
+
+def test_a_request_that_is_to_be_sent_once() -> None:
+    """Is told which engine ended over it, before its first delta and after; none other is waited for."""
+    once = replace(GENERATION, is_sent_once=True)
+
+    async def fails(engines: SupervisedEngine, expected: type[EngineUnavailable]) -> EngineUnavailable:
+        with pytest.raises(expected) as caught:
+            [delta async for delta in engines.generate(once)]
+        return caught.value
+
+    def dies(engine: MortalEngine, *deltas: Delta) -> None:
+        ends_after(engine, *deltas, error=EngineEnded("The engine has stopped"))
+
+    async def work() -> None:
+        first, second = MortalEngine(), MortalEngine()
+        dies(first)
+        dies(second, delta("a"))
+        async with supervised(first, second) as engines:
+            for number in (1, 2):
+                ended = await fails(engines, EngineEnded)
+                assert isinstance(ended, EngineEnded)
+                assert ended.engine == number
+                if number == 1:
+                    assert type(await fails(engines, EngineUnavailable)) is EngineUnavailable
+                    while engines.health.state != "serving" or second.reason or not second.is_warm:
+                        await asyncio.sleep(0)
 
     run(work)
 

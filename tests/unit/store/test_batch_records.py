@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from phiserve.core import TokenCounts
 from phiserve.errors import InvalidRequest
-from phiserve.store.batch_lines import LineResult, StoredLine
+from phiserve.store.batch_lines import Duplicate, LineResult, StoredLine
 from phiserve.store.batch_records import BatchRecords
 from phiserve.store.batches import StoredBatch
 from phiserve.store.file_records import WholeBlob
@@ -17,7 +17,7 @@ from phiserve.store.files import StoredFile
 from phiserve.store.limits import BatchLimits, StoreLimits
 from phiserve.store.opening import open_store
 from phiserve.store.sql_store import SqlStore
-from phiserve.store.tables import BATCHES
+from phiserve.store.tables import BATCH_SUSPECTS, BATCHES
 from stored import NOW
 
 MOST = 10**9
@@ -178,14 +178,38 @@ def test_lines(state_url: str) -> None:
     on_store(state_url, use)
 
 
+def test_suspects(state_url: str) -> None:
+    """How often an engine ended over a line is counted by whoever works on it, and goes with the lines."""
+
+    async def use(store: SqlStore, records: BatchRecords) -> None:
+        await batch(store)
+        it = await claimed(store)
+        lines = [line(1, "b"), line(2, "a"), line(3, "b")]
+        await records.add_lines(it, lines)
+        assert await records.suspect(it, "other", 1) is None
+        assert [await records.suspect(it, "r", number) for number in (3, 1, 3)] == [1, 1, 2]
+        assert [*await records.unanswered(it, ("", 0), 10)] == [lines[1]]
+        suspects = [replace(lines[0], num_failures=1), replace(lines[2], num_failures=2)]
+        assert [*await records.suspects(it, ("", 0), 10)] == suspects
+        assert [*await records.suspects(it, ("b", 1), 10)] == suspects[1:]
+        assert await records.save_results(it, "r", [LineResult(1, "{}", is_error=False)])
+        assert [*await records.suspects(it, ("", 0), 1)] == suspects[1:]
+        await records.remove_lines(it.key)
+        left = select(BATCH_SUSPECTS)
+        assert (await store._connections.read(lambda connection: connection.execute(left))).all() == []
+
+    on_store(state_url, use)
+
+
 def test_duplicates(state_url: str) -> None:
-    """The last line of each id that several have."""
+    """Each line with the id of an earlier one, and which that is."""
 
     async def use(store: SqlStore, records: BatchRecords) -> None:
         it = await batch(store)
-        await records.add_lines(it, [line(n, custom_id=name) for n, name in enumerate("abcabx", 1)])
-        assert [one.number for one in await records.duplicates(it, 10)] == [4, 5]
-        assert [one.number for one in await records.duplicates(it, 1)] == [4]
+        await records.add_lines(it, [line(n, custom_id=name) for n, name in enumerate("abcabxa", 1)])
+        found = [Duplicate(4, "a", 1), Duplicate(5, "b", 2), Duplicate(7, "a", 1)]
+        assert [*await records.duplicates(it, 10)] == found
+        assert [*await records.duplicates(it, 1)] == found[:1]
 
     on_store(state_url, use)
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from unit.store.conftest import PostgresServer
 
 
-NEWER = ("_blobs", "_files", "_uploads", "_upload_parts", "_receiving", "_batches", "_batch_lines")
+NEWER = (
+    "_blobs",
+    "_files",
+    "_uploads",
+    "_upload_parts",
+    "_receiving",
+    "_batches",
+    "_batch_lines",
+    "_batch_suspects",
+)
 """How names of tables end that version 1 does not have."""
 
 CONVERSATION = {

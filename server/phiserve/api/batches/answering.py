@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from phiserve.access.gate import Visit
 from phiserve.api import chat_writer, completion_writer
@@ -20,8 +21,10 @@ from phiserve.api.responses.draft import Draft
 from phiserve.api.responses.gathering import gather
 from phiserve.api.services import Services
 from phiserve.api.several_prompts import begin_answers
-from phiserve.core import TokenCounts
+from phiserve.core import GenerationRequest, TokenCounts
+from phiserve.decisions.request import DecisionRequest
 from phiserve.errors import (
+    EngineEnded,
     EngineFailure,
     EngineUnavailable,
     Overloaded,
@@ -53,6 +56,8 @@ BATCH_ROUTE = "batch"
 PRIORITY = 1
 """Of all batch work, whatever its requests say."""
 
+_Inner = TypeVar("_Inner", GenerationRequest, DecisionRequest)
+
 
 @dataclass(frozen=True, slots=True)
 class AskedBy:
@@ -71,7 +76,8 @@ class LineAnswer:
     """What a request of a batch is answered with.
 
     `body` is JSON: the route's answer, or OpenAI's envelope around an error. `counts`: tokens that it took;
-    None for an error. `is_engine_failure`: the engine failed, perhaps over another request beside this one.
+    None for an error. `is_engine_failure`: the engine failed or ended, perhaps over another request beside
+    this one. `ended_engine`: which one ended (`EngineEnded.engine`), None where none did.
     """
 
     status_code: int
@@ -79,6 +85,7 @@ class LineAnswer:
     body: bytes
     counts: TokenCounts | None = None
     is_engine_failure: bool = False
+    ended_engine: int | None = None
 
     @property
     def is_ok(self) -> bool:
@@ -109,6 +116,9 @@ class LineAnswerer:
         except asyncio.CancelledError:
             record.end("cancelled")
             raise
+        except EngineEnded as error:
+            record.end(error)
+            return _failed(EngineFailure("The engine ended over this request"), request_id, error.engine)
         except PASSING as error:
             record.end(error)
             raise
@@ -145,7 +155,7 @@ class LineAnswerer:
         self, chat: ChatCompletionRequest, asked_by: AskedBy, visit: Visit, record: RequestRecord
     ) -> _Answered:
         model, salt = self._services.check_model(chat.model), chat.salt(visit.cache_salt)
-        inner = replace(of_chat(chat, asked_by.tenant, salt, None, asked_by.owner), priority=PRIORITY)
+        inner = _of_batch(of_chat(chat, asked_by.tenant, salt, None, asked_by.owner))
         head = AnswerHead.of(inner.id, model, chat, chat.calls_as)
         answer, deltas = await begin_answer(self._services, inner, visit, record)
         async with aclosing(deltas):
@@ -159,7 +169,7 @@ class LineAnswerer:
         asked, earlier = gathered.request, gathered.earlier
         inner = of_response(asked, asked_by.tenant, visit.cache_salt, None, earlier, asked_by.owner)
         begun = begun_response(asked, inner.id, model)
-        answer, deltas = await begin_answer(self._services, replace(inner, priority=PRIORITY), visit, record)
+        answer, deltas = await begin_answer(self._services, _of_batch(inner), visit, record)
         draft = Draft(answer, begun, asked.tool_use)
         async with aclosing(deltas):
             return await response_writer.collect(draft, deltas), answer.counts()
@@ -175,7 +185,7 @@ class LineAnswerer:
             tenant=asked_by.tenant,
             cache_salt=wire.salt(visit.cache_salt),
         )
-        inners = [replace(inner, priority=PRIORITY) for inner in inners]
+        inners = [_of_batch(inner) for inner in inners]
         head = CompletionHead.of(answer_id, model, wire)
         answers, deltas = await begin_answers(self._services, inners, visit, record)
         async with aclosing(deltas):
@@ -186,7 +196,7 @@ class LineAnswerer:
     ) -> _Answered:
         model = checked_model(self._services, asked.model)
         inner = to_decision_request(asked, asked_by.tenant, visit.cache_salt, None, asked_by.owner)
-        decided, counts = await decide(self._services, replace(inner, priority=PRIORITY), visit, record)
+        decided, counts = await decide(self._services, _of_batch(inner), visit, record)
         return decision_of(asked, model, decided, counts, self._services.settings.min_label_mass), counts
 
     @asynccontextmanager
@@ -206,6 +216,11 @@ class LineAnswerer:
             yield visit
 
 
+def _of_batch(inner: _Inner) -> _Inner:
+    """Behind all that somebody waits for; asked again here, not by the engine's supervisor."""
+    return replace(inner, priority=PRIORITY, is_sent_once=True)
+
+
 def window_of(services: Services) -> int:
     """How many requests of batches to have in flight: what the engine runs at once, and some more prepared.
 
@@ -215,7 +230,12 @@ def window_of(services: Services) -> int:
     return max(1, min(limits.running + max(2, limits.running // 2), most_held(limits.unfinished) // 2))
 
 
-def _failed(error: RequestError, request_id: str) -> LineAnswer:
+def not_asked(reason: str) -> LineAnswer:
+    """The answer to a request that is not asked, for what engines did before."""
+    return replace(_failed(EngineFailure(reason), new_request_id()), is_engine_failure=False)
+
+
+def _failed(error: RequestError, request_id: str, ended_engine: int | None = None) -> LineAnswer:
     body = encode_json(error_response(error))
     is_engine_failure = isinstance(error, EngineFailure) and error.code == EngineFailure.default_code
-    return LineAnswer(error.status, request_id, body, is_engine_failure=is_engine_failure)
+    return LineAnswer(error.status, request_id, body, None, is_engine_failure, ended_engine)

@@ -1,17 +1,22 @@
 """What a server works on batches with."""
 
-import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from phiserve.api.batches.answering import LineAnswerer, window_of
+from phiserve.api.batches.ends import EngineEnds
 from phiserve.api.request_log import RequestLog
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from phiserve.files.keeping import FileKeeper
 from phiserve.store.batch_records import BatchRecords
 from phiserve.store.limits import BatchLimits
+from phiserve.turns import NOBODY, Room
+
+ENDS_LEFT = 2
+"""Of `max_engine_restarts`, for whatever else ends engines."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,8 +24,9 @@ class BatchParts:
     """Parts that all batches of a server share.
 
     `runner`: by which name it works on them. `window`: `most` requests of batches are under way at once.
-    `must_wait`: whether none should begin now. `models`: the names of the model, the main one first;
-    `model_of`: the one of these that a line asks for; raises ModelNotFound.
+    `must_wait`: whether none should begin now; `serves`: whether there is an engine; `is_idle`: whether no
+    request at all is unfinished. `ends`: of engines, over requests of batches. `models`: the names of the
+    model, the main one first; `model_of`: the one of these that a line asks for; raises ModelNotFound.
     """
 
     records: BatchRecords
@@ -31,9 +37,12 @@ class BatchParts:
     models: tuple[str, ...]
     max_body_bytes: int
     must_wait: Callable[[], bool]
+    serves: Callable[[], bool]
+    is_idle: Callable[[], bool]
+    ends: EngineEnds
     model_of: Callable[[str | None], str]
     most: int
-    window: asyncio.Semaphore
+    window: Room
     runner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
@@ -56,7 +65,25 @@ class BatchParts:
             models=(services.card.id, *services.other_names),
             max_body_bytes=settings.max_body_bytes,
             must_wait=lambda: services.pipeline.interactive_waits,
+            serves=lambda: services.engine.health.state == "serving",
+            is_idle=lambda: services.pipeline.is_idle,
+            ends=EngineEnds(settings.max_engine_restarts - ENDS_LEFT),
             model_of=services.check_model,
             most=most,
-            window=asyncio.Semaphore(most),
+            window=Room(most),
         )
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether there is an engine that a request of a batch may be sent to."""
+        return self.serves() and not self.ends.must_wait
+
+    @asynccontextmanager
+    async def entered(self, *, alone: bool) -> AsyncIterator[None]:
+        """Be one of the requests of batches that are under way, or the only one."""
+        size = self.most if alone else 1
+        await self.window.enter(NOBODY, size, size)
+        try:
+            yield
+        finally:
+            self.window.leave(size)

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 
 import msgspec
 from prometheus_client import Counter, Gauge
 
 from phiserve.api.batches import states
-from phiserve.api.batches.answering import PASSING, LineAnswer
+from phiserve.api.batches.answering import PASSING, LineAnswer, not_asked
 from phiserve.api.batches.finishing import finish
 from phiserve.api.batches.parts import BatchParts
 from phiserve.api.batches.saving import ResultSaver
@@ -43,6 +44,21 @@ MAX_BYTES_AT_ONCE = 256 * 2**20
 _PAGE = 500
 """Lines of which it is known at once where they stand."""
 
+MAX_FAILURES = 2
+"""So often an engine may end or fail while a line is under way; the second time the line was alone."""
+
+MAX_ENDS = 3
+"""Engines that end over a batch before its suspects are asked, though other lines have not been yet."""
+
+MAX_FATAL = 5
+"""Lines of a batch that end an engine by themselves, after which no other one of it is asked."""
+
+QUIET_S = 30.0
+"""Longest time that a suspect waits for requests of others to end."""
+
+_Page = Callable[[StoredBatch, tuple[str, int], int], Awaitable[Sequence[StoredLine]]]
+"""Some lines behind a place."""
+
 _GONE = LineFailure("file_not_found", "The batch's input file is gone.")
 
 
@@ -55,7 +71,9 @@ class BatchRun:
         self._endpoint = states.shown(batch).endpoint
         self._asked_by = states.asked_by(batch)
         self._saver = ResultSaver(parts, batch, self.give_up)
-        self._suspects: list[StoredLine] = []
+        self._ended: set[int] = set()
+        """Engines that ended over it since suspects were asked last."""
+        self._num_fatal = 0
         self._is_lost = False
         self._is_over = asyncio.Event()
         """Nothing more is to be answered here."""
@@ -111,31 +129,46 @@ class BatchRun:
             await asyncio.gather(working, ending, return_exceptions=True)
 
     async def _answer_all(self) -> None:
-        """Begin lines as there is room.
+        """Answer all lines.
 
-        Those over which an engine failed come last, each by itself: the one that ends engines fails again,
-        and the others do not.
+        Those over which an engine ended or failed come last, each by itself: the one that ends engines does
+        so again, and the others do not. They come sooner where engines end too often.
         """
+        is_whole = False
+        while not (is_whole or self._parts.shutdown.has_begun):
+            self._ended.clear()
+            is_whole = await self._answer_together()
+            await self._answer_suspects()
+            await self._saver.flush()  # what is answered is not to be found again
+
+    async def _answer_together(self) -> bool:
+        """Begin lines as there is room; whether that was all of them."""
         after = ("", 0)
         async with asyncio.TaskGroup() as group:
-            while lines := await self._unanswered(after):
+            while lines := await self._page(self._parts.records.unanswered, after):
                 after = (lines[-1].together, lines[-1].number)
                 for line in lines:
                     await self._wait_for_room(line)
-                    if self._parts.shutdown.has_begun:
-                        return
+                    if self._parts.shutdown.has_begun or len(self._ended) >= MAX_ENDS:
+                        return False
                     self._begin(line)
                     group.create_task(self._answer(line))
-        for line in self._suspects:
-            if self._parts.shutdown.has_begun:
-                return
-            self._begin(line)
-            await self._answer(line, again=True)
+        return True
 
-    async def _unanswered(self, after: tuple[str, int]) -> Sequence[StoredLine]:
+    async def _answer_suspects(self) -> None:
+        after = ("", 0)
+        while lines := await self._page(self._parts.records.suspects, after):
+            after = (lines[-1].together, lines[-1].number)
+            for line in lines:
+                if self._parts.shutdown.has_begun:
+                    return
+                self._begin(line)
+                await self._answer(line, alone=True)
+
+    async def _page(self, page: _Page, after: tuple[str, int]) -> Sequence[StoredLine]:
         while True:
             try:
-                return await self._parts.records.unanswered(self.batch, after, _PAGE)
+                return await page(self.batch, after, _PAGE)
             except StoreFailure:
                 await asyncio.sleep(RETRY_S)
 
@@ -145,7 +178,7 @@ class BatchRun:
         ):
             self._has_room.clear()
             await self._has_room.wait()
-        while self._saver.is_behind or self._parts.must_wait():
+        while self._saver.is_behind or self._parts.must_wait() or not self._parts.may_ask:
             await asyncio.sleep(PAUSE_S)
 
     def _begin(self, line: StoredLine) -> None:
@@ -153,11 +186,10 @@ class BatchRun:
         self._num_running += 1
         self._num_bytes += line.num_bytes
 
-    async def _answer(self, line: StoredLine, *, again: bool = False) -> None:
+    async def _answer(self, line: StoredLine, *, alone: bool = False) -> None:
         try:
-            answer = await self._answered(line)
-            if answer is not None and answer.is_engine_failure and not again:
-                self._suspects.append(line)
+            answer = await self._answered(line, alone=alone)
+            if answer is not None and answer.is_engine_failure and await self._is_suspect(line, answer):
                 return
             LINES.labels("completed" if answer is not None and answer.is_ok else "failed").inc()
             self._saver.add(_result(line, answer))
@@ -169,20 +201,75 @@ class BatchRun:
             self._num_bytes -= line.num_bytes
             self._has_room.set()
 
-    async def _answered(self, line: StoredLine) -> LineAnswer | None:
+    async def _answered(self, line: StoredLine, *, alone: bool) -> LineAnswer | None:
         """The answer, however often it has to be asked for; None where the input is gone. Raises _Later."""
         parts = self._parts
-        while True:
+        while (answer := self._unasked(line)) is None:
+            await self._until_it_may_be_asked()
             try:
                 text = await parts.files.read_part(self.batch.blob, line.offset, line.num_bytes)
-                async with parts.window:
-                    return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
+                async with parts.entered(alone=alone):
+                    if alone:
+                        await self._until_idle()
+                    if parts.may_ask:
+                        return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
             except BlobGone:
                 return None
             except PASSING as error:
                 if parts.shutdown.has_begun:
                     raise _Later from None
                 await asyncio.sleep(min(error.retry_after_s or RETRY_S, LONGEST_RETRY_S))
+        return answer
+
+    def _unasked(self, line: StoredLine) -> LineAnswer | None:
+        """The answer to a line that is not asked any more, for its own ends or those of the batch."""
+        if line.num_failures >= MAX_FAILURES:
+            return not_asked(f"The engine failed or ended {line.num_failures} times over this request")
+        if self._num_fatal >= MAX_FATAL:
+            return not_asked(f"Not asked: the engine ended over {self._num_fatal} requests of this batch")
+        return None
+
+    async def _until_it_may_be_asked(self) -> None:
+        """Raises _Later where the server ends first."""
+        while not self._parts.may_ask:
+            if self._parts.shutdown.has_begun:
+                raise _Later
+            await asyncio.sleep(RETRY_S)
+
+    async def _until_idle(self) -> None:
+        """Wait until nobody else's request is under way, `QUIET_S` at most. Raises _Later."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                while not self._parts.is_idle():
+                    if self._parts.shutdown.has_begun:
+                        raise _Later
+                    await asyncio.sleep(PAUSE_S)
+
+    async def _is_suspect(self, line: StoredLine, answer: LineAnswer) -> bool:
+        """Count a failure of the engine; whether the line is to be asked once more.
+
+        Raises _Later where the batch is another server's.
+        """
+        if answer.ended_engine is not None:
+            self._parts.ends.add(answer.ended_engine)
+            self._ended.add(answer.ended_engine)
+        num_failures = await self._counted(line)
+        is_final = num_failures >= MAX_FAILURES
+        self._num_fatal += is_final and answer.ended_engine is not None
+        return not is_final
+
+    async def _counted(self, line: StoredLine) -> int:
+        """Store that an engine failed over a line; how often that was. Raises _Later."""
+        while True:
+            try:
+                counted = await self._parts.records.suspect(self.batch, self._parts.runner, line.number)
+            except StoreFailure:
+                await asyncio.sleep(RETRY_S)
+                continue
+            if counted is None:
+                self.give_up()
+                raise _Later
+            return counted
 
 
 class _Later(Exception):

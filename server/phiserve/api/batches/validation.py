@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from phiserve.api.batches import states
 from phiserve.api.batches.parts import BatchParts
 from phiserve.api.batches.reading import RawLine, lines_of
-from phiserve.errors import ModelNotFound
+from phiserve.errors import ModelNotFound, shortened
 from phiserve.files.blobs import BlobGone
 from phiserve.protocol.batches.bodies import check_line
 from phiserve.protocol.batches.lines import BatchError, BatchLine, LineRefused, read_line
@@ -120,7 +120,7 @@ async def _check_whole(parts: BatchParts, batch: StoredBatch, found: _Found) -> 
     if not found.num_lines:
         found.errors.append(BatchError("empty_file", "The input file has no request", "input_file_id"))
     for line in await parts.records.duplicates(batch, MAX_ERRORS):
-        message = "custom_id: is an earlier line's too; it must be each line's own"
+        message = f"custom_id: line {line.first} has {shortened(line.custom_id)!r} too"
         found.errors.append(BatchError("duplicate_custom_id", message, "custom_id", line.number))
 
 

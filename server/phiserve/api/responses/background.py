@@ -24,6 +24,7 @@ from phiserve.api.responses.writer import collect
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from phiserve.errors import (
+    EngineEnded,
     EngineFailure,
     EngineUnavailable,
     ModelNotFound,
@@ -58,6 +59,9 @@ MAX_UNFINISHED_OF_OWNER = 100
 BACKGROUND_ROUTE = "background"
 """What answers in the background are called in the log and in metrics: no request is under way."""
 
+MAX_ENDS = 2
+"""So often an engine may end while it answers a response: that may be what ends engines."""
+
 _BUSY = (Overloaded, EngineUnavailable, StoreFailure)
 """Errors that say nothing of the response: it waits, and is tried again."""
 
@@ -73,6 +77,7 @@ class Background:
         self._log = log
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owners: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
         self._most = max(2, services.engine.limits.running // 4)
         self._all = asyncio.Semaphore(self._most)
         self._of_owner: dict[str, asyncio.Semaphore] = {}
@@ -115,7 +120,7 @@ class Background:
                 _LOG.error("A response in the background is given up", exc_info=error)
             self.keeper.release(response_id)
             self.logs.close(response_id)
-            del self._tasks[response_id]
+            del self._tasks[response_id], self._ends[response_id]
             self._owners[owner] -= 1
             if not self._owners[owner]:
                 del self._owners[owner]
@@ -218,7 +223,9 @@ class Background:
             raise
         except RequestError as error:
             record.end(error)
-            if isinstance(error, _BUSY) and not (log is not None and log.has_answer):
+            self._ends[stored.id] += isinstance(error, EngineEnded)
+            is_passing = isinstance(error, _BUSY) and self._ends[stored.id] < MAX_ENDS
+            if is_passing and not (log is not None and log.has_answer):
                 raise
             return Draft.nothing_of(begun, error) if draft is None else draft.failed(error)
         except Exception:

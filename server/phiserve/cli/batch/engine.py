@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from phiserve.api.batches.answering import PASSING, AskedBy, LineAnswer, LineAnswerer, window_of
+from phiserve.api.batches.ends import EngineEnds
 from phiserve.api.services import Services
 from phiserve.assembly import check_settings, model_names, start_services
 from phiserve.checkpoint.embedded import locate
@@ -22,6 +23,7 @@ from phiserve.engine.environment import prepare_environment
 from phiserve.errors import EngineLost
 from phiserve.protocol.batches.bodies import check_line
 from phiserve.protocol.batches.lines import BatchLine
+from phiserve.turns import NOBODY, Room
 from phiserve.warm_up import warm_up
 
 ALONE = AskedBy()
@@ -83,27 +85,39 @@ class EngineAnswering:
     def __init__(self, services: Services, at_once: int) -> None:
         self._engine = services.engine
         self._answerer = LineAnswerer(services)
-        self._alone = asyncio.Lock()
+        self._room = Room(at_once)
+        self._ends = EngineEnds(services.settings.max_engine_restarts - 1)
         self.model = services.card.id
         self.at_once = at_once
 
     async def answer(self, request: LineRequest) -> Outcome:
         """Answer a request. Raises EngineLost where no engine can be kept running."""
-        answer = await self._tried(request)
-        if answer.is_engine_failure:
-            async with self._alone:  # of those that were there when it failed, one may be to blame
-                answer = await self._tried(request)
+        answer = await self._tried(request, 1)
+        if answer.is_engine_failure:  # of those that were there when it failed, one may be to blame
+            answer = await self._tried(request, self.at_once)
         return Outcome(answer.status_code, answer.request_id, answer.body)
 
-    async def _tried(self, request: LineRequest) -> LineAnswer:
+    async def _tried(self, request: LineRequest, size: int) -> LineAnswer:
+        """The answer, beside others or, where `size` is all the room, by itself. Raises EngineLost."""
         while True:
+            await self._room.enter(NOBODY, size, size)
             try:
-                return await self._answerer.answer(request.url, request.body, ALONE)
+                await self._until_it_may_be_asked()
+                answer = await self._answerer.answer(request.url, request.body, ALONE)
             except PASSING:
-                health = self._engine.health
-                if health.state == "lost":
-                    raise EngineLost(health.reason) from None
                 await asyncio.sleep(PAUSE_S)
+            else:
+                if answer.ended_engine is not None:
+                    self._ends.add(answer.ended_engine)
+                return answer
+            finally:
+                self._room.leave(size)
+
+    async def _until_it_may_be_asked(self) -> None:
+        while (health := self._engine.health).state != "serving" or self._ends.must_wait:
+            if health.state == "lost":
+                raise EngineLost(health.reason)
+            await asyncio.sleep(PAUSE_S)
 
 
 def without_server(settings: Settings) -> Settings:

@@ -20,6 +20,7 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.decider import decider_of
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.errors import (
+    EngineEnded,
     EngineFailure,
     EngineUnavailable,
     Overloaded,
@@ -166,6 +167,14 @@ def test_what_passes_is_raised(make_services: MakeServices, error: RequestError)
     with pytest.raises(PASSING) as caught:
         ask(make_services(ScriptedEngine([error])), "/v1/chat/completions", CHAT)
     assert caught.value is error
+
+
+def test_an_engine_that_ends(make_services: MakeServices) -> None:
+    """Over a request is none of what passes: it may be what ended it."""
+    engine = ScriptedEngine([ANSWER[0], EngineEnded("gone", engine=3)])
+    failed = ask(make_services(engine), "/v1/chat/completions", CHAT)
+    assert (failed.status_code, failed.is_engine_failure, failed.ended_engine) == (500, True, 3)
+    assert engine.generations[0].is_sent_once
 
 
 def test_failures_of_the_engine_are_told_apart(make_services: MakeServices) -> None:

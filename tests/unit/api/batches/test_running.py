@@ -100,7 +100,7 @@ def test_what_passes_is_tried_again(make_services: MakeServices, tmp_path: Path)
 
 
 def test_the_line_that_ends_engines(make_services: MakeServices, tmp_path: Path) -> None:
-    """It takes those beside it along; each is tried once more by itself, and it alone is an error."""
+    """A failure takes those beside it along; each is tried once more by itself, and it alone is an error."""
     poison: list[Any] = []
 
     def fails(generation: Generation, beside: int) -> Exception | None:

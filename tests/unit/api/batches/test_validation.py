@@ -38,7 +38,10 @@ WRONG: list[tuple[list[dict[str, Any]], list[tuple[str, str | None, int | None]]
     ([GOOD, chat_line("b", url="?") | {"url": "/v1/responses"}], [("mismatched_url", "url", 2)]),
     ([GOOD, chat_line("b", model="x")], [("model_not_found", "body.model", 2)]),
     ([chat_line("a", model="m"), chat_line("b", model="n")], [("mismatched_model", "body.model", 2)]),
-    ([GOOD, chat_line("b"), GOOD, GOOD], [("duplicate_custom_id", "custom_id", 4)]),
+    (
+        [GOOD, chat_line("b"), GOOD, GOOD],
+        [("duplicate_custom_id", "custom_id", 3), ("duplicate_custom_id", "custom_id", 4)],
+    ),
     ([GOOD, chat_line("b", temperature=3)], [("invalid_value", "body.temperature", 2)]),
     ([GOOD, chat_line("b", stream=True)], [("unsupported_parameter", "body.stream", 2)]),
     ([GOOD, chat_line("b", LONG)], [("line_too_long", None, 2)]),
@@ -68,6 +71,18 @@ def test_what_fails_a_batch(
 
     asyncio.run(run())
     assert engine.generations == []
+
+
+def test_which_line_has_an_id_already(make_services: MakeServices, tmp_path: Path) -> None:
+    """Every later one is told the first."""
+
+    async def run() -> list[str]:
+        async with running(make_services(ScriptedEngine(), state=tmp_path)) as client:
+            batch = await created(client, jsonl([GOOD, chat_line("b"), GOOD, GOOD]))
+            batch = await ended(client, batch["id"])
+            return [error["message"] for error in batch["errors"]["data"]]
+
+    assert asyncio.run(run()) == ["custom_id: line 1 has 'good' too"] * 2
 
 
 def test_room_for_lines(make_services: MakeServices, tmp_path: Path) -> None:

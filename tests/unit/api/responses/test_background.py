@@ -10,7 +10,7 @@ import pytest
 from images import data_url, encode, noise
 from phiserve.api.responses import background
 from phiserve.api.services import Services
-from phiserve.errors import EngineFailure, EngineUnavailable, Overloaded, StoreFailure
+from phiserve.errors import EngineEnded, EngineFailure, EngineUnavailable, Overloaded, StoreFailure
 from responses_types import Specification, strict_response
 from scripted import ScriptedEngine
 from stateful import PATH, WAIT_S, Held, answered, ended, fetched, running
@@ -182,6 +182,19 @@ def test_another_server_ends_it(make_services: MakeServices, tmp_path: Path, del
             assert found.status_code == 404 if deletes else found.json() == told.json()
 
     asyncio.run(run())
+
+
+def test_engines_that_end_over_it(make_services: MakeServices, tmp_path: Path) -> None:
+    """After their first token: it is tried again once, and then has failed, lest it end all engines."""
+    engine = ScriptedEngine([ANSWER[0], EngineEnded("It ended")])
+
+    async def run() -> None:
+        async with running(make_services(engine, state=tmp_path)) as client:
+            queued = await answered(client, input="Hi", background=True)
+            assert (await ended(client, queued["id"]))["status"] == "failed"
+
+    asyncio.run(run())
+    assert len(engine.generations) == background.MAX_ENDS
 
 
 def test_it_waits_while_the_server_is_busy(make_services: MakeServices, tmp_path: Path) -> None:

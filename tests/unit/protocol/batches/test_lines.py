@@ -123,7 +123,7 @@ def test_images_and_files_of_all_routes() -> None:
     assert group[:16] != "0" * 16
 
 
-def next_to_each_other(bodies: list[dict[str, Any]], share: list[Any]) -> bool:
+def next_to_each_other(bodies: list[dict[str, Any]], share: list[int]) -> bool:
     """Whether lines of equal `share` stand in a row, in the order of their groups."""
     groups = [read_line(line(body=body), number).group for number, body in enumerate(bodies)]
     assert max(map(len, groups)) <= 240

@@ -1,0 +1,248 @@
+"""How often engines end over batches: which lines are blamed for it, and when none begins."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batching import chat_line, created, ended, jsonl, lines_in, outcome
+from phiserve.api.batches import ends
+from phiserve.api.batches import parts as parts_module
+from phiserve.api.batches import running as module
+from phiserve.api.batches.ends import PERIOD_S, EngineEnds
+from phiserve.api.services import Services
+from phiserve.engine.interface import Delta, EngineHealth, Generation
+from phiserve.engine.supervisor import RESTART_WINDOW_S
+from phiserve.errors import EngineEnded
+from phiserve.pipeline import Pipeline
+from scripted import ScriptedEngine
+from stateful import WAIT_S, running
+from wire import ANSWER
+
+MakeServices = Callable[..., Services]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for that takes seconds in a real server."""
+    for name in ("RETRY_S", "LONGEST_RETRY_S", "PAUSE_S"):
+        monkeypatch.setattr(module, name, 0.001)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request of a batch at a time."""
+    monkeypatch.setattr(parts_module, "window_of", lambda services: 1)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_so_many_in_a_period() -> None:
+    """Each engine counts once, however many requests tell of its end; the first is forgotten first."""
+    clock = Clock()
+    ends = EngineEnds(2, clock)
+    for engine in (1, 1, 1):
+        ends.add(engine)
+    assert not ends.must_wait
+    clock.now = 100
+    ends.add(2)
+    assert ends.must_wait
+    clock.now = PERIOD_S
+    assert not ends.must_wait
+    ends.add(3)
+    assert ends.must_wait
+
+
+@pytest.mark.parametrize("most", [-2, 0, 1])
+def test_at_least_one(most: int) -> None:
+    """Where no engine may be started again at all, one end is what there is anyhow."""
+    ends = EngineEnds(most)
+    assert not ends.must_wait
+    ends.add(1)
+    assert ends.must_wait
+
+
+def test_the_supervisor_has_forgotten_first() -> None:
+    """What begins anew is counted by itself there."""
+    assert PERIOD_S > RESTART_WINDOW_S
+
+
+@dataclass
+class Ending(ScriptedEngine):
+    """Ends over long prompts, with all that run beside them; another follows at once, unless it `stays_away`.
+
+    `is_late`: after the first token, otherwise before it. `beside`: so many requests have begun at the first
+    end. `ends`: how many were under way at each end, and when that was.
+    """
+
+    is_late: bool = False
+    stays_away: bool = False
+    beside: int = 0
+    ends: list[tuple[int, float]] = field(default_factory=list)
+    num_under_way: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def health(self) -> EngineHealth:
+        return EngineHealth("restarting" if self.ends and self.stays_away else "serving")
+
+    @property
+    def asked(self) -> list[bool]:
+        """Of each request, whether it is one that ends engines."""
+        return [kills(generation) for generation in self.generations]
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        assert generation.is_sent_once
+        self.generations.append(generation)
+        number, over = len(self.ends) + 1, self.over
+        self.num_under_way += 1
+        if self.is_late:
+            yield ANSWER[0]
+        while not self.ends and len(self.generations) < self.beside:
+            await asyncio.sleep(0)
+        if kills(generation) and not over.is_set():
+            self.ends.append((self.num_under_way, time.monotonic()))
+            self.num_under_way, self.over = 0, asyncio.Event()
+            over.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if over.is_set():
+            raise EngineEnded("The engine has stopped", engine=number)
+        self.num_under_way -= 1
+        for delta in ANSWER[self.is_late :]:
+            yield delta
+
+
+def kills(generation: Generation) -> bool:
+    """Whether a request ends the engine."""
+    return len(generation.prompt_ids) > 100
+
+
+def killing(custom_id: str) -> dict[str, Any]:
+    """A line that ends engines."""
+    return chat_line(custom_id, "x " * 200)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_line_over_which_engines_end(make_services: MakeServices, tmp_path: Path, is_late: bool) -> None:
+    """Whether before its first token or after it: it is asked beside others, by itself, and no more."""
+    engine = Ending(is_late=is_late, beside=3)
+    lines = [chat_line("a"), killing("poison"), chat_line("b")]
+
+    async def run() -> None:
+        async with running(make_services(engine, state=tmp_path)) as client:
+            batch = await ended(client, (await created(client, jsonl(lines)))["id"])
+            assert await outcome(client, batch) == (["a", "b"], ["poison"])
+            (line,) = await lines_in(client, batch["error_file_id"])
+            assert line["response"]["status_code"] == 500
+            assert line["response"]["body"]["error"]["code"] == "engine_error"
+
+    asyncio.run(run())
+    assert [num_under_way for num_under_way, _ in engine.ends] == [3, 1]
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_ends_are_known_after_a_restart(make_services: MakeServices, tmp_path: Path) -> None:
+    """The next server asks those that were under way at the end behind all others, and only once more."""
+    first, second = Ending(stays_away=True), Ending()
+
+    async def run() -> None:
+        services = make_services(first, state=tmp_path)
+        records = services.batches
+        assert records is not None
+        async with running(services) as client:
+            batch = await created(client, jsonl([killing("poison"), chat_line("a")]))
+            stored = await records.batch("", batch["id"])
+            assert stored is not None
+
+            async def poll() -> None:
+                while not await records.suspects(stored, ("", 0), 9):
+                    await asyncio.sleep(0.01)
+
+            await asyncio.wait_for(poll(), WAIT_S)
+        async with running(make_services(second, state=tmp_path)) as client:
+            batch = await ended(client, batch["id"])
+            assert await outcome(client, batch) == (["a"], ["poison"])
+
+    asyncio.run(run())
+    assert (first.asked[-1], second.asked) == (True, [*[False] * (2 - len(first.asked)), True])
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("most", [1, 2])
+def test_ends_of_a_batch_leave_the_server_alone(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """However many of its lines end engines, only so many do in ten minutes."""
+    monkeypatch.setattr(ends, "PERIOD_S", 0.3)
+    engine = Ending()
+    lines = [chat_line("a"), *(killing(str(number)) for number in range(3))]
+
+    async def run() -> None:
+        services = make_services(engine, state=tmp_path, max_engine_restarts=most + 2)
+        async with running(services) as client:
+            batch = await ended(client, (await created(client, jsonl(lines)))["id"])
+            assert batch["request_counts"] == {"total": 4, "completed": 1, "failed": 3}
+
+    asyncio.run(run())
+    times = [at for _, at in engine.ends]
+    assert len(times) == 6
+    assert all(later - at >= 0.3 for at, later in zip(times, times[most:], strict=False))
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_batch_that_ends_too_many_engines(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its suspects come before other lines then; if it is they that do it, nothing else of it is asked."""
+    monkeypatch.setattr(module, "MAX_FATAL", 2)
+    engine = Ending()
+    lines = [killing(str(number)) for number in range(6)]
+
+    async def run() -> None:
+        services = make_services(engine, state=tmp_path, max_engine_restarts=1000)
+        async with running(services) as client:
+            batch = await ended(client, (await created(client, jsonl(lines)))["id"])
+            assert await outcome(client, batch) == ([], [str(number) for number in range(6)])
+            errors = await lines_in(client, batch["error_file_id"])
+            messages = [line["response"]["body"]["error"]["message"] for line in errors]
+            assert sum(message.startswith("Not asked: ") for message in messages) == 4
+
+    asyncio.run(run())
+    assert len(engine.ends) == module.MAX_ENDS + 2
+
+
+def test_a_suspect_waits_for_others(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While requests of others are under way, for a bounded time."""
+    engine, looks = Ending(), list[int]()
+
+    def is_idle(pipeline: Pipeline) -> bool:
+        """Not at the first looks."""
+        looks.append(len(engine.generations))
+        return len(looks) > 3
+
+    monkeypatch.setattr(Pipeline, "is_idle", property(is_idle))
+
+    async def run(busy: bool) -> None:
+        monkeypatch.setattr(module, "QUIET_S", 0.05 if busy else WAIT_S)
+        async with running(make_services(engine, state=tmp_path)) as client:
+            await ended(client, (await created(client, jsonl([killing("a")])))["id"])
+
+    asyncio.run(run(busy=False))
+    assert (looks, len(engine.generations)) == ([1] * 4, 2)
+    monkeypatch.setattr(Pipeline, "is_idle", False)
+    asyncio.run(run(busy=True))
+    assert len(engine.generations) == 4
