@@ -3,13 +3,16 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
 from openai.types import Batch
+from sqlalchemy import create_engine, update
 
 from phiserve.protocol.batches.lines import BatchUrl
 from phiserve.store.batch_records import BatchRecords
+from phiserve.store.tables import BATCHES
 from stateful import WAIT_S, fetched
 
 PATH = "/v1/batches"
@@ -101,6 +104,18 @@ async def without_lines(records: BatchRecords, batch_id: str) -> None:
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(poll(), WAIT_S)
+
+
+async def changed_in_store(state: Path, batch_id: str, **values: str | int) -> None:
+    """Set columns of a batch that is stored in a folder, as time or another server would."""
+
+    def change() -> None:
+        engine = create_engine(f"sqlite:///{state / 'state.db'}", connect_args={"timeout": WAIT_S})
+        with engine.begin() as connection:
+            connection.execute(update(BATCHES).where(BATCHES.c.id == batch_id).values(**values))
+        engine.dispose()
+
+    await asyncio.to_thread(change)
 
 
 async def outcome(client: httpx.AsyncClient, batch: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -47,7 +47,6 @@ COVERED_BY = {
     "sandbox/processes.py": "sandbox/test_decoder.py",
     "sandbox/worker.py": "sandbox/test_decoder.py",
     "store/batch_lines.py": "store/test_batch_records.py",
-    "store/batches.py": "store/test_batch_records.py",
     "store/files.py": "store/test_file_records.py",
     "store/interface.py": "store/test_sql_store.py",
     "store/tables.py": "store/test_schema.py",

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from phiserve.errors import InvalidRequest
 from phiserve.store import batch_lines, batches, blobs, files
 from phiserve.store.batch_lines import Duplicate, EndedLine, LineResult, StoredLine
-from phiserve.store.batches import BatchPage, Change, StoredBatch
+from phiserve.store.batches import BatchPage, Change, Stage, StoredBatch
 from phiserve.store.connections import Connections
 from phiserve.store.file_records import WholeBlob
 from phiserve.store.files import StoredFile
@@ -25,8 +25,8 @@ _REMOVED_LINES = 2000
 class BatchRecords:
     """Batches of owners behind some connections. Every call raises StoreFailure.
 
-    A server works on a batch under the name of its `runner`; what it says of the batch counts only while it
-    does, for another may have taken over.
+    Whoever works on a batch does so as a `runner`, another name each time that it is taken up; what a runner
+    says of the batch counts only until another takes over.
     """
 
     def __init__(self, connections: Connections) -> None:
@@ -94,25 +94,33 @@ class BatchRecords:
         except _GivenUp:
             return None
 
-    async def renew(self, runner: str, ids: Sequence[str]) -> dict[str, BatchStatus]:
-        """Say that a server works on these. How those stand that are still its own."""
-        return await self._connections.write(lambda connection: batches.renew(connection, runner, ids))
+    async def renew(self, runners: Collection[str]) -> dict[str, BatchStatus]:
+        """Say that these are at work. How the batches stand that are still theirs, by their runners."""
+        return await self._connections.write(lambda connection: batches.renew(connection, runners))
 
     async def claim(
-        self, runner: str, models: Sequence[str], busy: Collection[str], older_than_s: int
+        self, runner: str, stage: Stage, models: Sequence[str], busy: Collection[str], older_than_s: int
     ) -> StoredBatch | None:
-        """The oldest batch that no server works on any more, now this one's. See `batches.claim`."""
+        """The oldest batch of which this is due, now the runner's. See `batches.claim`."""
         return await self._connections.write(
-            lambda connection: batches.claim(connection, runner, models, busy, older_than_s)
+            lambda connection: batches.claim(connection, runner, stage, models, busy, older_than_s)
         )
 
-    async def release(self, runner: str, batch_id: str) -> None:
-        """A server does not work on a batch any more."""
-        await self._connections.write(lambda connection: batches.release(connection, runner, batch_id))
+    async def release(self, runner: str) -> None:
+        """A runner does not work on its batch any more."""
+        await self._connections.write(lambda connection: batches.release(connection, runner))
 
-    async def add_lines(self, batch: StoredBatch, lines: Sequence[StoredLine]) -> None:
-        """Store lines of a batch."""
-        await self._connections.write(lambda connection: batch_lines.add(connection, batch.key, lines))
+    async def add_lines(self, batch: StoredBatch, runner: str, lines: Sequence[StoredLine]) -> bool:
+        """Store lines of a batch; False where it is not the runner's any more."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            """Nobody takes over in between."""
+            is_own = await batches.hold(connection, batch.key, runner)
+            if is_own:
+                await batch_lines.add(connection, batch.key, lines)
+            return is_own
+
+        return await self._connections.write(work)
 
     async def count_lines(self, batch: StoredBatch) -> int:
         """How many lines of a batch are stored."""
@@ -124,10 +132,24 @@ class BatchRecords:
             lambda connection: batch_lines.duplicates(connection, batch.key, limit)
         )
 
-    async def check_lines(self, batch: StoredBatch, num_lines: int, max_lines: int) -> bool:
-        """Whether an owner's batches that have not ended may have so many lines more."""
-        unended = await self._connections.read(lambda connection: batches.unended(connection, batch.owner))
-        return unended.num_lines + num_lines <= max_lines
+    async def admit(
+        self, batch: StoredBatch, make: Change, runner: str, max_lines: int
+    ) -> StoredBatch | None:
+        """Change a batch to one whose lines are known; None where it is not the runner's any more.
+
+        Raises NoRoomForLines, with nothing changed, where its owner's batches that have not ended would have
+        more lines than these.
+        """
+
+        async def work(connection: AsyncConnection) -> StoredBatch | None:
+            """In the owner's turn, so that two batches do not take the same room."""
+            changed = await batches.change(connection, batch.owner, batch.id, make, runner)
+            unended = await batches.unended(connection, batch.owner)
+            if changed is not None and changed.num_lines and unended.num_lines > max_lines:
+                raise NoRoomForLines
+            return changed
+
+        return await self._connections.write(work, batch.owner)
 
     async def unanswered(
         self, batch: StoredBatch, after: tuple[str, int], limit: int
@@ -161,17 +183,30 @@ class BatchRecords:
             lambda connection: batch_lines.ended(connection, batch.key, after, limit)
         )
 
-    async def remove_lines(self, key: int) -> None:
-        """Remove all lines of a batch."""
-        while await self._connections.write(
-            lambda connection: batch_lines.remove(connection, key, _REMOVED_LINES)
-        ):
+    async def remove_lines(self, key: int, runner: str | None = None) -> bool:
+        """Remove all lines of a batch of the runner's or, without one, of one that has ended.
+
+        False where it is not so any more.
+        """
+
+        async def work(connection: AsyncConnection) -> int | None:
+            """Some of them; nobody takes over in between."""
+            if not await batches.hold(connection, key, runner):
+                return None
+            return await batch_lines.remove(connection, key, _REMOVED_LINES)
+
+        while removed := await self._connections.write(work):
             pass
+        return removed is not None
 
     async def remove_lines_of_ended(self) -> None:
         """Remove lines of batches that have ended."""
         for key in await self._connections.read(batch_lines.of_ended):
             await self.remove_lines(key)
+
+
+class NoRoomForLines(Exception):
+    """An owner's batches that have not ended would have too many lines; the transaction is undone."""
 
 
 class _GivenUp(Exception):

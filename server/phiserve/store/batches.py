@@ -1,8 +1,9 @@
-"""Batches, in transactions that others begin."""
+"""Batches, what is due of each and who works on it, in transactions that others begin."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,8 +48,8 @@ class StoredBatch:
 
     @property
     def is_answered(self) -> bool:
-        """Whether all its lines are."""
-        return self.num_completed + self.num_failed == self.num_lines
+        """Whether all its lines are; not before it is validated."""
+        return 0 < self.num_lines == self.num_completed + self.num_failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ class Unended:
 
 Change = Callable[[StoredBatch], StoredBatch]
 """What becomes of a batch; it may raise, which changes nothing."""
+
+Stage = Literal["ending", "validating", "in_progress"]
+"""What is due: to validate a batch, to answer it, or to end it: it is cancelled, answered or out of time."""
 
 
 async def add(connection: AsyncConnection, batch: StoredBatch, blob: int) -> StoredBatch:
@@ -145,42 +149,54 @@ async def drop_input(connection: AsyncConnection, batch: StoredBatch) -> Sequenc
     return [] if blob is None else await blobs.release(connection, [blob])
 
 
-async def renew(connection: AsyncConnection, runner: str, ids: Sequence[str]) -> dict[str, BatchStatus]:
-    """Say that a server works on these. How those stand that are still its own."""
-    is_own = BATCHES.c.id.in_(ids) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
-    query = select(BATCHES.c.id, BATCHES.c.status).where(is_own).order_by("key").with_for_update()
-    found = {row.id: row.status for row in await connection.execute(query)}
-    renewing = update(BATCHES).where(BATCHES.c.id.in_([*found])).values(renewed_at=int(time.time()))
-    await connection.execute(renewing)
-    return found
+async def hold(connection: AsyncConnection, key: int, runner: str | None) -> bool:
+    """Whether a batch is the runner's or, where that is None, has ended; it stays so in this transaction."""
+    is_unended = BATCHES.c.status.in_(UNENDED)
+    is_so = ~is_unended if runner is None else (BATCHES.c.runner == runner) & is_unended
+    query = select(BATCHES.c.key).where((BATCHES.c.key == key) & is_so).with_for_update()
+    return await connection.scalar(query) is not None
+
+
+async def renew(connection: AsyncConnection, runners: Collection[str]) -> dict[str, BatchStatus]:
+    """Say that these are at work. How the batches stand that are still theirs, by their runners."""
+    is_own = BATCHES.c.runner.in_(runners) & BATCHES.c.status.in_(UNENDED)
+    query = select(BATCHES.c.key, BATCHES.c.runner, BATCHES.c.status).where(is_own)
+    found = (await connection.execute(query.order_by("key").with_for_update())).all()
+    is_found = BATCHES.c.key.in_([row.key for row in found])
+    await connection.execute(update(BATCHES).where(is_found).values(renewed_at=int(time.time())))
+    return {row.runner: row.status for row in found}
 
 
 async def claim(
     connection: AsyncConnection,
     runner: str,
+    stage: Stage,
     models: Sequence[str],
     busy: Collection[str],
     older_than_s: int,
 ) -> StoredBatch | None:
-    """The oldest batch of one of `models` that no server works on any more, now this one's.
+    """The oldest batch of which this is due and that no server works on any more, now the runner's.
 
-    None of the owners in `busy`, of whom this server works on one already.
+    None of the owners in `busy`. Batches of other models than these are only ended. There, the oldest is the
+    one that was left alone for longest, so that one that cannot be ended holds up no other.
     """
-    is_left = or_(BATCHES.c.runner.is_(None), BATCHES.c.renewed_at < int(time.time()) - older_than_s)
-    is_ours = BATCHES.c.model.in_(models) & BATCHES.c.owner.not_in(busy)
-    condition = BATCHES.c.status.in_(UNENDED) & is_left & is_ours
-    query = select(BATCHES.c.key).where(condition).order_by("key").limit(1).with_for_update(skip_locked=True)
-    key = await connection.scalar(query)
+    now = int(time.time())
+    is_left = or_(BATCHES.c.runner.is_(None), BATCHES.c.renewed_at < now - older_than_s)
+    is_ours = is_left & BATCHES.c.owner.not_in(busy) & _is_due(stage, models, now)
+    condition = BATCHES.c.status.in_(UNENDED) & is_ours
+    order = ("renewed_at", "key") if stage == "ending" else ("key",)
+    query = select(BATCHES.c.key).where(condition).order_by(*order).limit(1)
+    key = await connection.scalar(query.with_for_update(skip_locked=True))
     if key is None:
         return None
-    values = {"runner": runner, "renewed_at": int(time.time())}
+    values = {"runner": runner, "renewed_at": now}
     await connection.execute(update(BATCHES).where(BATCHES.c.key == key).values(values))
     return (await _found(connection, BATCHES.c.key == key))[0]
 
 
-async def release(connection: AsyncConnection, runner: str, batch_id: str) -> None:
-    """A server does not work on a batch any more: another may at once."""
-    is_own = (BATCHES.c.id == batch_id) & (BATCHES.c.runner == runner)
+async def release(connection: AsyncConnection, runner: str) -> None:
+    """A runner does not work on its batch any more: another may at once."""
+    is_own = (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
     await connection.execute(update(BATCHES).where(is_own).values(runner=None))
 
 
@@ -189,6 +205,13 @@ async def remove(connection: AsyncConnection, key: int) -> int:
     query = delete(BATCHES).where(BATCHES.c.key == key).returning(BATCHES.c.payload)
     payload = await connection.scalar(query)
     return size(payload)
+
+
+def _is_due(stage: Stage, models: Sequence[str], now: int) -> ColumnElement[bool]:
+    is_over = BATCHES.c.status.in_(("cancelling", "finalizing")) | (BATCHES.c.expires_at <= now)
+    if stage == "ending":
+        return is_over
+    return (BATCHES.c.status == stage) & ~is_over & BATCHES.c.model.in_(models)
 
 
 def _changing(batch: StoredBatch) -> dict[str, str | int]:

@@ -23,8 +23,8 @@ from phiserve.store.interface import UNENDED, UNFINISHED
 SCHEMA_VERSION = 5
 """Raised by every change of the tables.
 
-2: files and uploads; 3: what is being received; 4: batches; 5: where things stood that were removed, and lines
-over which engines ended.
+2: files and uploads; 3: what is being received; 4: batches; 5: where things stood that were removed, and
+lines over which engines ended.
 """
 
 DELETED = "deleted"
@@ -224,7 +224,7 @@ BATCHES = Table(
 )
 """Batches. `blob`: the content of the input, while it is needed; `bytes` and `lines`: how much that is.
 
-`runner`: which server works on it, and said so last at `renewed_at`. `completed`, `failed`: lines that are
+`runner`: who works on it, and said so last at `renewed_at`. `completed`, `failed`: lines that are
 answered.
 """
 _UNENDED = BATCHES.c.status.in_(UNENDED)

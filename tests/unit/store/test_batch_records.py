@@ -1,7 +1,6 @@
 """Batches in a database, in SQLite and PostgreSQL: what a call does is done whole or not at all."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -9,60 +8,15 @@ from sqlalchemy import select, update
 
 from phiserve.core import TokenCounts
 from phiserve.errors import InvalidRequest
-from phiserve.store.batch_lines import Duplicate, LineResult, StoredLine
-from phiserve.store.batch_records import BatchRecords
-from phiserve.store.batches import StoredBatch
+from phiserve.store.batch_lines import Duplicate, LineResult
+from phiserve.store.batch_records import BatchRecords, NoRoomForLines
+from phiserve.store.batches import Change, StoredBatch
 from phiserve.store.file_records import WholeBlob
 from phiserve.store.files import StoredFile
-from phiserve.store.limits import BatchLimits, StoreLimits
-from phiserve.store.opening import open_store
 from phiserve.store.sql_store import SqlStore
 from phiserve.store.tables import BATCH_SUSPECTS, BATCHES
 from stored import NOW
-
-MOST = 10**9
-LIMITS = BatchLimits(max_bytes=100, max_bytes_per_owner=150)
-BATCH = StoredBatch("batch_1", "", NOW, NOW + 60, "validating", "{}", '{"a":1}', model="m")
-
-
-def on_store(url: str, use: Callable[[SqlStore, BatchRecords], Awaitable[None]]) -> None:
-    """Use a new database."""
-
-    async def run() -> None:
-        store = open_store(url, StoreLimits())
-        assert store is not None
-        try:
-            await use(store, store.batches)
-        finally:
-            await store.close()
-
-    asyncio.run(run())
-
-
-async def batch(
-    store: SqlStore, batch_id: str = "batch_1", owner: str = "", num_bytes: int = 60, **changes: str
-) -> StoredBatch:
-    """A new batch of a new file of an owner."""
-    file_id = f"file of {batch_id}"
-    file = StoredFile(file_id, owner, NOW, None, "batch", "a", "", num_bytes)
-    await store.files.begin_blob(file_id)
-    await store.files.add_file(file, WholeBlob(file_id, f"digest of {file_id}", num_bytes), MOST)
-    new = replace(BATCH, id=batch_id, owner=owner, **changes)  # type: ignore[arg-type]
-    stored = await store.batches.create(new, file_id, LIMITS)
-    assert stored is not None
-    return stored
-
-
-async def claimed(store: SqlStore, runner: str = "r", older_than_s: int = 60) -> StoredBatch:
-    """The batch that a server takes."""
-    found = await store.batches.claim(runner, ["m"], (), older_than_s)
-    assert found is not None
-    return found
-
-
-def line(number: int, together: str = "", custom_id: str = "") -> StoredLine:
-    """A line of a batch."""
-    return StoredLine(number, custom_id or f"id {number}", number * 10, 9, together)
+from stored_batches import BATCH, LIMITS, MOST, batch, changed, claimed, line, on_store
 
 
 def test_batches(state_url: str) -> None:
@@ -108,33 +62,29 @@ def test_room(state_url: str) -> None:
         with pytest.raises(InvalidRequest, match="hold 60 bytes, and the file has 91"):
             await batch(store, "batch_3", num_bytes=91)
         await batch(store, "batch_4", num_bytes=90)
-        assert await records.check_lines(BATCH, 5, 5)
-        assert not await records.check_lines(BATCH, 6, 5)
 
     on_store(state_url, use)
 
 
-def test_one_server_at_a_time(state_url: str) -> None:
-    """A batch is another's once it has not been renewed; until then nobody else has a say."""
+def test_room_for_lines(state_url: str) -> None:
+    """Of two batches that are validated at the same time, one takes the room and the other gets none."""
+
+    def of(num_lines: int) -> Change:
+        return lambda found: replace(found, status="in_progress", num_lines=num_lines)
 
     async def use(store: SqlStore, records: BatchRecords) -> None:
-        await batch(store)
-        await batch(store, "batch_2", "x", model="n")
-        first = await claimed(store)
-        assert first.id == "batch_1"
-        assert await records.claim("s", ["m"], (), 60) is None
-        assert await records.claim("s", ["n"], ("x",), 60) is None
-        assert (await records.claim("s", ["m", "n"], (), 60)).id == "batch_2"  # type: ignore[union-attr]
-        assert await records.renew("r", ["batch_1", "batch_2", "?"]) == {"batch_1": "validating"}
-        assert await records.change("", "batch_1", lambda found: found, "s") is None
-        assert await claimed(store, "s", -1) == first
-        assert await records.renew("r", ["batch_1"]) == {}
-        assert not await records.save_results(first, "r", [LineResult(1, "{}", is_error=False)])
-        assert await records.finish(first, lambda found: replace(found, status="completed"), (), "r") is None
-        await records.release("r", "batch_1")
-        assert await records.claim("t", ["m"], (), 60) is None
-        await records.release("s", "batch_1")
-        assert await claimed(store, "t") == first
+        for batch_id in ("batch_1", "batch_2", "batch_3"):
+            await batch(store, batch_id, num_bytes=1)
+        both = [await claimed(store, runner) for runner in ("r", "s")]
+        outcomes = await asyncio.gather(
+            *(records.admit(it, of(3), runner, 5) for it, runner in zip(both, ("r", "s"), strict=True)),
+            return_exceptions=True,
+        )
+        assert sorted(map(type, outcomes), key=str) == sorted([StoredBatch, NoRoomForLines], key=str)
+        stored = [await records.batch("", it.id) for it in both]
+        assert sorted(one.num_lines for one in stored if one is not None) == [0, 3]
+        third = await claimed(store, "t")
+        assert await records.admit(third, of(2), "t", 5) == replace(third, status="in_progress", num_lines=2)
 
     on_store(state_url, use)
 
@@ -146,9 +96,8 @@ def test_lines(state_url: str) -> None:
         await batch(store)
         it = await claimed(store)
         lines = [line(1, "b"), line(2, "a"), line(3, "b"), line(5, "a")]
-        await records.add_lines(it, lines[:2])
-        await records.add_lines(it, lines[2:])
-        await records.add_lines(it, [])
+        for some in (lines[:2], lines[2:], []):
+            assert await records.add_lines(it, "r", some)
         assert await records.count_lines(it) == 4
         in_order = [lines[1], lines[3], lines[0], lines[2]]
         assert [*await records.unanswered(it, ("", 0), 10)] == in_order
@@ -185,7 +134,7 @@ def test_suspects(state_url: str) -> None:
         await batch(store)
         it = await claimed(store)
         lines = [line(1, "b"), line(2, "a"), line(3, "b")]
-        await records.add_lines(it, lines)
+        await records.add_lines(it, "r", lines)
         assert await records.suspect(it, "other", 1) is None
         assert [await records.suspect(it, "r", number) for number in (3, 1, 3)] == [1, 1, 2]
         assert [*await records.unanswered(it, ("", 0), 10)] == [lines[1]]
@@ -205,8 +154,9 @@ def test_duplicates(state_url: str) -> None:
     """Each line with the id of an earlier one, and which that is."""
 
     async def use(store: SqlStore, records: BatchRecords) -> None:
-        it = await batch(store)
-        await records.add_lines(it, [line(n, custom_id=name) for n, name in enumerate("abcabxa", 1)])
+        await batch(store)
+        it = await claimed(store)
+        await records.add_lines(it, "r", [line(n, custom_id=name) for n, name in enumerate("abcabxa", 1)])
         found = [Duplicate(4, "a", 1), Duplicate(5, "b", 2), Duplicate(7, "a", 1)]
         assert [*await records.duplicates(it, 10)] == found
         assert [*await records.duplicates(it, 1)] == found[:1]
@@ -220,7 +170,7 @@ def test_the_end(state_url: str) -> None:
     async def use(store: SqlStore, records: BatchRecords) -> None:
         await batch(store)
         it = await claimed(store)
-        await records.add_lines(it, [line(1)])
+        await records.add_lines(it, "r", [line(1)])
         assert await store.files.remove_file("", "file of batch_1") == []
         output = StoredFile("out", "", NOW, None, "batch_output", "o", "", 200)
         whole = WholeBlob("o", "digest", 200)
@@ -236,7 +186,7 @@ def test_the_end(state_url: str) -> None:
         stored = await records.batch("", "batch_1")
         assert stored == replace(it, status="completed", payload='{"b":2}', blob="")
         assert await records.finish(it, ended, (), "r") is None
-        assert await records.claim("s", ["m"], (), -1) is None
+        assert await records.claim("s", "validating", ["m"], (), -1) is None
         assert await records.count_lines(it) == 1
         await store.clear_away()
         assert await records.count_lines(it) == 0
@@ -262,5 +212,4 @@ def test_old_batches_go(state_url: str) -> None:
 
 
 async def _make_old(store: SqlStore, *ids: str) -> None:
-    change = update(BATCHES).where(BATCHES.c.id.in_(ids)).values(created_at=NOW - 31 * 86_400)
-    await store._connections.write(lambda connection: connection.execute(change))
+    await changed(store, update(BATCHES).where(BATCHES.c.id.in_(ids)).values(created_at=NOW - 31 * 86_400))

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from phiserve.api.batches.answering import LineAnswerer, window_of
 from phiserve.api.batches.ends import EngineEnds
@@ -23,10 +23,11 @@ ENDS_LEFT = 2
 class BatchParts:
     """Parts that all batches of a server share.
 
-    `runner`: by which name it works on them. `window`: `most` requests of batches are under way at once.
-    `must_wait`: whether none should begin now; `serves`: whether there is an engine; `is_idle`: whether no
-    request at all is unfinished. `ends`: of engines, over requests of batches. `models`: the names of the
-    model, the main one first; `model_of`: the one of these that a line asks for; raises ModelNotFound.
+    `runner`: by which name one of them is worked on, see `for_one`. `window`: `most` requests of batches are
+    under way at once. `must_wait`: whether none should begin now; `serves`: whether there is an engine;
+    `is_idle`: whether no request at all is unfinished. `ends`: of engines, over requests of batches.
+    `models`: the names of the model, the main one first; `model_of`: the one of these that a line asks for;
+    raises ModelNotFound.
     """
 
     records: BatchRecords
@@ -44,6 +45,10 @@ class BatchParts:
     most: int
     window: Room
     runner: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def for_one(self) -> "BatchParts":
+        """The same for one batch, under a name that nothing else has, here or elsewhere, now or later."""
+        return replace(self, runner=uuid.uuid4().hex)
 
     @classmethod
     def of(cls, services: Services, shutdown: Shutdown, log: RequestLog) -> "BatchParts | None":

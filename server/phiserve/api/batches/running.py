@@ -1,4 +1,4 @@
-"""One batch at a server: validated, answered line by line, given out; begun here, or gone on with."""
+"""One batch at a server: validated, or answered line by line and given out; begun here, or gone on with."""
 
 import asyncio
 import time
@@ -63,7 +63,10 @@ _GONE = LineFailure("file_not_found", "The batch's input file is gone.")
 
 
 class BatchRun:
-    """One batch until it has ended here. `run` once; `cancel` and `give_up` at any time, before that too."""
+    """One batch until it waits for its turn, or has ended here.
+
+    `run` once; `cancel` and `give_up` at any time, before that too.
+    """
 
     def __init__(self, parts: BatchParts, batch: StoredBatch) -> None:
         self.batch = batch
@@ -96,12 +99,18 @@ class BatchRun:
         self._is_over.set()
 
     async def run(self) -> None:
-        """Do what is to be done; comes back also where another server is to go on. Raises StoreFailure."""
+        """Validate it, or answer what is left and end it; comes back also where another is to go on.
+
+        Raises StoreFailure.
+        """
+        found_as, left_s = self.batch.status, self.batch.expires_at - time.time()
         try:
-            if self.batch.status == "validating":
-                await self._unless_over(self._validate())
-            if self.batch.status == "in_progress":
-                await self._unless_over(self._answer_all(), self.batch.expires_at - time.time())
+            if found_as == "validating" and left_s > 0:
+                await self._unless_over(self._validate(), left_s)
+                if self.batch.status == "in_progress":
+                    return  # until its turn comes
+            elif found_as == "in_progress" and left_s > 0:
+                await self._unless_over(self._answer_all(), left_s)
                 await self._saver.flush()
             if not (self.batch.has_ended or self._is_lost or self._parts.shutdown.has_begun):
                 self.batch = await finish(self._parts, self.batch)
@@ -113,9 +122,7 @@ class BatchRun:
     async def _validate(self) -> None:
         self.batch = await validate(self._parts, self.batch)
 
-    async def _unless_over(
-        self, work: Coroutine[object, object, None], timeout_s: float | None = None
-    ) -> None:
+    async def _unless_over(self, work: Coroutine[object, object, None], timeout_s: float) -> None:
         """Do some work until it is done, its time is over, or nobody wants it."""
         working = asyncio.create_task(work)
         ending = asyncio.create_task(self._is_over.wait())

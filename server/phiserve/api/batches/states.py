@@ -77,9 +77,9 @@ def shown(batch: StoredBatch) -> BatchObject:
 
 
 def validated(batch: StoredBatch, num_lines: int, model: str) -> StoredBatch:
-    """All lines can be answered, unless somebody has cancelled the batch."""
+    """All its lines can be answered. One that was cancelled meanwhile, or is out of time, stays as it is."""
     if batch.status != "validating":
-        return replace(batch, num_lines=num_lines, model=model)
+        return batch
     batch = _at(batch, in_progress_at=int(time.time()))
     return replace(batch, status="in_progress", num_lines=num_lines, model=model)
 
@@ -101,13 +101,13 @@ def cancelling(batch: StoredBatch) -> StoredBatch:
 
 def finalizing(batch: StoredBatch) -> StoredBatch:
     """Its files are being written."""
-    if batch.status != "in_progress":
+    if batch.status not in ("validating", "in_progress"):
         return batch
     return replace(_at(batch, finalizing_at=int(time.time())), status="finalizing")
 
 
 def ended(batch: StoredBatch, output_file_id: str | None, error_file_id: str | None) -> StoredBatch:
-    """Its files are there: it was cancelled, answered or, where lines are left, out of time."""
+    """Its files are there: it was cancelled, answered or, where anything is left, out of time."""
     now = int(time.time())
     batch = _at(batch, output_file_id=output_file_id, error_file_id=error_file_id)
     if batch.status == "cancelling":

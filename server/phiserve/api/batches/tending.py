@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from fastapi import Request
 from prometheus_client import Counter
@@ -12,7 +13,7 @@ from phiserve.api.batches.parts import BatchParts
 from phiserve.api.batches.running import BatchRun
 from phiserve.errors import StoreFailure
 from phiserve.protocol.batches.batch import NewBatch
-from phiserve.store.batches import StoredBatch
+from phiserve.store.batches import Stage, StoredBatch
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,17 +25,28 @@ RENEW_S = 5.0
 CLAIM_AFTER_S = 20
 """Seconds after which a batch that no server has renewed is another's."""
 
-MAX_RUNNING = 4
-"""Batches of which requests are answered at the same time, each of another owner."""
+AT_ONCE: dict[Stage, int] = {"ending": 4, "validating": 2, "in_progress": 4}
+"""Batches at the same time, each of another owner; those of one stage hold up none of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A batch that is worked on."""
+
+    stage: Stage
+    run: BatchRun
+    task: asyncio.Task[None]
 
 
 class Batches:
-    """Works on batches, few at once: one of each owner, the oldest first."""
+    """Works on batches, at each stage on few at once: one of each owner, the oldest first."""
 
     def __init__(self, parts: BatchParts) -> None:
         self._parts = parts
-        self._runs: dict[str, BatchRun] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._work: dict[str, _Work] = {}
+        """By the names of their runners."""
+        self._served: dict[Stage, set[str]] = {stage: set() for stage in AT_ONCE}
+        """Owners who have had their turn, while others have not."""
         self._looks = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
 
@@ -45,7 +57,7 @@ class Batches:
 
     def is_answering(self) -> bool:
         """Whether any request is under way, which the end of the server waits for."""
-        return any(run.is_answering for run in self._runs.values())
+        return any(work.run.is_answering for work in self._work.values())
 
     def begin(self) -> None:
         """Begin to work, until `close`."""
@@ -53,13 +65,14 @@ class Batches:
 
     async def close(self) -> None:
         """End all work; what is not stored is done again by the server that comes after."""
-        tasks = [*self._tasks.values(), *([self._tending] if self._tending else [])]
+        tasks = [work.task for work in self._work.values()]
+        tasks += [self._tending] if self._tending else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def create(self, new: NewBatch, asked_by: AskedBy) -> StoredBatch | None:
-        """A new batch, which waits for its turn; None where there is no such file, or it is not for batches.
+        """A new batch, which will be validated; None where there is no such file, or it is not for batches.
 
         Raises InvalidRequest where there is too much of it, and StoreFailure.
         """
@@ -71,59 +84,68 @@ class Batches:
     async def cancel(self, owner: str, batch_id: str) -> StoredBatch | None:
         """End a batch; None where there is none. Raises InvalidRequest where it has ended, StoreFailure."""
         stored = await self._parts.records.change(owner, batch_id, states.cancelling)
-        if stored is not None and (run := self._runs.get(batch_id)) is not None:
-            run.cancel()
+        for work in self._work.values():
+            if stored is not None and work.run.batch.id == batch_id:
+                work.run.cancel()
         self._looks.set()
         return stored
 
     async def _tend(self) -> None:
         while True:
+            self._looks.clear()  # before the look: what happens during one is looked for by the next
             try:
                 await self._renew()
-                while await self._claim():
-                    pass
+                for stage in AT_ONCE:
+                    while await self._claim(stage):
+                        pass
             except StoreFailure as failure:
                 _LOG.warning("Batches are not tended: %s", failure)
             except Exception:
                 _LOG.exception("Batches are not tended")
-            self._looks.clear()
             await _set_within(self._looks, RENEW_S)
 
     async def _renew(self) -> None:
         """Tell other servers what this one works on, and learn what was cancelled or taken over."""
-        if not self._runs:
+        if not (runners := [*self._work]):
             return
-        standing = await self._parts.records.renew(self._parts.runner, [*self._runs])
-        for batch_id, run in self._runs.items():
-            if batch_id not in standing:
-                run.give_up()
-            elif standing[batch_id] == "cancelling":
-                run.cancel()
+        standing = await self._parts.records.renew(runners)
+        for runner in runners:
+            if (work := self._work.get(runner)) is None:
+                continue
+            if runner not in standing:
+                work.run.give_up()
+            elif standing[runner] == "cancelling":
+                work.run.cancel()
 
-    async def _claim(self) -> bool:
-        """Whether there was a batch to work on."""
-        parts = self._parts
-        if parts.shutdown.has_begun or len(self._runs) >= MAX_RUNNING:
+    async def _claim(self, stage: Stage) -> bool:
+        """Whether to look for one more batch of which this is due."""
+        parts, served = self._parts.for_one(), self._served[stage]
+        busy = {work.run.batch.owner for work in self._work.values() if work.stage == stage}
+        if parts.shutdown.has_begun or len(busy) >= AT_ONCE[stage]:
             return False
-        busy = {run.batch.owner for run in self._runs.values()}
-        batch = await parts.records.claim(parts.runner, parts.models, busy, CLAIM_AFTER_S)
+        batch = await parts.records.claim(parts.runner, stage, parts.models, busy | served, CLAIM_AFTER_S)
         if batch is not None:
-            self._start(batch)
-        return batch is not None
+            served.add(batch.owner)
+            self._start(stage, parts, batch)
+            return True
+        had_turns = bool(served - busy)
+        served.clear()
+        return had_turns
 
-    def _start(self, batch: StoredBatch) -> None:
-        run = self._runs[batch.id] = BatchRun(self._parts, batch)
-        task = self._tasks[batch.id] = asyncio.create_task(self._run(run))
+    def _start(self, stage: Stage, parts: BatchParts, batch: StoredBatch) -> None:
+        run = BatchRun(parts, batch)
+        task = asyncio.create_task(self._run(run, parts.runner))
+        self._work[parts.runner] = _Work(stage, run, task)
 
         def over(_task: "asyncio.Task[None]") -> None:
-            """Another may begin, at once where this has not failed."""
-            del self._runs[batch.id], self._tasks[batch.id]
-            if run.batch.has_ended:
+            """Look at once for what follows, where this has not failed."""
+            del self._work[parts.runner]
+            if run.batch.status != batch.status:
                 self._looks.set()
 
         task.add_done_callback(over)
 
-    async def _run(self, run: BatchRun) -> None:
+    async def _run(self, run: BatchRun, runner: str) -> None:
         """Work on a batch; whatever fails leaves it to the server that looks next."""
         try:
             await run.run()
@@ -134,12 +156,12 @@ class Batches:
         except Exception:
             _LOG.exception("a batch failed unexpectedly")
         finally:
-            await self._release(run)
+            await self._release(runner)
 
-    async def _release(self, run: BatchRun) -> None:
+    async def _release(self, runner: str) -> None:
         """Another server may go on at once; without this, after `CLAIM_AFTER_S`."""
         try:
-            await self._parts.records.release(self._parts.runner, run.batch.id)
+            await self._parts.records.release(runner)
         except StoreFailure as failure:
             _LOG.warning("A batch is not given back: %s", failure)
 

@@ -13,6 +13,7 @@ from phiserve.files.blobs import BlobGone
 from phiserve.protocol.batches.bodies import check_line
 from phiserve.protocol.batches.lines import BatchError, BatchLine, LineRefused, read_line
 from phiserve.store.batch_lines import StoredLine
+from phiserve.store.batch_records import NoRoomForLines
 from phiserve.store.batches import StoredBatch
 
 MAX_ERRORS = 100
@@ -41,7 +42,8 @@ class _Found:
 
 async def validate(parts: BatchParts, batch: StoredBatch) -> StoredBatch:
     """Read the whole input; the batch, in progress then, or failed. Raises NotThere, StoreFailure."""
-    await parts.records.remove_lines(batch.key)  # of a server that was killed over it
+    if not await parts.records.remove_lines(batch.key, parts.runner):  # of a server that was killed over it
+        raise NotThere
     found = _Found(states.shown(batch).endpoint)
     try:
         await _read(parts, batch, found)
@@ -49,14 +51,25 @@ async def validate(parts: BatchParts, batch: StoredBatch) -> StoredBatch:
         found.errors.append(BatchError("file_not_found", "The input file is gone", "input_file_id"))
     if not found.errors:
         await _check_whole(parts, batch, found)
-    if not found.errors:
-        await _check_room(parts, batch, found)
     if found.errors:
         return await _fail(parts, batch, found.errors)
-    model = found.model or parts.models[0]
-    changed = await parts.records.change(
-        batch.owner, batch.id, lambda now: states.validated(now, found.num_lines, model), parts.runner
-    )
+    return await _admit(parts, batch, found.num_lines, found.model or parts.models[0])
+
+
+async def _admit(parts: BatchParts, batch: StoredBatch, num_lines: int, model: str) -> StoredBatch:
+    """The batch, in progress, or failed where its owner's have no room for so many lines."""
+    limit = parts.limits.max_lines_per_owner
+    try:
+        changed = await parts.records.admit(
+            batch, lambda now: states.validated(now, num_lines, model), parts.runner, limit
+        )
+    except NoRoomForLines:
+        message = (
+            f"The batch has {num_lines} requests, and all batches of an owner that have not ended may have "
+            f"{limit} (batch_max_lines_per_owner)"
+        )
+        error = BatchError("batch_limit_exceeded", message, "input_file_id")
+        return await _fail(parts, batch, [error])
     if changed is None:
         raise NotThere
     return changed
@@ -70,7 +83,8 @@ async def _read(parts: BatchParts, batch: StoredBatch, found: _Found) -> None:
             for start in range(0, len(group), _AT_ONCE):
                 lines = group[start : start + _AT_ONCE]
                 checked = await asyncio.to_thread(_check, parts, lines, found)
-                await parts.records.add_lines(batch, checked)
+                if not await parts.records.add_lines(batch, parts.runner, checked):
+                    raise NotThere
                 if len(found.errors) >= MAX_ERRORS:
                     del found.errors[MAX_ERRORS:]
                     return
@@ -122,16 +136,6 @@ async def _check_whole(parts: BatchParts, batch: StoredBatch, found: _Found) -> 
     for line in await parts.records.duplicates(batch, MAX_ERRORS):
         message = f"custom_id: line {line.first} has {shortened(line.custom_id)!r} too"
         found.errors.append(BatchError("duplicate_custom_id", message, "custom_id", line.number))
-
-
-async def _check_room(parts: BatchParts, batch: StoredBatch, found: _Found) -> None:
-    limit = parts.limits.max_lines_per_owner
-    if not await parts.records.check_lines(batch, found.num_lines, limit):
-        message = (
-            f"The batch has {found.num_lines} requests, and all batches of an owner that have not ended may "
-            f"have {limit} (batch_max_lines_per_owner)"
-        )
-        found.errors.append(BatchError("batch_limit_exceeded", message, "input_file_id"))
 
 
 def _too_many(parts: BatchParts) -> BatchError:

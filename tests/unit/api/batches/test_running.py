@@ -211,7 +211,7 @@ def test_another_server_s(
         async with running(services) as client:
             batch = await created(client, jsonl([chat_line("a"), chat_line("b")]))
             await asyncio.wait_for(held.reached.wait(), WAIT_S)
-            taken = await batches.claim("other", ["m"], (), -1)
+            taken = await batches.claim("other", "in_progress", ["m"], (), -1)
             assert taken is not None
             held.may_go_on.set()
             await asyncio.wait_for(told.wait(), WAIT_S)

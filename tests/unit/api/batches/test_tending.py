@@ -36,7 +36,7 @@ def test_owners_take_turns(make_services: MakeServices, tmp_path: Path) -> None:
             await in_state(client, ids[0], "in_progress", headers=alice)
             await in_state(client, ids[2], "in_progress", headers=bob)
             response = await client.get(f"/v1/batches/{ids[1]}", headers=alice)
-            assert response.json()["status"] == "validating"
+            assert response.json()["request_counts"]["completed"] == 0
             held.may_go_on.set()
             for batch_id, headers in zip(ids, (alice, alice, bob), strict=True):
                 assert (await ended(client, batch_id, headers))["status"] == "completed"
@@ -57,9 +57,10 @@ def test_another_model_s_is_left_alone(
         assert batches is not None
         async with running(services) as client:
             file_id = await uploaded(client, jsonl([chat_line("a")]))
-            assert await batches.claim("x", ["another"], (), -1) is None
+            assert await batches.claim("x", "validating", ["another"], (), -1) is None
             batch = (await asked(client, file_id)).json()
-            assert await batches.claim("x", ["another"], (), -1) is None
+            for stage in module.AT_ONCE:
+                assert await batches.claim("x", stage, ["another"], (), -1) is None
             assert (await ended(client, batch["id"]))["status"] == "completed"
 
     asyncio.run(run())
@@ -137,7 +138,17 @@ def test_a_store_that_does_not_answer(
     services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
     batches = services.batches
     assert batches is not None
-    failing = ["claim", "change", "add_lines", "unanswered", "save_results", "ended_lines", "finish"]
+    failing = [
+        "claim",
+        "remove_lines",
+        "add_lines",
+        "admit",
+        "change",
+        "unanswered",
+        "save_results",
+        "ended_lines",
+        "finish",
+    ]
     for name in failing:
         _fail_once(monkeypatch, batches, name)
     monkeypatch.setattr("phiserve.api.batches.saving.RETRY_S", 0.01)

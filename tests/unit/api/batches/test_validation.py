@@ -85,27 +85,6 @@ def test_which_line_has_an_id_already(make_services: MakeServices, tmp_path: Pat
     assert asyncio.run(run()) == ["custom_id: line 1 has 'good' too"] * 2
 
 
-def test_room_for_lines(make_services: MakeServices, tmp_path: Path) -> None:
-    """All batches of an owner that have not ended count; one that would be too much fails, and says so."""
-    held = Held()
-    services = make_services(held.engine, state=tmp_path, batch_max_lines_per_owner=3)
-
-    async def run() -> None:
-        async with running(services) as client:
-            first = await created(client, jsonl([chat_line(str(n)) for n in range(2)]))
-            await in_state(client, first["id"], "in_progress")
-            second = await created(client, jsonl([chat_line(str(n)) for n in range(2)]))
-            held.may_go_on.set()
-            await ended(client, first["id"])
-            assert (await ended(client, second["id"]))["status"] == "completed"
-            third = await ended(
-                client, (await created(client, jsonl([chat_line(str(n)) for n in range(4)])))["id"]
-            )
-            assert third["errors"]["data"][0]["code"] == "batch_limit_exceeded"
-
-    asyncio.run(run())
-
-
 def test_the_file_may_be_deleted(make_services: MakeServices, tmp_path: Path) -> None:
     """Its content stays for as long as the batch needs it, and goes with it."""
     held = Held()
@@ -135,10 +114,11 @@ def test_cancelled_while_it_is_read(
     services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
     reached, add = asyncio.Event(), BatchRecords.add_lines
 
-    async def hold(*arguments: Any) -> None:
-        await add(*arguments)
+    async def hold(*arguments: Any) -> bool:
+        added = await add(*arguments)
         reached.set()
         await asyncio.Event().wait()
+        return added
 
     monkeypatch.setattr(BatchRecords, "add_lines", hold)
 
