@@ -73,18 +73,22 @@ def test_room_for_lines(state_url: str) -> None:
         return lambda found: replace(found, status="in_progress", num_lines=num_lines)
 
     async def use(store: SqlStore, records: BatchRecords) -> None:
-        for batch_id in ("batch_1", "batch_2", "batch_3"):
-            await batch(store, batch_id, num_bytes=1)
-        both = [await claimed(store, runner) for runner in ("r", "s")]
+        owners = [str(number) for number in range(12)]
+        for owner in owners:
+            for name in "ab":
+                await batch(store, owner + name, owner, num_bytes=1)
+        all_of_them = [await claimed(store, f"r{number}") for number in range(2 * len(owners))]
         outcomes = await asyncio.gather(
-            *(records.admit(it, of(3), runner, 5) for it, runner in zip(both, ("r", "s"), strict=True)),
+            *(records.admit(it, of(3), f"r{number}", 5) for number, it in enumerate(all_of_them)),
             return_exceptions=True,
         )
-        assert sorted(map(type, outcomes), key=str) == sorted([StoredBatch, NoRoomForLines], key=str)
-        stored = [await records.batch("", it.id) for it in both]
-        assert sorted(one.num_lines for one in stored if one is not None) == [0, 3]
-        third = await claimed(store, "t")
-        assert await records.admit(third, of(2), "t", 5) == replace(third, status="in_progress", num_lines=2)
+        assert sum(isinstance(outcome, NoRoomForLines) for outcome in outcomes) == len(owners)
+        for owner in owners:
+            stored = [await records.batch(owner, owner + name) for name in "ab"]
+            assert sorted(one.num_lines for one in stored if one is not None) == [0, 3]
+        await batch(store, "last", "0", num_bytes=1)
+        last = await claimed(store, "r")
+        assert await records.admit(last, of(2), "r", 5) == replace(last, status="in_progress", num_lines=2)
 
     on_store(state_url, use)
 

@@ -86,8 +86,8 @@ class BatchRun:
 
     @property
     def is_answering(self) -> bool:
-        """Whether any of its requests is under way."""
-        return self._num_running > 0
+        """Whether any of its requests is under way, or answered and not stored yet."""
+        return self._num_running > 0 or self._saver.is_saving
 
     def cancel(self) -> None:
         """Nobody wants the rest of it."""

@@ -36,6 +36,11 @@ class ResultSaver:
         """Whether lines are answered faster than the store takes it."""
         return len(self._pending) >= MOST_PENDING
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether anything is not stored yet."""
+        return self._saving is not None
+
     def add(self, result: LineResult) -> None:
         """Store a result soon."""
         self._pending.append(result)

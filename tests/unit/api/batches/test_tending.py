@@ -66,6 +66,29 @@ def test_another_model_s_is_left_alone(
     asyncio.run(run())
 
 
+def test_another_name_each_time(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server began before it lost a batch is not taken for what it does after it has it again."""
+    services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
+    batches: Any = services.batches
+    claim, runners = batches.claim, []
+
+    async def claim_and_tell(runner: str, *arguments: Any) -> Any:
+        found = await claim(runner, *arguments)
+        runners.extend([runner] if found is not None else [])
+        return found
+
+    monkeypatch.setattr(batches, "claim", claim_and_tell)
+
+    async def run() -> None:
+        async with running(services) as client:
+            await ended(client, (await created(client, jsonl([chat_line("a")])))["id"])
+
+    asyncio.run(run())
+    assert len({*runners}) == len(runners) == 2  # validated, then answered
+
+
 def test_the_end_of_a_server(make_services: MakeServices, tmp_path: Path) -> None:
     """It waits for what is under way, begins nothing new, and another goes on at once."""
     held, shutdown = Held(), Shutdown()
@@ -86,6 +109,37 @@ def test_the_end_of_a_server(make_services: MakeServices, tmp_path: Path) -> Non
             batch = await ended(client, batch["id"])
             assert batch["request_counts"] == {"total": 200, "completed": 200, "failed": 0}
         assert len(engine.generations) == 200 - num_begun
+
+    asyncio.run(run())
+
+
+def test_the_end_waits_for_the_store(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is answered is stored before the server ends, and not answered again."""
+    engine, shutdown = ScriptedEngine(ANSWER), Shutdown()
+    services = make_services(engine, state=tmp_path)
+    batches: Any = services.batches
+    save, reached, may_go_on = batches.save_results, asyncio.Event(), asyncio.Event()
+
+    async def save_later(*arguments: Any) -> Any:
+        reached.set()
+        await may_go_on.wait()
+        return await save(*arguments)
+
+    monkeypatch.setattr(batches, "save_results", save_later)
+
+    async def run() -> None:
+        async with running(services, shutdown) as client:
+            batch = await created(client, jsonl([chat_line("a")]))
+            await asyncio.wait_for(reached.wait(), WAIT_S)
+            shutdown.begin()
+            for _ in range(100):  # whatever else is about to end has ended then
+                await asyncio.sleep(0)
+            assert shutdown.is_awaited
+            may_go_on.set()
+            await until(lambda: not shutdown.is_awaited)
+            assert (await fetched(client, f"/v1/batches/{batch['id']}"))["request_counts"]["completed"] == 1
 
     asyncio.run(run())
 
