@@ -104,7 +104,7 @@ def _orthogonal(grad: Tensor, coefficients: tuple[float, float, float], steps: i
 
 
 if PRECISION is torch.float32:  # torch's own is always in bfloat16
-    torch.optim._muon._zeropower_via_newtonschulz = _orthogonal  # type: ignore[attr-defined] # noqa: SLF001
+    setattr(torch.optim._muon, "_zeropower_via_newtonschulz", _orthogonal)  # noqa: B010, SLF001
 
 
 def _by_scale(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:

@@ -94,7 +94,8 @@ async def _after(
     key = await connection.scalar(select(FILES.c.key).where(is_it))
     if key is None:
         return await removed.after(connection, removed.files_of(owner), file_id, FILES.c.key, order)
-    return FILES.c.key > key if order == "asc" else FILES.c.key < key
+    behind: ColumnElement[bool] = FILES.c.key > key if order == "asc" else FILES.c.key < key
+    return behind
 
 
 async def remove(connection: AsyncConnection, owner: str, file_id: str) -> list[str] | None:

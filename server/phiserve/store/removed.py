@@ -44,7 +44,8 @@ async def after(
     at = await connection.scalar(select(REMOVED.c.place).where(is_it))
     if at is None:
         return None
-    return place >= at if order == "asc" else place < at
+    behind: ColumnElement[bool] = place >= at if order == "asc" else place < at
+    return behind
 
 
 async def forget_old(connection: AsyncConnection) -> None:

@@ -147,7 +147,7 @@ def test_suspects(state_url: str) -> None:
         assert [*await records.suspects(it, ("b", 1), 10)] == suspects[1:]
         assert await records.save_results(it, "r", [LineResult(1, "{}", is_error=False)])
         assert [*await records.suspects(it, ("", 0), 1)] == suspects[1:]
-        await records.remove_lines(it.key)
+        assert await records.remove_lines(it.key, "r")
         left = select(BATCH_SUSPECTS)
         assert (await store._connections.read(lambda connection: connection.execute(left))).all() == []
 

@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from phiserve.store.batch_records import BatchRecords
 from phiserve.store.file_records import FileRecords, WholeBlob
 from phiserve.store.files import StoredFile
-from phiserve.store.interface import Order, Store
+from phiserve.store.interface import Order
 from phiserve.store.limits import DAY_S
-from stored import NOW, conversation, ids_in, items, on_store
+from phiserve.store.sql_store import SqlStore
+from stored import NOW, conversation, ids_in, items
+from stored_batches import on_store
 
 Page = Callable[[str | None], Awaitable[tuple[list[str], bool]]]
 Remove = Callable[[str], Awaitable[object]]
@@ -30,7 +33,8 @@ def file_named(file_id: str, owner: str = "") -> StoredFile:
 async def removed_by_pages(page: Page, remove: Remove) -> list[str]:
     """What is removed by a client that asks for pages and removes all of each before the next one."""
     gone: list[str] = []
-    after, has_more = None, True
+    after: str | None = None
+    has_more = True
     while has_more:
         ids, has_more = await page(after)
         for one_id in ids:
@@ -45,7 +49,7 @@ async def removed_by_pages(page: Page, remove: Remove) -> list[str]:
 def test_files(state_url: str, order: Order) -> None:
     """All of them, and no other owner's."""
 
-    async def use(store: Store) -> None:
+    async def use(store: SqlStore, _records: BatchRecords) -> None:
         for n in range(5):
             await add_file(store.files, file_named(f"f{n}"))
             await add_file(store.files, file_named(f"g{n}", "bob"))
@@ -66,7 +70,7 @@ def test_files(state_url: str, order: Order) -> None:
 def test_items(state_url: str, order: Order) -> None:
     """All of a conversation's; nothing comes after one that was never in it."""
 
-    async def use(store: Store) -> None:
+    async def use(store: SqlStore, _records: BatchRecords) -> None:
         await store.create_conversation(conversation(), items("a", "b", "c", "d", "e"))
 
         async def page(after: str | None) -> tuple[list[str], bool]:
@@ -87,7 +91,7 @@ def test_items(state_url: str, order: Order) -> None:
 def test_forgotten(state_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a day."""
 
-    async def use(store: Store) -> None:
+    async def use(store: SqlStore, _records: BatchRecords) -> None:
         for name in ("f0", "f1"):
             await add_file(store.files, file_named(name))
         await store.files.remove_file("", "f0")
