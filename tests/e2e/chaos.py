@@ -123,7 +123,8 @@ class Chaos:
     def check(self, batch: Batch, num_lines: int) -> None:
         """Each line is in one of the files, once; errors are what they would be without any disturbance.
 
-        But for lines over which an engine was killed twice: they are blamed for it.
+        But for lines over which an engine was killed twice, the second time while they were asked alone: they
+        are blamed for it, one for each time at most.
         """
         assert batch.status == "completed", batch
         assert batch.output_file_id is not None
@@ -133,7 +134,7 @@ class Chaos:
             for file_id in (batch.output_file_id, batch.error_file_id)
         )
         blamed = [line for line in errors if line["response"]["status_code"] == 500]
-        assert not blamed or len(self.killed) - self.killed.count("server") >= 2
+        assert len(blamed) < max(1, len(self.killed) - self.killed.count("server"))
         errors = [line for line in errors if line not in blamed]
         numbers = {*range(num_lines)} - {int(line["custom_id"]) for line in blamed}
         assert sorted(int(line["custom_id"]) for line in answered) == sorted(n for n in numbers if n % 7 != 6)

@@ -51,7 +51,7 @@ MAX_ENDS = 3
 """Engines that end over a batch before its suspects are asked, though other lines have not been yet."""
 
 MAX_FATAL = 5
-"""Lines of a batch that end an engine by themselves, after which no other one of it is asked."""
+"""Lines of a batch in a row that end an engine by themselves, after which no other one of it is asked."""
 
 QUIET_S = 30.0
 """Longest time that a suspect waits for requests of others to end."""
@@ -198,7 +198,10 @@ class BatchRun:
             answer = await self._answered(line, alone=alone)
             if answer is not None and answer.is_engine_failure and await self._is_suspect(line, answer):
                 return
-            LINES.labels("completed" if answer is not None and answer.is_ok else "failed").inc()
+            is_ok = answer is not None and answer.is_ok
+            if is_ok:
+                self._num_fatal = 0
+            LINES.labels("completed" if is_ok else "failed").inc()
             self._saver.add(_result(line, answer))
         except _Later:
             return
@@ -233,7 +236,9 @@ class BatchRun:
         if line.num_failures >= MAX_FAILURES:
             return not_asked(f"The engine failed or ended {line.num_failures} times over this request")
         if self._num_fatal >= MAX_FATAL:
-            return not_asked(f"Not asked: the engine ended over {self._num_fatal} requests of this batch")
+            return not_asked(
+                f"Not asked: engines ended over {self._num_fatal} of this batch's requests in a row"
+            )
         return None
 
     async def _until_it_may_be_asked(self) -> None:

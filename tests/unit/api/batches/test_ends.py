@@ -19,6 +19,7 @@ from phiserve.engine.interface import Delta, EngineHealth, Generation
 from phiserve.engine.supervisor import RESTART_WINDOW_S
 from phiserve.errors import EngineEnded
 from phiserve.pipeline import Pipeline
+from phiserve.protocol.batches.lines import group_of
 from scripted import ScriptedEngine
 from stateful import WAIT_S, running
 from wire import ANSWER
@@ -129,9 +130,9 @@ def kills(generation: Generation) -> bool:
     return len(generation.prompt_ids) > 100
 
 
-def killing(custom_id: str) -> dict[str, Any]:
+def killing(custom_id: str, number: int = 0) -> dict[str, Any]:
     """A line that ends engines."""
-    return chat_line(custom_id, "x " * 200)
+    return chat_line(custom_id, f"{number} " * 200)
 
 
 @pytest.mark.parametrize("is_late", [False, True])
@@ -221,6 +222,42 @@ def test_a_batch_that_ends_too_many_engines(
 
     asyncio.run(run())
     assert len(engine.ends) == module.MAX_ENDS + 2
+
+
+def test_a_batch_goes_on_between_such_lines(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where others are answered between them, as where somebody else ends engines."""
+    monkeypatch.setattr(module, "MAX_FATAL", 2)
+    monkeypatch.setattr(module, "MAX_ENDS", 1)
+    harmless = [chat_line(f"{n}", f"{n} " * 20) for n in range(40)]
+    lines = in_turn(harmless, [killing(f"k{n}", n) for n in range(40)])[:8]
+    assert len(lines) == 8
+    good = sorted(line["custom_id"] for line in lines[::2])
+    bad = sorted(line["custom_id"] for line in lines[1::2])
+
+    async def run() -> None:
+        services = make_services(Ending(), state=tmp_path, max_engine_restarts=1000)
+        async with running(services) as client:
+            batch = await ended(client, (await created(client, jsonl(lines)))["id"])
+            answered, failed = await outcome(client, batch)
+            assert (sorted(answered), sorted(failed)) == (good, bad)
+            errors = await lines_in(client, batch["error_file_id"])
+            messages = [line["response"]["body"]["error"]["message"] for line in errors]
+            assert not [message for message in messages if message.startswith("Not asked: ")]
+
+    asyncio.run(run())
+
+
+def in_turn(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of two kinds that are asked in this order, one of each kind after the other."""
+    chosen: list[dict[str, Any]] = []
+    last = ""
+    kinds = [sorted(lines, key=lambda line: group_of(line["body"])) for lines in (first, second)]
+    while rest := [line for line in kinds[len(chosen) % 2] if group_of(line["body"]) > last]:
+        chosen.append(rest[0])
+        last = group_of(rest[0]["body"])
+    return chosen
 
 
 def test_a_suspect_waits_for_others(
