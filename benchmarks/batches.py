@@ -97,7 +97,7 @@ def batches(bench: Bench) -> None:
         bench.in_turn(PART, "small", measure, {PHISERVE: kept})
         long = kept | {"PHISERVE_BATCH_MAX_LINES": str(MOST_LINES)}
         with bench.serving(PHISERVE, "small", None, **long) as server:
-            bench.results.add([_long_input(server, bench.count(MOST_LINES, 1000))])
+            bench.results.add([_long_input(server, 1000 if bench.short else MOST_LINES)])
 
 
 def _asked(server: RunningPeer, way: str, bodies: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -22,10 +22,14 @@ NO_CODE_NOTE = (
 )
 
 
+LEAST = 200
+"""Requests of which fewer tell little: 64 clients send three each."""
+
+
 @dataclass
 class Bench:
     """A run under way. `code`: the model repository's code, or None; `repeat`: how often all peers have their
-    turn.
+    turn; `share`: of the requests of a full run, where there are more than `LEAST`.
     """
 
     results: ResultsFile
@@ -33,6 +37,7 @@ class Bench:
     code: Path | None
     short: bool
     repeat: int
+    share: float = 1
     settings: EngineSettings = field(default_factory=lambda: EngineSettings(dtype=best_dtype()))
 
     @cached_property
@@ -50,7 +55,7 @@ class Bench:
 
     def count(self, full: int, short: int) -> int:
         """A number of requests."""
-        return short if self.short else full
+        return short if self.short else min(full, max(LEAST, round(full * self.share)))
 
     def launch(self, peer: str, checkpoint: str, settings: EngineSettings | None = None) -> Launch:
         """What starts a peer on a checkpoint of `checkpoints.SHAPES`."""

@@ -93,6 +93,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--short", action="store_true", help="few requests: shows that everything works, measures little"
     )
+    parser.add_argument(
+        "--share", type=float, default=1, help="of a full run's requests: for machines without AVX-512"
+    )
     parser.add_argument("--repeat", type=int, help="turns of each server; 2, with --short 1")
     parser.add_argument(
         "--reference-code", default="hub", help="folder with the model repository's Python files, or hub"
@@ -139,14 +142,21 @@ def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> Bench:
         code = reference_code(options.reference_code)
     except Exception as error:  # the hub's client raises many kinds
         results.note(NO_CODE_NOTE.format(reason=f"{type(error).__name__}: {str(error)[:200]}"))
-    return Bench(results, options.work.resolve(), code, options.short, repeat)
+    if options.share != 1:
+        results.note(f"{options.share:g} of the requests that workloads are named by were sent.")
+    return Bench(results, options.work.resolve(), code, options.short, repeat, options.share)
 
 
 def _new_results(options: argparse.Namespace, began: datetime, command: str, repeat: int) -> ResultsFile:
     context = Context(
         began=began.strftime("%Y-%m-%d %H:%M UTC"),
         command=command,
-        options={"repeat": repeat, "short": options.short, "parts": options.parts},
+        options={
+            "repeat": repeat,
+            "short": options.short,
+            "share": options.share,
+            "parts": options.parts,
+        },
         machine=machine(),
         versions={"commit": commit(), **versions()},
     )

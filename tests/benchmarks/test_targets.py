@@ -19,6 +19,7 @@ MEASURES = (
     *("images_per_s", "seen_images_per_s", "bytes_to_engine", "cpu_api_us_per_token", "output_tokens_per_s"),
     *("requests_per_s", "itl_p99_ms", "ready_s", "peak_all_bytes", "burst_s"),
     *("questions_per_s", "last_answer_s", "further_s", "ttft_p50_ms", "ttft_p99_ms"),
+    *("grown_api_bytes", "input_bytes"),
 )
 
 
@@ -72,6 +73,7 @@ def full_run(bench: Bench) -> list[Record]:
     asked = (batches.SMALL, batches.PHOTOS)
     cells += [(batches.PART, questions.name, way) for questions in asked for way in ways]
     cells += [(batches.PART, batches.WAITING, way) for way in (batches.ALONE, batches.BESIDE)]
+    cells += [(batches.PART, batches.READING, f"{batches.MOST_LINES} lines")]
     measures = dict.fromkeys(MEASURES, 1.0)
     found = [
         record(part, peer, workload, load, 0, **measures)
