@@ -17,6 +17,16 @@ class Limit:
     amount: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a request has used of a limit, and how that stood then."""
+
+    limit: Limit
+    unit: Unit
+    amount: int
+    standing: Standing
+
+
 class RequestAccounts:
     """The accounts of one request. `standings`: how the tightest limit of each unit stands.
 
@@ -27,7 +37,7 @@ class RequestAccounts:
         self._accounts = accounts
         self._budgets = budgets
         self._least_left = least_left
-        self._taken: list[tuple[Limit, Unit, int]] = []
+        self._taken: list[_Taken] = []
         self.standings: dict[Unit, Standing] = {}
 
     def __iter__(self) -> Iterator[Account]:
@@ -58,12 +68,12 @@ class RequestAccounts:
             return
         if len(limits) > 1:
             await self.require(unit, amount)
-        taken: list[tuple[Limit, Unit, int]] = []
+        taken: list[_Taken] = []
         standings: list[Standing] = []
         try:
             for limit in limits:
                 standing = await self._budgets.take(limit.account.id, unit, limit.amount, amount)
-                taken.append((limit, unit, amount))
+                taken.append(_Taken(limit, unit, amount, standing))
                 standings.append(standing)
                 before = replace(standing, remaining=standing.remaining + amount)
                 self._check_share(limit, unit, before)
@@ -79,9 +89,11 @@ class RequestAccounts:
         taken, self._taken = self._taken, []
         await self._give_back(taken)
 
-    async def _give_back(self, taken: list[tuple[Limit, Unit, int]]) -> None:
-        for limit, unit, amount in taken:
-            await self._budgets.give_back(limit.account.id, unit, limit.amount, amount)
+    async def _give_back(self, taken: list[_Taken]) -> None:
+        for one in taken:
+            if one.standing.reset_s:  # what a minute had that is over is nobody's any more
+                limit = one.limit
+                await self._budgets.give_back(limit.account.id, one.unit, limit.amount, one.amount)
 
     def _check_share(self, limit: Limit, unit: Unit, standing: Standing) -> None:
         if standing.remaining < (least := math.ceil(limit.amount * self._least_left)):

@@ -16,7 +16,7 @@ from phiserve.access.budgets import Budgets
 from phiserve.access.key import UNITS, Key
 from phiserve.access.keyring import Keyring
 from phiserve.core import DocumentPlaceholder, ImagePlaceholder, TokenCounts
-from phiserve.errors import InvalidRequest, RateLimitReached, RequestError
+from phiserve.errors import EngineEnded, InvalidRequest, RateLimitReached, RequestError
 
 REFUSED = Metric("phiserve_access_refused", "Requests refused for their key or its limits.", ["reason"])
 
@@ -235,15 +235,16 @@ class Gate:
     async def enter_in_batch(self, key: Key) -> AsyncIterator[KeyVisit]:
         """One request of a batch of this key, which has been begun, until its answer has ended.
 
-        It counts for the limits per minute, not for those on requests at once; not at all where it ends in
-        429 or 503, after which it is tried again. Raises as `KeyVisit.begin_in_batch`.
+        It counts for the limits per minute, not for those on requests at once; its prompt and images not at
+        all where it ends in 429 or 503 before the engine had it, after which it is tried again. Raises as
+        `KeyVisit.begin_in_batch`.
         """
         visit = self._visit(key, BATCH_SHARE)
         await visit.begin_in_batch()
         try:
             yield visit
         except RequestError as error:
-            if error.status in _TRIED_AGAIN:
+            if error.status in _TRIED_AGAIN and not isinstance(error, EngineEnded):
                 await visit.give_back()
             raise
         finally:

@@ -15,7 +15,7 @@ from phiserve.store.tables import BATCH_LINES, BATCH_SUSPECTS, BATCHES
 class StoredLine:
     """Where a line stands in its batch's input.
 
-    `together`: in whose order lines are answered. `num_failures`: how often an engine ended or failed while
+    `together`: in whose order lines are answered. `num_failures`: how often an engine ended while
     it was under way.
     """
 
@@ -99,26 +99,27 @@ async def unanswered(
 async def suspects(
     connection: AsyncConnection, batch: int, after: tuple[str, int], limit: int
 ) -> list[StoredLine]:
-    """As `unanswered`, those that were under way when an engine ended or failed."""
+    """As `unanswered`, those that were under way when an engine ended."""
     query = _unanswered(batch, after, limit).where(BATCH_SUSPECTS.c.failures.is_not(None))
     return [_line(row) for row in await connection.execute(query)]
 
 
-async def suspect(connection: AsyncConnection, batch: int, runner: str, number: int) -> int | None:
-    """Count that an engine ended or failed while a line was under way; how often that was.
+async def suspect(
+    connection: AsyncConnection, batch: int, runner: str, number: int, num_failures: int
+) -> bool:
+    """Store how often an engine ended while a line was under way; saying it twice is once.
 
-    None, with nothing changed, where the batch is not the runner's any more, or has ended.
+    False, with nothing changed, where the batch is not the runner's any more, or has ended.
     """
     if not await _is_own(connection, batch, runner):
-        return None
+        return False
     columns = BATCH_SUSPECTS.c
     change = update(BATCH_SUSPECTS).where((columns.batch == batch) & (columns.number == number))
-    again = change.values(failures=columns.failures + 1).returning(columns.failures)
-    failures = await connection.scalar(again)
-    if failures is not None:
-        return int(failures)
-    await connection.execute(insert(BATCH_SUSPECTS).values(batch=batch, number=number, failures=1))
-    return 1
+    known = await connection.scalar(change.values(failures=num_failures).returning(columns.failures))
+    if known is None:
+        values = {"batch": batch, "number": number, "failures": num_failures}
+        await connection.execute(insert(BATCH_SUSPECTS).values(values))
+    return True
 
 
 async def save(connection: AsyncConnection, batch: int, runner: str, results: Sequence[LineResult]) -> bool:

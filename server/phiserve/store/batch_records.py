@@ -160,15 +160,15 @@ class BatchRecords:
         )
 
     async def suspects(self, batch: StoredBatch, after: tuple[str, int], limit: int) -> Sequence[StoredLine]:
-        """Lines that are not answered, and were under way when an engine ended or failed."""
+        """Lines that are not answered, and were under way when an engine ended."""
         return await self._connections.read(
             lambda connection: batch_lines.suspects(connection, batch.key, after, limit)
         )
 
-    async def suspect(self, batch: StoredBatch, runner: str, number: int) -> int | None:
-        """Count such an end of a line; how often that was, or None where the batch is not the runner's."""
+    async def suspect(self, batch: StoredBatch, runner: str, number: int, num_failures: int) -> bool:
+        """Store how often that was for a line; False where the batch is not the runner's any more."""
         return await self._connections.write(
-            lambda connection: batch_lines.suspect(connection, batch.key, runner, number)
+            lambda connection: batch_lines.suspect(connection, batch.key, runner, number, num_failures)
         )
 
     async def save_results(self, batch: StoredBatch, runner: str, results: Sequence[LineResult]) -> bool:

@@ -266,7 +266,7 @@ BATCH_SUSPECTS = Table(
         ["batch", "number"], [BATCH_LINES.c.batch, BATCH_LINES.c.number], ondelete="CASCADE"
     ),
 )
-"""Lines that were under way when an engine ended or failed, and how often; gone with the lines."""
+"""Lines that were under way when an engine ended, and how often; gone with the lines."""
 
 
 def size(*texts: str | None) -> int:

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from phiserve.access.gate import Gate, KeyVisit
 from phiserve.access.key import Account, Key, Limits, Unit
 from phiserve.access.keyring import Keyring
 from phiserve.core import ImagePlaceholder, TokenCounts
-from phiserve.errors import InvalidRequest, RateLimitReached
+from phiserve.errors import EngineEnded, EngineUnavailable, InvalidRequest, RateLimitReached, RequestError
 
 if TYPE_CHECKING:
     from unit.access.conftest import RedisServer
@@ -223,3 +225,48 @@ def test_what_is_refused_between_look_and_use_is_given_back(
         await budgets.close()
 
     asyncio.run(run())
+
+
+def test_what_is_given_back(tmp_path: Path) -> None:
+    """What a request of a batch took that is tried again, unless the engine had it."""
+    gate, key, _ = gate_of(tmp_path, requests_per_minute=10, tokens_per_minute=100)
+
+    async def left() -> tuple[str, str]:
+        """What is left after one more request."""
+        told = (await visit_with(gate, key)).headers()
+        return told["x-ratelimit-remaining-requests"], told["x-ratelimit-remaining-tokens"]
+
+    async def fail(error: RequestError) -> None:
+        """A line that takes 30 tokens and ends so."""
+        with suppress(type(error)):
+            async with gate.enter_in_batch(key) as visit:
+                await visit.take_prompt(30)
+                raise error
+
+    async def run() -> None:
+        await fail(EngineUnavailable("not yet"))
+        assert await left() == ("9", "99")
+        await fail(EngineEnded("gone"))
+        assert await left() == ("7", "68")
+        await fail(InvalidRequest("wrong", param="x"))
+        assert await left() == ("5", "37")
+
+    asyncio.run(run())
+
+
+def test_a_minute_that_is_over_gets_nothing_back(tmp_path: Path) -> None:
+    """Another has begun meanwhile, which has never had it."""
+
+    async def over() -> None:
+        gate, key, _ = gate_of(tmp_path, requests_per_minute=10, tokens_per_minute=100)
+        async with gate.enter_in_batch(key) as visit:
+            await visit.take_prompt(30)
+            taken = visit._accounts._taken
+            visit._accounts._taken = [
+                replace(one, standing=replace(one.standing, resets_at=time.time() - 1)) for one in taken
+            ]
+            await visit.give_back()
+        told = (await visit_with(gate, key)).headers()
+        assert told["x-ratelimit-remaining-tokens"] == "69"
+
+    asyncio.run(over())

@@ -139,8 +139,9 @@ def test_suspects(state_url: str) -> None:
         it = await claimed(store)
         lines = [line(1, "b"), line(2, "a"), line(3, "b")]
         await records.add_lines(it, "r", lines)
-        assert await records.suspect(it, "other", 1) is None
-        assert [await records.suspect(it, "r", number) for number in (3, 1, 3)] == [1, 1, 2]
+        assert not await records.suspect(it, "other", 1, 1)
+        for number, num_failures in ((3, 1), (3, 1), (1, 1), (3, 2)):
+            assert await records.suspect(it, "r", number, num_failures)
         assert [*await records.unanswered(it, ("", 0), 10)] == [lines[1]]
         suspects = [replace(lines[0], num_failures=1), replace(lines[2], num_failures=2)]
         assert [*await records.suspects(it, ("", 0), 10)] == suspects

@@ -3,28 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 
-import msgspec
 from prometheus_client import Counter, Gauge
 
 from phiserve.api.batches import states
 from phiserve.api.batches.answering import PASSING, LineAnswer, not_asked
 from phiserve.api.batches.finishing import finish
 from phiserve.api.batches.parts import BatchParts
-from phiserve.api.batches.saving import ResultSaver
+from phiserve.api.batches.saving import ResultSaver, result_of
 from phiserve.api.batches.validation import NotThere, validate
 from phiserve.errors import StoreFailure
 from phiserve.files.blobs import BlobGone
-from phiserve.protocol.batches.lines import (
-    LineFailure,
-    LineResponse,
-    answered_line,
-    body_of,
-    failed_line,
-    new_line_id,
-)
-from phiserve.store.batch_lines import LineResult, StoredLine
+from phiserve.protocol.batches.lines import body_of
+from phiserve.store.batch_lines import StoredLine
 from phiserve.store.batches import StoredBatch
 
 LINES = Counter("phiserve_batch_lines", "Requests of batches that ended, by how they ended.", ["outcome"])
@@ -45,7 +36,7 @@ _PAGE = 500
 """Lines of which it is known at once where they stand."""
 
 MAX_FAILURES = 2
-"""So often an engine may end or fail while a line is under way; the second time the line was alone."""
+"""So often an engine may end while a line is under way; the second time the line was alone."""
 
 MAX_ENDS = 3
 """Engines that end over a batch before its suspects are asked, though other lines have not been yet."""
@@ -58,8 +49,6 @@ QUIET_S = 30.0
 
 _Page = Callable[[StoredBatch, tuple[str, int], int], Awaitable[Sequence[StoredLine]]]
 """Some lines behind a place."""
-
-_GONE = LineFailure("file_not_found", "The batch's input file is gone.")
 
 
 class BatchRun:
@@ -77,6 +66,9 @@ class BatchRun:
         self._ended: set[int] = set()
         """Engines that ended over it since suspects were asked last."""
         self._num_fatal = 0
+        self._failed: list[StoredLine] = []
+        """Lines over which an engine failed that goes on: they are asked once more, too, in the end."""
+        self._patience_s = QUIET_S
         self._is_lost = False
         self._is_over = asyncio.Event()
         """Nothing more is to be answered here."""
@@ -138,8 +130,8 @@ class BatchRun:
     async def _answer_all(self) -> None:
         """Answer all lines.
 
-        Those over which an engine ended or failed come last, each by itself: the one that ends engines does
-        so again, and the others do not. They come sooner where engines end too often.
+        Those over which an engine ended or failed come last, one at a time: the one that ends engines does so
+        again, and the others do not. They come sooner where engines end too often.
         """
         is_whole = False
         while not (is_whole or self._parts.shutdown.has_begun):
@@ -147,6 +139,10 @@ class BatchRun:
             is_whole = await self._answer_together()
             await self._answer_suspects()
             await self._saver.flush()  # what is answered is not to be found again
+        while self._failed and not self._parts.shutdown.has_begun:
+            line = self._failed.pop()
+            self._begin(line)
+            await self._answer(line, again=True)
 
     async def _answer_together(self) -> bool:
         """Begin lines as there is room; whether that was all of them."""
@@ -185,24 +181,25 @@ class BatchRun:
         ):
             self._has_room.clear()
             await self._has_room.wait()
-        while self._saver.is_behind or self._parts.must_wait() or not self._parts.may_ask:
+        while self._saver.is_behind or not (self._may_begin or self._unasked(line)):
             await asyncio.sleep(PAUSE_S)
+
+    @property
+    def _may_begin(self) -> bool:
+        return self._parts.may_ask and not self._parts.must_wait()
 
     def _begin(self, line: StoredLine) -> None:
         RUNNING.inc()
         self._num_running += 1
         self._num_bytes += line.num_bytes
 
-    async def _answer(self, line: StoredLine, *, alone: bool = False) -> None:
+    async def _answer(self, line: StoredLine, *, alone: bool = False, again: bool = False) -> None:
         try:
             answer = await self._answered(line, alone=alone)
-            if answer is not None and answer.is_engine_failure and await self._is_suspect(line, answer):
+            if answer is not None and await self._is_asked_again(line, answer, again=again):
                 return
-            is_ok = answer is not None and answer.is_ok
-            if is_ok:
-                self._num_fatal = 0
-            LINES.labels("completed" if is_ok else "failed").inc()
-            self._saver.add(_result(line, answer))
+            LINES.labels("completed" if answer is not None and answer.is_ok else "failed").inc()
+            self._saver.add(result_of(line, answer))
         except _Later:
             return
         finally:
@@ -215,84 +212,89 @@ class BatchRun:
         """The answer, however often it has to be asked for; None where the input is gone. Raises _Later."""
         parts = self._parts
         while (answer := self._unasked(line)) is None:
-            await self._until_it_may_be_asked()
+            await self._until_it_may_begin()
             try:
                 text = await parts.files.read_part(self.batch.blob, line.offset, line.num_bytes)
+                if alone:  # before it keeps other batches out
+                    await self._until_idle()
                 async with parts.entered(alone=alone):
-                    if alone:
-                        await self._until_idle()
-                    if parts.may_ask:
+                    if self._may_begin:
                         return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
             except BlobGone:
                 return None
             except PASSING as error:
-                if parts.shutdown.has_begun:
-                    raise _Later from None
-                await asyncio.sleep(min(error.retry_after_s or RETRY_S, LONGEST_RETRY_S))
+                wait_s = error.retry_after_s or RETRY_S
+                await self._pause(wait_s if alone else min(wait_s, LONGEST_RETRY_S))
         return answer
 
     def _unasked(self, line: StoredLine) -> LineAnswer | None:
         """The answer to a line that is not asked any more, for its own ends or those of the batch."""
         if line.num_failures >= MAX_FAILURES:
-            return not_asked(f"The engine failed or ended {line.num_failures} times over this request")
+            return not_asked(f"The engine ended {line.num_failures} times over this request")
         if self._num_fatal >= MAX_FATAL:
             return not_asked(
                 f"Not asked: engines ended over {self._num_fatal} of this batch's requests in a row"
             )
         return None
 
-    async def _until_it_may_be_asked(self) -> None:
+    async def _until_it_may_begin(self) -> None:
+        while not self._may_begin:
+            await self._pause(PAUSE_S if self._parts.may_ask else RETRY_S)
+
+    async def _pause(self, seconds: float) -> None:
         """Raises _Later where the server ends first."""
-        while not self._parts.may_ask:
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0:
             if self._parts.shutdown.has_begun:
                 raise _Later
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(min(left_s, RETRY_S))
 
     async def _until_idle(self) -> None:
-        """Wait until nobody else's request is under way, `QUIET_S` at most. Raises _Later."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(QUIET_S):
-                while not self._parts.is_idle():
-                    if self._parts.shutdown.has_begun:
-                        raise _Later
-                    await asyncio.sleep(PAUSE_S)
+        """Wait until nobody else's request is under way, `QUIET_S` at most.
 
-    async def _is_suspect(self, line: StoredLine, answer: LineAnswer) -> bool:
-        """Count a failure of the engine; whether the line is to be asked once more.
+        Not at all where that did not come last time: a server may never be idle. Raises _Later.
+        """
+        until = time.monotonic() + self._patience_s
+        while not self._parts.is_idle():
+            if time.monotonic() >= until:
+                self._patience_s = 0
+                return
+            await self._pause(PAUSE_S)
+        self._patience_s = QUIET_S
+
+    async def _is_asked_again(self, line: StoredLine, answer: LineAnswer, *, again: bool) -> bool:
+        """Whether the line is to be asked once more, since an engine ended or failed over it.
 
         Raises _Later where the batch is another server's.
         """
         if answer.ended_engine is not None:
             self._parts.ends.add(answer.ended_engine)
             self._ended.add(answer.ended_engine)
-        num_failures = await self._counted(line)
-        is_final = num_failures >= MAX_FAILURES
-        self._num_fatal += is_final and answer.ended_engine is not None
-        return not is_final
+            num_failures = line.num_failures + 1
+            await self._keep(line, num_failures)
+            self._num_fatal += num_failures >= MAX_FAILURES
+            return num_failures < MAX_FAILURES
+        if answer.is_engine_failure and not again:
+            self._failed.append(line)
+            return True
+        if answer.status_code < 500:
+            self._num_fatal = 0
+        return False
 
-    async def _counted(self, line: StoredLine) -> int:
-        """Store that an engine failed over a line; how often that was. Raises _Later."""
+    async def _keep(self, line: StoredLine, num_failures: int) -> None:
+        """Store how often engines ended over a line. Raises _Later."""
+        records, runner = self._parts.records, self._parts.runner
         while True:
             try:
-                counted = await self._parts.records.suspect(self.batch, self._parts.runner, line.number)
+                is_kept = await records.suspect(self.batch, runner, line.number, num_failures)
             except StoreFailure:
-                await asyncio.sleep(RETRY_S)
+                await self._pause(RETRY_S)
                 continue
-            if counted is None:
-                self.give_up()
-                raise _Later
-            return counted
+            if is_kept:
+                return
+            self.give_up()
+            raise _Later
 
 
 class _Later(Exception):
     """The server ends: whatever stands in the way passes at the next one."""
-
-
-def _result(line: StoredLine, answer: LineAnswer | None) -> LineResult:
-    """What is stored of an answer."""
-    if answer is None:
-        text = failed_line(new_line_id(), line.custom_id, _GONE)
-        return LineResult(line.number, text.decode(), is_error=True)
-    response = LineResponse(answer.status_code, answer.request_id, msgspec.Raw(answer.body))
-    text = answered_line(new_line_id(), line.custom_id, response)
-    return LineResult(line.number, text.decode(), is_error=not answer.is_ok, counts=answer.counts)

@@ -4,9 +4,19 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+
+from phiserve.api.batches.answering import LineAnswer
 from phiserve.api.batches.parts import BatchParts
 from phiserve.errors import StoreFailure
-from phiserve.store.batch_lines import LineResult
+from phiserve.protocol.batches.lines import (
+    LineFailure,
+    LineResponse,
+    answered_line,
+    failed_line,
+    new_line_id,
+)
+from phiserve.store.batch_lines import LineResult, StoredLine
 from phiserve.store.batches import StoredBatch
 
 _LOG = logging.getLogger(__name__)
@@ -19,6 +29,8 @@ MOST_PENDING = 1000
 
 RETRY_S = 2.0
 """Seconds until what the store did not take is tried again."""
+
+_GONE = LineFailure("file_not_found", "The batch's input file is gone.")
 
 
 class ResultSaver:
@@ -76,3 +88,13 @@ class ResultSaver:
             except StoreFailure as failure:
                 _LOG.warning("Answers of a batch cannot be stored yet: %s", failure)
                 await asyncio.sleep(RETRY_S)
+
+
+def result_of(line: StoredLine, answer: LineAnswer | None) -> LineResult:
+    """What is stored of an answer; None where the batch's input is gone."""
+    if answer is None:
+        text = failed_line(new_line_id(), line.custom_id, _GONE)
+        return LineResult(line.number, text.decode(), is_error=True)
+    response = LineResponse(answer.status_code, answer.request_id, msgspec.Raw(answer.body))
+    text = answered_line(new_line_id(), line.custom_id, response)
+    return LineResult(line.number, text.decode(), is_error=not answer.is_ok, counts=answer.counts)

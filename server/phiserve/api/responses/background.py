@@ -212,7 +212,7 @@ class Background:
             limit_s = self._services.settings.max_request_s
             asked, inner = await requests_of(self.keeper.store, stored, job, limit_s)
             async with self._visit(stored.owner, job) as visit:
-                inner = replace(inner, cache_salt=asked.salt(visit.cache_salt))
+                inner = replace(inner, cache_salt=asked.salt(visit.cache_salt), is_sent_once=True)
                 answer, deltas = await begin_answer(self._services, inner, visit, record)
                 draft = Draft(answer, begun, asked.tool_use)
                 async with aclosing(deltas):

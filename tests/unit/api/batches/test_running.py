@@ -240,7 +240,8 @@ def test_room_for_those_that_wait(
             await ended(client, (await created(client, jsonl([chat_line("a")])))["id"])
 
     asyncio.run(run())
-    assert looks == [0, 0, 0, 0]
+    assert len(looks) > 3
+    assert {*looks} == {0}
     assert len(engine.generations) == 1
 
 
