@@ -17,7 +17,7 @@ from phiserve.api.batches.ends import PERIOD_S, EngineEnds
 from phiserve.api.services import Services
 from phiserve.engine.interface import Delta, EngineHealth, Generation
 from phiserve.engine.supervisor import RESTART_WINDOW_S
-from phiserve.errors import EngineEnded
+from phiserve.errors import EngineEnded, EngineFailure
 from phiserve.pipeline import Pipeline
 from phiserve.protocol.batches.lines import group_of
 from scripted import ScriptedEngine
@@ -283,3 +283,61 @@ def test_a_suspect_waits_for_others(
     monkeypatch.setattr(Pipeline, "is_idle", False)
     asyncio.run(run(busy=True))
     assert len(engine.generations) == 4
+
+
+def test_a_server_that_is_never_idle(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first suspect waits for that."""
+    engine, looks = Ending(beside=3), list[int]()
+
+    def is_idle(pipeline: Pipeline) -> bool:
+        """Never; how many requests there have been."""
+        looks.append(len(engine.generations))
+        return False
+
+    monkeypatch.setattr(Pipeline, "is_idle", property(is_idle))
+    monkeypatch.setattr(module, "QUIET_S", 0.3)
+    monkeypatch.setattr(module, "PAUSE_S", 0.1)
+    services = make_services(engine, state=tmp_path, max_engine_restarts=1000)
+
+    async def run() -> None:
+        async with running(services) as client:
+            lines = [killing("a"), chat_line("b"), chat_line("c")]
+            batch = await ended(client, (await created(client, jsonl(lines)))["id"])
+            assert await outcome(client, batch) == (["b", "c"], ["a"])
+
+    asyncio.run(run())
+    assert looks.count(3) >= 3  # all three were under way; the first of them is waiting
+    assert looks.count(4) <= 1
+    assert looks.count(5) <= 1
+
+
+def test_an_engine_that_fails_and_goes_on(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line is asked once more, and keeps nobody out: it waits for nothing, and nothing is counted."""
+    engine = Failing()
+    monkeypatch.setattr(Pipeline, "is_idle", property(lambda pipeline: pytest.fail("nobody has to be idle")))
+
+    async def run() -> None:
+        services = make_services(engine, state=tmp_path)
+        async with running(services) as client:
+            batch = await ended(client, (await created(client, jsonl([killing("a"), chat_line("b")])))["id"])
+            assert await outcome(client, batch) == (["b"], ["a"])
+            (error,) = await lines_in(client, batch["error_file_id"])
+            assert error["response"]["status_code"] == 500
+
+    asyncio.run(run())
+    assert sum(map(kills, engine.generations)) == 2
+
+
+class Failing(ScriptedEngine):
+    """Fails at long prompts, and goes on."""
+
+    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        self.generations.append(generation)
+        if kills(generation):
+            raise EngineFailure("The engine failed on this request")
+        for delta in ANSWER:
+            yield delta
