@@ -22,8 +22,8 @@ NO_CODE_NOTE = (
 )
 
 
-LEAST = 200
-"""Requests of which fewer tell little: 64 clients send three each."""
+LEAST = 128
+"""Requests of which fewer tell little: 64 clients send two each."""
 
 
 @dataclass

@@ -70,6 +70,6 @@ def test_how_many_requests(bench: Bench) -> None:
     """A share of many, all of few, and what a short run has."""
     assert [bench.count(full, 20) for full in (1000, 60)] == [1000, 60]
     bench.share = 0.3
-    assert [bench.count(full, 20) for full in (1000, 250, 60)] == [300, 200, 60]
+    assert [bench.count(full, 20) for full in (1000, 250, 60)] == [300, 128, 60]
     bench.short = True
     assert bench.count(1000, 20) == 20
