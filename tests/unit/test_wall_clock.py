@@ -41,6 +41,7 @@ WALL_CLOCK = {
     "store/clearing.py": "what is stored is removed after days",
     "store/conversations.py": "when a conversation was used last",
     "store/files.py": "files expire at a date",
+    "store/removed.py": "what was removed is forgotten after a day",
     "store/responses.py": "`renewed_at`, which several servers compare",
     "store/uploads.py": "uploads expire at a date",
 }
