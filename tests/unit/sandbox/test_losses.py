@@ -31,8 +31,10 @@ def test_who_is_killed_while_idle_costs_nobody_anything(make_decoder: MakeDecode
     decoder.close()
 
 
-def at_work(before: list[psutil.Process]) -> tuple[psutil.Process, psutil.Process]:
-    """The template and the worker that were started since `before`, once the worker is busy with an image."""
+def at_work(before: list[psutil.Process], busy_s: float) -> tuple[psutil.Process, psutil.Process]:
+    """The template and the worker that were started since `before`, once the worker is busy with an image: it
+    takes less than `busy_s` until it has one.
+    """
     found: list[psutil.Process] = []
 
     def is_busy() -> bool:
@@ -40,7 +42,7 @@ def at_work(before: list[psutil.Process]) -> tuple[psutil.Process, psutil.Proces
         try:
             found[:] = [process for process in found if not is_gone(process)]
             # Programs that a template starts while it gets ready do not give way, as workers do.
-            return len(found) == 2 and found[1].nice() > os.nice(0) and found[1].cpu_times().user > 0.2
+            return len(found) == 2 and found[1].nice() > os.nice(0) and found[1].cpu_times().user > busy_s
         except psutil.NoSuchProcess:
             return False
 
@@ -48,9 +50,9 @@ def at_work(before: list[psutil.Process]) -> tuple[psutil.Process, psutil.Proces
     return found[0], found[1]
 
 
-def kill_template(before: list[psutil.Process]) -> None:
+def kill_template(before: list[psutil.Process], busy_s: float = 0.2) -> None:
     """That which was started since `before`, while its worker is at work, and wait for both to end."""
-    template, worker = at_work(before)
+    template, worker = at_work(before, busy_s)
     template.kill()
     wait_for(lambda: is_gone(template) and is_gone(worker))
 
@@ -86,12 +88,12 @@ def test_an_image_outlives_its_template(make_decoder: MakeDecoder) -> None:
 
 def test_an_image_that_loses_two_templates(make_decoder: MakeDecoder) -> None:
     """Is not tried for ever: the server has failed, and still not the image."""
-    decoder = make_decoder(replace(LIMITS, least_cpu_s=1000), workers=1)
+    decoder = make_decoder(replace(LIMITS, least_cpu_s=2 * WAIT_S), workers=1)
     before = processes()
     with ThreadPoolExecutor(1) as threads:
         loop = threads.submit(decoder.open, b"loop")
         for _ in range(2):
-            kill_template(before)
+            kill_template(before, busy_s=2)
         assert isinstance(loop.exception(WAIT_S), DecodingFault)
     assert works(decoder)
     decoder.close()
