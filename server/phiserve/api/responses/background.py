@@ -197,6 +197,7 @@ class Background:
         log = self.logs.get(response_id)
         response = await self._response(stored, request, begun, log)
         if response is not None:
+            self.keeper.hold(response_id)  # it is renewed still, but what has ended is not to be stopped
             saved = await self._save(stored, response)
             if log is not None:
                 log.end(saved)

@@ -75,6 +75,29 @@ def test_the_client_that_asks(make_services: MakeServices, tmp_path: Path, refer
     asyncio.run(run())
 
 
+def test_renewed_as_it_ends(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has just ended is no longer unfinished, and not taken for one that nobody wants."""
+    save = background.save_ended
+    app = create_app(make_services(ScriptedEngine(ANSWER), state=tmp_path))
+
+    async def save_and_renew(*arguments: Any) -> None:
+        await save(*arguments)
+        await app.state.background.keeper.renew()
+
+    monkeypatch.setattr(background, "save_ended", save_and_renew)
+
+    async def run() -> None:
+        async with serving(app) as server:
+            base = f"http://127.0.0.1:{server.port}"
+            async with httpx.AsyncClient(base_url=base, timeout=WAIT_S) as client:
+                events = await made(client)
+                assert await told(client, events[0]["response"]["id"], None) == events
+
+    asyncio.run(run())
+
+
 def test_a_dropped_connection(make_services: MakeServices, tmp_path: Path) -> None:
     """The response goes on; others follow it from where the client was, also what is still to come."""
     held = Held()
