@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from phiserve.api.app import create_app
-from phiserve.api.responses import background, event_log, telling
+from phiserve.api.responses import background, event_log, keeping, telling
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from phiserve.errors import EngineFailure, EngineUnavailable
@@ -79,7 +79,7 @@ def test_renewed_as_it_ends(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has just ended is no longer unfinished, and not taken for one that nobody wants."""
-    save = background.save_ended
+    save = keeping.save_ended
     app = create_app(make_services(ScriptedEngine(ANSWER), state=tmp_path))
 
     async def save_and_renew(*arguments: Any) -> None:
