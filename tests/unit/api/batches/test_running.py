@@ -12,7 +12,6 @@ import pytest
 
 from batching import chat_line, created, ended, jsonl, lines_in, outcome
 from images import data_url, encode, noise
-from phiserve.api.batches import parts as parts_module
 from phiserve.api.batches import running as module
 from phiserve.api.services import Services
 from phiserve.engine.interface import Delta, Generation
@@ -24,18 +23,7 @@ from wire import ANSWER
 
 MakeServices = Callable[..., Services]
 
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is waited for that takes seconds in a real server."""
-    for name in ("RETRY_S", "LONGEST_RETRY_S", "PAUSE_S"):
-        monkeypatch.setattr(module, name, 0.001)
-
-
-@pytest.fixture
-def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One request of a batch at a time."""
-    monkeypatch.setattr(parts_module, "window_of", lambda services: 1)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @dataclass

@@ -1,17 +1,29 @@
 """Events in memory: read by any number, from any event on, while they come and afterwards."""
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
-from phiserve.api.responses import event_log
+from phiserve.api.app import create_app
+from phiserve.api.responses import background, event_log, keeping
 from phiserve.api.responses.draft import ItemAdded, ItemBegun, ItemEnded, TextItem
 from phiserve.api.responses.event_log import NUM_QUEUED_EVENTS, EventLog, EventLogs, frames_of
+from phiserve.api.services import Services
 from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import ResponseObject
 from phiserve.protocol.responses.translation import begun_response
 from responses_types import events_of
+from scripted import ScriptedEngine
+from serving import serving
+from stateful import PATH, WAIT_S
+from wire import ANSWER
+
+MakeServices = Callable[..., Services]
 
 
 def queued(response_id: str = "resp_1") -> ResponseObject:
@@ -108,3 +120,28 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     logs.forget("resp_2")
     logs.forget("resp_2")
     assert (logs.get("resp_2"), logs.get("resp_3") is not None) == (None, True)
+
+
+def test_renewed_as_it_ends(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has just ended is no longer unfinished, and not taken for one that nobody wants: its events stay."""
+    app = create_app(make_services(ScriptedEngine(ANSWER), state=tmp_path))
+    save = keeping.save_ended
+
+    async def save_and_renew(*arguments: Any) -> None:
+        await save(*arguments)
+        await app.state.background.keeper.renew()
+
+    monkeypatch.setattr(background, "save_ended", save_and_renew)
+
+    async def run() -> None:
+        async with serving(app) as server:
+            base = f"http://127.0.0.1:{server.port}{PATH}"
+            async with httpx.AsyncClient(timeout=WAIT_S) as client:
+                asked = {"input": "Hi", "background": True, "stream": True}
+                events = events_of((await client.post(base, json=asked)).text)
+                again = await client.get(f"{base}/{events[0]['response']['id']}", params={"stream": "true"})
+                assert events_of(again.text) == events
+
+    asyncio.run(run())

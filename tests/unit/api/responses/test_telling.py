@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from phiserve.api.app import create_app
-from phiserve.api.responses import background, event_log, keeping, telling
+from phiserve.api.responses import background, event_log, telling
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from phiserve.errors import EngineFailure, EngineUnavailable
@@ -71,29 +71,6 @@ def test_the_client_that_asks(make_services: MakeServices, tmp_path: Path, refer
             assert events[-1]["response"] == await fetched(client, f"{PATH}/{response_id}")
             for after in (None, *range(len(events))):
                 assert await told(client, response_id, after) == events[0 if after is None else after + 1 :]
-
-    asyncio.run(run())
-
-
-def test_renewed_as_it_ends(
-    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What has just ended is no longer unfinished, and not taken for one that nobody wants."""
-    save = keeping.save_ended
-    app = create_app(make_services(ScriptedEngine(ANSWER), state=tmp_path))
-
-    async def save_and_renew(*arguments: Any) -> None:
-        await save(*arguments)
-        await app.state.background.keeper.renew()
-
-    monkeypatch.setattr(background, "save_ended", save_and_renew)
-
-    async def run() -> None:
-        async with serving(app) as server:
-            base = f"http://127.0.0.1:{server.port}"
-            async with httpx.AsyncClient(base_url=base, timeout=WAIT_S) as client:
-                events = await made(client)
-                assert await told(client, events[0]["response"]["id"], None) == events
 
     asyncio.run(run())
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from ending import Ending, killing
 from phiserve.api.batches import ends
 from phiserve.api.services import Services
 from phiserve.cli.batch import engine
@@ -20,7 +20,6 @@ from phiserve.cli.batch.work import LineRequest, Outcome
 from phiserve.config import Settings
 from phiserve.engine.interface import Delta, EngineHealth, Generation
 from phiserve.errors import (
-    EngineEnded,
     EngineFailure,
     EngineLost,
     EngineUnavailable,
@@ -96,46 +95,18 @@ def test_an_engine_that_fails(make_services: MakeServices) -> None:
     assert ask(make_services(twice)).status == 500
 
 
-@dataclass
-class Ending(ScriptedEngine):
-    """Ends over requests for one token, after their first delta, with all that run beside them.
-
-    `ends`: how many were under way at each end, and when that was.
-    """
-
-    ends: list[tuple[int, float]] = field(default_factory=list)
-    num_under_way: int = 0
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
-        number, over = len(self.ends) + 1, self.over
-        self.num_under_way += 1
-        yield ANSWER[0]
-        if generation.max_tokens == 1 and not over.is_set():
-            self.ends.append((self.num_under_way, time.monotonic()))
-            self.num_under_way, self.over = 0, asyncio.Event()
-            over.set()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        if over.is_set():
-            raise EngineEnded("The engine has stopped", engine=number)
-        self.num_under_way -= 1
-        for delta in ANSWER[1:]:
-            yield delta
-
-
 def test_requests_over_which_engines_end(
     make_services: MakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is asked once more, by itself, and then has its error; engines do not end too often in a while."""
     monkeypatch.setattr(ends, "PERIOD_S", 0.3)
-    scripted = Ending()
+    scripted = Ending(is_late=True)
     services = make_services(scripted, max_engine_restarts=2)
-    killing = LineRequest("/v1/chat/completions", json.dumps(BODY | {"max_tokens": 1}).encode())
+    bad = LineRequest("/v1/chat/completions", json.dumps(killing("bad")["body"]).encode())
 
     async def run() -> list[int]:
         answering = EngineAnswering(services, 2)
-        requests = [killing, REQUEST, REQUEST, killing, REQUEST]
+        requests = [bad, REQUEST, REQUEST, bad, REQUEST]
         return [outcome.status for outcome in await asyncio.gather(*map(answering.answer, requests))]
 
     assert asyncio.run(run()) == [500, 200, 200, 500, 200]
