@@ -125,7 +125,7 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_renewed_as_it_ends(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What has just ended is no longer unfinished, and not taken for one that nobody wants: its events stay."""
+    """What has just ended is not taken for what nobody wants any more: its events stay."""
     app = create_app(make_services(ScriptedEngine(ANSWER), state=tmp_path))
     save = keeping.save_ended
 
