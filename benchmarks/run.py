@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.batches import batches
-from benchmarks.bench import NO_CODE_NOTE, Bench
+from benchmarks.bench import LEAST, NO_CODE_NOTE, Bench
 from benchmarks.burst import burst
 from benchmarks.checkpoints import reference_code
 from benchmarks.clip import clip
@@ -143,7 +143,7 @@ def _bench(options: argparse.Namespace, arguments: Sequence[str]) -> Bench:
     except Exception as error:  # the hub's client raises many kinds
         results.note(NO_CODE_NOTE.format(reason=f"{type(error).__name__}: {str(error)[:200]}"))
     if options.share != 1:
-        results.note(f"{options.share:g} of the requests that workloads are named by were sent.")
+        results.note(f"{options.share:g} of the requests were sent where there are over {LEAST} of them.")
     return Bench(results, options.work.resolve(), code, options.short, repeat, options.share)
 
 
