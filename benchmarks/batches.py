@@ -90,7 +90,7 @@ def batches(bench: Bench) -> None:
                 print(f"  {questions.name}, {way}", flush=True)
                 yield Record(PART, server.name, questions.name, way, repetition, _asked(server, way, bodies))
         if server.name == PHISERVE:
-            yield from _beside(server, repetition, bench.count(60, 5), bench.count(1000, 40))
+            yield from _beside(server, repetition, bench.count(200, 5), bench.count(1000, 40))
 
     with TemporaryDirectory(dir=bench.work) as folder:
         kept = {"PHISERVE_STATE_URL": f"sqlite:///{folder}/state.db"}

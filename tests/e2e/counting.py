@@ -1,8 +1,9 @@
-"""vLLM's worker, counting what it is not asked about: how many crops go through CLIP."""
+"""vLLM's worker, counting what it is not asked about: crops that go through CLIP, and who is in a step."""
 
 from typing import Any
 
 import torch
+from vllm.v1.core.sched.output import SchedulerOutput
 
 from phiserve.plugin.partial_encoding import PARTIAL_ENCODER
 from phiserve.plugin.worker import PhiserveCPUWorker
@@ -16,12 +17,23 @@ class CountingWorker(PhiserveCPUWorker):
         super().load_model(*arguments, **options)
         tower = self.model_runner.get_model().vision_embed_tokens
         self._clip_crops = self._clip_passes = 0
+        self._steps: list[list[str]] = []
 
         def count(_: torch.nn.Module, arguments: tuple[torch.Tensor]) -> None:
             self._clip_crops += len(arguments[0])
             self._clip_passes += 1
 
         tower.img_processor.vision_model.embeddings.register_forward_pre_hook(count)
+
+    def execute_model(self, scheduler_output: SchedulerOutput) -> Any:
+        """As always."""
+        self._steps.append(list(scheduler_output.num_scheduled_tokens))
+        return super().execute_model(scheduler_output)
+
+    def steps(self) -> list[list[str]]:
+        """The requests in each step since this was asked last."""
+        steps, self._steps = self._steps, []
+        return steps
 
     def clip_crops(self) -> int:
         """Crops seen since the start, global views among them."""

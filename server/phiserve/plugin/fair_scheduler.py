@@ -1,7 +1,8 @@
 """vLLM's scheduler, fair between owners: in who begins next, in places to run in, and in steps."""
 
 from collections import Counter
-from time import monotonic
+from collections.abc import Set
+from time import monotonic, sleep
 from typing import Any
 
 from vllm.v1.core.sched.output import SchedulerOutput
@@ -18,10 +19,25 @@ PREFILL_TOKENS = 8
 """Tokens of a prompt that lengthen a step as one more sequence does."""
 
 LONGEST_CHUNK = 512
-"""Tokens of a prompt of which a step with others in it reads no more."""
+"""Tokens of a prompt of which a step with others in it, or one of batch work, reads no more."""
 
 COMPANY_S = 1.0
 """Seconds after which nobody else is expected any more: until then, a step stays short for who comes next."""
+
+BATCH_STEP_S = 0.04
+"""Seconds that a step that reads batch work's prompts should take while others are expected."""
+
+LEAST_CHUNK = 32
+"""Tokens of prompts that such a step may read in any case: fewer hardly make it shorter."""
+
+GRACE_S = 0.02
+"""Seconds that batch work waits once nothing else is left: who asks one request after the other has sent the
+next by then, and it meets no step."""
+
+_PAUSE_S = 0.001
+
+_SLOWER = 1.1
+"""How much slower than before one step may tell that prompts are read."""
 
 
 class FairScheduler(Scheduler):
@@ -34,8 +50,9 @@ class FairScheduler(Scheduler):
         super().__init__(*args, **kwargs)
         self.waiting = FairRequestQueue(self.max_num_active_reqs)
         self._shares = StepShares()
+        self._pace = PromptPace()
         self._step_began = 0.0
-        self._had_company = float("-inf")
+        self._had_company = self._had_interactive = float("-inf")
         self._longest_step = self.max_num_scheduled_tokens
         self.steps_are_short = False
 
@@ -44,14 +61,16 @@ class FairScheduler(Scheduler):
         self._step_began = monotonic()
         running = Counter(map(line_of, self.running))
         self.waiting.begin_step(running, frozenset())
-        weights = self._weights(running)
+        lines = {*running, *filter(self.waiting.may_begin, self.waiting.lines)}
+        weights = self._weights(lines)
         if weights:
             self._had_company = self._step_began
         self.steps_are_short = self._step_began - self._had_company < COMPANY_S
-        self.max_num_scheduled_tokens = (
-            min(self._longest_step, LONGEST_CHUNK) if self.steps_are_short else self._longest_step
-        )
         left_out = self._shares.left_out(weights)
+        if self._awaits_others(lines):
+            left_out = frozenset(lines)
+            sleep(_PAUSE_S)
+        self.max_num_scheduled_tokens = self._most_tokens(lines - left_out)
         if left_out:
             for request in self.running:
                 if line_of(request) in left_out:
@@ -64,23 +83,59 @@ class FairScheduler(Scheduler):
     ) -> dict[int, EngineCoreOutputs]:
         """As vLLM does; then the step is over, and counted."""
         outputs = super().update_from_output(scheduler_output, model_runner_output)
-        is_empty = not scheduler_output.total_num_scheduled_tokens
-        self._shares.took(0.0 if is_empty else monotonic() - self._step_began)
+        tokens = scheduler_output.total_num_scheduled_tokens
+        seconds = monotonic() - self._step_began if tokens else 0.0
+        self._shares.took(seconds)
+        self._pace.took(tokens, seconds)
         self.waiting.forget_idle(nothing_runs=not self.running)
         return outputs
 
-    def _weights(self, running: Counter[Line]) -> dict[Line, float]:
+    def _awaits_others(self, lines: Set[Line]) -> bool:
+        """Whether all that could be done is batch work, and interactive work has only just ended."""
+        if not lines:
+            return False
+        if any(line.priority <= 0 for line in lines):
+            self._had_interactive = self._step_began
+        return self._step_began - self._had_interactive < GRACE_S and all(line.priority > 0 for line in lines)
+
+    def _most_tokens(self, lines: Set[Line]) -> int:
+        """How many tokens a step of these lines may have."""
+        has_batch = any(line.priority > 0 for line in lines)
+        if not has_batch and not self.steps_are_short:
+            return self._longest_step
+        longest = min(self._longest_step, LONGEST_CHUNK)
+        if not has_batch or not self.steps_are_short:
+            return longest
+        return min(longest, len(self.running) + max(LEAST_CHUNK, self._pace.tokens_in(BATCH_STEP_S)))
+
+    def _weights(self, lines: Set[Line]) -> dict[Line, float]:
         """What each line would add to the next step, in sequences; none while there is one line."""
-        waiting = [line for line in self.waiting.lines if self.waiting.may_begin(line)]
-        lines = {*waiting, *running}
         if len(lines) < 2:
             return {}
         weights: dict[Line, float] = dict.fromkeys(lines, 0.0)
         for request in self.running:
             weights[line_of(request)] += _weight(request)
-        for line in waiting:
-            weights[line] += _weight(self.waiting.head(line))
+        for line in self.waiting.lines:
+            if self.waiting.may_begin(line):
+                weights[line] += _weight(self.waiting.head(line))
         return weights
+
+
+class PromptPace:
+    """How fast prompts are read here, as long steps tell."""
+
+    def __init__(self) -> None:
+        self._token_s = 0.0
+
+    def took(self, tokens: int, seconds: float) -> None:
+        """Count a step. Short ones do not tell, and those that encode images take longer than tokens do."""
+        if tokens >= LONGEST_CHUNK // 2:
+            token_s = seconds / tokens
+            self._token_s = min(token_s, self._token_s * _SLOWER) if self._token_s else token_s
+
+    def tokens_in(self, seconds: float) -> int:
+        """How many tokens are read in so many seconds; as many as a step may have where nothing is known."""
+        return int(seconds / self._token_s) if self._token_s else LONGEST_CHUNK
 
 
 def _weight(request: Request) -> float:

@@ -36,9 +36,9 @@ class PartialEncodingScheduler(LengthScheduler):
         """Decide as vLLM does which images of the next `num_new_tokens` tokens are encoded in this step.
 
         The tokens end before the first image that is not ready, as vLLM itself lets them end where the
-        encoder's budget is used up. Nothing changes where no answer would have to wait.
+        encoder's budget is used up. Nothing changes where nobody would have to wait.
         """
-        if PARTIAL_ENCODER.has_worker and self._others_are_answered(request):
+        if PARTIAL_ENCODER.has_worker and self._holds_up_others(request):
             num_new_tokens = self._tokens_before_encoding(request, num_computed_tokens, num_new_tokens)
         return super()._try_schedule_encoder_inputs(
             request, num_computed_tokens, num_new_tokens, encoder_compute_budget, shift_computed_tokens
@@ -61,8 +61,11 @@ class PartialEncodingScheduler(LengthScheduler):
             *(_images(other) for other in self.requests.values() if other is not request)
         )
 
-    def _others_are_answered(self, request: Request) -> bool:
-        return any(other is not request and _is_answered(other) for other in self.running)
+    def _holds_up_others(self, request: Request) -> bool:
+        """Whether others are answered. Batch work always does: who comes next waits for its step's end."""
+        return request.priority > 0 or any(
+            other is not request and _is_answered(other) for other in self.running
+        )
 
     def _tokens_before_encoding(self, request: Request, num_computed_tokens: int, num_new_tokens: int) -> int:
         """How many of the next tokens come before the first image that is not ready.

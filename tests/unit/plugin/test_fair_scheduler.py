@@ -153,6 +153,36 @@ def test_batch_work_comes_last(engine: Engine, clock: Clock) -> None:
     assert 0.1 < in_batch_s / (clock.now - began) < 0.25
 
 
+def test_batch_work_awaits_who_asks_again(engine: Engine, clock: Clock) -> None:
+    """For a moment after interactive work has ended; then all of the time is the batch's again."""
+    engine.send("batch", "a", priority=1)
+    engine.step()
+    engine.send("b", "a", answer=1)
+    while not engine.tokens["b"]:
+        engine.step()
+    ended = clock.now
+    while not engine.step().total_num_scheduled_tokens:
+        assert clock.now - ended < 0.05
+    assert clock.now - ended > 0.02
+    for _ in range(5):
+        assert engine.step().total_num_scheduled_tokens == 1
+
+
+def test_prompts_of_a_batch_make_no_step_long(engine: Engine, clock: Clock) -> None:
+    """While others are expected, a step that reads them has as many tokens as fit into its time."""
+    for index in range(8):
+        engine.send(f"batch{index}", "a", priority=1, prompt=1000)
+    assert engine.step().total_num_scheduled_tokens == 512
+    engine.send("b", "a", answer=1)
+    while not engine.tokens["b"]:
+        engine.step()
+    tokens = [engine.step().total_num_scheduled_tokens for _ in range(20)]
+    assert any(tokens)
+    assert step_s(max(tokens)) < 0.05
+    clock.now += 1
+    assert engine.step().total_num_scheduled_tokens == 512
+
+
 def test_the_next_to_begin_is_another_owners(engine: Engine) -> None:
     """Between requests that wait, owners take turns."""
     for index in range(PLACES * 2):

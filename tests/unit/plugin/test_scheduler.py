@@ -116,6 +116,14 @@ def test_up_to_the_second_image(encoder: PartialEncoder) -> None:
 
 
 @pytest.mark.usefixtures("encoder")
+def test_images_of_batch_work() -> None:
+    """Hold up nobody who may come next."""
+    reading = request("reading", "a")
+    reading.priority = 1
+    assert decided(scheduler(reading), reading, 40) == ([], TEXT_TOKENS)
+
+
+@pytest.mark.usefixtures("encoder")
 def test_what_vllm_has_encoded() -> None:
     """An image in vLLM's own cache is ready."""
     reading = request("reading", "a")
