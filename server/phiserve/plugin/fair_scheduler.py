@@ -54,7 +54,7 @@ class FairScheduler(Scheduler):
         self._step_began = 0.0
         self._had_company = self._had_interactive = float("-inf")
         self._longest_step = self.max_num_scheduled_tokens
-        self.steps_are_short = False
+        self._is_interactive = self.steps_are_short = False
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Schedule a step as vLLM does, without those who are left out of it."""
@@ -85,6 +85,8 @@ class FairScheduler(Scheduler):
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         tokens = scheduler_output.total_num_scheduled_tokens
         seconds = monotonic() - self._step_began if tokens else 0.0
+        if self._is_interactive:
+            self._had_interactive = monotonic()
         self._shares.took(seconds)
         self._pace.took(tokens, seconds)
         self.waiting.forget_idle(nothing_runs=not self.running)
@@ -92,11 +94,9 @@ class FairScheduler(Scheduler):
 
     def _awaits_others(self, lines: Set[Line]) -> bool:
         """Whether all that could be done is batch work, and interactive work has only just ended."""
-        if not lines:
-            return False
-        if any(line.priority <= 0 for line in lines):
-            self._had_interactive = self._step_began
-        return self._step_began - self._had_interactive < GRACE_S and all(line.priority > 0 for line in lines)
+        self._is_interactive = any(line.priority <= 0 for line in lines)
+        is_batch_alone = bool(lines) and not self._is_interactive
+        return is_batch_alone and self._step_began - self._had_interactive < GRACE_S
 
     def _most_tokens(self, lines: Set[Line]) -> int:
         """How many tokens a step of these lines may have."""

@@ -28,30 +28,36 @@ def normalise(crops: torch.Tensor) -> torch.Tensor:
     """
     mean = torch.tensor(IMAGE_MEAN, device=crops.device).view(3, 1, 1)
     std = torch.tensor(IMAGE_STD, device=crops.device).view(3, 1, 1)
-    return crops.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+    return crops.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)
 
 
 def global_view(normalised: torch.Tensor, columns: int, rows: int) -> torch.Tensor:
-    """The whole padded image at 336 x 336: (n, 3, 336, 336) crops, row-major -> (1, 3, 336, 336).
+    """One channel of the whole padded image at 336 x 336: (n, 336, 336) of crops, row-major -> (1, 336, 336).
 
     Bicubic and without antialiasing, as the reference's image processor scales it.
     """
-    image = normalised.view(rows, columns, 3, CROP_SIDE, CROP_SIDE).permute(2, 0, 3, 1, 4)
-    image = image.reshape(1, 3, rows * CROP_SIDE, columns * CROP_SIDE)
-    return functional.interpolate(image, size=(CROP_SIDE, CROP_SIDE), mode="bicubic")
+    image = normalised.unflatten(0, (rows, columns)).transpose(1, 2)
+    image = image.reshape(1, 1, rows * CROP_SIDE, columns * CROP_SIDE)
+    return functional.interpolate(image, size=(CROP_SIDE, CROP_SIDE), mode="bicubic")[0]
 
 
-def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
-    """The input for CLIP of one image: the global view, then the crops; float32 (1 + n, 3, 336, 336).
+def tower_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> Encoding:
+    """Makes the input for CLIP of one image: the global view, then the crops; float32 (1 + n, 3, 336, 336).
 
     `crops` is uint8 (n, 336, 336, 3), row-major; `padded_hw` the padded image's height and width. An image of
     one crop is its own global view, bit for bit, and is encoded once: (1, 3, 336, 336).
     """
     height, width = padded_hw
-    normalised = normalise(crops)
-    if len(crops) == 1:
-        return normalised
-    return torch.cat([global_view(normalised, width // CROP_SIDE, height // CROP_SIDE), normalised])
+    is_alone = len(crops) == 1
+    views = torch.empty(len(crops) + (not is_alone), 3, CROP_SIDE, CROP_SIDE, device=crops.device)
+    normalised = views if is_alone else views[1:]
+    for number in range(len(crops)):
+        yield "normalising"
+        normalised[number] = normalise(crops[number : number + 1])[0]
+    for channel in range(0 if is_alone else 3):
+        yield "global view"
+        views[:1, channel] = global_view(normalised[:, channel], width // CROP_SIDE, height // CROP_SIDE)
+    return views
 
 
 def _all_views(features: torch.Tensor) -> torch.Tensor:
@@ -111,9 +117,7 @@ class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
 
     def _complete(self, encodings: Sequence[PartialEncoding]) -> None:
         """Encode the crops of all images that are still to be encoded, in common batches."""
-        for encoding in encodings:
-            encoding.finish_begun()
-        remaining = [encoding.remaining_inputs for encoding in encodings]
+        remaining = [encoding.finish_begun() for encoding in encodings]
         features = self.clip_features(torch.cat(remaining)).split(list(map(len, remaining)))
         for encoding, its_features in zip(encodings, features, strict=True):
             encoding.features.append(its_features)

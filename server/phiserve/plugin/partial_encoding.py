@@ -7,7 +7,7 @@ features that are there (`plugin.model`). On CPU all three live in one process a
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -17,13 +17,17 @@ ImageId = tuple[int, ...]
 """An image's cache key, as numbers that travel with its pixels (`plugin.processor.image_item`)."""
 
 Encoding = Generator[str, None, torch.Tensor]
-"""Pauses before each of CLIP's parts, of which it says the name, and returns features, (n, 576, 1024)."""
+"""Pauses before each part of the work, of which it says the name, and returns what that makes: of an image
+its input for CLIP, (n, 3, 336, 336), of crops their features, (n, 576, 1024)."""
 
 EncodeCrops = Callable[[torch.Tensor], Encoding]
 """Begins to encode crops, (n, 3, 336, 336), together."""
 
 SHORT_SLICE_S = 0.01
 """Longest slice in seconds where other owners wait for the step's end, too."""
+
+_PREPARATION = 0
+"""Stands for a number of crops where an image's input is made."""
 
 MAX_IMAGES_KEPT = 3
 """Number of images kept at once, some 50 MB each with their features.
@@ -34,8 +38,8 @@ came first. The least recently asked for makes room and is encoded anew.
 
 
 @dataclass(slots=True)
-class _Pass:
-    """Crops on their way through CLIP: paused before `part`, after `seconds` of work."""
+class _Begun:
+    """An image's input, or its next `crops`, on the way: paused before `part`, after `seconds` of work."""
 
     encoding: Encoding
     crops: int
@@ -43,17 +47,19 @@ class _Pass:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
 class PartialEncoding:
-    """An image's input for CLIP, float32 (n, 3, 336, 336), and the features of its first crops.
+    """The features of an image's first crops, and how far its input, or the next crops, have come.
 
-    `features` holds tensors (k, 576, 1024) in the order of the crops; the k add up to `num_encoded`. The next
-    crops may be on their way: for each of them 1.2 MB of hidden state in bf16, within a layer up to 6 MB.
+    Those on their way through CLIP hold 1.2 MB of hidden state each in bf16, within a layer up to 6 MB.
     """
 
-    inputs: torch.Tensor
-    features: list[torch.Tensor] = field(default_factory=list)
-    _begun: _Pass | None = None
+    def __init__(self, preparation: Encoding) -> None:
+        """`preparation` returns the image's input for CLIP, float32 (n, 3, 336, 336)."""
+        self.features: list[torch.Tensor] = []
+        """Tensors (k, 576, 1024) in the order of the crops; the k add up to `num_encoded`."""
+        self._inputs = torch.empty(0)
+        self._is_prepared = False
+        self._begun: _Begun | None = _Begun(preparation, _PREPARATION, next(preparation))
 
     @property
     def num_encoded(self) -> int:
@@ -61,19 +67,14 @@ class PartialEncoding:
         return sum(map(len, self.features))
 
     @property
-    def remaining_inputs(self) -> torch.Tensor:
-        """The crops that are still to be encoded, (n - num_encoded, 3, 336, 336)."""
-        return self.inputs[self.num_encoded :]
-
-    @property
     def is_complete(self) -> bool:
         """Whether all crops have been encoded."""
-        return self.num_encoded == len(self.inputs)
+        return self._is_prepared and self.num_encoded == len(self._inputs)
 
     def advance(self, encode: EncodeCrops, pace: EncoderPace, began_s: float, slice_s: float) -> None:
-        """Encode parts until all are encoded or the next one would end later than `slice_s` after `began_s`.
+        """Do parts until all is done or the next one would end later than `slice_s` after `began_s`.
 
-        One part is always encoded.
+        One part is always done.
         """
         is_first = True
         while not self.is_complete:
@@ -84,32 +85,36 @@ class PartialEncoding:
             is_first = False
             self._pass_part(begun, pace)
 
-    def finish_begun(self) -> None:
-        """Encode what is left of crops that have been begun."""
+    def finish_begun(self) -> torch.Tensor:
+        """Finish what has been begun. What CLIP has not seen yet: (n - num_encoded, 3, 336, 336)."""
         while self._begun is not None:
             self._pass_part(self._begun, None)
+        return self._inputs[self.num_encoded :]
 
-    def _begin(self, encode: EncodeCrops, pace: EncoderPace, slice_s: float) -> _Pass:
-        remaining = self.remaining_inputs
+    def _begin(self, encode: EncodeCrops, pace: EncoderPace, slice_s: float) -> _Begun:
+        remaining = self._inputs[self.num_encoded :]
         crops = pace.crops_together(len(remaining), slice_s)
         encoding = encode(remaining[:crops])
-        self._begun = _Pass(encoding, crops, next(encoding))
+        self._begun = _Begun(encoding, crops, next(encoding))
         return self._begun
 
-    def _pass_part(self, begun: _Pass, pace: EncoderPace | None) -> None:
-        """Take crops through their next part, and keep their features after the last one."""
+    def _pass_part(self, begun: _Begun, pace: EncoderPace | None) -> None:
+        """Do the next part of what has been begun, and keep what the last one makes."""
         part, crops = begun.part, begun.crops
         began_s = 0.0 if pace is None else pace.now_s()
         try:
             begun.part = next(begun.encoding)
         except StopIteration as end:
-            self.features.append(end.value)
             self._begun = None
+            if crops == _PREPARATION:
+                self._inputs, self._is_prepared = end.value, True
+            else:
+                self.features.append(end.value)
         if pace is not None:
             seconds = pace.now_s() - began_s
             begun.seconds += seconds
             pace.took(part, crops, seconds)
-            if self._begun is None:
+            if self._begun is None and crops != _PREPARATION:
                 pace.passed(crops, begun.seconds)
 
 
@@ -127,7 +132,7 @@ class PartialEncoder:
         self._encode: EncodeCrops | None = None
         self.slice_s = 0.0
         self._kept: dict[ImageId, PartialEncoding] = {}  # least recently asked for first
-        self._active: tuple[ImageId, Callable[[], torch.Tensor]] | None = None
+        self._active: tuple[ImageId, Callable[[], Encoding]] | None = None
         self.steps_are_short = False
 
     @property
@@ -156,14 +161,14 @@ class PartialEncoder:
         encoding = self._recently_used(image)
         return encoding is not None and encoding.is_complete
 
-    def request(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> None:
+    def request(self, image: ImageId, prepare: Callable[[], Encoding]) -> None:
         """Encode more of this image before the step, unless another one was requested first.
 
-        `inputs` makes the image's input for CLIP, (n, 3, 336, 336), when it is begun. vLLM asks for running
+        `prepare` begins to make the image's input for CLIP, once it is its turn. vLLM asks for running
         requests first: waiting requests may be waiting for the memory that these will free.
         """
         if self._active is None:
-            self._active = image, inputs
+            self._active = image, prepare
 
     def advance(self) -> None:
         """Encode more of the active image until it is complete or the slice is over."""
@@ -183,7 +188,7 @@ class PartialEncoder:
         if self._active is not None and self._active[0] == image:
             self._active = None
 
-    def _begun(self, image: ImageId, inputs: Callable[[], torch.Tensor]) -> PartialEncoding:
+    def _begun(self, image: ImageId, prepare: Callable[[], Encoding]) -> PartialEncoding:
         """The encoding of this image, a new one if there is none.
 
         Where `MAX_IMAGES_KEPT` are kept already, the least recently used makes room for a new one.
@@ -192,7 +197,7 @@ class PartialEncoder:
         if encoding is None:
             if len(self._kept) == MAX_IMAGES_KEPT:
                 del self._kept[next(iter(self._kept))]
-            encoding = self._kept[image] = PartialEncoding(inputs())
+            encoding = self._kept[image] = PartialEncoding(prepare())
         return encoding
 
     def _recently_used(self, image: ImageId) -> PartialEncoding | None:

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-import torch
 from vllm.multimodal.inputs import MultiModalFeatureSpec, MultiModalKwargsItem
 from vllm.multimodal.utils import get_mm_features_in_window
 from vllm.v1.core.sched.output import SchedulerOutput
@@ -11,7 +10,7 @@ from vllm.v1.request import Request
 
 from phiserve.plugin.length_scheduler import LengthScheduler
 from phiserve.plugin.model import tower_input
-from phiserve.plugin.partial_encoding import PARTIAL_ENCODER, ImageId
+from phiserve.plugin.partial_encoding import PARTIAL_ENCODER, Encoding, ImageId
 from phiserve.plugin.processor import image_id_of
 
 
@@ -77,7 +76,7 @@ class PartialEncodingScheduler(LengthScheduler):
         )
         for feature in request.mm_features[low:high]:
             if not self._is_ready(feature):
-                PARTIAL_ENCODER.request(image_id_of(feature.data), partial(_inputs, feature.data))
+                PARTIAL_ENCODER.request(image_id_of(feature.data), partial(_prepare, feature.data))
                 return max(0, feature.mm_position.offset - num_computed_tokens)
         return num_new_tokens
 
@@ -104,5 +103,5 @@ def _images(request: Request) -> frozenset[ImageId]:
     return frozenset(image_id_of(one.data) for one in request.mm_features if one.data is not None)
 
 
-def _inputs(item: MultiModalKwargsItem) -> torch.Tensor:
+def _prepare(item: MultiModalKwargsItem) -> Encoding:
     return tower_input(item["crops"].data, item["image_sizes"].data.tolist())

@@ -24,6 +24,9 @@ CROPS = 4
 PARTS = 3 * (CROPS + 1)
 """Of an image: three of each crop, and of the global view."""
 
+PREPARED = CROPS + 3
+"""Steps until its crops are normalised and the channels of its global view are made."""
+
 IMAGE_TOKENS = 20
 ABORTED = RequestStatus.FINISHED_ABORTED
 
@@ -75,8 +78,8 @@ class Engine:
         if seen is None:
             self.num_parts += PARTS
         else:
-            seen.finish_begun()
-            self.num_parts += 3 * len(seen.remaining_inputs)
+            rest = seen.finish_begun()  # counts as well
+            self.num_parts += 3 * len(rest)
 
     def _tower(self, crops: torch.Tensor) -> Encoding:
         for part in ("first", "second", "third"):
@@ -99,14 +102,14 @@ def engine(config: VllmConfig, monkeypatch: pytest.MonkeyPatch) -> Engine:
 def test_an_answered_request_leaves_nothing(engine: Engine) -> None:
     """Its image has been encoded part by part, each once, and the text went on in every step."""
     name = engine.send("a")
-    outputs = [engine.step() for _ in range(PARTS + 10)]
+    outputs = [engine.step() for _ in range(PREPARED + PARTS + 10)]
     assert engine.num_parts == PARTS
     assert all("request 0" in output.num_scheduled_tokens for output in outputs)
     assert name not in engine.scheduler.requests
     assert engine.encoder.images == frozenset()
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 8, PARTS - 1, PARTS])
+@pytest.mark.parametrize("steps", [1, *(PREPARED + part for part in (0, 1, 2, 3, 8, PARTS - 1, PARTS))])
 def test_an_aborted_request_leaves_nothing(engine: Engine, steps: int) -> None:
     """In the midst of a crop, between crops, and when the image is complete; the text goes on."""
     name = engine.send("a")
@@ -122,10 +125,10 @@ def test_an_aborted_request_leaves_nothing(engine: Engine, steps: int) -> None:
 def test_two_requests_share_an_image(engine: Engine) -> None:
     """It is encoded once, and goes on when the one that came first is aborted."""
     first, second = engine.send("a"), engine.send("a")
-    engine.steps(5)
+    engine.steps(PREPARED + 5)
     engine.scheduler.finish_requests(first, ABORTED)
     assert len(engine.encoder.images) == 1
-    engine.steps(PARTS + 10)
+    engine.steps(PREPARED + PARTS + 10)
     assert second not in engine.scheduler.requests
     assert engine.num_parts == PARTS
     assert engine.encoder.images == frozenset()
@@ -134,7 +137,7 @@ def test_two_requests_share_an_image(engine: Engine) -> None:
 def test_both_requests_of_an_image_are_aborted(engine: Engine) -> None:
     """At once, as when a client's connection with several choices goes."""
     names = [engine.send("a"), engine.send("a")]
-    engine.steps(5)
+    engine.steps(PREPARED + 5)
     engine.scheduler.finish_requests(names, ABORTED)
     assert engine.encoder.images == frozenset()
 
@@ -142,11 +145,11 @@ def test_both_requests_of_an_image_are_aborted(engine: Engine) -> None:
 def test_preemption_keeps_what_was_encoded(engine: Engine) -> None:
     """The image goes on where it was, when its request has a place again."""
     name = engine.send("a")
-    engine.steps(7)
+    engine.steps(PREPARED + 7)
     assert engine.num_parts == 6 + 1
     engine.scheduler.reset_prefix_cache(reset_running_requests=True)
     assert len(engine.encoder.images) == 1
-    engine.steps(PARTS + 10)
+    engine.steps(PREPARED + PARTS + 10)
     assert name not in engine.scheduler.requests
     assert engine.num_parts == PARTS
     assert engine.encoder.images == frozenset()
@@ -155,10 +158,10 @@ def test_preemption_keeps_what_was_encoded(engine: Engine) -> None:
 def test_an_image_that_vllm_dropped_is_encoded_anew(engine: Engine) -> None:
     """While a request is at it: what its encoder cache held is computed once more, and no more is kept."""
     engine.send("a")
-    engine.steps(PARTS + 10)
+    engine.steps(PREPARED + PARTS + 10)
     engine.scheduler.reset_encoder_cache()
     engine.send("a")
-    engine.steps(PARTS + 10)
+    engine.steps(PREPARED + PARTS + 10)
     assert engine.num_parts == 2 * PARTS
     assert engine.encoder.images == frozenset()
 
@@ -167,7 +170,7 @@ def test_the_end_of_all_requests(engine: Engine) -> None:
     """As before an engine is shut down."""
     engine.send("a")
     engine.send("b", "c")
-    engine.steps(5)
+    engine.steps(PREPARED + 5)
     engine.scheduler.finish_requests(None, ABORTED)
     assert engine.encoder.images == frozenset()
     assert not engine.scheduler.requests

@@ -1,7 +1,8 @@
 """The in-model path: normalisation, the global view, and images that are encoded already or in part."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,15 @@ from images import noise
 from phiserve.codecs import parse
 from phiserve.plugin import model as module
 from phiserve.plugin.model import Phi3VForCausalLM, global_view, normalise, tower_input
-from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
+from phiserve.plugin.partial_encoding import Encoding, PartialEncoder, PartialEncoding
 from phiserve.vision.crops import cut_crops
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 from phiserve.vision.sizes import plan_crops
+
+
+def whole_input(crops: torch.Tensor, padded_hw: Sequence[int]) -> torch.Tensor:
+    """What CLIP sees of an image."""
+    return PartialEncoding(tower_input(crops, padded_hw)).finish_begun()
 
 
 def test_golden_global_view(golden: Path) -> None:
@@ -31,7 +37,7 @@ def test_golden_global_view(golden: Path) -> None:
         image = parse((golden / vector["file"]).read_bytes())
         plan = plan_crops(*image.size, vector["num_crops"])
         crops = torch.from_numpy(cut_crops(image.decode(), plan))
-        view = tower_input(crops, vector["image_size_hw"])[0]
+        view = whole_input(crops, vector["image_size_hw"])[0]
         for channel, row, column, value in vector["global_view_samples"]:
             assert view[channel, row, column].item() == pytest.approx(value, abs=1e-3)
         assert view.mean((1, 2)).tolist() == pytest.approx(vector["global_view_mean"], abs=1e-3)
@@ -47,7 +53,7 @@ def test_same_as_the_plain_steps(size: tuple[int, int]) -> None:
     padded = torch.from_numpy(np.ascontiguousarray(grid.reshape(plan.rows * 336, plan.columns * 336, 3)))
     mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
     normalised = ((padded / 255 - mean) / std).permute(2, 0, 1).unsqueeze(0)
-    result = tower_input(torch.from_numpy(crops), plan.padded[::-1])
+    result = whole_input(torch.from_numpy(crops), plan.padded[::-1])
     assert torch.allclose(
         result[0], functional.interpolate(normalised, (336, 336), mode="bicubic")[0], atol=1e-5
     )
@@ -59,8 +65,8 @@ def test_one_crop_is_its_own_global_view() -> None:
     """Scaling 336 x 336 to itself changes no bit, so that CLIP need not see it twice."""
     crops = torch.from_numpy(cut_crops(np.array(noise(500, 300)), plan_crops(500, 300, 1)))
     normalised = normalise(crops)
-    assert torch.equal(global_view(normalised, 1, 1), normalised)
-    assert torch.equal(tower_input(crops, (336, 336)), normalised)
+    assert torch.equal(global_view(normalised[:, 0], 1, 1), normalised[:, 0])
+    assert torch.equal(whole_input(crops, (336, 336)), normalised)
 
 
 class SmallTower(phi3v.Phi3HDImageEmbedding):  # type: ignore[misc]  # vLLM has no types
@@ -118,9 +124,8 @@ def test_only_what_is_missing_is_encoded(model: Phi3VForCausalLM, monkeypatch: p
     for number, slice_s in ((0, 60.0), (1, -1.0)):
         encoder.start(clip_parts, slice_s)
         encoder.begin_step()
-        inputs = tower_input(crops[number], plans[number].padded[::-1])
-        encoder.request((number, number), inputs.clone)
-        for _ in range(3):  # with no time, a part at each
+        encoder.request((number, number), partial(tower_input, crops[number], plans[number].padded[::-1]))
+        for _ in range(len(crops[number]) + 3 + 3):  # with no time, a part at each
             encoder.advance()
     encoded, tower.num_crops = len(crops[0]) + 2, 0
     again = model.embed_multimodal(crops=crops, image_sizes=sizes, image_ids=ids)

@@ -4,6 +4,7 @@ The decision is asked of vLLM's own method, on real requests and a real encoder 
 needs an engine, and is tested with one in tests/e2e.
 """
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from vllm.v1.core.encoder_cache_manager import EncoderCacheManager
 from vllm.v1.request import Request
 
 from phiserve.plugin import scheduler as module
+from phiserve.plugin.model import tower_input
 from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
 from phiserve.plugin.processor import image_id_of, image_item
 from phiserve.plugin.scheduler import PartialEncodingScheduler
@@ -91,6 +93,12 @@ def decided(
     return images, num_tokens
 
 
+def advance(encoder: PartialEncoder) -> None:
+    """As far as an image of one crop has to come: its input, its features."""
+    encoder.advance()
+    encoder.advance()
+
+
 def test_only_the_text_before_an_image(tower: CountingTower, encoder: PartialEncoder) -> None:
     """Then nothing at all until the image is complete, and then its tokens with the rest."""
     reading = request("reading", "a")
@@ -98,7 +106,7 @@ def test_only_the_text_before_an_image(tower: CountingTower, encoder: PartialEnc
     assert decided(subject, reading) == ([], TEXT_TOKENS)
     reading.num_computed_tokens = TEXT_TOKENS
     assert decided(subject, reading, 30) == ([], 0)
-    encoder.advance()
+    advance(encoder)
     assert tower.num_crops == 1
     assert decided(subject, reading, 30) == ([0], 30)
 
@@ -107,11 +115,11 @@ def test_up_to_the_second_image(encoder: PartialEncoder) -> None:
     """The first one is complete: its tokens are read, and the second becomes active."""
     reading = request("reading", "a", "b")
     first, second = (image_id_of(feature.data) for feature in reading.mm_features)
-    encoder.request(first, lambda: torch.zeros(1))
-    encoder.advance()
+    encoder.request(first, partial(tower_input, torch.zeros(1, 336, 336, 3), (336, 336)))
+    advance(encoder)
     encoder.begin_step()
     assert decided(scheduler(answered(), reading), reading) == ([0], 40)
-    encoder.advance()
+    advance(encoder)
     assert encoder.is_complete(second)
 
 
