@@ -54,7 +54,7 @@ class FairScheduler(Scheduler):
         self._step_began = 0.0
         self._had_company = self._had_interactive = float("-inf")
         self._longest_step = self.max_num_scheduled_tokens
-        self._is_interactive = self.steps_are_short = False
+        self._is_interactive = self.steps_are_short = self.nobody_waits = False
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Schedule a step as vLLM does, without those who are left out of it."""
@@ -66,6 +66,8 @@ class FairScheduler(Scheduler):
         if weights:
             self._had_company = self._step_began
         self.steps_are_short = self._step_began - self._had_company < COMPANY_S
+        self._is_interactive = any(line.priority <= 0 for line in lines)
+        self.nobody_waits = bool(lines) and not self._is_interactive and not self.steps_are_short
         left_out = self._shares.left_out(weights)
         if self._awaits_others(lines):
             left_out = frozenset(lines)
@@ -94,7 +96,6 @@ class FairScheduler(Scheduler):
 
     def _awaits_others(self, lines: Set[Line]) -> bool:
         """Whether all that could be done is batch work, and interactive work has only just ended."""
-        self._is_interactive = any(line.priority <= 0 for line in lines)
         is_batch_alone = bool(lines) and not self._is_interactive
         return is_batch_alone and self._step_began - self._had_interactive < GRACE_S
 

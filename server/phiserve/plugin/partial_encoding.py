@@ -26,6 +26,11 @@ EncodeCrops = Callable[[torch.Tensor], Encoding]
 SHORT_SLICE_S = 0.01
 """Longest slice in seconds where other owners wait for the step's end, too."""
 
+LONG_SLICE_S = 0.25
+"""Shortest slice in seconds where there is nothing but batch work: whoever comes next can wait for it, and
+several crops pass CLIP's parts together.
+"""
+
 _PREPARATION = 0
 """Stands for a number of crops where an image's input is made."""
 
@@ -123,8 +128,9 @@ class PartialEncoder:
 
     For each step, the scheduler calls `begin_step` and then `request` for images that are not `is_complete`;
     the worker calls `advance`; the model calls `take` for the images that the step reads. The scheduler calls
-    `forget` for an image that nobody needs any more. Where `steps_are_short`, because other owners wait for
-    the step's end, slices are no longer than `SHORT_SLICE_S`, otherwise than `slice_s`.
+    `forget` for an image that nobody needs any more. Slices are no longer than `slice_s`, where
+    `steps_are_short`, because other owners wait for the step's end, than `SHORT_SLICE_S`, and where
+    `nobody_waits` than `LONG_SLICE_S`.
     """
 
     def __init__(self, pace: EncoderPace | None = None) -> None:
@@ -133,7 +139,7 @@ class PartialEncoder:
         self.slice_s = 0.0
         self._kept: dict[ImageId, PartialEncoding] = {}  # least recently asked for first
         self._active: tuple[ImageId, Callable[[], Encoding]] | None = None
-        self.steps_are_short = False
+        self.steps_are_short = self.nobody_waits = False
 
     @property
     def has_worker(self) -> bool:
@@ -175,8 +181,12 @@ class PartialEncoder:
         if self._active is None or self._encode is None:
             return
         began_s = self._pace.now_s()
-        slice_s = min(self.slice_s, SHORT_SLICE_S) if self.steps_are_short else self.slice_s
-        self._begun(*self._active).advance(self._encode, self._pace, began_s, slice_s)
+        self._begun(*self._active).advance(self._encode, self._pace, began_s, self._longest_slice_s())
+
+    def _longest_slice_s(self) -> float:
+        if self.steps_are_short:
+            return min(self.slice_s, SHORT_SLICE_S)
+        return max(self.slice_s, LONG_SLICE_S) if self.nobody_waits else self.slice_s
 
     def take(self, image: ImageId) -> PartialEncoding | None:
         """Hand over what has been encoded of an image, complete or not, and keep it no longer."""

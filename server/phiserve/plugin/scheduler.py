@@ -21,7 +21,10 @@ class PartialEncodingScheduler(LengthScheduler):
         """Schedule a step as vLLM does, with no image requested at first."""
         PARTIAL_ENCODER.begin_step()
         output = super().schedule(throttle_prefills)
-        PARTIAL_ENCODER.steps_are_short = self.steps_are_short
+        PARTIAL_ENCODER.steps_are_short, PARTIAL_ENCODER.nobody_waits = (
+            self.steps_are_short,
+            self.nobody_waits,
+        )
         return output
 
     def _try_schedule_encoder_inputs(

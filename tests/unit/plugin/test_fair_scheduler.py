@@ -173,9 +173,11 @@ def test_prompts_of_a_batch_make_no_step_long(engine: Engine, clock: Clock) -> N
     for index in range(8):
         engine.send(f"batch{index}", "a", priority=1, prompt=1000)
     assert engine.step().total_num_scheduled_tokens == 512
+    assert engine.scheduler.nobody_waits
     engine.send("b", "a", answer=1)
     while not engine.tokens["b"]:
         engine.step()
+        assert not engine.scheduler.nobody_waits
     tokens = [engine.step().total_num_scheduled_tokens for _ in range(20)]
     assert any(tokens)
     assert step_s(max(tokens)) < 0.05

@@ -191,6 +191,16 @@ def test_short_steps_end_between_parts(encoder: PartialEncoder, tower: CountingT
     assert tower.passes == [1, 1, 1, 1]
 
 
+def test_where_nobody_waits_slices_are_long(encoder: PartialEncoder) -> None:
+    """As long as who comes next may wait; unless steps are short in any case."""
+    encoder.nobody_waits = True
+    first = FIRST, inputs(10, 9)
+    assert [step(encoder, first) for _ in range(2)] == [[False], [True]]
+    encoder.steps_are_short = True
+    second = SECOND, inputs(20, 2)
+    assert [step(encoder, second) for _ in range(2)] == [[False], [False]]
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 def test_what_is_forgotten_is_freed(parts: int, encoder: PartialEncoder, tower: CountingTower) -> None:
     """In the midst of a crop, too; asked for again, the image is encoded from its beginning."""
