@@ -6,7 +6,7 @@ from typing import Any
 from vllm.multimodal.inputs import MultiModalFeatureSpec, MultiModalKwargsItem
 from vllm.multimodal.utils import get_mm_features_in_window
 from vllm.v1.core.sched.output import SchedulerOutput
-from vllm.v1.request import Request
+from vllm.v1.request import Request, RequestStatus
 
 from phiserve.plugin.length_scheduler import LengthScheduler
 from phiserve.plugin.model import tower_input
@@ -72,7 +72,8 @@ class PartialEncodingScheduler(LengthScheduler):
     def _tokens_before_encoding(self, request: Request, num_computed_tokens: int, num_new_tokens: int) -> int:
         """How many of the next tokens come before the first image that is not ready.
 
-        That image is requested from the partial encoder.
+        That image is requested from the partial encoder. Batch work does not begin before: the prefix cache
+        is asked once, when a request begins, and lines that show the same image find nothing there yet.
         """
         low, high = get_mm_features_in_window(
             request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens
@@ -80,6 +81,8 @@ class PartialEncodingScheduler(LengthScheduler):
         for feature in request.mm_features[low:high]:
             if not self._is_ready(feature):
                 PARTIAL_ENCODER.request(image_id_of(feature.data), partial(_prepare, feature.data))
+                if request.priority > 0 and request.status != RequestStatus.RUNNING:
+                    return 0
                 return max(0, feature.mm_position.offset - num_computed_tokens)
         return num_new_tokens
 

@@ -12,7 +12,7 @@ import torch
 from vllm import SamplingParams
 from vllm.multimodal.inputs import MultiModalFeatureSpec, PlaceholderRange
 from vllm.v1.core.encoder_cache_manager import EncoderCacheManager
-from vllm.v1.request import Request
+from vllm.v1.request import Request, RequestStatus
 
 from phiserve.plugin import scheduler as module
 from phiserve.plugin.model import tower_input
@@ -125,9 +125,13 @@ def test_up_to_the_second_image(encoder: PartialEncoder) -> None:
 
 @pytest.mark.usefixtures("encoder")
 def test_images_of_batch_work() -> None:
-    """Hold up nobody who may come next."""
+    """Hold up nobody who may come next; until they are ready, no line begins that may find them in the prefix
+    cache then.
+    """
     reading = request("reading", "a")
     reading.priority = 1
+    assert decided(scheduler(), reading, 40) == ([], 0)
+    reading.status = RequestStatus.RUNNING
     assert decided(scheduler(reading), reading, 40) == ([], TEXT_TOKENS)
 
 
