@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from fastapi import Request
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.answer import Answer
 from phiserve.api.body import read_body
 from phiserve.api.request_log import RequestRecord, record_of

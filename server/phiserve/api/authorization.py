@@ -9,8 +9,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from phiserve.access.gate import Gate, KeyVisit, Visit
+from phiserve.access.gate import Gate
 from phiserve.access.key import Key
+from phiserve.access.visit import KeyVisit, Visit
 from phiserve.api.header import header_of
 from phiserve.api.json_response import error_to_response
 from phiserve.api.request_log import record_of

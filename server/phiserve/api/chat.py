@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api.answering import ANSWERING_ERRORS, READING_ERRORS, begin_answer, read_wire, stream_answer
 from phiserve.api.authorization import owner_of, tenant_of, visit_of
 from phiserve.api.chat_writer import AnswerHead, ChunkWriter, collect

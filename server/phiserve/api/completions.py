@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api.answering import ANSWERING_ERRORS, read_wire, stream_answer
 from phiserve.api.authorization import tenant_of, visit_of
 from phiserve.api.completion_writer import CompletionHead, CompletionWriter, collect

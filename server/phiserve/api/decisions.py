@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api.answering import ANSWERING_ERRORS, read_wire
 from phiserve.api.authorization import owner_of, tenant_of, visit_of
 from phiserve.api.json_response import json_response

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from msgspec.structs import replace
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.answer import Answer, VisibleDelta
 from phiserve.api.answering import Deltas
 from phiserve.api.request_log import RequestRecord

@@ -13,9 +13,10 @@ import pytest
 from key_files import limit_owners, secret_of, write_two_keys
 from phiserve.access.accounts import RequestAccounts
 from phiserve.access.budgets import Budgets
-from phiserve.access.gate import Gate, KeyVisit
+from phiserve.access.gate import Gate
 from phiserve.access.key import Account, Key, Limits, Unit
 from phiserve.access.keyring import Keyring
+from phiserve.access.visit import KeyVisit
 from phiserve.core import ImagePlaceholder, TokenCounts
 from phiserve.errors import EngineEnded, EngineUnavailable, InvalidRequest, RateLimitReached, RequestError
 

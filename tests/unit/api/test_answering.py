@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api.answering import begin_answer, stream_answer
 from phiserve.api.request_log import RequestRecord
 from phiserve.api.services import Services

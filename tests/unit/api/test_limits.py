@@ -15,8 +15,8 @@ from starlette.types import Message, Scope
 from images import encode, image_part, noise, text_part
 from key_files import bearer, limit_owners, secret_of, write_keys, write_two_keys
 from phiserve.access import budgets
-from phiserve.access.gate import REFUSED
 from phiserve.access.key import Unit
+from phiserve.access.visit import REFUSED
 from phiserve.api.app import create_app
 from phiserve.api.authorization import COUNTED_PATHS, LIMIT_HEADERS
 from phiserve.api.services import Services

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api import chat_writer, completion_writer
 from phiserve.api.answering import begin_answer
 from phiserve.api.chat_writer import AnswerHead

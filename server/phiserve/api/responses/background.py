@@ -12,7 +12,7 @@ import msgspec
 from fastapi import Request
 from msgspec.structs import replace as changed
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api.answering import Deltas, begin_answer
 from phiserve.api.request_log import RequestLog, RequestRecord
 from phiserve.api.responses.draft import Draft

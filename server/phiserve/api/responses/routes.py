@@ -7,7 +7,7 @@ from typing import get_args
 from fastapi import APIRouter, Request, Response
 from msgspec.structs import replace
 
-from phiserve.access.gate import Visit
+from phiserve.access.visit import Visit
 from phiserve.api.answering import ANSWERING_ERRORS, READING_ERRORS, begin_answer, read_wire, stream_frames
 from phiserve.api.authorization import key_id_of, owner_of, tenant_of, visit_of
 from phiserve.api.json_response import json_response
@@ -69,6 +69,7 @@ async def create_response(request: Request) -> Response:
     elif asked.background:
         asked_by = (key_id_of(request), tenant_of(request))
         queued = await _queue(background, owner, begun, gathered, asked_by)
+        visit.only_follows()  # the response needs its place, which a stream of it would wait for
         if not asked.stream:
             return json_response(queued)
         return await stream_telling(request, background.telling(owner, queued.id))

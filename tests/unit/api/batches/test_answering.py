@@ -12,7 +12,7 @@ import pytest
 from images import data_url, encode, noise
 from kept_files import kept
 from key_files import secret_of, write_keys
-from phiserve.access.gate import REFUSED
+from phiserve.access.visit import REFUSED
 from phiserve.access.key import Key
 from phiserve.api.batches.answering import PASSING, AskedBy, LineAnswer, LineAnswerer, window_of
 from phiserve.api.services import Services

@@ -12,6 +12,7 @@ from key_files import bearer, write_keys
 from phiserve.api.responses import background
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
+from responses_types import events_of
 from scripted import ScriptedEngine, delta
 from stateful import PATH, WAIT_S, Held, answered, ended, fetched, running, until
 from wire import ANSWER
@@ -46,6 +47,22 @@ def test_the_key_s_limits_hold(make_services: MakeServices, tmp_path: Path) -> N
             ] != "completed":
                 await asyncio.sleep(0)
             assert response["output"][0]["content"][0]["text"] == "Hello"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("num_at_once", [1, 2])
+def test_streams_of_it_take_no_place(make_services: MakeServices, tmp_path: Path, num_at_once: int) -> None:
+    """Else each would wait for a response that waits for the place that the stream has."""
+    keys = write_keys(tmp_path / "keys.yaml", alice={"concurrent_requests": num_at_once})
+
+    async def run() -> None:
+        services = make_services(ScriptedEngine(ANSWER), state=tmp_path, keys_file=str(keys))
+        async with running(services) as client:
+            body = {"input": "Hi", "background": True, "stream": True}
+            asking = [client.post(PATH, json=body, headers=bearer("alice")) for _ in range(num_at_once)]
+            for streamed in await asyncio.wait_for(asyncio.gather(*asking), WAIT_S):
+                assert events_of(streamed.text)[-1]["type"] == "response.completed"
 
     asyncio.run(run())
 
