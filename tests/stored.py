@@ -5,9 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from sqlalchemy import update
+
 from phiserve.store.interface import Status, Store, StoredConversation, StoredItem, StoredResponse
 from phiserve.store.limits import StoreLimits
 from phiserve.store.opening import open_store
+from phiserve.store.sql_store import SqlStore
+from phiserve.store.tables import RESPONSES
 
 _Result = TypeVar("_Result")
 
@@ -33,7 +37,6 @@ def response(
     status: Status = "completed",
     conversation: str | None = None,
     created_at: int = NOW,
-    renewed_at: int = NOW,
 ) -> StoredResponse:
     """A response; an unfinished one has its request."""
     return StoredResponse(
@@ -46,7 +49,6 @@ def response(
         context=tuple(context),
         output=tuple(output),
         conversation=conversation,
-        renewed_at=renewed_at,
     )
 
 
@@ -77,6 +79,15 @@ def on_store(
             await store.close()
 
     return asyncio.run(run())
+
+
+async def left_alone(store: Store, *ids: str, seconds: int = 1000) -> None:
+    """No server has worked on any response for so long or, where these are named, on these."""
+    assert isinstance(store, SqlStore)
+    change = update(RESPONSES).values(renewed_at=int(time.time()) - seconds)
+    if ids:
+        change = change.where(RESPONSES.c.id.in_(ids))
+    await store._connections.write(lambda connection: connection.execute(change))
 
 
 async def ids_in(store: Store, conversation_id: str = "conv_1", owner: str = "") -> list[str] | None:

@@ -29,7 +29,6 @@ WALL_CLOCK = {
     "api/conversations.py": "`created_at` of a conversation",
     "api/uploads.py": "`created_at` of a part",
     "api/responses/draft.py": "`completed_at` of an answer",
-    "api/responses/keeping.py": "`renewed_at` of a response, which several servers compare",
     "assembly.py": "`created` of the model",
     "cli/keys.py": "a key expires at a date",
     "cli/top.py": "times that people read",

@@ -45,8 +45,7 @@ class StoredResponse:
 
     `payload`: the response object's JSON. `request`: the request's JSON, kept while the response is
     unfinished, so that it can be answered after a restart; else None. `context`: ids of the items before its
-    answer, earlier answers included, in their order; `output`: ids of its own items. `renewed_at`: when a
-    server last said that it works on it.
+    answer, earlier answers included, in their order; `output`: ids of its own items.
     """
 
     id: str
@@ -58,7 +57,6 @@ class StoredResponse:
     context: tuple[str, ...]
     output: tuple[str, ...]
     conversation: str | None
-    renewed_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +83,10 @@ class Store(Protocol):
     async def save_response(self, response: StoredResponse, items: Sequence[StoredItem]) -> bool:
         """Insert a response, or replace it with all it refers to, in one transaction.
 
-        `items`: those that are new. A finished one that names a conversation appends its new items (context
-        first, then output) to that. False, with nothing changed, where the stored one is finished or deleted
-        already (cancelled meanwhile), or the conversation is gone.
+        `items`: those that are new. Of an unfinished one it says that a server works on it. A finished one
+        that names a conversation appends its new items (context first, then output) to that. False, with
+        nothing changed, where the stored one is finished or deleted already (cancelled meanwhile), or the
+        conversation is gone.
         """
 
     async def response(self, owner: str, response_id: str) -> StoredResponse | None:

@@ -123,7 +123,7 @@ async def _put(connection: AsyncConnection, key: int | None, response: StoredRes
         "id": response.id,
         "owner": response.owner,
         "created_at": response.created_at,
-        "renewed_at": response.renewed_at,
+        "renewed_at": int(time.time()),  # now: its turn to be stored may have taken long to come
         "status": response.status,
         "conversation": response.conversation,
         "bytes": size(response.payload, response.request)
@@ -176,5 +176,4 @@ async def _load(connection: AsyncConnection, key: int) -> StoredResponse:
         context=tuple(reference.id for reference in references if not reference.is_output),
         output=tuple(reference.id for reference in references if reference.is_output),
         conversation=row.conversation,
-        renewed_at=row.renewed_at,
     )

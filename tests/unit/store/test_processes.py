@@ -4,11 +4,10 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import store_process
 from phiserve.store.interface import Store
-from stored import NOW, conversation, ids_in, items, on_store, response
+from stored import conversation, ids_in, items, left_alone, on_store, response
 
 SCRIPT = store_process.__file__
 ROUNDS = 3
@@ -58,8 +57,8 @@ def test_processes_claim_different_responses(state_url: str) -> None:
 
     async def fill(store: Store) -> None:
         for n in range(60):
-            left = replace(response(f"resp_{n}", ["a"], status="queued"), renewed_at=NOW - 1000)
-            await store.save_response(left, items("a"))
+            await store.save_response(response(f"resp_{n}", ["a"], status="queued"), items("a"))
+        await left_alone(store)
 
     on_store(state_url, fill)
     claimers = [start("claim", state_url) for _ in range(3)]

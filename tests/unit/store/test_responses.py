@@ -1,11 +1,10 @@
 """Responses: replaced while unfinished, owned, shared between servers."""
 
 import asyncio
-import time
 from dataclasses import replace
 
 from phiserve.store.interface import Store
-from stored import NOW, conversation, ids_in, item, items, on_store, opened, response
+from stored import NOW, conversation, ids_in, item, items, left_alone, on_store, opened, response
 
 
 def test_an_unfinished_one_is_replaced(state_url: str) -> None:
@@ -139,17 +138,25 @@ def test_renewing(state_url: str) -> None:
     """Those that are unfinished get the time; the others are to be ended."""
 
     async def use(store: Store) -> None:
-        long_ago = NOW - 1000
-        await store.save_response(response("a", status="queued", renewed_at=long_ago), [])
-        await store.save_response(response("b", status="in_progress", renewed_at=long_ago), [])
-        await store.save_response(response("c", status="cancelled", renewed_at=long_ago), [])
+        for name, status in (("a", "queued"), ("b", "in_progress"), ("c", "cancelled")):
+            await store.save_response(replace(response(name), status=status, request="{}"), [])
+        await left_alone(store)
         assert await store.renew(["a", "c", "never"]) == {"c", "never"}
         assert await store.renew([]) == frozenset()
         claimed = await store.claim_unfinished(500, 10)
         assert [found.id for found in claimed] == ["b"]
-        renewed = await store.response("", "a")
-        assert renewed is not None
-        assert renewed.renewed_at >= NOW
+
+    on_store(state_url, use)
+
+
+def test_saving_says_that_a_server_works_on_it(state_url: str) -> None:
+    """Each time, also one that was left alone for so long that others may take it."""
+
+    async def use(store: Store) -> None:
+        for status in ("queued", "in_progress"):
+            await store.save_response(replace(response(status=status), created_at=NOW - 1000), [])
+            assert await store.claim_unfinished(500, 10) == []
+            await left_alone(store)
 
     on_store(state_url, use)
 
@@ -161,7 +168,8 @@ def test_claiming(state_url: str) -> None:
         servers = [opened(state_url), opened(state_url)]
         for n in range(20):
             left = response(f"resp_{n}", ["a"], status="queued", owner=f"{n % 3}", created_at=NOW - n)
-            await servers[0].save_response(replace(left, renewed_at=NOW - 1000), items("a"))
+            await servers[0].save_response(left, items("a"))
+        await left_alone(servers[0])
         first = await servers[0].claim_unfinished(500, 2)
         assert [found.id for found in first] == ["resp_19", "resp_18"]
         several = await asyncio.gather(*(servers[n % 2].claim_unfinished(500, 3) for n in range(6)))
@@ -171,7 +179,7 @@ def test_claiming(state_url: str) -> None:
         for found in claimed:
             assert found.context == ("a",)
             assert found.request is not None
-            assert NOW <= found.renewed_at <= time.time()
+        assert await servers[0].claim_unfinished(500, 20) == []
         for server in servers:
             await server.close()
 

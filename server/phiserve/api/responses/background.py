@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
@@ -82,7 +81,7 @@ class Background:
         self._all = asyncio.Semaphore(self._most)
         self._of_owner: dict[str, asyncio.Semaphore] = {}
         self._num_answering = 0
-        self._tending: asyncio.Task[None] | None = None
+        self._tending: list[asyncio.Task[None]] = []
 
     def is_answering(self) -> bool:
         """Whether anything is being answered, which the end of the server waits for."""
@@ -90,11 +89,13 @@ class Background:
 
     def begin(self) -> None:
         """Begin to look after the store, until `close`."""
-        self._tending = asyncio.create_task(self._tend())
+        # Clearing may take long, and what is being answered must be renewed all the same
+        works = ((self._tend, RENEW_S), (self.keeper.store.clear_away, CLEAR_S))
+        self._tending = [asyncio.create_task(_again(work, pause_s)) for work, pause_s in works]
 
     async def close(self) -> None:
         """End all work; what is unfinished stays so in the store, for the server that comes after."""
-        tasks = [*self._tasks.values(), *([self._tending] if self._tending else [])]
+        tasks = [*self._tasks.values(), *self._tending]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,17 +134,9 @@ class Background:
         return Telling(self.keeper.store, self.logs, self._shutdown, (owner, response_id), first)
 
     async def _tend(self) -> None:
-        cleared_at = -CLEAR_S
-        while True:
-            try:
-                if time.monotonic() - cleared_at >= CLEAR_S:
-                    cleared_at = time.monotonic()
-                    await self.keeper.store.clear_away()
-                await self.keeper.renew()
-                await self._claim()
-            except StoreFailure as failure:
-                _LOG.warning("The store of responses does not answer: %s", failure)
-            await asyncio.sleep(RENEW_S)
+        """Raises StoreFailure."""
+        await self.keeper.renew()
+        await self._claim()
 
     async def _claim(self) -> None:
         """Take over what no server works on any more."""
@@ -199,7 +192,7 @@ class Background:
         if response is not None:
             self.keeper.hold(response_id)  # it is renewed still, but what has ended is not to be stopped
             saved = await self._save(stored, response)
-            if log is not None:
+            if log is not None and saved is not None:
                 log.end(saved)
 
     async def _response(
@@ -256,18 +249,21 @@ class Background:
         async with gate.enter(key) as visit:
             yield visit
 
-    async def _save(self, stored: StoredResponse, response: ResponseObject) -> ResponseObject:
-        """Store what became of it, however long the store takes to answer again; what is stored."""
+    async def _save(self, stored: StoredResponse, response: ResponseObject) -> ResponseObject | None:
+        """Store what became of it, however long the store takes to answer again; what is stored.
+
+        None where it has another end, which is told from the store.
+        """
         while True:
             try:
-                await save_ended(self.keeper.store, stored, response)
+                is_saved = await save_ended(self.keeper.store, stored, response)
             except NotFound as gone:  # its conversation: of what fails, none needs to be told
                 response = Draft.nothing_of(response, gone)
             except StoreFailure as failure:
                 _LOG.warning("A response in the background cannot be stored yet: %s", failure)
                 await asyncio.sleep(RETRY_S)
             else:
-                return response
+                return response if is_saved else None
 
 
 async def _collected(draft: Draft, deltas: Deltas, log: EventLog | None) -> ResponseObject:
@@ -276,6 +272,18 @@ async def _collected(draft: Draft, deltas: Deltas, log: EventLog | None) -> Resp
         return await collect(draft, deltas)
     log.begin(draft.begun)
     return await collect(draft, deltas, log.tell)
+
+
+async def _again(work: Callable[[], Awaitable[object]], pause_s: float) -> None:
+    """Do some work again and again, also after it failed."""
+    while True:
+        try:
+            await work()
+        except StoreFailure as failure:
+            _LOG.warning("The store of responses does not answer: %s", failure)
+        except Exception:
+            _LOG.exception("the store of responses is not looked after")
+        await asyncio.sleep(pause_s)
 
 
 def background_of(request: Request) -> Background | None:

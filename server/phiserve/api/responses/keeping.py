@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,7 +9,11 @@ from typing import Protocol
 
 from phiserve.api.answering import Deltas
 from phiserve.api.responses.draft import Draft
-from phiserve.api.responses.gathering import Gathered, conversation_not_found
+from phiserve.api.responses.gathering import (
+    Gathered,
+    conversation_not_found,
+    response_not_found,
+)
 from phiserve.api.responses.writer import EventWriter, collect
 from phiserve.api.streaming import Frames
 from phiserve.errors import RequestError, StoreFailure
@@ -22,6 +25,9 @@ _LOG = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
 """How long the end of the server waits until responses that nobody has been given are removed."""
+
+_LOST = "The response could not be kept: the store heard nothing of this server for too long; ask again"
+"""Why there is no answer where nobody can have deleted the response, whose id its client does not know."""
 
 
 class Keeper:
@@ -75,8 +81,8 @@ class Keeping(Protocol):
     async def begin(self) -> None:
         """The engine is about to answer."""
 
-    async def end(self, response: ResponseObject) -> None:
-        """The answer is whole. The client may be told once this has returned."""
+    async def end(self, response: ResponseObject) -> bool:
+        """The answer is whole. The client may be told once this has returned, and is true."""
 
     async def fail(self, response: ResponseObject) -> None:
         """The answer failed, which the client has been shown the beginning of."""
@@ -91,8 +97,9 @@ class NotKept:
     async def begin(self) -> None:
         """Nothing."""
 
-    async def end(self, response: ResponseObject) -> None:
-        """Nothing."""
+    async def end(self, response: ResponseObject) -> bool:
+        """Nothing stands against it."""
+        return True
 
     async def fail(self, response: ResponseObject) -> None:
         """Nothing."""
@@ -117,23 +124,22 @@ class Kept:
 
     async def begin(self) -> None:
         """Store what it is an answer to. Raises StoreFailure; NotFound where its conversation is gone."""
-        self._keeper.hold(self._first.id)
         self._is_stored = True
         await save_begun(self._keeper.store, self._first, self._own)
+        self._keeper.hold(self._first.id)  # not before it can be renewed
         self._own = ()
 
-    async def end(self, response: ResponseObject) -> None:
-        """Store the answer. Raises StoreFailure; NotFound where its conversation is gone."""
-        await save_ended(self._keeper.store, self._first, response)
-        self._is_over = True
+    async def end(self, response: ResponseObject) -> bool:
+        """Store the answer, unless the response is gone. Raises StoreFailure; NotFound as `save_begun`."""
+        self._is_over = await save_ended(self._keeper.store, self._first, response)
+        return self._is_over
 
     async def fail(self, response: ResponseObject) -> None:
         """Store that it failed, if that can be done: the client is told anyway."""
         if self._is_over:
             return
         try:
-            await save_ended(self._keeper.store, self._first, response)
-            self._is_over = True
+            self._is_over = await save_ended(self._keeper.store, self._first, response)
         except StoreFailure as failure:
             _LOG.warning("A response that failed is not stored: %s", failure)
 
@@ -159,15 +165,18 @@ async def save_begun(store: Store, first: StoredResponse, own: Sequence[StoredIt
     return is_saved
 
 
-async def save_ended(store: Store, first: StoredResponse, response: ResponseObject) -> None:
+async def save_ended(store: Store, first: StoredResponse, response: ResponseObject) -> bool:
     """Store a response that has ended; its conversation gets the request's own items, and the answer's.
 
-    One that was deleted or cancelled meanwhile stays so. Raises as `save_begun`.
+    False where it has another end: it was deleted or cancelled meanwhile, or another server took it for left
+    alone, and removed or answered it. Raises as `save_begun`.
     """
     ended = ended_response(first, response)
     items = [StoredItem(item.id, encode_json(item).decode()) for item in response.output if ended.output]
-    if not await store.save_response(ended, items):
+    is_saved = await store.save_response(ended, items)
+    if not is_saved:
         await _check_conversation(store, ended)
+    return is_saved
 
 
 async def _check_conversation(store: Store, response: StoredResponse) -> None:
@@ -181,7 +190,6 @@ def begun_record(
     response: ResponseObject, owner: str, gathered: Gathered, request: str | None = None
 ) -> StoredResponse:
     """A response before its answer, as it is stored. `request`: what it takes to answer it elsewhere."""
-    now = int(time.time())
     conversation = gathered.request.conversation
     return StoredResponse(
         id=response.id,
@@ -193,7 +201,6 @@ def begun_record(
         context=gathered.context,
         output=(),
         conversation=None if conversation is None else conversation.id,
-        renewed_at=now,
     )
 
 
@@ -210,7 +217,6 @@ def ended_response(first: StoredResponse, response: ResponseObject) -> StoredRes
         request=None,
         output=tuple(item.id for item in response.output) if has_answer else (),
         conversation=first.conversation if has_answer else None,
-        renewed_at=int(time.time()),
     )
 
 
@@ -220,8 +226,9 @@ async def kept_response(deltas: Deltas, draft: Draft, keeping: Keeping) -> Respo
         async with aclosing(deltas):
             await keeping.begin()
             response = await collect(draft, deltas)
-        await keeping.end(response)
-        return response
+        if await keeping.end(response):
+            return response
+        raise StoreFailure(_LOST)
     finally:
         keeping.drop()
 
@@ -235,7 +242,8 @@ async def kept_frames(deltas: Deltas, writer: EventWriter, keeping: Keeping) -> 
                 if events := writer.feed(delta):
                     yield events
         yield writer.end()
-        await keeping.end(writer.ended)
+        if not await keeping.end(writer.ended):
+            raise response_not_found(writer.ended.id)
         yield writer.last()
     except RequestError as error:
         if writer.has_begun:  # else the client is told of no response that it could ask for

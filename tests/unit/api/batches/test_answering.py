@@ -12,8 +12,8 @@ import pytest
 from images import data_url, encode, noise
 from kept_files import kept
 from key_files import secret_of, write_keys
-from phiserve.access.visit import REFUSED
 from phiserve.access.key import Key
+from phiserve.access.visit import REFUSED
 from phiserve.api.batches.answering import PASSING, AskedBy, LineAnswer, LineAnswerer, window_of
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder

@@ -19,6 +19,7 @@ from phiserve.store.sql_store import SqlStore
 from responses_types import events_of, strict_response
 from scripted import ScriptedEngine, delta
 from stateful import PATH, WAIT_S, answered, fetched, running
+from stored import left_alone
 from unit.api.test_streaming import SCOPE, LeavingClient
 from wire import ANSWER
 
@@ -170,9 +171,8 @@ def test_what_a_killed_server_was_answering(make_services: MakeServices, tmp_pat
         store = store_in(tmp_path)
         left = await store.response("", told["id"])
         assert left is not None
-        await store.save_response(
-            replace(left, id="resp_left", status="in_progress", output=(), renewed_at=0), ()
-        )
+        await store.save_response(replace(left, id="resp_left", status="in_progress", output=()), ())
+        await left_alone(store, "resp_left")
         await store.close()
         services = make_services(ScriptedEngine(), state=tmp_path)
         async with running(services) as client:
