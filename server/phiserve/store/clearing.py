@@ -3,7 +3,19 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, delete, func, select, text, union
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    union,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store import batches, conversations, responses
@@ -21,6 +33,11 @@ _FREED_PAGES = 4096
 
 Removal = Callable[[AsyncConnection, int], Awaitable[int]]
 """Removes a row by its key; how many bytes that freed."""
+
+_RESPONSE, _CONVERSATION = range(2)
+
+_REMOVALS: tuple[Removal, Removal] = (responses.remove, conversations.remove)
+"""By what is removed."""
 
 
 async def clear_old(connections: Connections, limits: StoreLimits) -> int:
@@ -52,21 +69,41 @@ async def clear_owner(
 ) -> int:
     """Remove an owner's oldest, if they have more than the size limit. How many.
 
-    Responses go first, then conversations by their last use. Unfinished responses stay, and what is
-    spared by its id.
+    Responses by when they were made and conversations by their last use. Unfinished responses stay, and what
+    is spared by its id.
     """
     used = await connections.read(lambda connection: used_bytes(connection, owner))
     if used <= limits.max_bytes_per_owner:
         return 0
-    is_finished = (RESPONSES.c.owner == owner) & RESPONSES.c.status.not_in((*UNFINISHED, DELETED))
     kept = [thing for thing in spared if thing is not None]
-    oldest_first = select(RESPONSES.c.key).where(is_finished, RESPONSES.c.id.not_in(kept))
-    oldest_first = oldest_first.order_by(RESPONSES.c.created_at, "key")
-    of_owner = CONVERSATIONS.c.owner == owner
-    unused_first = select(CONVERSATIONS.c.key).where(of_owner, CONVERSATIONS.c.id.not_in(kept))
-    unused_first = unused_first.order_by(CONVERSATIONS.c.used_at, "key")
-    removed = await _clear_until(connections, limits, owner, oldest_first, responses.remove)
-    return removed + await _clear_until(connections, limits, owner, unused_first, conversations.remove)
+    is_finished = (RESPONSES.c.owner == owner) & RESPONSES.c.status.not_in((*UNFINISHED, DELETED))
+    finished = _of_kind(_RESPONSE, RESPONSES.c.key, RESPONSES.c.created_at)
+    unused = _of_kind(_CONVERSATION, CONVERSATIONS.c.key, CONVERSATIONS.c.used_at)
+    oldest_first = union_all(
+        finished.where(is_finished, RESPONSES.c.id.not_in(kept)),
+        unused.where(CONVERSATIONS.c.owner == owner, CONVERSATIONS.c.id.not_in(kept)),
+    ).order_by("at", "kind", "key")
+
+    async def some(connection: AsyncConnection) -> int:
+        """Remove some, as long as there is too much."""
+        too_much = await used_bytes(connection, owner) - limits.bytes_after_clearing
+        count = 0
+        for row in (await connection.execute(oldest_first.limit(_BATCH))).all():
+            if too_much <= 0:
+                break
+            too_much -= await _REMOVALS[row.kind](connection, row.key)
+            count += 1
+        return count
+
+    removed = 0
+    while count := await connections.write(some, owner):
+        removed += count
+    return removed
+
+
+def _of_kind(kind: int, key: ColumnElement[int], at: ColumnElement[int]) -> Select[int]:
+    """Rows of a table, with when they were made or used."""
+    return select(literal(kind).label("kind"), key.label("key"), at.label("at"))
 
 
 async def used_bytes(connection: AsyncConnection, owner: str) -> int:
@@ -112,28 +149,6 @@ async def _clear_where(
 
         while count := await connections.write(batch, owner):
             removed += count
-    return removed
-
-
-async def _clear_until(
-    connections: Connections, limits: StoreLimits, owner: str, query: Select[int], remove: Removal
-) -> int:
-    """Remove what a query finds, in its order, until the owner has no more than they may."""
-
-    async def batch(connection: AsyncConnection) -> int:
-        """Remove some, as long as there is too much."""
-        too_much = await used_bytes(connection, owner) - limits.bytes_after_clearing
-        count = 0
-        for key in await _keys(connection, query.limit(_BATCH)):
-            if too_much <= 0:
-                break
-            too_much -= await remove(connection, key)
-            count += 1
-        return count
-
-    removed = 0
-    while count := await connections.write(batch, owner):
-        removed += count
     return removed
 
 

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from phiserve.errors import InvalidRequest
 from phiserve.store import items as item_rows
 from phiserve.store import removed
 from phiserve.store.interface import Order, Page, StoredConversation, StoredItem
-from phiserve.store.tables import CONVERSATION_ITEMS, CONVERSATIONS, ROW_BYTES, size
+from phiserve.store.tables import CONVERSATION_ITEMS, CONVERSATIONS, ITEMS, ROW_BYTES, size
 
 
 async def create(
-    connection: AsyncConnection, conversation: StoredConversation, items: Sequence[StoredItem]
+    connection: AsyncConnection, conversation: StoredConversation, items: Sequence[StoredItem], max_bytes: int
 ) -> None:
-    """Insert a conversation."""
+    """Insert a conversation. Raises InvalidRequest where its items are more than `max_bytes`."""
     values = {
         "id": conversation.id,
         "owner": conversation.owner,
@@ -25,7 +26,9 @@ async def create(
         "metadata": conversation.metadata,
     }
     result = await connection.execute(insert(CONVERSATIONS).values(values).returning(CONVERSATIONS.c.key))
-    await _add(connection, conversation.owner, int(result.scalar_one()), items)
+    key = int(result.scalar_one())
+    await check_room(connection, key, items, max_bytes, "items")
+    await _add(connection, conversation.owner, key, items)
 
 
 async def load(connection: AsyncConnection, owner: str, conversation_id: str) -> StoredConversation | None:
@@ -55,7 +58,7 @@ async def update_metadata(
         return False
     change = update(CONVERSATIONS).where(CONVERSATIONS.c.key == key)
     await connection.execute(change.values(metadata=metadata, bytes=size(metadata) + ROW_BYTES))
-    await _touch(connection, key)
+    await touch(connection, key)
     return True
 
 
@@ -77,21 +80,47 @@ async def remove(connection: AsyncConnection, key: int) -> int:
 
 
 async def add(
-    connection: AsyncConnection, owner: str, conversation_id: str, items: Sequence[StoredItem]
+    connection: AsyncConnection,
+    owner: str,
+    conversation_id: str,
+    items: Sequence[StoredItem],
+    max_bytes: int,
 ) -> bool:
-    """Append items to a conversation. Whether it was there."""
+    """Append items to a conversation. Whether it was there. Raises as `check_room`."""
     key = await key_of(connection, owner, conversation_id)
     if key is None:
         return False
+    await check_room(connection, key, items, max_bytes, "items")
     await _add(connection, owner, key, items)
-    await _touch(connection, key)
+    await touch(connection, key)
     return True
+
+
+async def check_room(
+    connection: AsyncConnection, key: int, items: Sequence[StoredItem], max_bytes: int, param: str
+) -> None:
+    """Raises InvalidRequest where a conversation would have more bytes than these with some items more."""
+    query = select(func.coalesce(func.sum(ITEMS.c.bytes), 0)).join(CONVERSATION_ITEMS)
+    used = int(await connection.scalar(query.where(CONVERSATION_ITEMS.c.conversation == key)) or 0)
+    total = used + sum(item_rows.counted(item) for item in items)
+    if total > max_bytes:
+        reason = (
+            f"the conversation would have {total} bytes, and one may have {max_bytes} (half of "
+            "state_max_bytes_per_owner); delete items of it, or begin another"
+        )
+        raise InvalidRequest(reason, param=param, code="conversation_too_large")
+
+
+async def touch(connection: AsyncConnection, key: int) -> None:
+    """It is being used."""
+    now = int(time.time())
+    await connection.execute(update(CONVERSATIONS).where(CONVERSATIONS.c.key == key).values(used_at=now))
 
 
 async def append(connection: AsyncConnection, key: int, item_keys: Sequence[int]) -> None:
     """Append items that are stored already; those that are in the conversation stay where they are."""
     await _refer(connection, key, item_keys)
-    await _touch(connection, key)
+    await touch(connection, key)
 
 
 async def page(
@@ -130,7 +159,7 @@ async def remove_item(connection: AsyncConnection, owner: str, conversation_id: 
     position = (await connection.scalars(query)).one()
     await removed.remember(connection, removed.items_of(conversation), {item_id: position})
     await item_rows.remove_unreferenced(connection, [item_key])
-    await _touch(connection, conversation)
+    await touch(connection, conversation)
     return True
 
 
@@ -163,8 +192,3 @@ async def _refer(connection: AsyncConnection, key: int, item_keys: Sequence[int]
     rows = [{"conversation": key, "position": begin + n, "item": item} for n, item in enumerate(new)]
     if rows:
         await connection.execute(insert(CONVERSATION_ITEMS), rows)
-
-
-async def _touch(connection: AsyncConnection, key: int) -> None:
-    now = int(time.time())
-    await connection.execute(update(CONVERSATIONS).where(CONVERSATIONS.c.key == key).values(used_at=now))

@@ -86,7 +86,7 @@ class Store(Protocol):
         `items`: those that are new. Of an unfinished one it says that a server works on it. A finished one
         that names a conversation appends its new items (context first, then output) to that. False, with
         nothing changed, where the stored one is finished or deleted already (cancelled meanwhile), or the
-        conversation is gone.
+        conversation is gone. Raises InvalidRequest for a new one whose conversation has no room.
         """
 
     async def response(self, owner: str, response_id: str) -> StoredResponse | None:
@@ -115,7 +115,7 @@ class Store(Protocol):
     async def create_conversation(
         self, conversation: StoredConversation, items: Sequence[StoredItem]
     ) -> None:
-        """Insert a conversation that begins with these items."""
+        """Insert a conversation that begins with these items. Raises InvalidRequest for too much."""
 
     async def conversation(self, owner: str, conversation_id: str) -> StoredConversation | None:
         """A conversation."""
@@ -127,7 +127,7 @@ class Store(Protocol):
         """Remove a conversation; responses and their items stay. Whether it was there."""
 
     async def add_items(self, owner: str, conversation_id: str, items: Sequence[StoredItem]) -> bool:
-        """Append items to a conversation. Whether it was there."""
+        """Append items to a conversation. Whether it was there. Raises InvalidRequest for too much."""
 
     async def conversation_items(
         self, owner: str, conversation_id: str, after: str | None, limit: int | None, order: Order

@@ -24,12 +24,17 @@ def is_possible(item_id: str) -> bool:
     return item_id.isascii() and "\0" not in item_id
 
 
+def counted(item: StoredItem) -> int:
+    """What an item counts for."""
+    return size(item.payload) + ROW_BYTES
+
+
 async def put(connection: AsyncConnection, owner: str, items: Iterable[StoredItem]) -> None:
     """Insert items; one that is there already gets this payload, if it has another."""
     by_id = {item.id: item for item in items}
     known = await keys_of(connection, owner, by_id)
     rows = [
-        {"owner": owner, "id": item.id, "bytes": size(item.payload) + ROW_BYTES, "payload": item.payload}
+        {"owner": owner, "id": item.id, "bytes": counted(item), "payload": item.payload}
         for item in by_id.values()
     ]
     new = [row for row in rows if row["id"] not in known]

@@ -31,6 +31,11 @@ class StoreLimits:
     max_bytes_per_owner: int = 2**30
 
     @property
+    def max_bytes_of_conversation(self) -> int:
+        """Of one conversation's items: beside the largest, the newest of all else has room."""
+        return self.max_bytes_per_owner // 2
+
+    @property
     def bytes_after_clearing(self) -> int:
         """What is left to an owner who had too much: less than the limit, so that not every answer clears."""
         return self.max_bytes_per_owner * 9 // 10

@@ -12,8 +12,10 @@ from phiserve.store.interface import UNFINISHED, Order, Page, Status, StoredItem
 from phiserve.store.tables import DELETED, ITEMS, RESPONSE_ITEMS, RESPONSES, ROW_BYTES, size
 
 
-async def save(connection: AsyncConnection, response: StoredResponse, items: Sequence[StoredItem]) -> bool:
-    """Insert or replace a response, as the interface of the store says."""
+async def save(
+    connection: AsyncConnection, response: StoredResponse, items: Sequence[StoredItem], max_bytes: int
+) -> bool:
+    """Insert or replace a response, as the interface of the store says; `max_bytes`: of a conversation."""
     owner = response.owner
     query = select(RESPONSES.c.key, RESPONSES.c.owner, RESPONSES.c.status)
     stored = (await connection.execute(query.where(RESPONSES.c.id == response.id))).first()
@@ -24,6 +26,9 @@ async def save(connection: AsyncConnection, response: StoredResponse, items: Seq
         conversation = await conversations.key_of(connection, owner, response.conversation)
         if conversation is None:
             return False
+        if stored is None:
+            await conversations.check_room(connection, conversation, items, max_bytes, "conversation")
+            await conversations.touch(connection, conversation)
     referred = (*response.context, *response.output)
     new_ids = {item.id for item in items}.intersection(referred)
     await item_rows.put(connection, owner, [item for item in items if item.id in new_ids])

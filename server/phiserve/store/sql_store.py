@@ -23,6 +23,7 @@ class SqlStore:
     def __init__(self, connections: Connections, limits: StoreLimits) -> None:
         self._connections = connections
         self._limits = limits
+        self._max_of_conversation = limits.max_bytes_of_conversation
         self.files = FileRecords(connections)
         self.batches = BatchRecords(connections)
         self.file = connections.file
@@ -33,7 +34,7 @@ class SqlStore:
         """Insert a response, or replace it with all it refers to."""
         owner = response.owner
         is_saved = await self._connections.write(
-            lambda connection: responses.save(connection, response, items), owner
+            lambda connection: responses.save(connection, response, items, self._max_of_conversation), owner
         )
         if is_saved:
             added = size(response.payload, response.request, *(item.payload for item in items))
@@ -80,7 +81,10 @@ class SqlStore:
         """Insert a conversation that begins with these items."""
         owner = conversation.owner
         await self._connections.write(
-            lambda connection: conversations.create(connection, conversation, items), owner
+            lambda connection: conversations.create(
+                connection, conversation, items, self._max_of_conversation
+            ),
+            owner,
         )
         added = size(conversation.metadata, *(item.payload for item in items))
         await self._make_room(owner, added, conversation.id)
@@ -107,7 +111,10 @@ class SqlStore:
     async def add_items(self, owner: str, conversation_id: str, items: Sequence[StoredItem]) -> bool:
         """Append items to a conversation. Whether it was there."""
         was_there = await self._connections.write(
-            lambda connection: conversations.add(connection, owner, conversation_id, items), owner
+            lambda connection: conversations.add(
+                connection, owner, conversation_id, items, self._max_of_conversation
+            ),
+            owner,
         )
         if was_there:
             await self._make_room(owner, size(*(item.payload for item in items)), conversation_id)

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from phiserve.errors import InvalidRequest
 from phiserve.store import clearing as module
 from phiserve.store.clearing import used_bytes
 from phiserve.store.connections import Connections
@@ -94,8 +96,63 @@ def test_marks_of_deleted_ones_go_after_a_day(state_url: str, monkeypatch: pytes
     on_store(state_url, use)
 
 
+def test_a_large_conversation(state_url: str) -> None:
+    """Grows to half of what its owner may have; neither it nor what was just stored beside it is lost."""
+    limits = StoreLimits(max_bytes_per_owner=10_000)
+
+    async def use(store: Store) -> None:
+        await store.create_conversation(conversation(created_at=MONTH_AGO), [])
+        for n in range(4):
+            assert await store.add_items("", "conv_1", [item(f"a_{n}", "x" * 1000)])
+        large, small = item("a_4", "x" * 1000), item("a_5", "x" * 500)
+        with pytest.raises(InvalidRequest, match="items: the conversation would have 5") as refused:
+            await store.add_items("", "conv_1", [large])
+        assert refused.value.code == "conversation_too_large"
+        begun = response("begun", ["a_4"], status="in_progress", conversation="conv_1")
+        with pytest.raises(InvalidRequest, match="conversation: the conversation would have 5"):
+            await store.save_response(begun, [large])
+        with pytest.raises(InvalidRequest, match="items: the conversation would have 5"):
+            await store.create_conversation(conversation("conv_2"), [item("b", "x" * 5000)])
+        assert await store.conversation("", "conv_2") is None
+        first = replace(begun, context=("a_5",))
+        assert await store.save_response(first, [small])
+        ended = replace(first, status="completed", request=None, output=("out",))
+        assert await store.save_response(ended, [item("out", "x" * 500)])  # an answer is never refused
+        for n in range(8):
+            one = item(f"c_{n}", "x" * 1000)
+            made = response(f"r_{n}", [one.id], created_at=NOW - 100 + n)
+            assert await store.save_response(made, [one])
+        await store.clear_away()
+        assert await ids_in(store) == ["a_0", "a_1", "a_2", "a_3", "a_5", "out"]
+        assert [n for n in range(8) if await store.response("", f"r_{n}")] == [5, 6, 7]
+        assert await store.response("", "begun") is not None
+        assert await bytes_of(state_url, "") <= 10_000
+
+    on_store(state_url, use, limits)
+
+
+def test_the_oldest_first_whatever_it_is(state_url: str) -> None:
+    """A conversation that was not used for long goes before a response of today."""
+
+    async def fill(store: Store) -> None:
+        for age in (1, 2, 3):
+            await store.create_conversation(
+                conversation(f"conv_{age}", created_at=NOW - 10 * age), [item(f"a_{age}", "x" * 1000)]
+            )
+            made = response(f"resp_{age}", [f"b_{age}"], created_at=NOW - 10 * age - 5)
+            await store.save_response(made, [item(f"b_{age}", "x" * 1000)])
+
+    async def clear(store: Store) -> None:
+        assert await store.clear_away() == 3
+        assert [age for age in (1, 2, 3) if await ids_in(store, f"conv_{age}")] == [1, 2]
+        assert [age for age in (1, 2, 3) if await store.response("", f"resp_{age}")] == [1]
+
+    on_store(state_url, fill)
+    on_store(state_url, clear, StoreLimits(max_bytes_per_owner=4500))
+
+
 def test_whoever_has_too_much_loses_the_oldest(state_url: str) -> None:
-    """Responses before conversations, none that is unfinished, nothing of anybody else's."""
+    """Responses before conversations of the same age, none that is unfinished, nothing of anybody else's."""
 
     async def fill(store: Store) -> None:
         for owner, number in (("x", 10), ("y", 5)):
