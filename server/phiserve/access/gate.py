@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from phiserve.access.budgets import Budgets
 from phiserve.access.key import Key
 from phiserve.access.keyring import Keyring
-from phiserve.access.visit import REFUSED, KeyVisit, nothing
+from phiserve.access.visit import REFUSED, KeyVisit
 from phiserve.errors import EngineEnded, RateLimitReached, RequestError
 
 BATCH_SHARE = 0.5
 """What must be left of each limit per minute for a request of a batch to use any of it."""
 
 _TRIED_AGAIN = (429, 503)
-"""Statuses of errors after which a request of a batch is tried again."""
+"""Statuses of errors after which a request of a batch, or in the background, is tried again."""
 
 
 class Gate:
@@ -50,24 +50,24 @@ class Gate:
         return self._keyring.find_by_id(key_id)
 
     @asynccontextmanager
-    async def enter(self, key: Key) -> AsyncIterator[KeyVisit]:
+    async def enter(self, key: Key, *, is_tried_again: bool = False) -> AsyncIterator[KeyVisit]:
         """One request of this key, until its answer has ended. The visit must be begun.
 
-        Raises RateLimitReached where too many requests of the key or its owner are running here. Other
-        servers' are not counted: one that dies could not take its own back.
+        `is_tried_again`: where it ends in 429 or 503 before the engine had it. It has used nothing then, and
+        was not refused. Raises RateLimitReached where too many requests of the key or its owner are running
+        here. Other servers' are not counted: one that dies could not take its own back.
         """
-        accounts = key.accounts
-        for account in accounts:
+        for account in key.accounts:
             limit = account.limits.concurrent_requests
             if limit is not None and self._running[account.id] >= limit:
-                REFUSED.labels("concurrent").inc()
+                if not is_tried_again:
+                    REFUSED.labels("concurrent").inc()
                 reason = f"the {account.whose}'s limit is {limit} at once"
                 raise RateLimitReached(f"Rate limit reached for concurrent requests: {reason}")
-        visit = self._visit(key, leave=self._place([account.id for account in accounts]))
-        try:
+        leave = self._place([account.id for account in key.accounts])
+        visit = KeyVisit(key, self._salt(key.owner), self._budgets, leave, is_tried_again=is_tried_again)
+        async with _until_its_end(visit):
             yield visit
-        finally:
-            await visit.end()
 
     def _place(self, ids: list[str]) -> Callable[[], None]:
         """Count one more that runs, for each of these accounts; what counts it no longer."""
@@ -91,20 +91,26 @@ class Gate:
         all where it ends in 429 or 503 before the engine had it, after which it is tried again. Raises as
         `KeyVisit.begin_in_batch`.
         """
-        visit = self._visit(key, BATCH_SHARE)
+        salt = self._salt(key.owner)
+        visit = KeyVisit(key, salt, self._budgets, least_left=BATCH_SHARE, is_tried_again=True)
         await visit.begin_in_batch()
-        try:
+        async with _until_its_end(visit):
             yield visit
-        except RequestError as error:
-            if error.status in _TRIED_AGAIN and not isinstance(error, EngineEnded):
-                await visit.give_back()
-            raise
-        finally:
-            await visit.end()
-
-    def _visit(self, key: Key, least_left: float = 0, leave: Callable[[], None] = nothing) -> KeyVisit:
-        return KeyVisit(key, self._salt(key.owner), self._budgets, least_left, leave)
 
     def _salt(self, owner: str) -> str:
         """Equal for an owner while the process lives; nobody else can know it."""
         return hmac.digest(self._salt_secret, owner.encode(), hashlib.sha256).hex()
+
+
+@asynccontextmanager
+async def _until_its_end(visit: KeyVisit) -> AsyncIterator[None]:
+    """End a visit; one that is to be tried again has used nothing."""
+    try:
+        yield
+    except RequestError as error:
+        is_passing = error.status in _TRIED_AGAIN and not isinstance(error, EngineEnded)
+        if visit.is_tried_again and is_passing:
+            await visit.give_back()
+        raise
+    finally:
+        await visit.end()

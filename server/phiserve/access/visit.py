@@ -58,14 +58,15 @@ class Visit:
         """What is left of the request is told of work that is counted by itself: it runs no longer."""
 
 
-def nothing() -> None:
+def _nothing() -> None:
     """For visits that take no place."""
 
 
 class KeyVisit(Visit):
     """One request with a key, kept to what the key may ask for. Make it with `Gate.enter`.
 
-    `leave`: gives its place among those that run at once back, however often it is called.
+    `leave`: gives its place among those that run at once back, however often it is called. `least_left`: the
+    share of each limit that must be left for it to use any. `is_tried_again`: what it is refused passes.
     """
 
     def __init__(
@@ -73,13 +74,15 @@ class KeyVisit(Visit):
         key: Key,
         cache_salt: str,
         budgets: Budgets,
+        leave: Callable[[], None] = _nothing,
+        *,
         least_left: float = 0,
-        leave: Callable[[], None] = nothing,
+        is_tried_again: bool = False,
     ) -> None:
         self.owner = key.owner
         self.cache_salt = cache_salt
         self._accounts = RequestAccounts(key.accounts, budgets, least_left)
-        self._is_of_batch = least_left > 0
+        self.is_tried_again = is_tried_again
         self._counts: Callable[[], TokenCounts] | None = None
         self._leave = leave
 
@@ -179,11 +182,11 @@ class KeyVisit(Visit):
 
     @contextmanager
     def _refusals_counted(self, reason: str) -> Iterator[None]:
-        """Requests of batches are tried again: these are no refusals."""
+        """What is tried again is not refused."""
         try:
             yield
         except RateLimitReached:
-            if not self._is_of_batch:
+            if not self.is_tried_again:
                 REFUSED.labels(reason).inc()
             raise
 

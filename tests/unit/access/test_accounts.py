@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from unit.access.conftest import RedisServer
 
 Visiting = Callable[[KeyVisit], Awaitable[None]]
+Enter = Callable[[Key], AbstractAsyncContextManager[KeyVisit]]
 
 
 def gate_of(
@@ -237,10 +239,10 @@ def test_what_is_given_back(tmp_path: Path) -> None:
         told = (await visit_with(gate, key)).headers()
         return told["x-ratelimit-remaining-requests"], told["x-ratelimit-remaining-tokens"]
 
-    async def fail(error: RequestError) -> None:
+    async def fail(error: RequestError, enter: Enter = gate.enter_in_batch) -> None:
         """A line that takes 30 tokens and ends so."""
         with suppress(type(error)):
-            async with gate.enter_in_batch(key) as visit:
+            async with enter(key) as visit:
                 await visit.take_prompt(30)
                 raise error
 
@@ -251,6 +253,10 @@ def test_what_is_given_back(tmp_path: Path) -> None:
         assert await left() == ("7", "68")
         await fail(InvalidRequest("wrong", param="x"))
         assert await left() == ("5", "37")
+        await fail(EngineUnavailable("not yet"), partial(gate.enter, is_tried_again=True))
+        assert await left() == ("4", "36")
+        await fail(EngineUnavailable("not yet"), gate.enter)  # its client may try again, or not
+        assert await left() == ("3", "5")
 
     asyncio.run(run())
 

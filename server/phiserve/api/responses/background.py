@@ -246,7 +246,7 @@ class Background:
         key = None if gate is None or job.key is None else gate.key_with_id(job.key)
         if gate is None or key is None or key.owner != owner:
             raise Unauthorized("The API key that asked for this response is not valid any more")
-        async with gate.enter(key) as visit:
+        async with gate.enter(key, is_tried_again=True) as visit:
             yield visit
 
     async def _save(self, stored: StoredResponse, response: ResponseObject) -> ResponseObject | None:

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+from images import data_url, encode, noise
 from key_files import bearer, write_keys
+from phiserve.access.visit import REFUSED
 from phiserve.api.responses import background
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
+from phiserve.core import GenerationRequest
+from phiserve.engine.interface import Admission
+from phiserve.errors import EngineUnavailable, Overloaded, RequestError
 from responses_types import events_of
 from scripted import ScriptedEngine, delta
 from stateful import PATH, WAIT_S, Held, answered, ended, fetched, running, until
@@ -65,6 +70,38 @@ def test_streams_of_it_take_no_place(make_services: MakeServices, tmp_path: Path
                 assert events_of(streamed.text)[-1]["type"] == "response.completed"
 
     asyncio.run(run())
+
+
+def test_what_is_tried_again_uses_nothing(make_services: MakeServices, tmp_path: Path) -> None:
+    """Images are counted before the server has room for their request, and once for all attempts."""
+    keys = write_keys(tmp_path / "keys.yaml", alice={"images_per_minute": 1, "tokens_per_minute": 4000})
+    engine = ScriptedEngine(ANSWER)
+    failures: list[RequestError] = [Overloaded("full", retry_after_s=0), EngineUnavailable("none")] * 3
+    before = REFUSED.labels("images")._value.get()
+
+    async def admit(request: GenerationRequest) -> Admission:
+        if failures:
+            raise failures.pop()
+        return Admission()
+
+    engine.admit = admit  # type: ignore[method-assign]
+
+    async def run() -> None:
+        services = make_services(engine, state=tmp_path, keys_file=str(keys))
+        async with running(services) as client:
+            shown = {"type": "input_image", "image_url": data_url(encode(noise(40, 40)))}
+            body = {"input": [{"role": "user", "content": [shown]}], "background": True}
+            queued = (await client.post(PATH, json=body, headers=bearer("alice"))).json()
+
+            async def poll() -> None:
+                path = f"{PATH}/{queued['id']}"
+                while (await client.get(path, headers=bearer("alice"))).json()["status"] != "completed":
+                    await asyncio.sleep(0.01)
+
+            await asyncio.wait_for(poll(), 10)
+
+    asyncio.run(run())
+    assert REFUSED.labels("images")._value.get() == before
 
 
 def test_a_key_that_is_not_valid_any_more(
