@@ -14,6 +14,7 @@ from phiserve import __version__
 from phiserve.access.budgets import Budgets
 from phiserve.access.gate import Gate
 from phiserve.access.keyring import Keyring
+from phiserve.api.body_budget import BodyBudget
 from phiserve.api.services import Services
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.vocabulary import Vocabulary
@@ -94,6 +95,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,
         versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
+        bodies=BodyBudget.of(settings),
         close=partial(close_all, connector, images.close, engine.close, (gate, files, store, spans)),
         lost=engine.lost,
         gate=gate,

@@ -76,6 +76,7 @@ class InvalidRequest(RequestError):
         "array_below_min_length": "A list of a request for decisions is too short.",
         "batch_limit_exceeded": "An owner's batches that have not ended have no room for one more.",
         "batch_too_large": "A batch's file has more bytes than `batch_max_bytes`.",
+        "conversation_too_large": "A conversation, or a history, has too many bytes; the limit is named.",
         "empty_array": "A list of a request for decisions is empty.",
         "file_not_found": "There is no such file, it has expired, or it is another owner's.",
         "file_quota_exceeded": "An owner's files have no room for more; the limit is named.",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from phiserve.api.body_budget import BodyBudget
 from phiserve.api.services import Services
 from phiserve.assembly import access_gate, file_limits
 from phiserve.chat.encoder import PromptEncoder
@@ -150,6 +151,7 @@ def make_services(
             other_names=parsed.served_model_name,
             metrics=lambda: b"x 1\n",
             versions={"phiserve": "0"},
+            bodies=BodyBudget.of(parsed),
         )
         return services if parts is None else parts.added_to(services)
 

@@ -15,7 +15,6 @@ from phiserve.api.authorization import LIMIT_HEADERS, AuthorizationMiddleware
 from phiserve.api.batches import routes as batch_routes
 from phiserve.api.batches.parts import BatchParts
 from phiserve.api.batches.tending import Batches
-from phiserve.api.body_budget import BodyBudget
 from phiserve.api.errors import install_error_handlers
 from phiserve.api.head_requests import HeadMiddleware
 from phiserve.api.openapi import document
@@ -52,7 +51,7 @@ def create_app(services: Services, shutdown: Shutdown | None = None) -> FastAPI:
     app.state.background = background
     app.state.batches = batches
     settings = services.settings
-    app.state.body_budget = BodyBudget(max(settings.max_body_bytes_in_flight, settings.max_body_bytes))
+    app.state.body_budget = services.bodies
     surfaces = (chat, completions, decisions, responses, stored_responses, conversations)
     for surface in (*surfaces, files, uploads, batch_routes, status, tokenizer_hub):
         app.include_router(surface.router)

@@ -13,12 +13,13 @@ from phiserve.api.answering import read_wire
 from phiserve.api.authorization import owner_of
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import body_of, responses
-from phiserve.api.paging import PAGE_PARAMETERS, page_query
+from phiserve.api.paging import PAGE_PARAMETERS, held_response, page_response
 from phiserve.api.responses.gathering import SWITCHED_OFF, conversation_not_found
 from phiserve.api.services import services_of
 from phiserve.errors import (
     InvalidRequest,
     NotFound,
+    Overloaded,
     RateLimitReached,
     RequestError,
     RequestTooLarge,
@@ -36,13 +37,14 @@ from phiserve.protocol.responses.conversations import (
 )
 from phiserve.protocol.responses.items import InputItem, ItemReference
 from phiserve.protocol.responses.stored_items import own_items, written_item
-from phiserve.store.interface import Store, StoredConversation, StoredItem
+from phiserve.store.interface import Admit, Store, StoredConversation, StoredItem
 
 router = APIRouter(tags=["conversations"], default_response_class=Response)
 
 _PATH = "/v1/conversations/{conversation_id}"
 _ITEM_PATH = "/v1/conversations/{conversation_id}/items/{item_id}"
 _ERRORS: tuple[type[RequestError], ...] = (InvalidRequest, NotFound, StoreFailure)
+_LOADING_ERRORS = (*_ERRORS, Overloaded)
 _WRITING_ERRORS = (*_ERRORS, RequestTooLarge, UnsupportedCoding, RateLimitReached)
 
 
@@ -117,28 +119,33 @@ async def add_items(request: Request, conversation_id: str) -> Response:
     f"{_PATH}/items",
     summary="A conversation's items",
     openapi_extra=PAGE_PARAMETERS,
-    responses=responses(ItemList, *_ERRORS),
+    responses=responses(ItemList, *_LOADING_ERRORS),
 )
 async def list_items(request: Request, conversation_id: str) -> Response:
     """A page of them, answers among them. What `include` may name is always there."""
-    query = page_query(request)
-    page = await _store(request).conversation_items(
-        owner_of(request), conversation_id, query.after, query.limit, query.order
-    )
-    if page is None:
-        raise conversation_not_found(conversation_id)
-    return json_response(
-        ItemList.of([(item.id, item.payload) for item in page.items], has_more=page.has_more)
+    store, owner = _store(request), owner_of(request)
+    return await page_response(
+        request,
+        lambda query, admit, max_bytes: store.conversation_items(
+            owner, conversation_id, query.after, query.limit, query.order, admit, max_bytes
+        ),
+        conversation_not_found(conversation_id),
     )
 
 
-@router.get(_ITEM_PATH, summary="An item of a conversation", responses=responses(None, *_ERRORS))
+@router.get(_ITEM_PATH, summary="An item of a conversation", responses=responses(None, *_LOADING_ERRORS))
 async def retrieve_item(request: Request, conversation_id: str, item_id: str) -> Response:
     """One item."""
-    item = await _store(request).conversation_item(owner_of(request), conversation_id, item_id)
-    if item is None:
-        raise _item_not_found(conversation_id, item_id)
-    return json_response(Raw(item.payload.encode()))
+    store, owner = _store(request), owner_of(request)
+
+    async def load(admit: Admit) -> Raw:
+        """Its JSON."""
+        item = await store.conversation_item(owner, conversation_id, item_id, admit)
+        if item is None:
+            raise _item_not_found(conversation_id, item_id)
+        return Raw(item.payload.encode())
+
+    return await held_response(request, load)
 
 
 @router.delete(

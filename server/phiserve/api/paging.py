@@ -1,15 +1,18 @@
 """Which items of a list are asked for: the query parameters that OpenAI's lists have."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
 
-from phiserve.api.json_response import json_response
-from phiserve.errors import InvalidRequest, shortened
+from phiserve.api.body_budget import BodyShare
+from phiserve.api.services import services_of
+from phiserve.errors import InvalidRequest, NotFound, shortened
+from phiserve.protocol.events import encode_json
 from phiserve.protocol.responses.conversations import ItemList
-from phiserve.store.interface import Order, Page
+from phiserve.store.interface import Admit, Order, Page
 
 MOST, DEFAULT = 100, 20
 """Items of a page."""
@@ -55,10 +58,48 @@ def page_query(
     return PageQuery(given.get("after"), int(limit), _order(given.get("order", "desc")))
 
 
-def page_response(page: Page) -> Response:
-    """A page as it is answered."""
-    items = [(item.id, item.payload) for item in page.items]
-    return json_response(ItemList.of(items, has_more=page.has_more))
+class HeldResponse(Response):
+    """What was loaded from the store, and counts as a body until it is sent. Make it with `held_response`."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes, share: BodyShare) -> None:
+        super().__init__(content)
+        self._share = share
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._share:
+            await super().__call__(scope, receive, send)
+
+
+async def held_response(request: Request, load: Callable[[Admit], Awaitable[object]]) -> Response:
+    """200 with what is loaded, as JSON. Raises Overloaded where there is no room for it now."""
+    share = BodyShare(services_of(request).bodies)
+    try:
+        return HeldResponse(encode_json(await load(share.add)), share)
+    except BaseException:
+        share.release()
+        raise
+
+
+async def page_response(
+    request: Request, load: Callable[[PageQuery, Admit, int], Awaitable[Page | None]], missing: NotFound
+) -> Response:
+    """The page that the query asks for, no larger than a body unless one item is.
+
+    Raises InvalidRequest, `missing` where nothing is found, and Overloaded.
+    """
+    query, max_bytes = page_query(request), services_of(request).settings.max_body_bytes
+
+    async def listed(admit: Admit) -> ItemList:
+        """The page as it is answered."""
+        page = await load(query, admit, max_bytes)
+        if page is None:
+            raise missing
+        return ItemList.of([(item.id, item.payload) for item in page.items], has_more=page.has_more)
+
+    return await held_response(request, listed)
 
 
 def _order(given: str) -> Literal["asc", "desc"]:

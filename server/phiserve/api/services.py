@@ -9,6 +9,7 @@ from fastapi import Request
 from msgspec.structs import replace
 
 from phiserve.access.gate import Gate
+from phiserve.api.body_budget import BodyBudget
 from phiserve.chat.vocabulary import Vocabulary
 from phiserve.checkpoint.tokenizer_repository import TokenizerRepository
 from phiserve.config import Settings
@@ -47,6 +48,7 @@ class Services:
     no further engine will be started, and says why. `tracer` makes spans, where traces are exported. `store`
     keeps responses and conversations, `files` keeps files, and `batches` what is known of batches of them,
     unless that is switched off. `decider` answers questions with probabilities, or says why it cannot.
+    `bodies` bounds what of bodies, and of what is stored, is in memory before it is understood.
     """
 
     settings: Settings
@@ -58,6 +60,7 @@ class Services:
     card: ModelCard
     metrics: Callable[[], bytes]
     versions: dict[str, str]
+    bodies: BodyBudget
     close: Callable[[], Coroutine[object, object, None]] = field(default=_nothing_to_close)
     lost: Callable[[], Coroutine[object, object, str]] = field(default=_never_lost)
     gate: Gate | None = None

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from phiserve.errors import InvalidRequest
 from phiserve.store import items as item_rows
 from phiserve.store import removed
-from phiserve.store.interface import Order, Page, StoredConversation, StoredItem
+from phiserve.store.interface import Admit, Page, StoredConversation, StoredItem
 from phiserve.store.tables import CONVERSATION_ITEMS, CONVERSATIONS, ITEMS, ROW_BYTES, size
 
 
@@ -124,27 +124,22 @@ async def append(connection: AsyncConnection, key: int, item_keys: Sequence[int]
 
 
 async def page(
-    connection: AsyncConnection,
-    owner: str,
-    conversation_id: str,
-    after: str | None,
-    limit: int | None,
-    order: Order,
+    connection: AsyncConnection, owner: str, conversation_id: str, asked: item_rows.PageAsked
 ) -> Page | None:
     """A page of a conversation's items."""
     key = await key_of(connection, owner, conversation_id)
     if key is None:
         return None
     condition, within = CONVERSATION_ITEMS.c.conversation == key, removed.items_of(key)
-    return await item_rows.page(connection, CONVERSATION_ITEMS, condition, owner, after, limit, order, within)
+    return await item_rows.page(connection, CONVERSATION_ITEMS, condition, owner, asked, within)
 
 
 async def item(
-    connection: AsyncConnection, owner: str, conversation_id: str, item_id: str
+    connection: AsyncConnection, owner: str, conversation_id: str, item_id: str, admit: Admit
 ) -> StoredItem | None:
     """One item of a conversation."""
     found = await _find(connection, owner, conversation_id, item_id)
-    return None if found is None else (await item_rows.load(connection, [found[1]]))[0]
+    return None if found is None else (await item_rows.load(connection, [found[1]], admit))[0]
 
 
 async def remove_item(connection: AsyncConnection, owner: str, conversation_id: str, item_id: str) -> bool:

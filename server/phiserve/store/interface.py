@@ -5,7 +5,7 @@ keys): what another owner has does not exist. Times are whole seconds since 1970
 StoreFailure where the database does not answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -15,6 +15,14 @@ Order = Literal["asc", "desc"]
 
 UNFINISHED: tuple[Status, ...] = ("queued", "in_progress")
 """What a response is called of which there may be more."""
+
+Admit = Callable[[int], object]
+"""Is told how many bytes of payloads are about to be loaded, before any is; it may raise."""
+
+
+def admit_all(_num_bytes: int) -> None:
+    """For whoever has room for anything."""
+
 
 BatchStatus = Literal[
     "validating",
@@ -71,7 +79,10 @@ class StoredConversation:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some items in the order asked for; `has_more`: whether others follow."""
+    """Some items in the order asked for; `has_more`: whether others follow.
+
+    It ends before the item that would make it larger than the bytes asked for, but has one at least.
+    """
 
     items: tuple[StoredItem, ...]
     has_more: bool
@@ -104,11 +115,20 @@ class Store(Protocol):
         Never the same one to two servers.
         """
 
-    async def items(self, owner: str, item_ids: Sequence[str]) -> Sequence[StoredItem]:
+    async def items(
+        self, owner: str, item_ids: Sequence[str], admit: Admit = admit_all
+    ) -> Sequence[StoredItem]:
         """Items by their ids, in that order; those that are gone are left out."""
 
     async def input_items(
-        self, owner: str, response_id: str, after: str | None, limit: int, order: Order
+        self,
+        owner: str,
+        response_id: str,
+        after: str | None,
+        limit: int,
+        order: Order,
+        admit: Admit = admit_all,
+        max_bytes: int | None = None,
     ) -> Page | None:
         """A page of a response's context; None where there is no such response."""
 
@@ -130,11 +150,20 @@ class Store(Protocol):
         """Append items to a conversation. Whether it was there. Raises InvalidRequest for too much."""
 
     async def conversation_items(
-        self, owner: str, conversation_id: str, after: str | None, limit: int | None, order: Order
+        self,
+        owner: str,
+        conversation_id: str,
+        after: str | None,
+        limit: int | None,
+        order: Order,
+        admit: Admit = admit_all,
+        max_bytes: int | None = None,
     ) -> Page | None:
         """A page of a conversation's items, all of them without a limit; None where it is not there."""
 
-    async def conversation_item(self, owner: str, conversation_id: str, item_id: str) -> StoredItem | None:
+    async def conversation_item(
+        self, owner: str, conversation_id: str, item_id: str, admit: Admit = admit_all
+    ) -> StoredItem | None:
         """One item of a conversation."""
 
     async def delete_item(self, owner: str, conversation_id: str, item_id: str) -> bool:

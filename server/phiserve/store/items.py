@@ -1,13 +1,15 @@
 """Items: rows that responses and conversations share, in transactions that others begin."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar
 
 from sqlalchemy import Column, ColumnElement, Table, delete, exists, false, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store import removed
-from phiserve.store.interface import Order, Page, StoredItem
+from phiserve.store.interface import Admit, Order, Page, StoredItem, admit_all
 from phiserve.store.tables import CONVERSATION_ITEMS, ITEMS, RESPONSE_ITEMS, ROW_BYTES, size
 
 _Value = TypeVar("_Value")
@@ -56,8 +58,23 @@ async def keys_of(connection: AsyncConnection, owner: str, ids: Iterable[str]) -
     return found
 
 
-async def load(connection: AsyncConnection, keys: Sequence[int]) -> tuple[StoredItem, ...]:
+@dataclass(frozen=True, slots=True)
+class PageAsked:
+    """At most `limit` items from behind the item `after`, and of `max_bytes`, unless the first has more."""
+
+    after: str | None
+    limit: int | None
+    order: Order
+    admit: Admit = admit_all
+    max_bytes: int | None = None
+
+
+async def load(
+    connection: AsyncConnection, keys: Sequence[int], admit: Admit = admit_all
+) -> tuple[StoredItem, ...]:
     """Items by their keys, in that order."""
+    sizes = await _sizes(connection, keys)
+    admit(sum(sizes[key] for key in keys))
     found: dict[int, StoredItem] = {}
     for few in _slices(list(dict.fromkeys(keys)), _MOST_PAYLOADS):
         query = select(ITEMS.c.key, ITEMS.c.id, ITEMS.c.payload).where(ITEMS.c.key.in_(few))
@@ -66,11 +83,11 @@ async def load(connection: AsyncConnection, keys: Sequence[int]) -> tuple[Stored
 
 
 async def load_by_ids(
-    connection: AsyncConnection, owner: str, item_ids: Sequence[str]
+    connection: AsyncConnection, owner: str, item_ids: Sequence[str], admit: Admit
 ) -> tuple[StoredItem, ...]:
     """An owner's items by their ids, in that order; those that are gone are left out."""
     keys = await keys_of(connection, owner, dict.fromkeys(item_ids))
-    return await load(connection, [keys[item_id] for item_id in item_ids if item_id in keys])
+    return await load(connection, [keys[item_id] for item_id in item_ids if item_id in keys], admit)
 
 
 async def page(
@@ -78,9 +95,7 @@ async def page(
     references: Table,
     condition: ColumnElement[bool],
     owner: str,
-    after: str | None,
-    limit: int | None,
-    order: Order,
+    asked: PageAsked,
     within: str | None = None,
 ) -> Page:
     """Some items that `references` has where `condition` holds; nothing comes after one that was never there.
@@ -88,6 +103,7 @@ async def page(
     `within`: see `removed`, where items can be removed one by one.
     """
     position: Column[int] = references.c.position
+    after, limit, order = asked.after, asked.limit, asked.order
     if after is not None:
         key = (await keys_of(connection, owner, [after])).get(after)
         begin = await connection.scalar(select(position).where(condition, references.c.item == key).limit(1))
@@ -101,7 +117,10 @@ async def page(
     query = select(references.c.item).where(condition).order_by(ordered)
     keys = [*await connection.scalars(query if limit is None else query.limit(limit + 1))]
     shown = keys if limit is None else keys[:limit]
-    return Page(await load(connection, shown), len(keys) > len(shown))
+    if asked.max_bytes is not None:
+        sizes = await _sizes(connection, shown)
+        shown = shown[: _num_within(asked.max_bytes, [sizes[key] for key in shown])]
+    return Page(await load(connection, shown, asked.admit), len(keys) > len(shown))
 
 
 async def remove_unreferenced(connection: AsyncConnection, keys: Collection[int]) -> int:
@@ -116,6 +135,21 @@ async def remove_unreferenced(connection: AsyncConnection, keys: Collection[int]
             await connection.execute(delete(ITEMS).where(ITEMS.c.key.in_([row.key for row in rows])))
         freed += sum(row.bytes for row in rows)
     return freed
+
+
+async def _sizes(connection: AsyncConnection, keys: Iterable[int]) -> dict[int, int]:
+    """Keys of items, each once, and what these count for."""
+    sizes = dict.fromkeys(keys, 0)
+    for few in _slices([*sizes], _MOST_VALUES):
+        query = select(ITEMS.c.key, ITEMS.c.bytes).where(ITEMS.c.key.in_(few))
+        sizes |= {row.key: row.bytes for row in await connection.execute(query)}
+    return sizes
+
+
+def _num_within(max_bytes: int, sizes: Sequence[int]) -> int:
+    """How many of the first items are not too much together; one at least, if there is any."""
+    fitting = sum(total <= max_bytes for total in accumulate(sizes))
+    return min(len(sizes), max(1, fitting))
 
 
 def _slices(values: Sequence[_Value], most: int) -> Iterator[Sequence[_Value]]:

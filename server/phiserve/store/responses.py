@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store import conversations
 from phiserve.store import items as item_rows
-from phiserve.store.interface import UNFINISHED, Order, Page, Status, StoredItem, StoredResponse
+from phiserve.store.interface import UNFINISHED, Page, Status, StoredItem, StoredResponse
 from phiserve.store.tables import DELETED, ITEMS, RESPONSE_ITEMS, RESPONSES, ROW_BYTES, size
 
 
@@ -60,14 +60,14 @@ async def key_of(connection: AsyncConnection, owner: str, response_id: str) -> i
 
 
 async def input_items(
-    connection: AsyncConnection, owner: str, response_id: str, after: str | None, limit: int, order: Order
+    connection: AsyncConnection, owner: str, response_id: str, asked: item_rows.PageAsked
 ) -> Page | None:
     """A page of a response's context."""
     key = await key_of(connection, owner, response_id)
     if key is None:
         return None
     condition = (RESPONSE_ITEMS.c.response == key) & ~RESPONSE_ITEMS.c.is_output
-    return await item_rows.page(connection, RESPONSE_ITEMS, condition, owner, after, limit, order)
+    return await item_rows.page(connection, RESPONSE_ITEMS, condition, owner, asked)
 
 
 async def delete_one(connection: AsyncConnection, owner: str, response_id: str) -> bool:

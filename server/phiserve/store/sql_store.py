@@ -9,7 +9,16 @@ from phiserve.store import items as item_rows
 from phiserve.store.batch_records import BatchRecords
 from phiserve.store.connections import Connections
 from phiserve.store.file_records import FileRecords
-from phiserve.store.interface import Order, Page, StoredConversation, StoredItem, StoredResponse
+from phiserve.store.interface import (
+    Admit,
+    Order,
+    Page,
+    StoredConversation,
+    StoredItem,
+    StoredResponse,
+    admit_all,
+)
+from phiserve.store.items import PageAsked
 from phiserve.store.limits import StoreLimits
 from phiserve.store.tables import size
 
@@ -61,18 +70,28 @@ class SqlStore:
             lambda connection: responses.claim(connection, older_than_s, limit)
         )
 
-    async def items(self, owner: str, item_ids: Sequence[str]) -> Sequence[StoredItem]:
+    async def items(
+        self, owner: str, item_ids: Sequence[str], admit: Admit = admit_all
+    ) -> Sequence[StoredItem]:
         """Items by their ids, in that order; those that are gone are left out."""
         return await self._connections.read(
-            lambda connection: item_rows.load_by_ids(connection, owner, item_ids)
+            lambda connection: item_rows.load_by_ids(connection, owner, item_ids, admit)
         )
 
     async def input_items(
-        self, owner: str, response_id: str, after: str | None, limit: int, order: Order
+        self,
+        owner: str,
+        response_id: str,
+        after: str | None,
+        limit: int,
+        order: Order,
+        admit: Admit = admit_all,
+        max_bytes: int | None = None,
     ) -> Page | None:
         """A page of a response's context; None where there is no such response."""
+        asked = PageAsked(after, limit, order, admit, max_bytes)
         return await self._connections.read(
-            lambda connection: responses.input_items(connection, owner, response_id, after, limit, order)
+            lambda connection: responses.input_items(connection, owner, response_id, asked)
         )
 
     async def create_conversation(
@@ -121,17 +140,27 @@ class SqlStore:
         return was_there
 
     async def conversation_items(
-        self, owner: str, conversation_id: str, after: str | None, limit: int | None, order: Order
+        self,
+        owner: str,
+        conversation_id: str,
+        after: str | None,
+        limit: int | None,
+        order: Order,
+        admit: Admit = admit_all,
+        max_bytes: int | None = None,
     ) -> Page | None:
         """A page of a conversation's items, all of them without a limit; None where it is not there."""
+        asked = PageAsked(after, limit, order, admit, max_bytes)
         return await self._connections.read(
-            lambda connection: conversations.page(connection, owner, conversation_id, after, limit, order)
+            lambda connection: conversations.page(connection, owner, conversation_id, asked)
         )
 
-    async def conversation_item(self, owner: str, conversation_id: str, item_id: str) -> StoredItem | None:
+    async def conversation_item(
+        self, owner: str, conversation_id: str, item_id: str, admit: Admit = admit_all
+    ) -> StoredItem | None:
         """One item of a conversation."""
         return await self._connections.read(
-            lambda connection: conversations.item(connection, owner, conversation_id, item_id)
+            lambda connection: conversations.item(connection, owner, conversation_id, item_id, admit)
         )
 
     async def delete_item(self, owner: str, conversation_id: str, item_id: str) -> bool:

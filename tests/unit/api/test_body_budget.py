@@ -25,6 +25,17 @@ def test_bodies_share_the_budget() -> None:
     assert budget.held_bytes == 0
 
 
+def test_a_share_that_is_released_takes_nothing() -> None:
+    """What is loaded for somebody who has gone would never give it back."""
+    budget = BodyBudget(1000)
+    with BodyShare(budget) as share:
+        share.add(FREE_BYTES + 600)
+        assert budget.held_bytes == 600
+    with pytest.raises(Overloaded):
+        share.add(1)
+    assert budget.held_bytes == 0
+
+
 def test_what_is_written_away_is_held_no_longer() -> None:
     """A share may shrink, and makes room for others."""
     budget = BodyBudget(1000)

@@ -3,14 +3,16 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from sqlalchemy import event
 
+from phiserve.errors import Overloaded
 from phiserve.store import items as module
 from phiserve.store import responses
 from phiserve.store.connections import Connections
 from phiserve.store.interface import Store
 from phiserve.store.location import locate
-from stored import item, items, on_store, opened, response
+from stored import conversation, item, items, on_store, opened, response
 
 
 def test_an_item_is_stored_once(state_url: str) -> None:
@@ -23,6 +25,56 @@ def test_an_item_is_stored_once(state_url: str) -> None:
         found = await store.response("", "first")
         assert found is not None
         assert found.context == ("a", "a")
+
+    on_store(state_url, use)
+
+
+def test_how_much_is_loaded_is_told_before(state_url: str) -> None:
+    """Of items by their ids, of one, of pages and of whole conversations: what is refused is not loaded."""
+    three = [item(name, "x" * 1000) for name in "abc"]
+    of_one = module.counted(three[0])
+
+    async def use(store: Store) -> None:
+        await store.create_conversation(conversation(), three)
+        await store.save_response(response(context=["a", "b"]), three[:2])
+        told: list[int] = []
+        assert await store.items("", ["c", "gone", "a", "a"], told.append) == (three[2], *[three[0]] * 2)
+        assert await store.conversation_item("", "conv_1", "a", told.append) == three[0]
+        await store.conversation_items("", "conv_1", None, None, "asc", told.append)
+        await store.input_items("", "resp_1", None, 1, "asc", told.append)
+        assert told == [3 * of_one, of_one, 3 * of_one, of_one]
+
+        def refuse(_num_bytes: int) -> None:
+            raise Overloaded("No room")
+
+        for loading in (
+            store.items("", ["a"], refuse),
+            store.conversation_item("", "conv_1", "a", refuse),
+            store.conversation_items("", "conv_1", None, None, "asc", refuse),
+            store.input_items("", "resp_1", None, 1, "asc", refuse),
+        ):
+            with pytest.raises(Overloaded):
+                await loading
+
+    on_store(state_url, use)
+
+
+def test_pages_end_before_they_are_too_large(state_url: str) -> None:
+    """And have one item at least; the next begins behind it."""
+    four = [item(name, "x" * (1000 if name < "d" else 5000)) for name in "abcd"]
+
+    async def use(store: Store) -> None:
+        await store.create_conversation(conversation(), four)
+        shown, after, has_more = [], None, True
+        while has_more:
+            page = await store.conversation_items("", "conv_1", after, 3, "asc", max_bytes=2500)
+            assert page is not None
+            shown.append("".join(found.id for found in page.items))
+            after, has_more = page.items[-1].id, page.has_more
+        assert shown == ["ab", "c", "d"]
+        empty = await store.conversation_items("", "conv_1", "d", 3, "asc", max_bytes=2500)
+        assert empty is not None
+        assert (empty.items, empty.has_more) == ((), False)
 
     on_store(state_url, use)
 
@@ -47,8 +99,9 @@ def test_payloads_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
             )
         await connections.read(lambda connection: responses.load(connection, "", "resp_1"))
         assert not any("items.payload" in statement for statement in statements)
+        asked = module.PageAsked(None, 1, "asc")
         page = await connections.read(
-            lambda connection: responses.input_items(connection, "", "resp_1", None, 1, "asc")
+            lambda connection: responses.input_items(connection, "", "resp_1", asked)
         )
         assert page is not None
         assert page.has_more

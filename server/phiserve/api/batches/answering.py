@@ -165,7 +165,7 @@ class LineAnswerer:
         self, asked: ResponsesRequest, asked_by: AskedBy, visit: Visit, record: RequestRecord
     ) -> _Answered:
         model = self._services.check_model(asked.model)
-        gathered = await gather(self._services.store, asked_by.owner, asked, is_kept=False)
+        gathered = await gather(self._services, asked_by.owner, asked, is_kept=False)
         asked, earlier = gathered.request, gathered.earlier
         inner = of_response(asked, asked_by.tenant, visit.cache_salt, None, earlier, asked_by.owner)
         begun = begun_response(asked, inner.id, model)

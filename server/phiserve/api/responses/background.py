@@ -203,8 +203,7 @@ class Background:
         draft: Draft | None = None
         try:
             job = read_job(request)
-            limit_s = self._services.settings.max_request_s
-            asked, inner = await requests_of(self.keeper.store, stored, job, limit_s)
+            asked, inner = await requests_of(self._services, self.keeper.store, stored, job)
             async with self._visit(stored.owner, job) as visit:
                 inner = replace(inner, cache_salt=asked.salt(visit.cache_salt), is_sent_once=True)
                 answer, deltas = await begin_answer(self._services, inner, visit, record)

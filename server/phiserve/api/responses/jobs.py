@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from phiserve.api.body_budget import BodyShare
+from phiserve.api.services import Services
 from phiserve.core import GenerationRequest
 from phiserve.protocol.events import encode_json
 from phiserve.protocol.responses.request import ResponsesRequest
@@ -43,14 +45,22 @@ def read_job(request: str) -> Job:
 
 
 async def requests_of(
-    store: Store, stored: StoredResponse, job: Job, max_request_s: float | None
+    services: Services, store: Store, stored: StoredResponse, job: Job
 ) -> tuple[ResponsesRequest, GenerationRequest]:
-    """The request as it came, and the inner one. Raises StoreFailure."""
-    items = {item.id: item for item in await store.items(stored.owner, stored.context)}
-    payloads = [items[item_id].payload for item_id in stored.context if item_id in items]
-    read = await asyncio.to_thread(read_items, payloads)
+    """The request as it came, and the inner one.
+
+    Raises StoreFailure; Overloaded, before anything is loaded, where there is no room for it now.
+    """
+    bodies = services.bodies
+    with BodyShare(bodies) as share:
+        # As written it may be a little more than its body was, and than all bodies may be
+        items = await store.items(
+            stored.owner, stored.context, lambda size: share.hold(min(size, bodies.max_bytes))
+        )
+        read = await asyncio.to_thread(read_items, [item.payload for item in items])
     request = await asyncio.to_thread(ResponsesRequest.model_validate, job.body | {"input": "-"})
     request = request.model_copy(update={"input": read[job.earlier :]})
     earlier = Earlier(read[: job.earlier], job.earlier_param)
-    inner = to_generation_request(request, job.tenant, None, max_request_s, earlier, stored.owner)
+    deadline_s = services.settings.max_request_s
+    inner = to_generation_request(request, job.tenant, None, deadline_s, earlier, stored.owner)
     return request, replace(inner, id=stored.id)

@@ -60,7 +60,7 @@ async def create_response(request: Request) -> Response:
     if asked.background and background is not None:
         background.check_room(owner)
     is_kept = background is not None and asked.store is not False
-    gathered = await gather(services.store, owner, asked, is_kept=is_kept)
+    gathered = await gather(services, owner, asked, is_kept=is_kept)
     asked, earlier = gathered.request, gathered.earlier
     inner = to_generation_request(asked, tenant_of(request), visit.cache_salt, deadline_s, earlier, owner)
     begun = begun_response(asked, inner.id, model)
@@ -95,7 +95,7 @@ async def count_input_tokens(request: Request) -> Response:
     asked = await read_wire(request, services, ResponsesRequest)
     services.check_model(asked.model)
     owner = owner_of(request)
-    gathered = await gather(services.store, owner, asked, is_kept=False)
+    gathered = await gather(services, owner, asked, is_kept=False)
     counting = _count(services, gathered, visit, Line(0, tenant_of(request)), owner)
     with step(record_of(request.scope).trace, "prepare prompt"):
         count = await unless_hung_up(request.receive, counting)

@@ -11,7 +11,7 @@ from phiserve.api.answering import stream_frames
 from phiserve.api.authorization import owner_of
 from phiserve.api.json_response import json_response
 from phiserve.api.openapi import responses
-from phiserve.api.paging import PAGE_PARAMETERS, Schema, page_query
+from phiserve.api.paging import PAGE_PARAMETERS, Schema, page_response
 from phiserve.api.request_log import record_of
 from phiserve.api.responses.background import background_of
 from phiserve.api.responses.gathering import SWITCHED_OFF, response_not_found
@@ -19,7 +19,7 @@ from phiserve.api.responses.keeping import Keeper, ended_response
 from phiserve.api.responses.telling import Telling
 from phiserve.api.services import services_of
 from phiserve.api.streaming import unless_hung_up
-from phiserve.errors import InvalidRequest, NotFound, StoreFailure
+from phiserve.errors import InvalidRequest, NotFound, Overloaded, StoreFailure
 from phiserve.protocol.responses.conversations import ItemList
 from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.response import ResponseDeleted, ResponseObject
@@ -28,6 +28,7 @@ from phiserve.store.interface import UNFINISHED, StoredResponse
 router = APIRouter(tags=["responses"], default_response_class=Response)
 
 _ERRORS = (InvalidRequest, NotFound, StoreFailure)
+_LISTING_ERRORS = (*_ERRORS, Overloaded)
 
 _MAX_EVENT_DIGITS = 9
 
@@ -103,18 +104,17 @@ async def cancel_response(request: Request, response_id: str) -> Response:
     "/v1/responses/{response_id}/input_items",
     summary="What a response is an answer to",
     openapi_extra=PAGE_PARAMETERS,
-    responses=responses(ItemList, *_ERRORS),
+    responses=responses(ItemList, *_LISTING_ERRORS),
 )
 async def list_input_items(request: Request, response_id: str) -> Response:
     """A page of the items before its answer, those of earlier responses among them."""
-    query = page_query(request)
-    page = await _keeper(request).store.input_items(
-        owner_of(request), response_id, query.after, query.limit, query.order
-    )
-    if page is None:
-        raise response_not_found(response_id)
-    return json_response(
-        ItemList.of([(item.id, item.payload) for item in page.items], has_more=page.has_more)
+    store, owner = _keeper(request).store, owner_of(request)
+    return await page_response(
+        request,
+        lambda query, admit, max_bytes: store.input_items(
+            owner, response_id, query.after, query.limit, query.order, admit, max_bytes
+        ),
+        response_not_found(response_id),
     )
 
 
