@@ -45,7 +45,7 @@ class Visit:
         Raises as `take_images`.
         """
 
-    async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
+    async def take_prompt(self, num_tokens: int, param: str) -> None:
         """Count the prompt's tokens, image tokens among them; `param` is its path in the request.
 
         Raises InvalidRequest for more than a minute has, RateLimitReached for more than are left.
@@ -135,7 +135,7 @@ class KeyVisit(Visit):
                 )
                 raise InvalidRequest(reason, param=placeholder.param, code="too_many_images")
 
-    async def take_prompt(self, num_tokens: int, param: str = "messages") -> None:
+    async def take_prompt(self, num_tokens: int, param: str) -> None:
         """Count the prompt's tokens. See `Visit.take_prompt`."""
         limit = self._accounts.smallest("tokens")
         if limit is not None and num_tokens > limit.amount:

@@ -80,7 +80,7 @@ async def begin_answer(
     prompt = prepared.prompt
     record.images = len(prompt.images)
     try:
-        await visit.take_prompt(len(prompt.ids))
+        await visit.take_prompt(len(prompt.ids), inner.conversation.param)
     except BaseException:
         prepared.place.leave()  # rather than when nothing holds it any more
         raise

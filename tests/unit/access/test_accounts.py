@@ -44,7 +44,7 @@ async def visit_with(gate: Gate, key: Key, prompt: int = 1, completion: int = 0)
     """A visit to its end."""
     async with gate.enter(key) as visit:
         await visit.begin()
-        await visit.take_prompt(prompt)
+        await visit.take_prompt(prompt, "input")
         visit.answering(lambda: TokenCounts(prompt, completion, 0, 0))
     return visit
 
@@ -163,7 +163,7 @@ def test_what_would_never_pass(tmp_path: Path) -> None:
     async def run() -> None:
         assert "the key's limit is 1" in await refusal(first, lambda visit: visit.take_images(images))
         assert "the owner's limit is 2" in await refusal(second, lambda visit: visit.take_images(images))
-        assert "the owner's limit is 10" in await refusal(first, lambda visit: visit.take_prompt(11))
+        assert "the owner's limit is 10" in await refusal(first, lambda visit: visit.take_prompt(11, "input"))
         assert "the key allows 'low'" in await refusal(first, lambda visit: visit.take_images(closer))
         assert "q.detail: the owner allows" in await refusal(second, lambda visit: visit.take_images(closer))
 
@@ -243,7 +243,7 @@ def test_what_is_given_back(tmp_path: Path) -> None:
         """A line that takes 30 tokens and ends so."""
         with suppress(type(error)):
             async with enter(key) as visit:
-                await visit.take_prompt(30)
+                await visit.take_prompt(30, "input")
                 raise error
 
     async def run() -> None:
@@ -267,7 +267,7 @@ def test_a_minute_that_is_over_gets_nothing_back(tmp_path: Path) -> None:
     async def over() -> None:
         gate, key, _ = gate_of(tmp_path, requests_per_minute=10, tokens_per_minute=100)
         async with gate.enter_in_batch(key) as visit:
-            await visit.take_prompt(30)
+            await visit.take_prompt(30, "input")
             taken = visit._accounts._taken
             visit._accounts._taken = [
                 replace(one, standing=replace(one.standing, resets_at=time.time() - 1)) for one in taken

@@ -39,7 +39,7 @@ def test_without_keys() -> None:
     async def run() -> None:
         visit = Visit()
         await visit.take_images(images("high") * 100)
-        await visit.take_prompt(10**9)
+        await visit.take_prompt(10**9, "input")
         visit.answering(lambda: TokenCounts(0, 0, 0, 0))
         assert (visit.owner, visit.cache_salt) == (None, None)
 
@@ -122,7 +122,7 @@ def test_tokens(tmp_path: Path) -> None:
     async def visit_with(prompt: int, completion: int) -> KeyVisit:
         async with gate.enter(key) as visit:
             await visit.begin()
-            await visit.take_prompt(prompt)
+            await visit.take_prompt(prompt, "input")
             visit.answering(lambda: TokenCounts(prompt, completion, 0, 0))
         return visit
 

@@ -68,6 +68,24 @@ def test_headers(make_services: MakeServices, tmp_path: Path) -> None:
     assert not {*LIMIT_HEADERS} & {*call(services, "GET", "/v1/models", headers=bearer("alice")).headers}
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/chat/completions", {"messages": show(text_part("one two three"))}, "messages"),
+        ("/v1/responses", {"input": "one two three"}, "input"),
+        ("/v1/completions", {"prompt": "one two three"}, "prompt"),
+    ],
+)
+def test_a_prompt_beyond_a_minute_is_named(
+    make_services: MakeServices, tmp_path: Path, path: str, body: dict[str, object], param: str
+) -> None:
+    """As the field of the route that it is."""
+    file = write_keys(tmp_path / "k", alice={"tokens_per_minute": 2})
+    services = make_services(ScriptedEngine(ANSWER), keys_file=file)
+    refused = call(services, "POST", path, headers=bearer("alice"), json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+
+
 def test_refusal(make_services: MakeServices, tmp_path: Path) -> None:
     """OpenAI's envelope, type and code; the message names the limit and nobody."""
     file = write_keys(tmp_path / "k", alice={"requests_per_minute": 1})
