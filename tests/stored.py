@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.store.interface import Status, Store, StoredConversation, StoredItem, StoredResponse
 from phiserve.store.limits import StoreLimits
@@ -88,6 +90,23 @@ async def left_alone(store: Store, *ids: str, seconds: int = 1000) -> None:
     if ids:
         change = change.where(RESPONSES.c.id.in_(ids))
     await store._connections.write(lambda connection: connection.execute(change))
+
+
+@asynccontextmanager
+async def busy(store: Store) -> AsyncIterator[None]:
+    """A transaction about the things of the owner "" is under way, for which others wait."""
+    assert isinstance(store, SqlStore)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work(_connection: AsyncConnection) -> None:
+        begun.set()
+        await may_end.wait()
+
+    writing = asyncio.create_task(store._connections.write(work, ""))
+    await asyncio.wait_for(begun.wait(), 30)
+    yield
+    may_end.set()
+    await writing
 
 
 async def ids_in(store: Store, conversation_id: str = "conv_1", owner: str = "") -> list[str] | None:

@@ -14,6 +14,7 @@ from phiserve.api.responses.gathering import (
     conversation_not_found,
     response_not_found,
 )
+from phiserve.api.responses.stopping import Stop
 from phiserve.api.responses.writer import EventWriter, collect
 from phiserve.api.streaming import Frames
 from phiserve.errors import RequestError, StoreFailure
@@ -36,7 +37,7 @@ class Keeper:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._stops: dict[str, Callable[[], object]] = {}
-        self._removing: set[asyncio.Task[None]] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
 
     def hold(self, response_id: str, stop: Callable[[], object] = lambda: None) -> None:
         """From now on this process works on a response; `stop`: what to do once nobody wants it any more."""
@@ -57,18 +58,32 @@ class Keeper:
             for response_id in await self.store.renew([*self._stops]):
                 self.stop(response_id)
 
-    def remove(self, owner: str, response_id: str) -> None:
-        """Remove a response that nobody has been given, as soon as that can be done."""
-        task = asyncio.create_task(self._remove(owner, response_id))
-        self._removing.add(task)
-        task.add_done_callback(self._removing.discard)
+    def remove(
+        self, owner: str, response_id: str, unless_saved: "asyncio.Future[bool] | None" = None
+    ) -> None:
+        """Remove a response that nobody has been given, as soon as that can be done.
+
+        `unless_saved`: its end on the way into the store, which is waited for; once that is there, it stays.
+        """
+        task = asyncio.create_task(self._remove(owner, response_id, unless_saved))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
 
     async def close(self) -> None:
         """Wait for what is being removed."""
-        if self._removing:
-            await asyncio.wait(self._removing, timeout=CLOSE_TIMEOUT_S)
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=CLOSE_TIMEOUT_S)
 
-    async def _remove(self, owner: str, response_id: str) -> None:
+    async def _remove(
+        self, owner: str, response_id: str, unless_saved: "asyncio.Future[bool] | None"
+    ) -> None:
+        try:
+            if unless_saved is not None and await unless_saved:
+                return
+        except RequestError as failure:
+            _LOG.warning("The end of a response is not stored: %s", failure)
+        finally:
+            self.release(response_id)
         try:
             await self.store.delete_response(owner, response_id)
         except StoreFailure as failure:  # what nobody renews is removed by whoever finds it
@@ -80,6 +95,13 @@ class Keeping(Protocol):
 
     async def begin(self) -> None:
         """The engine is about to answer."""
+
+    def wanted(self, deltas: Deltas) -> Deltas:
+        """The answer's deltas, as long as anybody wants the response."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the response was deleted, or given up, after which nothing of it is to be told."""
 
     async def end(self, response: ResponseObject) -> bool:
         """The answer is whole. The client may be told once this has returned, and is true."""
@@ -96,6 +118,12 @@ class NotKept:
 
     async def begin(self) -> None:
         """Nothing."""
+
+    def wanted(self, deltas: Deltas) -> Deltas:
+        """All of them: it cannot be deleted."""
+        return deltas
+
+    is_gone = False
 
     async def end(self, response: ResponseObject) -> bool:
         """Nothing stands against it."""
@@ -120,18 +148,34 @@ class Kept:
         self._first = first
         self._own = own
         self._is_stored = False
+        self._stop = Stop()
+        self._ending: asyncio.Task[bool] | None = None
         self._is_over = False
 
     async def begin(self) -> None:
         """Store what it is an answer to. Raises StoreFailure; NotFound where its conversation is gone."""
         self._is_stored = True
         await save_begun(self._keeper.store, self._first, self._own)
-        self._keeper.hold(self._first.id)  # not before it can be renewed
+        self._keeper.hold(self._first.id, self._stop.set)  # not before it can be renewed
         self._own = ()
 
+    def wanted(self, deltas: Deltas) -> Deltas:
+        """The deltas until the response is deleted, here or at another server."""
+        return self._stop.each_until(deltas)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was deleted, or another server took it for left alone."""
+        return self._stop.is_set
+
     async def end(self, response: ResponseObject) -> bool:
-        """Store the answer, unless the response is gone. Raises StoreFailure; NotFound as `save_begun`."""
-        self._is_over = await save_ended(self._keeper.store, self._first, response)
+        """Store the answer, unless the response is gone. Raises StoreFailure; NotFound as `save_begun`.
+
+        What is on its way into the store gets there, with what a conversation gets of it, also where the
+        client hangs up meanwhile: then the response stays, too.
+        """
+        self._ending = asyncio.ensure_future(save_ended(self._keeper.store, self._first, response))
+        self._is_over = await asyncio.shield(self._ending)
         return self._is_over
 
     async def fail(self, response: ResponseObject) -> None:
@@ -148,9 +192,10 @@ class Kept:
         if not self._is_stored:
             return
         self._is_stored = False
-        self._keeper.release(self._first.id)
-        if not self._is_over:
-            self._keeper.remove(self._first.owner, self._first.id)
+        if self._is_over:
+            self._keeper.release(self._first.id)
+        else:
+            self._keeper.remove(self._first.owner, self._first.id, self._ending)
 
 
 async def save_begun(store: Store, first: StoredResponse, own: Sequence[StoredItem] = ()) -> bool:
@@ -225,8 +270,8 @@ async def kept_response(deltas: Deltas, draft: Draft, keeping: Keeping) -> Respo
     try:
         async with aclosing(deltas):
             await keeping.begin()
-            response = await collect(draft, deltas)
-        if await keeping.end(response):
+            response = await collect(draft, keeping.wanted(deltas))
+        if not keeping.is_gone and await keeping.end(response):
             return response
         raise StoreFailure(_LOST)
     finally:
@@ -238,13 +283,15 @@ async def kept_frames(deltas: Deltas, writer: EventWriter, keeping: Keeping) -> 
     try:
         async with aclosing(deltas):
             await keeping.begin()
-            async for delta in deltas:
+            async for delta in keeping.wanted(deltas):
                 if events := writer.feed(delta):
                     yield events
-        yield writer.end()
-        if not await keeping.end(writer.ended):
-            raise response_not_found(writer.ended.id)
-        yield writer.last()
+        if not keeping.is_gone:
+            yield writer.end()
+            if await keeping.end(writer.ended):
+                yield writer.last()
+                return
+        raise response_not_found(writer.response_id) if writer.has_begun else StoreFailure(_LOST)
     except RequestError as error:
         if writer.has_begun:  # else the client is told of no response that it could ask for
             await keeping.fail(writer.failed(error))

@@ -136,6 +136,11 @@ class EventWriter:
         self._events = Events()
 
     @property
+    def response_id(self) -> str:
+        """Which response it is."""
+        return self._draft.begun.id
+
+    @property
     def has_begun(self) -> bool:
         """Whether anything has been written."""
         return self._events.next_number > 0

@@ -19,7 +19,7 @@ from phiserve.store.sql_store import SqlStore
 from responses_types import events_of, strict_response
 from scripted import ScriptedEngine, delta
 from stateful import PATH, WAIT_S, answered, fetched, running
-from stored import left_alone
+from stored import busy, conversation, ids_in, left_alone
 from unit.api.test_streaming import SCOPE, LeavingClient
 from wire import ANSWER
 
@@ -158,6 +158,48 @@ def test_nothing_stays_of_a_client_that_hung_up(
         assert await store.response("", running_id) is None
         assert await store.items("", stored.context) == ()
         await store.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_hanging_up_while_the_answer_is_stored(
+    make_services: MakeServices, tmp_path: Path, stream: bool
+) -> None:
+    """All of it gets there, or nothing: what a conversation has is of a response that is there."""
+
+    async def run() -> None:
+        engine = ScriptedEngine(ANSWER)
+        services = make_services(engine, state=tmp_path)
+        store: Any = services.store
+        await store.create_conversation(conversation(), [])
+        save, is_saving = store.save_response, asyncio.Event()
+
+        async def save_and_tell(response: StoredResponse, items: Sequence[StoredItem]) -> bool:
+            if response.status != "completed":
+                return bool(await save(response, items))
+            async with busy(store):
+                saving = asyncio.create_task(save(response, items))
+                is_saving.set()
+                await asyncio.sleep(0)
+                client.gone.set()
+                await asyncio.wait({answering}, timeout=WAIT_S)
+            return bool(await saving)
+
+        store.save_response = save_and_tell
+        app = create_app(services)
+        async with app.router.lifespan_context(app):
+            client = LeavingClient({"input": "Hi", "stream": stream, "conversation": "conv_1"})
+            answering = asyncio.create_task(app(SCOPE | {"path": PATH}, client.receive, client.send))
+            await asyncio.wait_for(is_saving.wait(), WAIT_S)
+            await asyncio.wait_for(answering, WAIT_S)
+        (response_id,) = [generation.request_id for generation in engine.generations]
+        assert await _status(tmp_path, response_id) == "completed"
+        kept = store_in(tmp_path)
+        found = await kept.response("", response_id)
+        assert found is not None
+        assert await ids_in(kept) == [*found.context, *found.output]
+        await kept.close()
 
     asyncio.run(run())
 

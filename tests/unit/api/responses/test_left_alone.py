@@ -1,44 +1,23 @@
 """Responses that other servers take for left alone: whoever works on them keeps them, or says it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.api.responses import background
 from phiserve.api.responses.keeping import Keeper, Kept
 from phiserve.api.services import Services
-from phiserve.store.interface import Store
-from phiserve.store.sql_store import SqlStore
 from responses_types import events_of
 from scripted import ScriptedEngine, delta
 from stateful import PATH, WAIT_S, Held, answered, ended, fetched, running, until
-from stored import left_alone, opened, response
+from stored import busy, left_alone, opened, response
 from unit.store.conftest import PostgresServer
 
 MakeServices = Callable[..., Services]
-
-
-@asynccontextmanager
-async def busy(store: Store) -> AsyncIterator[None]:
-    """Another transaction about the owner's things is under way."""
-    assert isinstance(store, SqlStore)
-    begun, may_end = asyncio.Event(), asyncio.Event()
-
-    async def work(_connection: AsyncConnection) -> None:
-        begun.set()
-        await may_end.wait()
-
-    writing = asyncio.create_task(store._connections.write(work, ""))
-    await asyncio.wait_for(begun.wait(), WAIT_S)
-    yield
-    may_end.set()
-    await writing
 
 
 def test_a_renewal_while_it_is_being_stored(postgresql: PostgresServer) -> None:
