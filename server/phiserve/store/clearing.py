@@ -101,7 +101,7 @@ async def clear_owner(
     return removed
 
 
-def _of_kind(kind: int, key: ColumnElement[int], at: ColumnElement[int]) -> Select[int]:
+def _of_kind(kind: int, key: ColumnElement[int], at: ColumnElement[int]) -> Select[int, int, int]:
     """Rows of a table, with when they were made or used."""
     return select(literal(kind).label("kind"), key.label("key"), at.label("at"))
 

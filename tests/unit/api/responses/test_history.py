@@ -74,9 +74,8 @@ def test_a_history_larger_than_a_body(make_services: MakeServices, tmp_path: Pat
     asyncio.run(run())
 
 
-def test_no_room_now(make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is loaded: clients come again, what is in the background waits."""
-    monkeypatch.setattr(background, "RETRY_S", 0.01)
+def test_no_room_now(make_services: MakeServices, tmp_path: Path) -> None:
+    """Nothing is loaded, and clients come again."""
 
     async def run() -> None:
         services = make_services(ScriptedEngine(ANSWER, context_tokens=500_000), state=tmp_path)
@@ -98,6 +97,20 @@ def test_no_room_now(make_services: MakeServices, tmp_path: Path, monkeypatch: p
             for path in (items, f"{items}/{one['id']}"):
                 assert (await client.get(path)).status_code == 200
             assert services.bodies.held_bytes == 0
+
+    asyncio.run(run())
+
+
+def test_no_room_in_the_background(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits until there is."""
+    monkeypatch.setattr(background, "RETRY_S", 0.01)
+
+    async def run() -> None:
+        services = make_services(ScriptedEngine(ANSWER, context_tokens=500_000), state=tmp_path)
+        async with running(services) as client:
+            name = (await answered(client, "/v1/conversations", items=[said(LARGE)]))["id"]
             store: Any = services.store
             load = store.items
             is_loading = asyncio.Event()
