@@ -17,6 +17,7 @@ from phiserve.constraints.schema_checks import check_whole
 from phiserve.constraints.schema_nodes import Node, reachable
 from phiserve.constraints.schema_values import (
     Totals,
+    allow_null,
     check_format,
     check_object,
     check_pattern,
@@ -130,6 +131,8 @@ class _Reader:
                 node.keywords |= read_keyword(keyword, value, where, self.totals)
         if "additionalItems" in schema:
             self.additional_items(node, schema, base)
+        if schema.get("nullable") is True:
+            allow_null(node)
         check_format(node)
         check_object(node)
         return node

@@ -69,10 +69,9 @@ REFUSED = (
     *("$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef", "$vocabulary", "id"),
     *("contains", "minContains", "maxContains", "dependencies", "dependentRequired", "dependentSchemas"),
     *("if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties"),
-    *("disallow", "divisibleBy", "extends", "nullable"),
+    *("disallow", "divisibleBy", "extends"),
 )
-"""Keywords of JSON Schema's drafts 3 to 2020-12, and OpenAPI's `nullable`, that mean something and are not
-enforced."""
+"""Keywords of JSON Schema's drafts 3 to 2020-12 that mean something and are not enforced."""
 
 FORMATS = (
     *("date", "date-time", "time", "duration", "email", "hostname"),

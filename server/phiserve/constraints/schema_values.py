@@ -183,6 +183,15 @@ _READERS: Mapping[str, Callable[[JsonValue, SchemaPath, Totals], JsonValue]] = {
 }
 
 
+def allow_null(node: Node) -> None:
+    """OpenAPI 3.0's `nullable`: null is of the types too, where `type` names any.
+
+    An `enum` beside it must name null all the same, as OpenAPI 3.0.3 says.
+    """
+    if node.types:
+        node.keywords["type"] = [*dict.fromkeys((*node.types, "null"))]
+
+
 def check_format(node: Node) -> None:
     """Leave out a format that says nothing: one that no draft knows, or of what is no string.
 

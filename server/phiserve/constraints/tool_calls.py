@@ -35,9 +35,10 @@ give a space by itself to the text that may stand here too.
 def arguments_grammar(parameters: Mapping[str, JsonValue]) -> str:
     """A grammar of the arguments of one tool, by the JSON schema of its parameters.
 
-    Raises InvalidSchema, or UnsupportedConstraint for what would not be enforced; both know the path.
+    They are an object even where that is `nullable`. Raises InvalidSchema, or UnsupportedConstraint for what
+    would not be enforced; both know the path.
     """
-    typed: dict[str, JsonValue] = {"type": "object", **parameters}
+    typed: dict[str, JsonValue] = {"type": "object", **parameters, "nullable": False}
     if typed["type"] != "object":
         raise InvalidSchema("the arguments of a tool are an object; type must be 'object'", ("type",))
     return json_schema_grammar(typed)

@@ -54,6 +54,17 @@ def test_nothing_else_passes(answer: str) -> None:
     assert not passes(calls_grammar(ARGUMENTS, most=2), answer)
 
 
+def test_arguments_are_an_object_that_may_hold_null() -> None:
+    """As smolagents describes an argument with a default; `nullable` of all arguments says nothing."""
+    colour: JsonValue = {"type": "string", "nullable": True}
+    described: JsonValue = {"type": "object", "nullable": True, "properties": {"colour": colour}}
+    assert isinstance(described, dict)
+    grammar = calls_grammar({"look": arguments_grammar(described)}, most=1)
+    for arguments in ('{"colour":"red"}', '{"colour":null}', "{}"):
+        assert passes(grammar, calls(f'{{"name":"look","arguments":{arguments}}}'))
+    assert not passes(grammar, calls('{"name":"look","arguments":null}'))
+
+
 def test_one_call_at_most() -> None:
     grammar = calls_grammar(ARGUMENTS, most=1)
     assert passes(grammar, calls(TIME))
