@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS
 from phiserve.protocol.messages import AssistantMessage, Message, bounded
-from phiserve.protocol.refused import Refused, RefusedChatExtras, describe_refused
+from phiserve.protocol.refused import Refused, RefusedChatExtras, describer
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
 from phiserve.protocol.tools import ToolFields
 
@@ -21,7 +22,7 @@ class ChatCompletionRequest(ToolFields, RefusedChatExtras):
     of each why.
     """
 
-    model_config = ConfigDict(json_schema_extra=describe_refused)
+    model_config = ConfigDict(json_schema_extra=describer(OPENAI_FIELDS | VLLM_FIELDS))
 
     messages: Annotated[tuple[Message, ...], bounded(MAX_MESSAGES, least=1)]
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = None
@@ -51,7 +52,7 @@ class ChatCompletionRequest(ToolFields, RefusedChatExtras):
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         self.check_agreement()
-        if self.top_logprobs is not None and not self.logprobs:
+        if self.top_logprobs and not self.logprobs:
             raise disagreement("top_logprobs", "needs logprobs to be true")
         if (
             None not in (self.max_tokens, self.max_completion_tokens)

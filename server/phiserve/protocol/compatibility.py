@@ -169,6 +169,42 @@ COMPLETIONS_FIELDS: dict[str, Field] = {
 """Every field of OpenAI's request for completions, then those that vLLM's has beside them."""
 
 
+STREAM_OPTIONS_FIELDS: dict[str, Field] = {
+    "include_obfuscation": Field("refused", "nothing is obfuscated", (False,)),
+}
+"""What is refused of `stream_options`."""
+
+STRUCTURED_OUTPUTS_FIELDS: dict[str, Field] = {
+    "disable_additional_properties": Field("refused", "a schema says it by `additionalProperties`", (False,)),
+    "structural_tag": Field("refused", "`tools` and `response_format` hold an answer to its form"),
+    "whitespace_pattern": Field("refused", "JSON is written without white space"),
+}
+"""The same of vLLM's `structured_outputs`."""
+
+FUNCTION_FIELDS: dict[str, Field] = {
+    "defer_loading": Field("refused", "there is no search for tools: each is told at once", (False,)),
+}
+"""The same of a function that is described as a tool."""
+
+RESPONSES_FUNCTION_FIELDS: dict[str, Field] = FUNCTION_FIELDS | {
+    "allowed_callers": Field(
+        "refused",
+        "functions are called directly, not by programs",
+        (["direct"], ["direct", "programmatic"], ["programmatic", "direct"]),
+    ),
+    "async": Field("refused", "a call's output is the client's to send", (False,)),
+}
+"""The same of one in a Responses request."""
+
+
+CALL_FIELDS: dict[str, Field] = {
+    "async": Field("refused", "an output follows its call", (False,)),
+    "caller": Field("refused", "functions are called directly, not by programs", ({"type": "direct"},)),
+    "namespace": Field("refused", "functions are told apart by their names alone"),
+}
+"""The same of a call and its output in Responses."""
+
+
 def compatibility() -> dict[str, dict[str, dict[str, object]]]:
     """The tables of chat and of completions as plain data, by name."""
     return {

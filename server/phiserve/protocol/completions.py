@@ -11,7 +11,8 @@ from phiserve.chat.joining import checked_text
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, Control
 from phiserve.core import GenerationRequest, RawPrompt
 from phiserve.errors import InvalidRequest
-from phiserve.protocol.refused import Refused, RefusedExtras, describe_refused_of_completions
+from phiserve.protocol.compatibility import COMPLETIONS_FIELDS
+from phiserve.protocol.refused import Refused, RefusedExtras, describer
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, SamplingFields, disagreement
 
 MAX_PROMPTS = 64
@@ -88,7 +89,7 @@ class CompletionRequest(SamplingFields, RefusedExtras):
     not here is an error, never ignored; `protocol.compatibility` says of each why.
     """
 
-    model_config = ConfigDict(json_schema_extra=describe_refused_of_completions)
+    model_config = ConfigDict(json_schema_extra=describer(COMPLETIONS_FIELDS))
 
     prompt: Annotated[tuple[RawPrompt, ...], PlainValidator(_prompts, json_schema_input_type=_JsonPrompts)]
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = DEFAULT_MAX_TOKENS

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from phiserve.protocol.messages import WireModel, bounded
+from phiserve.protocol.messages import RequestPart, WireModel, bounded
 from phiserve.store.limits import MAX_PARTS
 
 Purpose = Literal["vision", "user_data", "batch"]
@@ -44,7 +44,7 @@ FileName = Annotated[
 ]
 
 
-class ExpiresAfter(WireModel):
+class ExpiresAfter(RequestPart):
     """For how long a file is kept, from an hour to thirty days after it was made, as OpenAI has it."""
 
     anchor: Literal["created_at"]
@@ -64,7 +64,7 @@ class NamedFile(NewFileFields):
     filename: FileName
 
 
-class NewUpload(WireModel):
+class NewUpload(RequestPart):
     """The body of `POST /v1/uploads`."""
 
     filename: FileName
@@ -78,7 +78,7 @@ class NewUpload(WireModel):
     expires_after: ExpiresAfter | None = None
 
 
-class CompletedUpload(WireModel):
+class CompletedUpload(RequestPart):
     """The body of `POST /v1/uploads/{id}/complete`."""
 
     part_ids: Annotated[tuple[str, ...], bounded(MAX_PARTS)]

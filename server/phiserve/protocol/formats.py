@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, JsonValue, PrivateAttr, Tag, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, PrivateAttr, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint, InvalidSchema, UnsupportedConstraint, write_path
@@ -18,7 +18,9 @@ from phiserve.constraints.lark import check_compiles, choice_grammar
 from phiserve.constraints.lengths import bounds_expression, bounds_schema
 from phiserve.constraints.regex import regex_grammar
 from phiserve.errors import InvalidRequest, shortened
-from phiserve.protocol.messages import WireModel, bounded, choose_by
+from phiserve.protocol.compatibility import STRUCTURED_OUTPUTS_FIELDS
+from phiserve.protocol.messages import RequestPart, bounded, choose_by
+from phiserve.protocol.refused import describer, refuser
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
 MAX_GRAMMAR_CHARACTERS = 16 * 2**10
@@ -62,7 +64,11 @@ def _choices(texts: tuple[str, ...]) -> str:
     return choice_grammar(texts)
 
 
-class TextFormat(WireModel):
+def _empty_if_null(value: object) -> object:
+    return {} if value is None else value
+
+
+class TextFormat(RequestPart):
     """Free text, the default."""
 
     type: Literal["text"]
@@ -73,7 +79,7 @@ class TextFormat(WireModel):
         return None
 
 
-class JsonObjectFormat(WireModel):
+class JsonObjectFormat(RequestPart):
     """Any JSON object."""
 
     type: Literal["json_object"]
@@ -90,14 +96,18 @@ class JsonObjectFormat(WireModel):
         return self._constraint
 
 
-class JsonSchema(WireModel):
+class JsonSchema(RequestPart):
     """A named JSON schema. `strict` is accepted either way: the schema is always enforced."""
 
     param: ClassVar[str] = "response_format.json_schema.schema"
     """Where the schema stands in the request."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    schema_: Annotated[dict[str, JsonValue], Field(alias="schema", default_factory=dict)]
+    schema_: Annotated[
+        dict[str, JsonValue],
+        Field(alias="schema", default_factory=dict),
+        BeforeValidator(_empty_if_null, json_schema_input_type=dict[str, JsonValue] | None),
+    ]
     description: str | None = None
     strict: bool | None = None
     _constraint: Constraint = PrivateAttr()
@@ -114,7 +124,7 @@ class JsonSchema(WireModel):
         return self._constraint
 
 
-class JsonSchemaFormat(WireModel):
+class JsonSchemaFormat(RequestPart):
     """JSON that follows a schema."""
 
     type: Literal["json_schema"]
@@ -134,22 +144,38 @@ ResponseFormat = Annotated[
 ]
 
 
-class StructuredOutputs(WireModel):
-    """vLLM's extra: exactly one of a JSON schema, a regular expression, a list of choices, a grammar."""
+_Refused = Annotated[object, refuser(STRUCTURED_OUTPUTS_FIELDS)]
+
+
+class StructuredOutputs(RequestPart):
+    """vLLM's extra: one of a JSON schema, a regular expression, a list of choices, a grammar and any object.
+
+    `disable_any_whitespace` has no effect: JSON is written without white space anyhow.
+    """
+
+    model_config = ConfigDict(json_schema_extra=describer(STRUCTURED_OUTPUTS_FIELDS))
 
     json_: Annotated[dict[str, JsonValue] | None, Field(alias="json")] = None
     regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_CHARACTERS)] | None = None
     choice: Annotated[tuple[str, ...], bounded(MAX_CHOICES, least=1)] | None = None
     grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_CHARACTERS)] | None = None
+    json_object: bool | None = None
+    disable_any_whitespace: bool | None = None
+    disable_additional_properties: _Refused = None
+    structural_tag: _Refused = None
+    whitespace_pattern: _Refused = None
     _constraint: Constraint = PrivateAttr()
 
     @model_validator(mode="after")
     def _compile(self) -> Self:
-        given = [field for field in (self.json_, self.regex, self.choice, self.grammar) if field is not None]
-        if len(given) != 1:
+        asked = (self.json_, self.regex, self.choice, self.grammar, self.json_object or None)
+        if sum(field is not None for field in asked) != 1:
             raise PydanticCustomError(
-                "structured_outputs", "exactly one of json, regex, choice and grammar must be given"
+                "structured_outputs",
+                "exactly one of json, regex, choice, grammar, json_object must be given",
             )
+        if self.json_object:
+            self._constraint = replace(_any_object(), param="structured_outputs.json_object")
         if self.json_ is not None:
             is_open = not bounds_schema(self.json_)
             self._constraint = _compiled(

@@ -1,9 +1,11 @@
 """The messages of a chat request, one small class for each role and content part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from functools import cache
 from typing import Annotated, ClassVar, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -26,22 +28,46 @@ class WireModel(BaseModel):
     """Of a request: what follows the place of an error of this kind, to name the value at fault."""
 
 
-def without_empty(wire: type[BaseModel], given: object, empty: Sequence[object]) -> object:
-    """An object without unknown keys whose values are among `empty`; anything else as it is."""
-    if not isinstance(given, dict) or given.keys() <= wire.model_fields.keys():
-        return given
-    return {name: value for name, value in given.items() if name in wire.model_fields or value not in empty}
+NULL_ALONE: JsonDict = {"type": "null"}
+EMPTY_ALONE: JsonDict = {"enum": [None, [], {}]}
+"""JSON schemas of what keys that are not known may be."""
 
 
-class ReplayedModel(WireModel):
-    """Base of what clients send back: keys without a meaning here may be null, or empty lists or objects."""
+@cache
+def _known(wire: type[BaseModel]) -> Set[str]:
+    """The keys of an object on the wire."""
+    return {field.alias or name for name, field in wire.model_fields.items()}
 
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"enum": [None, [], {}]}})
+
+class RequestPart(WireModel):
+    """Base of requests and of all within them: a key that is not known may be null.
+
+    Clients write out what they leave open. So may each field that need not be there: it then is as if it were
+    not.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": NULL_ALONE})
+
+    asking_nothing: ClassVar[Sequence[object]] = (None,)
+    """Values of keys that are not known which ask for nothing."""
 
     @model_validator(mode="before")
     @classmethod
     def _pass_over(cls, given: object) -> object:
-        return without_empty(cls, given, (None, [], {}))
+        known = _known(cls)
+        if not isinstance(given, dict) or given.keys() <= known:
+            return given
+        return {
+            name: value for name, value in given.items() if name in known or value not in cls.asking_nothing
+        }
+
+
+class ReplayedModel(RequestPart):
+    """Base of what clients send back: keys without a meaning here may be null, or empty lists or objects."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": EMPTY_ALONE})
+
+    asking_nothing: ClassVar[Sequence[object]] = (None, [], {})
 
 
 def bounded(most: int, *, least: int | None = None) -> FieldInfo:
@@ -53,7 +79,7 @@ def bounded(most: int, *, least: int | None = None) -> FieldInfo:
     return cast("FieldInfo", Field(min_length=least, max_length=most, strict=False, fail_fast=True))
 
 
-class CacheBreakpoint(WireModel):
+class CacheBreakpoint(RequestPart):
     """Where a client would have the prompt's cache begin anew. Without effect: all of a prompt is cached."""
 
     mode: Literal["explicit"]

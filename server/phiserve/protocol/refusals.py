@@ -4,12 +4,23 @@ Fields come from the tables that refuse them, keywords of schemas from the one t
 parts, items and tools are here.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS
 from phiserve.constraints import keywords
-from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field
+from phiserve.protocol.compatibility import (
+    CALL_FIELDS,
+    COMPLETIONS_FIELDS,
+    FUNCTION_FIELDS,
+    OPENAI_FIELDS,
+    RESPONSES_FUNCTION_FIELDS,
+    STREAM_OPTIONS_FIELDS,
+    STRUCTURED_OUTPUTS_FIELDS,
+    VLLM_FIELDS,
+    Field,
+)
 from phiserve.protocol.responses.compatibility import ALL_RESPONSES_FIELDS
 
 
@@ -25,6 +36,14 @@ _SURFACES: Mapping[str, Mapping[str, Field]] = {
     "chat": OPENAI_FIELDS | VLLM_FIELDS,
     "completions": COMPLETIONS_FIELDS,
     "responses": ALL_RESPONSES_FIELDS,
+}
+
+_OBJECTS: Mapping[str, Mapping[str, Field]] = {
+    "stream_options": STREAM_OPTIONS_FIELDS,
+    "structured_outputs": STRUCTURED_OUTPUTS_FIELDS,
+    "function of chat": FUNCTION_FIELDS,
+    "function of responses": RESPONSES_FUNCTION_FIELDS,
+    "call or output of responses": CALL_FIELDS,
 }
 
 CHAT_PARTS: Mapping[str, str] = {
@@ -84,7 +103,7 @@ def refusals() -> list[Refusal]:
     }
     return [
         *_fields(),
-        Refusal("stream_options", ("include_obfuscation: true",), "nothing is obfuscated"),
+        *_nested(),
         *(refusal for place, reasons in kinds.items() for refusal in _by_reason(place, reasons)),
         *_IMAGES,
         *_FORMS,
@@ -135,6 +154,14 @@ def _fields() -> Iterator[Refusal]:
                 places.setdefault((name, field.note), []).append(surface)
     for (name, reason), surfaces in sorted(places.items()):
         yield Refusal(f"field of {', '.join(surfaces)}", (name,), reason)
+
+
+def _nested() -> Iterator[Refusal]:
+    """Fields of objects within requests; what passes of each stands in no other list."""
+    for place, fields in _OBJECTS.items():
+        for name, field in fields.items():
+            passing = ", ".join(f"`{json.dumps(value)}`" for value in field.allowed)
+            yield Refusal(place, (name,), f"{field.note}; {passing} may be sent" if passing else field.note)
 
 
 def _by_reason(place: str, reasons: Mapping[str, str]) -> Iterator[Refusal]:

@@ -1,6 +1,6 @@
 """Fields that are known and not served: what may be sent of each, and why no more."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
 from pydantic import AfterValidator, ValidationInfo
@@ -8,9 +8,7 @@ from pydantic.config import JsonDict, JsonValue
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field
-from phiserve.protocol.messages import WireModel
-
-_TABLE = COMPLETIONS_FIELDS | OPENAI_FIELDS | VLLM_FIELDS
+from phiserve.protocol.messages import NULL_ALONE, RequestPart
 
 
 def asks_for_nothing(field: Field, value: object) -> bool:
@@ -23,41 +21,42 @@ def _is_same(value: object, allowed: JsonValue) -> bool:
     return value == allowed and isinstance(value, bool) == isinstance(allowed, bool)
 
 
-def _refuse(value: object, info: ValidationInfo) -> None:
-    """Accepts only values that ask for nothing, as None. Raises PydanticCustomError for any other."""
-    field = _TABLE[info.field_name or ""]
-    if not asks_for_nothing(field, value):
-        raise PydanticCustomError(
-            "unsupported", "{text}", {"text": f"this parameter is not supported: {field.note}"}
-        )
+def refuser(fields: Mapping[str, Field]) -> AfterValidator:
+    """Checks a field that a table refuses: only values that ask for nothing pass, as None.
+
+    It raises PydanticCustomError for any other.
+    """
+
+    def refuse(value: object, info: ValidationInfo) -> None:
+        field = fields[(info.field_name or "").removesuffix("_")]
+        if not asks_for_nothing(field, value):
+            text = f"this parameter is not supported: {field.note}"
+            raise PydanticCustomError("unsupported", "{text}", {"text": text})
+
+    return AfterValidator(refuse)
 
 
-Refused = Annotated[object, AfterValidator(_refuse)]
-"""A field that the compatibility tables refuse."""
+Refused = Annotated[object, refuser(COMPLETIONS_FIELDS | OPENAI_FIELDS | VLLM_FIELDS)]
+"""A field that the tables of chat and completions refuse."""
 
 
-def describe_refused(schema: JsonDict) -> None:
-    """Says in the JSON schema of a chat request which values of its refused and unknown fields pass."""
-    _describe(schema, OPENAI_FIELDS | VLLM_FIELDS)
+def describer(fields: Mapping[str, Field], unknown: JsonValue = NULL_ALONE) -> Callable[[JsonDict], None]:
+    """Says in the JSON schema of an object which values of its refused fields pass, and of `unknown` ones."""
+
+    def describe(schema: JsonDict) -> None:
+        properties = cast("JsonDict", schema["properties"])
+        schema["additionalProperties"] = unknown
+        for name, field in fields.items():
+            if field.support == "refused" and name in properties:
+                properties[name] = {
+                    "enum": [None, *field.allowed],
+                    "description": f"Not supported: {field.note}",
+                }
+
+    return describe
 
 
-def describe_refused_of_completions(schema: JsonDict) -> None:
-    """The same of a request for completions."""
-    _describe(schema, COMPLETIONS_FIELDS)
-
-
-def _describe(schema: JsonDict, fields: Mapping[str, Field]) -> None:
-    properties = cast("JsonDict", schema["properties"])
-    schema["additionalProperties"] = {"type": "null"}
-    for name, field in fields.items():
-        if field.support == "refused" and name in properties:
-            properties[name] = {
-                "enum": [None, *field.allowed],
-                "description": f"Not supported: {field.note}",
-            }
-
-
-class RefusedExtras(WireModel):
+class RefusedExtras(RequestPart):
     """Fields of all of vLLM's requests that have no meaning here, or would need much to have one."""
 
     ec_transfer_params: Refused = None

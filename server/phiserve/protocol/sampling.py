@@ -5,17 +5,19 @@ What they say of the inner request is here too, so that a field means the same o
 
 import json
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from blake3 import blake3
-from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import SamplingOptions, StopConditions
 from phiserve.errors import shortened
+from phiserve.protocol.compatibility import STREAM_OPTIONS_FIELDS
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
-from phiserve.protocol.messages import WireModel, bounded, without_empty
+from phiserve.protocol.messages import RequestPart, bounded
+from phiserve.protocol.refused import describer, refuser
 
 MAX_STOP_STRINGS = 4
 """OpenAI's limit."""
@@ -51,22 +53,21 @@ def _false_if_null(value: object) -> object:
     return False if value is None else value
 
 
-class StreamOptions(WireModel):
+class StreamOptions(RequestPart):
     """Options of a streamed answer. Nothing is obfuscated here, which a client may ask for.
 
     `continuous_usage_stats` is vLLM's: beside `include_usage`, every chunk has the counts so far.
     """
 
+    model_config = ConfigDict(json_schema_extra=describer(STREAM_OPTIONS_FIELDS))
+
     include_usage: bool | None = False
     continuous_usage_stats: bool | None = False
-    include_obfuscation: Literal[False] = False
+    include_obfuscation: Annotated[object, refuser(STREAM_OPTIONS_FIELDS)] = None
 
 
-class EngineFields(WireModel):
-    """Base of all requests for answers: how tokens are chosen and when an answer ends.
-
-    A field that is not known is an error, unless it is null: clients write out what they leave open.
-    """
+class EngineFields(RequestPart):
+    """Base of all requests for answers: how tokens are chosen and when an answer ends."""
 
     temperature: Annotated[FiniteFloat, Field(ge=0, le=2)] | None = 1.0
     top_p: Annotated[FiniteFloat, Field(ge=0, le=1)] | None = 1.0
@@ -90,11 +91,6 @@ class EngineFields(WireModel):
     structured_outputs: StructuredOutputs | None = None
     priority: Annotated[int, Field(ge=-MAX_WIRE_INTEGER, le=MAX_WIRE_INTEGER)] | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pass_over_null(cls, given: object) -> object:
-        return without_empty(cls, given, (None,))
 
     @field_validator("logit_bias")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     JsonValue,
     PrivateAttr,
@@ -22,7 +23,9 @@ from phiserve.constraints.constraint import Constraint
 from phiserve.constraints.tool_calls import NO_PARAMETERS
 from phiserve.core import Tool, ToolUse
 from phiserve.errors import shortened
-from phiserve.protocol.messages import WireModel, bounded
+from phiserve.protocol.compatibility import FUNCTION_FIELDS
+from phiserve.protocol.messages import RequestPart, bounded
+from phiserve.protocol.refused import describer, refuser
 from phiserve.protocol.sampling import SamplingFields, disagreement
 from phiserve.protocol.tool_use import arguments_of, calls_constraint, choose
 
@@ -54,13 +57,16 @@ ToolName = Annotated[str, AfterValidator(_check_name)]
 """The name of a function, by OpenAI's rule."""
 
 
-class FunctionDefinition(WireModel):
+class FunctionDefinition(RequestPart):
     """A function, with a JSON schema of its arguments, which are always held to it: `strict` or not."""
+
+    model_config = ConfigDict(json_schema_extra=describer(FUNCTION_FIELDS))
 
     name: ToolName
     description: str | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None
+    defer_loading: Annotated[object, refuser(FUNCTION_FIELDS)] = None
 
     @property
     def tool(self) -> Tool:
@@ -68,34 +74,34 @@ class FunctionDefinition(WireModel):
         return Tool(self.name, self.parameters or NO_PARAMETERS, self.description)
 
 
-class FunctionTool(WireModel):
+class FunctionTool(RequestPart):
     """`{"type": "function", "function": {"name": …, "parameters": …}}`."""
 
     type: ToolType
     function: FunctionDefinition
 
 
-class NamedFunction(WireModel):
+class NamedFunction(RequestPart):
     """A function, by its name."""
 
     name: str
 
 
-class NamedTool(WireModel):
+class NamedTool(RequestPart):
     """A tool, by the name of its function."""
 
     type: ToolType
     function: NamedFunction
 
 
-class AllowedTools(WireModel):
+class AllowedTools(RequestPart):
     """Which of the tools may be called, and whether one must be."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[tuple[NamedTool, ...], bounded(MAX_TOOLS, least=1)]
 
 
-class AllowedToolsChoice(WireModel):
+class AllowedToolsChoice(RequestPart):
     """`{"type": "allowed_tools", "allowed_tools": …}`."""
 
     type: Literal["allowed_tools"]

@@ -6,8 +6,6 @@ from pydantic_core import ErrorDetails
 
 Context = Mapping[str, object]
 
-_IN_JSON = {"True": "true", "False": "false", "None": "null"}
-
 _WORDS: dict[str, str | Callable[[Context], str]] = {
     "missing": "this field is required",
     "extra_forbidden": "this parameter is unknown",
@@ -27,7 +25,7 @@ _WORDS: dict[str, str | Callable[[Context], str]] = {
     "string_unicode": "must be Unicode text",
     "string_pattern_mismatch": lambda context: f"must match the pattern {context['pattern']}",
     "invalid_key": "must have strings as keys",
-    "literal_error": lambda context: f"must be {_IN_JSON.get(str(context['expected']), context['expected'])}",
+    "literal_error": lambda context: f"must be {context['expected']}",
     "greater_than": lambda context: f"must be more than {_number(context['gt'])}",
     "greater_than_equal": lambda context: f"must be at least {_number(context['ge'])}",
     "less_than": lambda context: f"must be less than {_number(context['lt'])}",

@@ -89,7 +89,7 @@ def content(*parts: Any) -> list[Any]:
         (
             {"stream": True, "stream_options": {"include_obfuscation": True}},
             "stream_options.include_obfuscation",
-            "invalid_value",
+            "unsupported_parameter",
         ),
         (
             {"messages": [{"role": "assistant", "function_call": {}}]},

@@ -10,14 +10,14 @@ from phiserve.protocol.refused import (
     RefusedChatExtras,
     RefusedExtras,
     asks_for_nothing,
-    describe_refused,
+    describer,
 )
 
 
 class Request(WireModel):
     """A request with one field that is refused and one of another kind."""
 
-    model_config = ConfigDict(json_schema_extra=describe_refused)
+    model_config = ConfigDict(json_schema_extra=describer(VLLM_FIELDS))
 
     stream_interval: Refused = None
     user: str | None = None

@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionFunctionToolParam
+from openai.types.shared_params import FunctionDefinition as TheirFunction
 
 from phiserve.constraints.tool_calls import MAX_CALLS
 from phiserve.core import ToolUse
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.parsing import parse_request
-from phiserve.protocol.tools import MAX_TOOLS, ToolFields
+from phiserve.protocol.tools import MAX_TOOLS, FunctionDefinition, FunctionTool, ToolFields
 from unit.constraints.matching import passes
 
 LOOK = {
@@ -200,3 +202,16 @@ def test_a_regular_expression_may_stand_beside_tools_that_are_not_called() -> No
     constraint = parse(tools=BOTH, tool_choice="none", structured_outputs={"regex": "a"}).constraint
     assert constraint is not None
     assert passes(constraint.grammar, "a")
+
+
+def test_every_field_of_openais_is_known() -> None:
+    """Its client's own types are walked: a new field fails here until somebody decides about it."""
+    assert ChatCompletionFunctionToolParam.__annotations__.keys() <= FunctionTool.model_fields.keys()
+    assert TheirFunction.__annotations__.keys() <= FunctionDefinition.model_fields.keys()
+
+
+def test_functions_are_told_at_once() -> None:
+    """vLLM's `defer_loading` may say so; that a function is to be searched for is refused."""
+    assert parse(tools=[tool(STOP | {"defer_loading": False})]).tool_use is not None
+    refused = refusal(tools=[tool(STOP | {"defer_loading": True})])
+    assert (refused.param, refused.code) == ("tools[0].function.defer_loading", "unsupported_parameter")

@@ -56,7 +56,7 @@ def content(*parts: object) -> dict[str, Any]:
         ({"cache_salt": "a" * 2000}, "cache_salt: must have at most 1024 characters"),
         (
             {"stream": True, "stream_options": {"include_obfuscation": True}},
-            "stream_options.include_obfuscation: must be false",
+            "stream_options.include_obfuscation: this parameter is not supported: nothing is obfuscated",
         ),
         ({"verbosity": "loud"}, "verbosity: must be 'low', 'medium' or 'high'"),
         ({"nonsense": 1}, "nonsense: this parameter is unknown"),

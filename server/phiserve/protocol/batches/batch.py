@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from phiserve.core import TokenCounts
 from phiserve.protocol.batches.lines import BatchError, BatchUrl
 from phiserve.protocol.files import ExpiresAfter
-from phiserve.protocol.messages import WireModel
+from phiserve.protocol.messages import RequestPart
 from phiserve.protocol.responses.conversations import Metadata
 from phiserve.protocol.responses.response import ResponseUsage
 from phiserve.store.interface import BatchStatus
@@ -32,7 +32,7 @@ def _window(given: object) -> object:
     return given
 
 
-class NewBatch(WireModel):
+class NewBatch(RequestPart):
     """The body of `POST /v1/batches`."""
 
     input_file_id: str

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Raw, Struct
 from pydantic import Field
 
-from phiserve.protocol.messages import WireModel, bounded
+from phiserve.protocol.messages import RequestPart, bounded
 from phiserve.protocol.responses.items import Item
 
 MAX_NEW_ITEMS = 20
@@ -19,20 +19,20 @@ Metadata = Annotated[
 """What a client notes of a conversation, within OpenAI's limits."""
 
 
-class NewConversation(WireModel):
+class NewConversation(RequestPart):
     """The body of `POST /v1/conversations`."""
 
     items: Annotated[tuple[Item, ...], bounded(MAX_NEW_ITEMS)] | None = None
     metadata: Metadata | None = None
 
 
-class ChangedConversation(WireModel):
+class ChangedConversation(RequestPart):
     """The body of `POST /v1/conversations/{id}`: what it has instead."""
 
     metadata: Metadata | None
 
 
-class NewItems(WireModel):
+class NewItems(RequestPart):
     """The body of `POST /v1/conversations/{id}/items`."""
 
     items: Annotated[tuple[Item, ...], bounded(MAX_NEW_ITEMS, least=1)]

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Tag, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from phiserve.errors import shortened
+from phiserve.protocol.compatibility import CALL_FIELDS
 from phiserve.protocol.input_parts import GivenFile, GivenImage
-from phiserve.protocol.messages import MAX_PARTS, ReplayedModel, bounded, choose_by
+from phiserve.protocol.messages import EMPTY_ALONE, MAX_PARTS, ReplayedModel, bounded, choose_by
+from phiserve.protocol.refused import describer, refuser
 
 ROLES = ("user", "assistant", "system", "developer")
 
@@ -90,10 +92,17 @@ _ContentChoice = Discriminator(_content_tag)
 _Parts = bounded(MAX_PARTS, least=1)
 
 
+def _message_if_null(kind: object) -> object:
+    return "message" if kind is None else kind
+
+
 class _MessageItem(ReplayedModel):
     """What messages of all roles may have beside their content; none of it has an effect."""
 
-    type: Literal["message"] = "message"
+    type: Annotated[
+        Literal["message"],
+        BeforeValidator(_message_if_null, json_schema_input_type=Literal["message"] | None),
+    ] = "message"
     id: str | None = None
     status: ItemStatus | None = None
     phase: Literal["commentary", "final_answer"] | None = None
@@ -129,11 +138,17 @@ class AssistantItem(_MessageItem):
     ]
 
 
+_Refused = Annotated[object, refuser(CALL_FIELDS)]
+_DESCRIBED = describer(CALL_FIELDS, EMPTY_ALONE)
+
+
 class FunctionCallItem(ReplayedModel):
     """A call of a tool in an earlier answer, as clients send a response's output back.
 
     `parsed_arguments` is what OpenAI's client for JavaScript made of the arguments; it has no effect.
     """
+
+    model_config = ConfigDict(json_schema_extra=_DESCRIBED)
 
     type: Literal["function_call"]
     call_id: str
@@ -142,12 +157,15 @@ class FunctionCallItem(ReplayedModel):
     parsed_arguments: object = None
     id: str | None = None
     status: ItemStatus | None = None
-    namespace: None = None
-    caller: None = None
+    namespace: _Refused = None
+    caller: _Refused = None
+    async_: Annotated[_Refused, Field(alias="async")] = None
 
 
 class FunctionCallOutput(ReplayedModel):
     """The result of a call, which may show images. A `name` has no effect: the call has one."""
+
+    model_config = ConfigDict(json_schema_extra=_DESCRIBED)
 
     type: Literal["function_call_output"]
     call_id: str
@@ -158,8 +176,8 @@ class FunctionCallOutput(ReplayedModel):
     id: str | None = None
     status: ItemStatus | None = None
     name: str | None = None
-    namespace: None = None
-    caller: None = None
+    namespace: _Refused = None
+    caller: _Refused = None
 
 
 class ItemReference(ReplayedModel):
@@ -184,7 +202,7 @@ def _item_tag(item: object) -> str | None:
     kind = given.get("type", "message")
     if given.keys() == {"id"} or (kind is None and "role" not in given):
         kind = "item_reference"
-    if kind != "message":
+    if kind not in ("message", None):
         return f":{kind}" if kind in TYPES else ":other"
     role = given.get("role")
     return f":{role}" if role in ROLES else None

@@ -1,23 +1,14 @@
 """The body of `POST /v1/responses`."""
 
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic.config import JsonDict
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint
-from phiserve.protocol.messages import WireModel, bounded
-from phiserve.protocol.refused import asks_for_nothing
+from phiserve.protocol.compatibility import STREAM_OPTIONS_FIELDS
+from phiserve.protocol.messages import RequestPart, bounded
+from phiserve.protocol.refused import describer, refuser
 from phiserve.protocol.responses.compatibility import ALL_RESPONSES_FIELDS
 from phiserve.protocol.responses.items import Item
 from phiserve.protocol.responses.tools import ToolFields
@@ -43,42 +34,23 @@ Includable = Literal[
 """What `include` may name. All but the first are parts of what never stands in a response of this server."""
 
 
-def _refuse(value: object, info: ValidationInfo) -> object:
-    """Accepts only values that ask for nothing. Raises PydanticCustomError for any other."""
-    field = ALL_RESPONSES_FIELDS[info.field_name or ""]
-    if asks_for_nothing(field, value):
-        return value
-    text = f"this parameter is not supported: {field.note}"
-    raise PydanticCustomError("unsupported", "{text}", {"text": text})
-
-
-Refused = Annotated[object, AfterValidator(_refuse)]
+Refused = Annotated[object, refuser(ALL_RESPONSES_FIELDS)]
 """A field that the compatibility tables refuse."""
-
-
-def _describe_refused(schema: JsonDict) -> None:
-    """Says in the JSON schema which values of a refused or unknown field pass."""
-    properties = cast("JsonDict", schema["properties"])
-    schema["additionalProperties"] = {"type": "null"}
-    for name, field in ALL_RESPONSES_FIELDS.items():
-        if field.support == "refused":
-            properties[name] = {
-                "enum": [None, *field.allowed],
-                "description": f"Not supported: {field.note}",
-            }
 
 
 def _input_tag(given: object) -> str:
     return ":items" if isinstance(given, list | tuple) else ":string"
 
 
-class ResponsesStreamOptions(WireModel):
+class ResponsesStreamOptions(RequestPart):
     """Options of a streamed answer. Nothing is obfuscated here, which a client may ask for."""
 
-    include_obfuscation: Literal[False] = False
+    model_config = ConfigDict(json_schema_extra=describer(STREAM_OPTIONS_FIELDS))
+
+    include_obfuscation: Annotated[object, refuser(STREAM_OPTIONS_FIELDS)] = None
 
 
-class Reasoning(WireModel):
+class Reasoning(RequestPart):
     """How much to reason before the answer: the model does not, so that none of it has an effect."""
 
     effort: str | None = None
@@ -88,7 +60,7 @@ class Reasoning(WireModel):
     mode: str | None = None
 
 
-class ConversationId(WireModel):
+class ConversationId(RequestPart):
     """A conversation, by its id."""
 
     id: str
@@ -113,7 +85,7 @@ class ResponsesRequest(ToolFields, EngineFields):
     `protocol.responses.compatibility` says of each why.
     """
 
-    model_config = ConfigDict(json_schema_extra=_describe_refused, hide_input_in_errors=True)
+    model_config = ConfigDict(json_schema_extra=describer(ALL_RESPONSES_FIELDS), hide_input_in_errors=True)
 
     model: str | None = None
     input: (

@@ -7,7 +7,7 @@ from pydantic import Tag
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.protocol.formats import FORMAT_TYPES, JsonObjectFormat, JsonSchema, TextFormat
-from phiserve.protocol.messages import WireModel, choose_by
+from phiserve.protocol.messages import RequestPart, choose_by
 
 
 class FlatJsonSchemaFormat(JsonSchema):
@@ -26,7 +26,7 @@ Format = Annotated[
 ]
 
 
-class TextConfig(WireModel):
+class TextConfig(RequestPart):
     """`text`. The model has no control of verbosity, which is accepted without effect."""
 
     format: Format | None = None

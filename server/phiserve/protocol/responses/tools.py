@@ -3,25 +3,39 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, PrivateAttr, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, JsonValue, PrivateAttr, Tag, model_validator
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Tool, ToolUse
-from phiserve.protocol.messages import WireModel, bounded
+from phiserve.protocol.compatibility import RESPONSES_FUNCTION_FIELDS
+from phiserve.protocol.messages import RequestPart, bounded
+from phiserve.protocol.refused import describer, refuser
 from phiserve.protocol.responses.text import TextConfig
 from phiserve.protocol.sampling import disagreement
 from phiserve.protocol.tool_use import arguments_of, calls_constraint, choose
 from phiserve.protocol.tools import MAX_TOOLS, FunctionDefinition, ToolType
 
 
-class TypedTool(WireModel):
+class TypedTool(RequestPart):
     """A tool's `type`. It is read before all else: of other types, all else is another."""
 
     type: ToolType
 
 
+_Refused = Annotated[object, refuser(RESPONSES_FUNCTION_FIELDS)]
+
+
 class FunctionTool(FunctionDefinition, TypedTool):
-    """`{"type": "function", "name": …, "parameters": …}`: what chat requests have one level deeper."""
+    """`{"type": "function", "name": …, "parameters": …}`: what chat requests have one level deeper.
+
+    `output_schema`, which describes what the function gives back, has no effect: outputs are read as text.
+    """
+
+    model_config = ConfigDict(json_schema_extra=describer(RESPONSES_FUNCTION_FIELDS))
+
+    output_schema: dict[str, JsonValue] | None = None
+    allowed_callers: _Refused = None
+    async_: Annotated[_Refused, Field(alias="async")] = None
 
 
 class NamedTool(TypedTool):
@@ -30,7 +44,7 @@ class NamedTool(TypedTool):
     name: str
 
 
-class AllowedTools(WireModel):
+class AllowedTools(RequestPart):
     """Which of the tools may be called, and whether one must be."""
 
     type: Literal["allowed_tools"]
@@ -53,7 +67,7 @@ ToolChoice = Annotated[
 ]
 
 
-class ToolFields(WireModel):
+class ToolFields(RequestPart):
     """Base of requests whose answers may be calls of tools. Tools that a server would have are refused."""
 
     text: TextConfig | None = None

@@ -1,12 +1,23 @@
 """Tools of a Responses request: which may be called, and what is refused by name and path."""
 
 import json
+from typing import Any
 
 import pytest
+from openai.types.responses import FunctionTool as TheirTool
+from openai.types.responses import (
+    ResponseFunctionToolCall,
+    ToolChoiceAllowed,
+    ToolChoiceFunction,
+)
+from openai.types.responses.response_input_item import FunctionCallOutput as TheirOutput
+from pydantic import BaseModel
 
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.parsing import parse_request
+from phiserve.protocol.responses.items import FunctionCallItem, FunctionCallOutput
 from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.responses.tools import AllowedTools, FunctionTool, NamedTool
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 TOOLS = [
@@ -84,3 +95,56 @@ def test_refusals(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         parsed(**fields)
     assert refusal.value.message.startswith(message)
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    """The keys of an object on the wire."""
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (TheirTool, FunctionTool),
+        (ToolChoiceFunction, NamedTool),
+        (ToolChoiceAllowed, AllowedTools),
+        (ResponseFunctionToolCall, FunctionCallItem),
+        (TheirOutput, FunctionCallOutput),
+    ],
+)
+def test_every_field_of_openais_is_known(theirs: type[BaseModel], ours: type[BaseModel]) -> None:
+    """Its client's own types are walked: a new field fails here until somebody decides about it."""
+    assert keys(theirs) <= keys(ours)
+
+
+NEW: dict[str, tuple[list[Any], list[Any]]] = {
+    "output_schema": ([{}, {"type": "object", "not": {}}], ["object"]),
+    "defer_loading": ([False], [True, 0]),
+    "allowed_callers": ([["direct"], ["direct", "programmatic"]], [["programmatic"], [], "direct"]),
+    "async": ([False], [True]),
+}
+"""What OpenAI's functions have beside the rest: values that ask for nothing here, and others."""
+
+
+def test_what_a_function_may_say_beside_the_rest() -> None:
+    """Null and what asks for nothing passes; all else is refused by its name."""
+    for name in keys(TheirTool) - {"type", "name", "description", "parameters", "strict"}:
+        passing, refused = NEW[name]
+        for value in (None, *passing):
+            assert parsed(tools=[TOOLS[1] | {name: value}]).tool_use is not None
+        for value in refused:
+            with pytest.raises(InvalidRequest) as refusal:
+                parsed(tools=[TOOLS[1] | {name: value}])
+            assert refusal.value.param == f"tools[0].{name}"
+
+
+@pytest.mark.parametrize("name", ["caller", "async", "namespace"])
+def test_calls_as_clients_send_them_back(name: str) -> None:
+    """With what OpenAI's client's types say of a direct call; of any other it is refused by its place."""
+    call = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+    passing: dict[str, Any] = {"caller": {"type": "direct"}, "async": False, "namespace": None}
+    assert parsed(input=[call | passing]).input is not None
+    other: dict[str, Any] = {"caller": {"type": "program", "caller_id": "p"}, "async": True, "namespace": "n"}
+    with pytest.raises(InvalidRequest) as refusal:
+        parsed(input=[call | passing | {name: other[name]}])
+    assert refusal.value.param == f"input[0].{name}"
