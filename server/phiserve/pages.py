@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from phiserve.chat.truncation import newest_turns
 from phiserve.core import Conversation, DocumentPlaceholder, ImagePlaceholder, Part
 from phiserve.errors import InvalidPdf, InvalidRequest
 from phiserve.turns import Line
@@ -55,7 +56,34 @@ class PageReader:
         none of, or EngineFailure; if several PDFs are bad, the first is named.
         """
         owner = FileOwner(line, cache_salt, conversation.owner)
+        if conversation.truncates:
+            return await self._newest(conversation, owner, count_pages)
         return with_files(conversation, iter(await self.pages_of(conversation.shown, owner, count_pages)))
+
+    async def _newest(
+        self, conversation: Conversation, owner: FileOwner, count_pages: CountPages | None
+    ) -> Conversation:
+        """The same of the newest turns alone, as many as do not show too many images; the last one stays.
+
+        Each file is read once, and none of a turn that is left out whatever its files hold.
+        """
+        limit, num_shown = self._limits.max_images, len(conversation.shown)
+        conversation = newest_turns(conversation, limit, map(least_shown, conversation.shown))
+        if not (files := _files_of(conversation.shown)):
+            return conversation
+        self._check_counts(conversation.shown, [*map(least_shown, files)])
+        documents = await self._read(files, owner)
+        counts = [_num_shown(*pair) for pair in zip(files, documents, strict=True)]
+        conversation = newest_turns(conversation, limit, _all_counts(conversation.shown, counts))
+
+        async def tell(counts: Sequence[int]) -> None:
+            """Of what is left out too: it stands for nothing."""
+            if count_pages is not None:
+                await count_pages([*[0] * (num_shown - len(counts)), *counts])
+
+        num_kept = len(_files_of(conversation.shown))
+        kept = documents[len(documents) - num_kept :]
+        return with_files(conversation, iter(await self._pages(conversation.shown, kept, owner.line, tell)))
 
     async def pages_of(
         self,
@@ -67,20 +95,27 @@ class PageReader:
 
         Otherwise as `with_pages`.
         """
-        placeholders = [part for part in shown if isinstance(part, DocumentPlaceholder)]
-        if not placeholders:
+        if not (files := _files_of(shown)):
             return []
-        num_images = len(shown) - len(placeholders)
-        self._check_counts(placeholders, [len(one.pages or (0,)) for one in placeholders], num_images)
-        documents = await self._read(placeholders, owner)
-        counts = [_num_shown(*pair) for pair in zip(placeholders, documents, strict=True)]
-        self._check_counts(placeholders, counts, num_images)
+        self._check_counts(shown, [*map(least_shown, files)])
+        return await self._pages(shown, await self._read(files, owner), owner.line, count_pages)
+
+    async def _pages(
+        self,
+        shown: Sequence[ImagePlaceholder | DocumentPlaceholder],
+        documents: Sequence[Document | bytes],
+        line: Line,
+        count_pages: CountPages | None,
+    ) -> list[tuple[Part, ...]]:
+        """What stands in the place of each file, all of which have been read."""
+        files = _files_of(shown)
+        counts = [_num_shown(*pair) for pair in zip(files, documents, strict=True)]
+        self._check_counts(shown, counts)
         if count_pages is not None:
-            left = iter(counts)
-            await count_pages([next(left) if isinstance(part, DocumentPlaceholder) else 1 for part in shown])
+            await count_pages(_all_counts(shown, counts))
         return [
-            await self._shown(placeholder, document, owner.line)
-            for placeholder, document in zip(placeholders, documents, strict=True)
+            await self._shown(placeholder, document, line)
+            for placeholder, document in zip(files, documents, strict=True)
         ]
 
     async def _read(
@@ -100,14 +135,15 @@ class PageReader:
         return documents
 
     def _check_counts(
-        self, placeholders: Sequence[DocumentPlaceholder], counts: Sequence[int], total: int
+        self, shown: Sequence[ImagePlaceholder | DocumentPlaceholder], counts: Sequence[int]
     ) -> None:
-        """Check how many images the request has: `total`, and for each file as many as `counts` says.
+        """Check how many images the request has: its images, and for each file as many as `counts` says.
 
         Raises InvalidRequest, which names the file with which they are too many.
         """
-        limit = self._limits.max_images
-        for placeholder, count in zip(placeholders, counts, strict=True):
+        limit, files = self._limits.max_images, _files_of(shown)
+        total = len(shown) - len(files)
+        for placeholder, count in zip(files, counts, strict=True):
             total += count
             if total > limit:
                 reason = (
@@ -152,6 +188,21 @@ class PageReader:
             page=page,
             size=size,
         )
+
+
+def least_shown(placeholder: ImagePlaceholder | DocumentPlaceholder) -> int:
+    """How many images it stands for at least, as far as the request tells."""
+    return len(placeholder.pages or (0,)) if isinstance(placeholder, DocumentPlaceholder) else 1
+
+
+def _files_of(shown: Sequence[ImagePlaceholder | DocumentPlaceholder]) -> list[DocumentPlaceholder]:
+    return [part for part in shown if isinstance(part, DocumentPlaceholder)]
+
+
+def _all_counts(shown: Sequence[ImagePlaceholder | DocumentPlaceholder], counts: Sequence[int]) -> list[int]:
+    """How many images everything shown stands for, given those of the files."""
+    left = iter(counts)
+    return [next(left) if isinstance(part, DocumentPlaceholder) else 1 for part in shown]
 
 
 def _counted(placeholder: DocumentPlaceholder, count: int) -> str:

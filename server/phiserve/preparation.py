@@ -4,18 +4,19 @@ Everything before the engine, of which this module knows nothing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
-from phiserve.chat.truncation import num_omissible, without_oldest
+from phiserve.chat.truncation import newest_turns, num_omissible, without_oldest
 from phiserve.context import ContextNeed
 from phiserve.core import Conversation, ImagePlaceholder, Prompt, RawPrompt
 from phiserve.errors import ContextLengthExceeded, InvalidRequest
-from phiserve.pages import CountPages, PageLimits, PageReader
+from phiserve.pages import CountPages, PageLimits, PageReader, least_shown
 from phiserve.turns import NOBODY, Line
 from phiserve.vision.fitting import fit_crops
 from phiserve.vision.images import EncodedImage, ImageService
+from phiserve.vision.limits import TooLargeTogether
 from phiserve.vision.sizes import CropPlan
 
 
@@ -91,37 +92,66 @@ class PromptPreparer:
 
         `max_tokens` is the answer's own limit, if it has one; what the context does not leave of it is cut.
         Images are known again only under an equal `cache_salt`; `line` is where images wait for a thread.
-        Where there are files, `count_pages` is told of their pages before these are read. Raises
+        Where there are files, `count_pages` is told of their pages before these are read. Of a conversation
+        that truncates, the oldest turns are left out until its images are not too many, nor too large
+        together, and its tokens fit. Its images are read once, unless they are too large. Raises
         InvalidRequest, InvalidImage, InvalidPdf, or ContextLengthExceeded where no token is left for the
         answer.
         """
-        options = (max_tokens, cache_salt, line, min_tokens)
         if not isinstance(conversation, RawPrompt):
             conversation = await self._pages.with_pages(conversation, cache_salt, line, count_pages)
+        conversation, images = await self._read(conversation, cache_salt, line)
         try:
-            return await self._prepare(conversation, *options)
+            return await self._prepare(conversation, images, max_tokens, min_tokens)
         except ContextLengthExceeded:
             if isinstance(conversation, RawPrompt) or not conversation.truncates:
                 raise
-        return await self._prepare_truncated(conversation, *options)
+        return await self._prepare_truncated(conversation, images, max_tokens, min_tokens)
+
+    def shortened(self, conversation: Prompt) -> Prompt:
+        """Without the oldest turns, where it truncates, that show more images than a request may have."""
+        if isinstance(conversation, RawPrompt) or not conversation.truncates:
+            return conversation
+        return newest_turns(conversation, self._limits.max_images, map(least_shown, conversation.shown))
+
+    async def _read(
+        self, conversation: Prompt, cache_salt: str | None, line: Line
+    ) -> tuple[Prompt, Sequence[EncodedImage]]:
+        """The images, and the conversation without what they leave no room for, where it truncates."""
+
+        async def read(kept: Prompt) -> Sequence[EncodedImage]:
+            return await self._images.read(kept.images, cache_salt, line, kept.owner)
+
+        conversation = self.shortened(conversation)
+        self._check_image_count(conversation.images)
+        try:
+            return conversation, await read(conversation)
+        except TooLargeTogether:
+            if isinstance(conversation, RawPrompt) or not conversation.truncates:
+                raise
+        return await _newest_read(conversation, read)
 
     async def _prepare_truncated(
         self,
         conversation: Conversation,
+        images: Sequence[EncodedImage],
         max_tokens: int | None,
-        cache_salt: str | None,
-        line: Line,
         min_tokens: int,
     ) -> PreparedPrompt:
         """Prepare the newest turns that leave room for an answer, found by halves; the last one is kept."""
-        options, reserve = (max_tokens, cache_salt, line, min_tokens), self._limits.answer_reserve
+
+        async def prepare(omitted: int) -> PreparedPrompt:
+            kept = without_oldest(conversation, omitted)
+            return await self._prepare(kept, _of_newest(images, kept), max_tokens, min_tokens)
+
+        reserve = self._limits.answer_reserve
         wanted = reserve if max_tokens is None else min(max_tokens, reserve)
         too_few, enough = 0, num_omissible(conversation)
-        best = await self._prepare(without_oldest(conversation, enough), *options)
+        best = await prepare(enough)
         while enough - too_few > 1:
             middle = (too_few + enough) // 2
             try:
-                prompt = await self._prepare(without_oldest(conversation, middle), *options)
+                prompt = await prepare(middle)
             except ContextLengthExceeded:
                 too_few = middle
                 continue
@@ -134,14 +164,10 @@ class PromptPreparer:
     async def _prepare(
         self,
         conversation: Prompt,
+        images: Sequence[EncodedImage],
         max_tokens: int | None,
-        cache_salt: str | None,
-        line: Line,
         min_tokens: int,
     ) -> PreparedPrompt:
-        placeholders = conversation.images
-        self._check_image_count(placeholders)
-        images = await self._images.read(placeholders, cache_salt, line, conversation.owner)
         prompt = await self._encode(conversation, images)
         available = self._limits.available_image_tokens(prompt.num_text_tokens, max_tokens, min_tokens)
         need = self._need(conversation, images, prompt.num_text_tokens, available)
@@ -190,3 +216,31 @@ class PromptPreparer:
         prepared = tuple(map(PreparedImage, images, plans, prompt.image_offsets(image_tokens)))
         left = self._limits.context_tokens - len(ids)
         return PreparedPrompt(ids, prepared, left if max_tokens is None else min(max_tokens, left))
+
+
+def _of_newest(images: Sequence[EncodedImage], kept: Conversation) -> Sequence[EncodedImage]:
+    """The images of a conversation whose oldest turns are left out: instructions, which stay, show none."""
+    return images[len(images) - len(kept.images) :]
+
+
+async def _newest_read(
+    conversation: Conversation, read: Callable[[Conversation], Awaitable[Sequence[EncodedImage]]]
+) -> tuple[Conversation, Sequence[EncodedImage]]:
+    """The newest turns whose images are not too large together, found by halves, and these images.
+
+    Raises as `read` where those of the last turn are.
+    """
+    counts = [1] * len(conversation.images)
+    found: tuple[Conversation, Sequence[EncodedImage]] | None = None
+    enough, too_many = 0, len(counts)
+    while too_many - enough > 1:
+        middle = (enough + too_many) // 2
+        kept = newest_turns(conversation, middle, counts)
+        try:
+            found, enough = (kept, await read(kept)), middle
+        except TooLargeTogether:
+            too_many = middle
+    if found is not None:
+        return found
+    kept = newest_turns(conversation, 0, counts)
+    return kept, await read(kept)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -73,6 +74,7 @@ async def begin_answer(
     Neither it nor its images are kept longer than the engine needs them. Close the deltas to abort it. Raises
     as `Pipeline.prepare`, and RateLimitReached.
     """
+    inner = replace(inner, conversation=services.preparer.shortened(inner.conversation))
     record.stream, record.images = inner.stream, len(inner.conversation.images)
     shown = inner.conversation.shown
     await visit.take_images(shown)

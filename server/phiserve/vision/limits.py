@@ -33,11 +33,16 @@ class ImageLimits:
         width, height = size
         if width * height > self.max_pixels:
             limit = f"{self.max_pixels} (max_image_pixels)"
-            raise _too_large(f"the image has {width} x {height} pixels", limit)
+            reason = f"the image has {width} x {height} pixels; the limit is {limit}"
+            raise InvalidImage(reason, code="image_too_large")
         if max(size) > self.max_aspect_ratio * min(size):
             limit = f"{self.max_aspect_ratio:g} to 1 (max_image_aspect_ratio)"
             reason = f"{width} x {height} is too thin; the limit is {limit}"
             raise InvalidImage(reason, code="image_too_thin")
+
+
+class TooLargeTogether(InvalidImage):
+    """All images of a request have too many bytes or pixels; each by itself may have as many."""
 
 
 @dataclass(slots=True)
@@ -50,21 +55,19 @@ class RequestMeter:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def add_bytes(self, count: int) -> None:
-        """Count bytes of a file. Raises InvalidImage if all together have too many bytes."""
+        """Count bytes of a file. Raises TooLargeTogether if all together have too many bytes."""
         with self._lock:
             self.bytes += count
             total = self.bytes
         if total > self.limits.max_request_bytes:
             limit = f"{self.limits.max_request_bytes} bytes (max_request_image_bytes)"
-            raise _too_large("with this one the request's images are larger than allowed together", limit)
+            fault = "with this one the request's images are larger than allowed together"
+            raise TooLargeTogether(f"{fault}; the limit is {limit}", code="image_too_large")
 
     def add_pixels(self, size: tuple[int, int]) -> None:
-        """Count an image of (width, height). Raises InvalidImage if all together have too many pixels."""
+        """Count an image of (width, height). Raises TooLargeTogether if all together have too many pixels."""
         self.pixels += size[0] * size[1]
         if self.pixels > self.limits.max_request_pixels:
             limit = f"{self.limits.max_request_pixels} (max_request_image_pixels)"
-            raise _too_large(f"with this one the request's images have {self.pixels} pixels", limit)
-
-
-def _too_large(fault: str, limit: str) -> InvalidImage:
-    return InvalidImage(f"{fault}; the limit is {limit}", code="image_too_large")
+            fault = f"with this one the request's images have {self.pixels} pixels"
+            raise TooLargeTogether(f"{fault}; the limit is {limit}", code="image_too_large")

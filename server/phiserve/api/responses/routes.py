@@ -133,7 +133,7 @@ async def _queue(
 
 async def _count(services: Services, gathered: Gathered, visit: Visit, line: Line, owner: str) -> int:
     asked = gathered.request
-    conversation = conversation_of(asked, gathered.earlier, owner)
+    conversation = services.preparer.shortened(conversation_of(asked, gathered.earlier, owner))
     shown = conversation.shown
     await visit.take_images(shown)
     salt, count_pages = asked.salt(visit.cache_salt), partial(visit.take_pages, shown)

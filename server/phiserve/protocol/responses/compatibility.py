@@ -31,7 +31,8 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "tool_choice": Field("served", "all forms that name functions"),
     "tools": Field("served", "functions; what a server would have to run (web search and so on) is refused"),
     "truncation": Field(
-        "served", "`auto` leaves out the oldest messages, never instructions and the last one"
+        "served",
+        "`auto` leaves out the oldest messages until tokens and images fit; instructions and the last one stay",
     ),
     "max_tool_calls": Field("accepted", "it limits tools that a server runs"),
     "metadata": Field("accepted", "repeated in the response"),

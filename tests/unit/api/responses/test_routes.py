@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from images import data_url, encode, noise
 from key_files import bearer, write_keys
 from phiserve.api.app import create_app
 from phiserve.api.services import Services
@@ -148,3 +149,22 @@ def test_the_document_has_it(make_services: MakeServices) -> None:
     for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
         validate("ResponsesRequest", example["value"])
         assert post(services, example["value"], path=PATH).status_code == 200
+
+
+def test_images_beyond_the_limit_are_left_out(make_services: MakeServices, tmp_path: Path) -> None:
+    """With the oldest turns, where the conversation may be truncated; what is left out counts for nothing."""
+    given = [
+        {"role": "user", "content": [{"type": "input_image", "image_url": data_url(encode(noise(9, n + 9)))}]}
+        for n in range(6)
+    ]
+    for item in given:
+        item["content"][0]["detail"] = "low"
+    file = write_keys(tmp_path / "k", alice={"images_per_minute": 14})
+    services = make_services(ScriptedEngine(ANSWER), keys_file=file)
+    headers = bearer("alice")
+    assert asked(services, headers, input=given).json()["error"]["code"] == "too_many_images"
+    assert asked(services, headers, input=given, truncation="auto").json()["status"] == "completed"
+    counted = post(
+        services, {"input": given, "truncation": "auto"}, path=f"{PATH}/input_tokens", headers=headers
+    )
+    assert counted.json()["input_tokens"] > 4 * 300
