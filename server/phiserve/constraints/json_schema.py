@@ -18,6 +18,7 @@ from phiserve.constraints.schema_nodes import Node, reachable
 from phiserve.constraints.schema_values import (
     Totals,
     allow_null,
+    bound_length,
     check_format,
     check_object,
     check_pattern,
@@ -133,6 +134,7 @@ class _Reader:
             self.additional_items(node, schema, base)
         if schema.get("nullable") is True:
             allow_null(node)
+        bound_length(node, schema.get("pattern"))
         check_format(node)
         check_object(node)
         return node
@@ -153,7 +155,9 @@ class _Reader:
         nodes: dict[str, Node] = {}
         for name, child in value.items():
             where = (*path, name)
-            written = check_pattern(name, where) if path[-1] == "patternProperties" else name
+            written = name
+            if path[-1] == "patternProperties":
+                written = check_pattern(name, where, is_of_names=True)
             if written in nodes:
                 raise UnsupportedConstraint("is the same pattern as another", where)
             nodes[written] = self.schema(child, where, base)

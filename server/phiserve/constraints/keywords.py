@@ -89,19 +89,6 @@ UNENFORCED_FORMATS = (
 """The draft's other formats, which are refused. Any that the draft does not know is an annotation, as JSON
 Schema says: `path` and `password` of pydantic's, zod's names for the `pattern` beside them."""
 
-WITHOUT_LOOK_AHEAD = {
-    # `email` of zod 4 before 4.6
-    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$": (
-        r"^(?:[A-Za-z0-9_'+\-]+\.)*[A-Za-z0-9_'+\-]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
-    ),
-    # `duration` of zod 4
-    r"^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$": (
-        r"^P(?:\d+W|(?:\d+Y(?:\d+M)?(?:\d+D)?|\d+M(?:\d+D)?|\d+D)?T(?:\d+H(?:\d+M)?(?:\d+(?:[.,]\d+)?S)?"
-        r"|\d+M(?:\d+(?:[.,]\d+)?S)?|\d+(?:[.,]\d+)?S)|\d+Y(?:\d+M)?(?:\d+D)?|\d+M(?:\d+D)?|\d+D)$"
-    ),
-}
-"""Patterns with look-ahead that zod writes beside its formats, and ones that match the same texts without."""
-
 TYPES: dict[str, Kind] = {
     "object": "object",
     "array": "array",

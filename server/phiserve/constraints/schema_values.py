@@ -19,8 +19,8 @@ from phiserve.constraints.keywords import (
     MAX_PROPERTIES,
     TYPES,
     UNENFORCED_FORMATS,
-    WITHOUT_LOOK_AHEAD,
 )
+from phiserve.constraints.look_ahead import MAX_LENGTHS, without_look_ahead
 from phiserve.constraints.regex import translate
 from phiserve.constraints.schema_nodes import Node
 
@@ -146,14 +146,18 @@ def _pattern(value: JsonValue, path: SchemaPath, _: Totals) -> JsonValue:
     return check_pattern(value, path)
 
 
-def check_pattern(pattern: JsonValue, path: SchemaPath) -> str:
-    """A pattern as the library reads it. Raises InvalidSchema or UnsupportedConstraint."""
+def check_pattern(pattern: JsonValue, path: SchemaPath, *, is_of_names: bool = False) -> str:
+    """A pattern as the library reads it. Raises InvalidSchema or UnsupportedConstraint.
+
+    `is_of_names`: no length can be held beside it, as look-ahead may ask for.
+    """
     if not isinstance(pattern, str):
         raise InvalidSchema("must be a string", path)
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise UnsupportedConstraint(f"the pattern has more than {MAX_PATTERN_CHARACTERS} characters", path)
     try:
-        return translate(WITHOUT_LOOK_AHEAD.get(pattern, pattern))
+        is_kept = is_of_names and pattern in MAX_LENGTHS
+        return translate(pattern if is_kept else without_look_ahead(pattern))
     except UnsupportedConstraint as error:
         raise UnsupportedConstraint(f"the pattern {error.reason}", path) from None
 
@@ -190,6 +194,14 @@ def allow_null(node: Node) -> None:
     """
     if node.types:
         node.keywords["type"] = [*dict.fromkeys((*node.types, "null"))]
+
+
+def bound_length(node: Node, pattern: JsonValue) -> None:
+    """A pattern may bound the length by look-ahead, which is left out of what stands for it."""
+    most = MAX_LENGTHS.get(pattern) if isinstance(pattern, str) else None
+    given = node.keywords.get("maxLength", most)
+    if most is not None and isinstance(given, int):
+        node.keywords["maxLength"] = min(given, most)
 
 
 def check_format(node: Node) -> None:

@@ -140,7 +140,7 @@ _FORMS = (
     Refusal(
         "regular expression",
         ("look-ahead, look-behind, back-references", "\\b", "\\p"),
-        "the grammar library has none",
+        "the grammar library has none; zod's and pydantic's patterns with look-ahead are read without",
     ),
 )
 

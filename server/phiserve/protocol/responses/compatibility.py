@@ -32,7 +32,7 @@ RESPONSES_FIELDS: dict[str, Field] = {
     "tools": Field("served", "functions; what a server would have to run (web search and so on) is refused"),
     "truncation": Field(
         "served",
-        "`auto` leaves out the oldest messages until tokens and images fit; instructions and the last one stay",
+        "`auto` leaves out the oldest messages until tokens and images fit; never instructions and the last",
     ),
     "max_tool_calls": Field("accepted", "it limits tools that a server runs"),
     "metadata": Field("accepted", "repeated in the response"),
