@@ -221,37 +221,6 @@ def test_old_turns_with_files_are_left_out(make_preparer: MakePreparer) -> None:
     assert [image.encoded.param for image in prompt.images] == ["messages[2].content[0].file.file_data"]
 
 
-def test_files_of_too_many_pages_are_left_out_with_their_turns(textual: PromptPreparer) -> None:
-    """The oldest first, whose pages nobody reads; each file is read once. All that is shown is counted."""
-    told: list[list[int]] = []
-
-    async def count_pages(counts: Sequence[int]) -> None:
-        told.append([*counts])
-
-    turns = [
-        {"role": "user", "content": [image_part(noise(40, 30), "low")]},
-        {"role": "user", "content": [file_part(THREE, pages="1-2", detail="low")]},
-        {"role": "user", "content": [file_part(THREE, detail="low")]},
-        {"role": "user", "content": [image_part(noise(40, 30), "low"), text_part("New?")]},
-    ]
-    whole = build_conversation(ChatCompletionRequest.model_validate({"messages": turns}).messages)
-    kept = build_conversation(ChatCompletionRequest.model_validate({"messages": turns[2:]}).messages)
-    with pytest.raises(InvalidRequest, match="max_images"):
-        asyncio.run(textual.prepare(whole))
-    truncated = replace(whole, truncates=True)
-    prompt = asyncio.run(textual.prepare(truncated, count_pages=count_pages))
-    assert prompt.ids == asyncio.run(textual.prepare(kept)).ids
-    assert told == [[0, 0, 3, 1]]
-    assert textual.shortened(truncated).shown == whole.shown[1:]  # as far as the request itself tells
-
-
-def test_a_last_file_of_too_many_pages(make_preparer: MakePreparer) -> None:
-    """It is refused in a conversation that may be truncated too."""
-    told = conversation(file_part(pdf(*[""] * 5)))
-    with pytest.raises(InvalidRequest, match="the PDF has 5 pages"):
-        asyncio.run(make_preparer().prepare(replace(told, truncates=True)))
-
-
 def test_an_image_as_a_file_is_read_once(make_preparer: MakePreparer) -> None:
     """It is the same image as elsewhere, within the limits of images, and has no pages to be chosen."""
     picture = noise(40, 30)

@@ -2,27 +2,22 @@
 
 import asyncio
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from images import encode, image_part, noise, text_part
+from images import image_part, noise, text_part
 from phiserve.chat.encoder import EncodedPrompt, PromptEncoder
 from phiserve.chat.special_tokens import Control
 from phiserve.chat.truncation import without_oldest
-from phiserve.core import Conversation, ImagePlaceholder, Prompt, RawPrompt, Role, Turn
+from phiserve.core import Conversation, Prompt, RawPrompt, Role, Turn
 from phiserve.errors import ContextLengthExceeded, InvalidImage, InvalidRequest
-from phiserve.media.connector import MediaConnector
-from phiserve.media.file_source import UploadedFile
 from phiserve.preparation import PreparedPrompt, PromptPreparer
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.translation import build_conversation
-from phiserve.vision.images import DECODED, ImageService
-from phiserve.vision.limits import ImageLimits
+from phiserve.vision.images import DECODED
 
 MakePreparer = Callable[..., PromptPreparer]
 
@@ -226,77 +221,3 @@ def test_what_fits_stays_whole(make_preparer: MakePreparer) -> None:
         ids_of(make_preparer(context_tokens=60), chat(WORDS, WORDS, "And now?", truncates=False))
     with pytest.raises(ContextLengthExceeded):
         ids_of(make_preparer(context_tokens=20), chat("Hi", "Hello", WORDS))
-
-
-class Album:
-    """Uploaded pictures by their names, and how often each was read."""
-
-    def __init__(self, *names: str) -> None:
-        self.contents = {name: encode(noise(20 + number, 20)) for number, name in enumerate(names)}
-        self.reads: Counter[str] = Counter()
-
-    async def find(self, owner: str, file_id: str) -> UploadedFile:
-        """A picture that may be read."""
-
-        async def read() -> bytes:
-            self.reads[file_id] += 1
-            return self.contents[file_id]
-
-        return UploadedFile(file_id, "a", "", len(self.contents[file_id]), read)
-
-
-def shown(names: str, **options: bool) -> Conversation:
-    """Instructions, then turns of the user that each show a picture, answered all but the last."""
-    turns = [Turn("system", ("Be brief.",))]
-    for number, name in enumerate(names):
-        image = ImagePlaceholder("", "low", f"input[{number}]", file_id=name)
-        turns += [Turn("user", (image, "What is it?")), Turn("assistant", ("A cat.",))]
-    return Conversation(tuple(turns[:-1]), "input", **options)
-
-
-@pytest.mark.parametrize(
-    ("context", "limits", "kept"),
-    [
-        (12_000, ImageLimits(), "cdef"),
-        (12_000, ImageLimits(max_request_pixels=(25 + 24 + 23) * 20), "def"),
-        (12_000, ImageLimits(max_request_bytes=3500), "ef"),
-        (12_000, ImageLimits(max_request_bytes=2000), "f"),
-        (1000, ImageLimits(), "ef"),
-    ],
-)
-def test_the_oldest_images_are_left_out_with_their_turns(
-    make_preparer: MakePreparer, context: int, limits: ImageLimits, kept: str
-) -> None:
-    """Where they are too many, too large together or do not fit; all that are read are read once.
-
-    Only where they are too large together, what fits is found by halves.
-    """
-    album = Album(*"abcdef")
-    service = ImageService(limits, 1, MediaConnector(files=album))
-    preparer = make_preparer(context, images=service)
-    prompt = asyncio.run(preparer.prepare(shown("abcdef", truncates=True)))
-    assert [image.encoded.content for image in prompt.images] == [album.contents[name] for name in kept]
-    assert {*kept} <= album.reads.keys() <= {*"cdef"}
-    assert max(album.reads.values()) == 1 or limits != ImageLimits()
-    with pytest.raises(InvalidRequest):
-        ids_of(preparer, shown("abcdef"))
-    service.close()
-
-
-def test_a_last_turn_of_too_many_images(make_preparer: MakePreparer) -> None:
-    """It is refused: nothing is left that might be left out."""
-    last = Turn("user", tuple(ImagePlaceholder("data:,", "low", f"input[1].content[{n}]") for n in range(5)))
-    told = replace(shown("ab", truncates=True), turns=(*shown("ab").turns, last))
-    with pytest.raises(InvalidRequest, match="5 images") as caught:
-        ids_of(make_preparer(), told)
-    assert caught.value.param == "input[1].content[4]"
-
-
-def test_a_last_turn_whose_images_are_too_large_together(make_preparer: MakePreparer) -> None:
-    """It is refused with the limit."""
-    service = ImageService(ImageLimits(max_request_pixels=500), 1, MediaConnector(files=Album(*"abc")))
-    turns = shown("ab", truncates=True).turns
-    both = Turn("user", (*turns[1].parts, *turns[3].parts))
-    with pytest.raises(InvalidImage, match="max_request_image_pixels"):
-        ids_of(make_preparer(images=service), Conversation((turns[1], both), truncates=True))
-    service.close()

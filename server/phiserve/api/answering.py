@@ -28,8 +28,8 @@ from phiserve.errors import (
     RequestTooLarge,
     UnsupportedCoding,
 )
-from phiserve.protocol.messages import WireModel
 from phiserve.protocol.parsing import parse_off_loop
+from phiserve.protocol.wire_model import WireModel
 from phiserve.trace import step
 
 READING_ERRORS: tuple[type[RequestError], ...] = (

@@ -31,7 +31,6 @@ from phiserve.protocol.files import (
     UploadObject,
     UploadPartObject,
 )
-from phiserve.protocol.messages import WireModel
 from phiserve.protocol.models import ModelCard, ModelList, Tokenized
 from phiserve.protocol.responses.conversations import (
     ChangedConversation,
@@ -45,6 +44,7 @@ from phiserve.protocol.responses.events import Event
 from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.response import InputTokens, ResponseDeleted, ResponseObject
 from phiserve.protocol.text_completion import TextCompletion
+from phiserve.protocol.wire_model import WireModel
 
 JsonObject = dict[str, Any]
 """A part of the document, as FastAPI types it."""

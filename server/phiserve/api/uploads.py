@@ -15,7 +15,7 @@ from phiserve.files.keeping import NewFile
 from phiserve.files.limits import MAX_PART_BYTES
 from phiserve.files.uploads import Uploads
 from phiserve.protocol.files import CompletedUpload, NewUpload, UploadObject, UploadPartObject
-from phiserve.protocol.messages import WireModel
+from phiserve.protocol.wire_model import WireModel
 from phiserve.store.files import StoredFile
 from phiserve.store.uploads import StoredUpload
 

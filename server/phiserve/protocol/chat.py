@@ -5,10 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from phiserve.protocol.compatibility import OPENAI_FIELDS, VLLM_FIELDS
-from phiserve.protocol.messages import AssistantMessage, Message, bounded
+from phiserve.protocol.messages import AssistantMessage, Message
 from phiserve.protocol.refused import Refused, RefusedChatExtras, describer
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, disagreement
 from phiserve.protocol.tools import ToolFields
+from phiserve.protocol.wire_model import bounded
 
 MAX_MESSAGES = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from phiserve.protocol.messages import RequestPart, WireModel, bounded
+from phiserve.protocol.wire_model import RequestPart, WireModel, bounded
 from phiserve.store.limits import MAX_PARTS
 
 Purpose = Literal["vision", "user_data", "batch"]

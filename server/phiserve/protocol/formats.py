@@ -19,8 +19,8 @@ from phiserve.constraints.lengths import bounds_expression, bounds_schema
 from phiserve.constraints.regex import regex_grammar
 from phiserve.errors import InvalidRequest, shortened
 from phiserve.protocol.compatibility import STRUCTURED_OUTPUTS_FIELDS
-from phiserve.protocol.messages import RequestPart, bounded, choose_by
 from phiserve.protocol.refused import describer, refuser
+from phiserve.protocol.wire_model import RequestPart, bounded, choose_by
 
 FORMAT_TYPES = ("text", "json_object", "json_schema")
 MAX_GRAMMAR_CHARACTERS = 16 * 2**10

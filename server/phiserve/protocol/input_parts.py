@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from phiserve.core import DocumentPlaceholder, ImagePlaceholder
 from phiserve.protocol.documents import FileData, FileDetail, Pages, check_sources, placed
-from phiserve.protocol.messages import WireModel
+from phiserve.protocol.wire_model import WireModel
 
 
 class GivenImage(WireModel):

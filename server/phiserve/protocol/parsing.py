@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from phiserve.errors import InvalidRequest, shortened
-from phiserve.protocol.messages import WireModel
 from phiserve.protocol.raw_body import MAX_VALUES, decodes_quickly, holds_too_many_values
+from phiserve.protocol.wire_model import WireModel
 from phiserve.protocol.wording import words_of
 
 _Wire = TypeVar("_Wire", bound=WireModel)
@@ -168,6 +168,6 @@ def path_of(location: Sequence[int | str], *, ends_in_name: bool = False) -> str
 def _is_union_label(step: str, before: int | str | None) -> bool:
     """Labels that pydantic puts into a location to say which member of a union it tried.
 
-    All unions of the protocol have tags (`protocol.messages.choose_by`): messages, items, parts, and these.
+    All unions of the protocol have tags (`protocol.wire_model.choose_by`): messages, items, parts, and these.
     """
     return step.startswith(":") and (isinstance(before, int) or before in _UNIONS)

@@ -8,7 +8,7 @@ from pydantic.config import JsonDict, JsonValue
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS, Field
-from phiserve.protocol.messages import NULL_ALONE, RequestPart
+from phiserve.protocol.wire_model import NULL_ALONE, RequestPart
 
 
 def asks_for_nothing(field: Field, value: object) -> bool:

@@ -16,8 +16,8 @@ from phiserve.core import SamplingOptions, StopConditions
 from phiserve.errors import shortened
 from phiserve.protocol.compatibility import STREAM_OPTIONS_FIELDS
 from phiserve.protocol.formats import ResponseFormat, StructuredOutputs
-from phiserve.protocol.messages import RequestPart, bounded
 from phiserve.protocol.refused import describer, refuser
+from phiserve.protocol.wire_model import RequestPart, bounded
 
 MAX_STOP_STRINGS = 4
 """OpenAI's limit."""

@@ -24,10 +24,10 @@ from phiserve.constraints.tool_calls import NO_PARAMETERS
 from phiserve.core import Tool, ToolUse
 from phiserve.errors import shortened
 from phiserve.protocol.compatibility import FUNCTION_FIELDS
-from phiserve.protocol.messages import RequestPart, bounded
 from phiserve.protocol.refused import describer, refuser
 from phiserve.protocol.sampling import SamplingFields, disagreement
 from phiserve.protocol.tool_use import arguments_of, calls_constraint, choose
+from phiserve.protocol.wire_model import RequestPart, bounded
 
 MAX_TOOLS = 128
 """OpenAI's limit."""

@@ -189,33 +189,6 @@ def test_schemas_that_are_combined(schema: dict[str, Any], good: str, bad: str) 
     test_a_keyword_is_enforced("", schema, good, bad)
 
 
-@pytest.mark.parametrize(
-    ("schema", "good", "bad"),
-    [
-        (TEXT | {"nullable": True}, "null", "1"),
-        ({"nullable": True} | INTEGER | {"minimum": 3}, "null", "2"),
-        ({"type": ["string", "null"], "nullable": True}, "null", "1"),
-        (OBJECT | {"properties": {"a": TEXT | {"nullable": True}}, "required": ["a"]}, '{"a":null}', "null"),
-        (
-            {"$defs": {"a": OBJECT | {"nullable": True, "properties": {"a": {"$ref": "#/$defs/a"}}}}}
-            | {"$ref": "#/$defs/a"},
-            '{"a":{"a":null}}',
-            '{"a":1}',
-        ),
-        (TEXT | {"nullable": True, "enum": ["a", None]}, "null", '"b"'),
-        (TEXT | {"nullable": True, "enum": ["a"]}, '"a"', "null"),
-        ({"nullable": True, "anyOf": [TEXT]}, '"a"', "null"),
-        (TEXT | {"nullable": False}, '"a"', "null"),
-        (TEXT | {"nullable": "yes"}, '"a"', "null"),
-    ],
-)
-def test_nullable_is_as_openapi_has_it(schema: dict[str, Any], good: str, bad: str) -> None:
-    """True beside a `type` allows null too; anything else of it says nothing, as of a name no draft knows."""
-    grammar = json_schema_grammar(schema)
-    assert passes(grammar, good)
-    assert not passes(grammar, bad)
-
-
 def draft() -> set[str]:
     """Every keyword of the draft."""
     parts = ("core", "applicator", "unevaluated", "validation", "format-annotation", "content", "meta-data")

@@ -13,6 +13,7 @@ from unit.constraints.matching import passes
 
 INTEGER: dict[str, Any] = {"type": "integer"}
 NUMBER: dict[str, Any] = {"type": "number"}
+OBJECT: dict[str, Any] = {"type": "object"}
 TEXT: dict[str, Any] = {"type": "string"}
 SAFE = 2**53 - 1
 FLOAT32 = 3.4028234663852886e38
@@ -68,3 +69,30 @@ def test_a_bound_further_out_is_narrowed(kind: dict[str, Any]) -> None:
     wide = kind | {"minimum": -(2**63), "exclusiveMaximum": 1e300}
     narrow = kind | {"minimum": -MAX_NUMBER, "exclusiveMaximum": MAX_NUMBER}
     assert json_schema_grammar(wide) == json_schema_grammar(narrow)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        (TEXT | {"nullable": True}, "null", "1"),
+        ({"nullable": True} | INTEGER | {"minimum": 3}, "null", "2"),
+        ({"type": ["string", "null"], "nullable": True}, "null", "1"),
+        (OBJECT | {"properties": {"a": TEXT | {"nullable": True}}, "required": ["a"]}, '{"a":null}', "null"),
+        (
+            {"$defs": {"a": OBJECT | {"nullable": True, "properties": {"a": {"$ref": "#/$defs/a"}}}}}
+            | {"$ref": "#/$defs/a"},
+            '{"a":{"a":null}}',
+            '{"a":1}',
+        ),
+        (TEXT | {"nullable": True, "enum": ["a", None]}, "null", '"b"'),
+        (TEXT | {"nullable": True, "enum": ["a"]}, '"a"', "null"),
+        ({"nullable": True, "anyOf": [TEXT]}, '"a"', "null"),
+        (TEXT | {"nullable": False}, '"a"', "null"),
+        (TEXT | {"nullable": "yes"}, '"a"', "null"),
+    ],
+)
+def test_nullable_is_as_openapi_has_it(schema: dict[str, Any], good: str, bad: str) -> None:
+    """True beside a `type` allows null too; anything else of it says nothing, as of a name no draft knows."""
+    grammar = json_schema_grammar(schema)
+    assert passes(grammar, good)
+    assert not passes(grammar, bad)

@@ -9,7 +9,6 @@ import pytest
 from phiserve.errors import InvalidRequest
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, OPENAI_FIELDS, VLLM_FIELDS
-from phiserve.protocol.messages import WireModel
 from phiserve.protocol.parsing import parse_request
 from phiserve.protocol.refusals import (
     CHAT_PARTS,
@@ -21,6 +20,7 @@ from phiserve.protocol.refusals import (
 from phiserve.protocol.responses.compatibility import RESPONSES_FIELDS
 from phiserve.protocol.responses.items import TYPES
 from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.wire_model import WireModel
 
 CHAT_BASE: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 

@@ -4,7 +4,6 @@ import pytest
 from pydantic import ConfigDict, ValidationError
 
 from phiserve.protocol.compatibility import COMPLETIONS_FIELDS, VLLM_FIELDS, Field
-from phiserve.protocol.messages import WireModel
 from phiserve.protocol.refused import (
     Refused,
     RefusedChatExtras,
@@ -12,6 +11,7 @@ from phiserve.protocol.refused import (
     asks_for_nothing,
     describer,
 )
+from phiserve.protocol.wire_model import WireModel
 
 
 class Request(WireModel):

@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 from phiserve.core import TokenCounts
 from phiserve.protocol.batches.lines import BatchError, BatchUrl
 from phiserve.protocol.files import ExpiresAfter
-from phiserve.protocol.messages import RequestPart
 from phiserve.protocol.responses.conversations import Metadata
 from phiserve.protocol.responses.response import ResponseUsage
+from phiserve.protocol.wire_model import RequestPart
 from phiserve.store.interface import BatchStatus
 
 MAX_WINDOW_H = 168

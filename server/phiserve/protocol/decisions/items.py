@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from phiserve.errors import shortened
 from phiserve.protocol.decisions.parts import AssistantContent, InstructionContent, OutputContent, UserContent
-from phiserve.protocol.messages import WireModel
+from phiserve.protocol.wire_model import WireModel
 
 ROLES = ("user", "developer", "system", "assistant")
 TYPES = ("message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output")

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, WithJ
 from pydantic_core import PydanticCustomError
 
 from phiserve.protocol.input_parts import GivenFile, GivenImage
-from phiserve.protocol.messages import WireModel, bounded, choose_by
+from phiserve.protocol.wire_model import WireModel, bounded, choose_by
 
 MAX_TEXT = 10_485_760
 MAX_PARTS = 16_384

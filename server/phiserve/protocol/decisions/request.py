@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from phiserve.decisions.labels import MAX_OPTIONS
 from phiserve.protocol.decisions.items import Item
 from phiserve.protocol.decisions.parts import MAX_PARTS, QuestionPart, Text, content_tag
-from phiserve.protocol.messages import WireModel, bounded, choose_by
+from phiserve.protocol.wire_model import WireModel, bounded, choose_by
 
 MAX_QUESTIONS, MAX_LEVELS, MAX_ITEMS = 400, 10, 131_072
 MAX_INSTRUCTIONS = 1_048_576

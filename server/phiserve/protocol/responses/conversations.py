@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Raw, Struct
 from pydantic import Field
 
-from phiserve.protocol.messages import RequestPart, bounded
 from phiserve.protocol.responses.items import Item
+from phiserve.protocol.wire_model import RequestPart, bounded
 
 MAX_NEW_ITEMS = 20
 """Items that may be added at a time, as OpenAI has it."""

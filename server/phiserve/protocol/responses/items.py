@@ -8,8 +8,9 @@ from pydantic_core import PydanticCustomError
 from phiserve.errors import shortened
 from phiserve.protocol.compatibility import CALL_FIELDS
 from phiserve.protocol.input_parts import GivenFile, GivenImage
-from phiserve.protocol.messages import EMPTY_ALONE, MAX_PARTS, ReplayedModel, bounded, choose_by
+from phiserve.protocol.messages import MAX_PARTS
 from phiserve.protocol.refused import describer, refuser
+from phiserve.protocol.wire_model import EMPTY_ALONE, ReplayedModel, bounded, choose_by
 
 ROLES = ("user", "assistant", "system", "developer")
 

@@ -7,12 +7,12 @@ from pydantic_core import PydanticCustomError
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.protocol.compatibility import STREAM_OPTIONS_FIELDS
-from phiserve.protocol.messages import RequestPart, bounded
 from phiserve.protocol.refused import describer, refuser
 from phiserve.protocol.responses.compatibility import ALL_RESPONSES_FIELDS
 from phiserve.protocol.responses.items import Item
 from phiserve.protocol.responses.tools import ToolFields
 from phiserve.protocol.sampling import MAX_WIRE_INTEGER, EngineFields, disagreement
+from phiserve.protocol.wire_model import RequestPart, bounded
 
 MAX_ITEMS = 10_000
 """A turn takes at least four tokens, so that no context of this model holds more."""

@@ -7,7 +7,7 @@ from pydantic import Tag
 
 from phiserve.constraints.constraint import Constraint
 from phiserve.protocol.formats import FORMAT_TYPES, JsonObjectFormat, JsonSchema, TextFormat
-from phiserve.protocol.messages import RequestPart, choose_by
+from phiserve.protocol.wire_model import RequestPart, choose_by
 
 
 class FlatJsonSchemaFormat(JsonSchema):

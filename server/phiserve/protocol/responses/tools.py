@@ -8,12 +8,12 @@ from pydantic import ConfigDict, Discriminator, Field, JsonValue, PrivateAttr, T
 from phiserve.constraints.constraint import Constraint
 from phiserve.core import Tool, ToolUse
 from phiserve.protocol.compatibility import RESPONSES_FUNCTION_FIELDS
-from phiserve.protocol.messages import RequestPart, bounded
 from phiserve.protocol.refused import describer, refuser
 from phiserve.protocol.responses.text import TextConfig
 from phiserve.protocol.sampling import disagreement
 from phiserve.protocol.tool_use import arguments_of, calls_constraint, choose
 from phiserve.protocol.tools import MAX_TOOLS, FunctionDefinition, ToolType
+from phiserve.protocol.wire_model import RequestPart, bounded
 
 
 class TypedTool(RequestPart):

@@ -17,10 +17,10 @@ from phiserve.protocol.batches.batch import NewBatch
 from phiserve.protocol.chat import ChatCompletionRequest
 from phiserve.protocol.completions import CompletionRequest
 from phiserve.protocol.files import CompletedUpload, NewUpload
-from phiserve.protocol.messages import RequestPart, WireModel
 from phiserve.protocol.parsing import parse_request
 from phiserve.protocol.responses.conversations import ChangedConversation, NewConversation, NewItems
 from phiserve.protocol.responses.request import ResponsesRequest
+from phiserve.protocol.wire_model import RequestPart, WireModel
 
 REQUESTS = (
     *(ChatCompletionRequest, CompletionRequest, ResponsesRequest, NewConversation, ChangedConversation),
