@@ -115,7 +115,13 @@ class Draft:
         if visible.finish_reason is not None:
             self._finish_reason = visible.finish_reason
             pieces += [] if self._reader is None else self._reader.end()
-        return [step for piece in pieces for step in self._take(piece)]
+        steps = [step for piece in pieces for step in self._take(piece)]
+        return steps + self._left_over() if visible.finish_reason is not None else steps
+
+    def _left_over(self) -> list[Step]:
+        """Log-probabilities of a text's last tokens, which were cut before they made a character."""
+        is_text = self._reader is None or not self._reader.has_calls
+        return self._take(TextRead("")) if self._logprobs and is_text else []
 
     def end(self) -> list[Step]:
         """The answer is over. One that says nothing is an empty message."""

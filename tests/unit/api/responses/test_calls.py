@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from phiserve.api.services import Services
+from phiserve.engine.interface import Candidate, Delta, Position
+from phiserve.protocol.responses.request import LOGPROBS
 from responses_types import Specification, strict_response, typed_events
 from scripted import ScriptedEngine, delta
 from wire import post
@@ -67,6 +69,22 @@ def test_text_where_calls_were_possible(make_services: MakeServices, stream: boo
     response = asked(make_services(ScriptedEngine(in_pieces(" func", 2))), stream=stream)
     body = typed_events(response)[-1]["response"] if stream else response.json()
     assert strict_response(body).output_text == "func"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_text_cut_within_a_character(make_services: MakeServices, stream: bool) -> None:
+    """Its last tokens make no text, and have their log-probabilities all the same, as in chat."""
+    tokens = [Position(Candidate(token, -0.5), (Candidate(token, -0.5),)) for token in (6324, 195)]
+    steps = [
+        Delta(0, " Hi", (6324,), (tokens[0],), None, 0),
+        Delta(0, "", (195,), (tokens[1],), "length", 0),
+    ]
+    response = asked(make_services(ScriptedEngine(steps)), stream=stream, include=[LOGPROBS])
+    body = typed_events(response)[-1]["response"] if stream else response.json()
+    assert [len(item["content"][0]["logprobs"]) for item in body["output"]] == [2]
+    if stream:
+        deltas = [event for event in typed_events(response) if event["type"].endswith("text.delta")]
+        assert [len(event["logprobs"]) for event in deltas] == [1, 1]
 
 
 @pytest.mark.parametrize("stream", [False, True])
