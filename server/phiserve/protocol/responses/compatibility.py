@@ -65,7 +65,9 @@ _VLLM_AS_IN_CHAT = (
 RESPONSES_VLLM_FIELDS: dict[str, Field] = {
     **{name: OPENAI_FIELDS[name] for name in _OPENAI_AS_IN_CHAT},
     **{name: VLLM_FIELDS[name] for name in _VLLM_AS_IN_CHAT},
-    "structured_outputs": Field("served", "as in vLLM; not together with `text.format`"),
+    "structured_outputs": Field(
+        "served", "as in vLLM; not beside `text.format` or functions that may be called"
+    ),
     "enable_response_messages": Field("refused", "prompts are not handed out", (False,)),
     "previous_input_messages": Field("refused", "send earlier messages in `input`"),
 }

@@ -150,6 +150,9 @@ class ResponsesRequest(ToolFields, EngineFields):
             raise disagreement("background", "needs store: the answer is fetched from where it is stored")
         if self.input is None and self.previous_response_id is None and self.conversation is None:
             raise PydanticCustomError("missing", "this field is required", {"field": "input"})
+        if self.structured_outputs is not None and self.tool_use is not None:
+            reason = "may not be given beside functions that may be called; use text.format"
+            raise disagreement("structured_outputs", reason)
         if self.structured_outputs is not None and super()._text_constraint is not None:
             raise disagreement("structured_outputs", "may not be given beside text.format")
         self.check_engine_fields("max_output_tokens")

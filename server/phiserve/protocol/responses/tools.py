@@ -89,7 +89,8 @@ class ToolFields(RequestPart):
         use = self._use_of(tools)
         if use is not None:
             self._tool_use = use
-            self._calls = calls_constraint(use, arguments, self._text_constraint)
+            text = None if self.text is None else self.text.constraint
+            self._calls = calls_constraint(use, arguments, text)
         return self
 
     def _use_of(self, tools: Sequence[Tool]) -> ToolUse | None:

@@ -8,6 +8,8 @@ from phiserve.errors import InvalidRequest
 from phiserve.protocol.parsing import parse_request
 from phiserve.protocol.responses.request import LOGPROBS, ResponsesRequest
 
+LOOK = {"type": "function", "name": "look"}
+
 
 def parsed(**fields: object) -> ResponsesRequest:
     return parse_request(json.dumps({"input": "Hi"} | fields).encode(), ResponsesRequest)
@@ -74,6 +76,13 @@ def test_log_probabilities(fields: dict[str, object], expected: int | None) -> N
         (
             {"structured_outputs": {"choice": ["a"]}, "text": {"format": {"type": "json_object"}}},
             "structured_outputs: may not be given beside text.format",
+        ),
+        *(
+            (
+                {"structured_outputs": {"regex": "functools\\[.*"}, "tools": [LOOK], "tool_choice": choice},
+                "structured_outputs: may not be given beside functions that may be called; use text.format",
+            )
+            for choice in (None, "auto", "required", {"type": "function", "name": "look"})
         ),
         ({"min_tokens": 3, "max_output_tokens": 2}, "min_tokens: is larger than max_output_tokens (2)"),
         ({"structured_outputs": {"choice": ["a"]}, "bad_words": ["b"]}, "bad_words: is not supported"),
