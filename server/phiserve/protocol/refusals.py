@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from phiserve.codecs.formats import EXTRA_FORMATS, FORMATS
+from phiserve.codecs.jpeg_entropy import MAX_EXTRA_BYTES
 from phiserve.constraints import keywords
 from phiserve.protocol.compatibility import (
     CALL_FIELDS,
@@ -104,6 +105,11 @@ def refusals() -> list[Refusal]:
     return [
         *_fields(),
         *_nested(),
+        Refusal(
+            "completions",
+            ("`echo` beside `logprobs`", "`max_tokens: 0`"),
+            "log-probabilities are of answers alone, which have a token at least: prompts are not scored",
+        ),
         *(refusal for place, reasons in kinds.items() for refusal in _by_reason(place, reasons)),
         *_IMAGES,
         *_FORMS,
@@ -130,6 +136,14 @@ _IMAGES = (
         "image",
         ("JPEGs of several scans, as progressive ones, with foreign bytes before their end mark",),
         "these can't be told from what damage leaves over",
+    ),
+    Refusal(
+        "image",
+        (
+            f"JPEGs with more than {MAX_EXTRA_BYTES} foreign bytes before their end mark",
+            "those with any behind a last byte that is not filled up with ones",
+        ),
+        "called damaged: what has overwritten the end of an image can't be told from them",
     ),
 )
 _FORMS = (
