@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Self, cast
+from typing import Annotated, ClassVar, Self, cast
 
 from pydantic import ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
@@ -90,6 +90,8 @@ class CompletionRequest(SamplingFields, RefusedExtras):
     """
 
     model_config = ConfigDict(json_schema_extra=describer(COMPLETIONS_FIELDS))
+
+    long_field: ClassVar[str] = "prompt"
 
     prompt: Annotated[tuple[RawPrompt, ...], PlainValidator(_prompts, json_schema_input_type=_JsonPrompts)]
     max_tokens: Annotated[int, Field(ge=1, le=MAX_WIRE_INTEGER)] | None = DEFAULT_MAX_TOKENS

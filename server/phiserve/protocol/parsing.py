@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails, from_json, to_json
 
 from phiserve.errors import InvalidRequest, shortened
-from phiserve.protocol.raw_body import MAX_VALUES, decodes_quickly, holds_too_many_values
+from phiserve.protocol.raw_body import MAX_LISTED_VALUES, MAX_VALUES, decodes_quickly, holds_too_many_values
 from phiserve.protocol.wire_model import WireModel
 from phiserve.protocol.wording import words_of
 
@@ -55,7 +55,7 @@ class Uncoded(InvalidRequest):
 def parse_request(body: bytes, wire: type[_Wire]) -> _Wire:
     """Parse and validate a request. Raises InvalidRequest with the path of the first wrong value."""
     body = body.removeprefix(BOM_UTF8)
-    return _validate(_decode(body), body, wire)
+    return _validate(_decode(body, wire), body, wire)
 
 
 async def parse_off_loop(body: bytes, wire: type[_Wire]) -> _Wire:
@@ -63,20 +63,27 @@ async def parse_off_loop(body: bytes, wire: type[_Wire]) -> _Wire:
     body = body.removeprefix(BOM_UTF8)
     if not decodes_quickly(body):
         return await asyncio.to_thread(parse_request, body, wire)
-    document = _decode(body)
+    document = _decode(body, wire)
     if isinstance(document, dict) and any(document.get(name) for name in _CONSTRAINTS):
         return await asyncio.to_thread(_validate, document, body, wire)
     return _validate(document, body, wire)
 
 
-def _decode(body: bytes) -> object:
+def _decode(body: bytes, wire: type[WireModel]) -> object:
     """Raises InvalidRequest for too many values, which would take long to decode and much memory."""
-    if holds_too_many_values(body):
-        raise InvalidRequest(f"The body holds more than {MAX_VALUES} JSON values", code=INVALID_VALUE)
+    holds_many = holds_too_many_values(body)
+    if holds_many and (not wire.long_field or holds_too_many_values(body, MAX_LISTED_VALUES)):
+        most = MAX_LISTED_VALUES if wire.long_field else MAX_VALUES
+        raise InvalidRequest(f"The body holds more than {most} JSON values", code=INVALID_VALUE)
     try:
         document: object = from_json(body)
     except ValueError:  # what is wrong is said by `_validate`
         return None
+    if holds_many and isinstance(document, dict):
+        rest = {name: value for name, value in document.items() if name != wire.long_field}
+        if holds_too_many_values(to_json(rest)):
+            reason = f"The body holds more than {MAX_VALUES} JSON values beside {wire.long_field}"
+            raise InvalidRequest(reason, code=INVALID_VALUE)
     return document
 
 

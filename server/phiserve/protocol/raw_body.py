@@ -9,6 +9,9 @@ MAX_VALUES = 100_000
 object counts as two.
 """
 
+MAX_LISTED_VALUES = 1_000_000
+"""The same of a body one of whose fields holds token ids: 64 prompts of 15,000, or 7 of a whole context."""
+
 _SHORT_BODY, _LONG_BODY = 16 * 2**10, 256 * 2**10
 _FEW = 512
 _SEPARATORS = (b",", b"[", b"{")
@@ -36,19 +39,19 @@ def _has_few(body: bytes, character: bytes) -> bool:
     return False
 
 
-def holds_too_many_values(body: bytes) -> bool:
-    """Whether more than `MAX_VALUES` are within a body, as its commas and opening brackets tell.
+def holds_too_many_values(body: bytes, most: int = MAX_VALUES) -> bool:
+    """Whether more than `most` values are within a body, as its commas and opening brackets tell.
 
     Cheapest first: long bodies that show images have few commas, and the decoder refuses what is nested in
     more than 200 levels, so that few commas mean few brackets.
     """
-    if len(body) <= 2 * MAX_VALUES or _has_few(body, b","):
+    if len(body) <= 2 * most or _has_few(body, b","):
         return False
     starts = range(0, len(body), _CHUNK_BYTES)
     all_separators = sum(
         body.count(mark, start, start + _CHUNK_BYTES) for start in starts for mark in _SEPARATORS
     )
-    return all_separators >= MAX_VALUES and _holds_separators_outside_strings(body, MAX_VALUES)
+    return all_separators >= most and _holds_separators_outside_strings(body, most)
 
 
 def _holds_separators_outside_strings(body: bytes, most: int) -> bool:

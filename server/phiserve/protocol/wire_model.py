@@ -17,6 +17,9 @@ class WireModel(BaseModel):
     error_codes: ClassVar[Mapping[str, str]] = {}
     """Of a request: codes of its own, by pydantic's kind of error; an empty one is null on the wire."""
 
+    long_field: ClassVar[str] = ""
+    """Of a request: the field that may hold more values than all of another body."""
+
     error_paths: ClassVar[Mapping[str, str]] = {}
     """Of a request: what follows the place of an error of this kind, to name the value at fault."""
 

@@ -171,3 +171,24 @@ def test_the_document_says_what_passes() -> None:
         "description": "Not supported: the model was not trained to fill gaps",
     }
     assert "enum" not in properties["add_special_tokens"]
+
+
+@pytest.mark.parametrize("prompt", [[7] * 131_072, [[7] * 2000] * MAX_PROMPTS])
+def test_prompts_of_very_many_ids(prompt: list[Any]) -> None:
+    """One of the longest context there is, and as many of usual length as a request may have."""
+    assert sum(len(one.content) for one in parse(prompt=prompt).prompt) > 120_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompt": [7] * 1_000_001}, "The body holds more than 1000000 JSON values"),
+        ({"stop_token_ids": [7] * 100_001}, "The body holds more than 100000 JSON values beside prompt"),
+        ({"prompt": [[]] * 200_000}, "prompt: 200000 prompts; a request has at most 64"),
+    ],
+)
+def test_bodies_of_very_many_values(fields: dict[str, Any], message: str) -> None:
+    """There is a limit for ids too, and the one of all routes for what stands beside them."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse(**fields)
+    assert caught.value.message == message

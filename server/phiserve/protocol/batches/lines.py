@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from phiserve.errors import shortened
 from phiserve.protocol.events import encode_json
-from phiserve.protocol.raw_body import MAX_VALUES, holds_too_many_values
+from phiserve.protocol.raw_body import MAX_LISTED_VALUES, MAX_VALUES, holds_too_many_values
 
 BatchUrl = Literal["/v1/chat/completions", "/v1/responses", "/v1/decisions", "/v1/completions"]
 """Routes whose requests a batch may be made of."""
@@ -94,8 +94,9 @@ def read_line(text: bytes, number: int) -> BatchLine:
     if "body" not in fields:
         raise _refused("missing_required_parameter", "this field is required", "body", number)
     body = bytes(fields["body"])
-    if holds_too_many_values(body):
-        raise _refused("invalid_value", f"holds more than {MAX_VALUES} JSON values", "body", number)
+    most = MAX_LISTED_VALUES if url == "/v1/completions" else MAX_VALUES
+    if holds_too_many_values(body, most):
+        raise _refused("invalid_value", f"holds more than {most} JSON values", "body", number)
     document = _decoded(body, number)
     if not isinstance(document, dict):
         raise _refused("invalid_type", "must be an object", "body", number)
