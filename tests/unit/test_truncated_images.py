@@ -52,13 +52,13 @@ class Album:
         return UploadedFile(file_id, "a", "", len(self.contents[file_id]), read)
 
 
-def shown(names: str, **options: bool) -> Conversation:
+def shown(names: str, *, truncates: bool = False) -> Conversation:
     """Instructions, then turns of the user that each show a picture, answered all but the last."""
     turns = [Turn("system", ("Be brief.",))]
     for number, name in enumerate(names):
         image = ImagePlaceholder("", "low", f"input[{number}]", file_id=name)
         turns += [Turn("user", (image, "What is it?")), Turn("assistant", ("A cat.",))]
-    return Conversation(tuple(turns[:-1]), "input", **options)
+    return Conversation(tuple(turns[:-1]), "input", truncates=truncates)
 
 
 @pytest.mark.parametrize(

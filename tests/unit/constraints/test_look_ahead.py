@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import pytest
-from pydantic import Field, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from phiserve.constraints.constraint import UnsupportedConstraint
@@ -87,5 +87,5 @@ def test_a_length_is_not_held_beside_names() -> None:
     """So that a pattern of names that asks for one is refused."""
     with pytest.raises(UnsupportedConstraint, match="look-ahead"):
         json_schema_grammar({"type": "object", "patternProperties": {HOSTNAME: {}}})
-    numbers = {"type": "object", "patternProperties": {PLACES: {"type": "integer"}}}
+    numbers: dict[str, JsonValue] = {"type": "object", "patternProperties": {PLACES: {"type": "integer"}}}
     assert passes(json_schema_grammar(numbers), '{"1.25":1}')

@@ -149,7 +149,7 @@ def written_out(kind: type, needed: dict[str, Any]) -> dict[str, Any]:
 
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
-LOOK = {"type": "function", "function": {"name": "look"}}
+LOOK: dict[str, Any] = {"type": "function", "function": {"name": "look"}}
 
 VLLM: dict[str, tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]] = {
     "StreamOptions": ({}, lambda given: {"stream": True, "stream_options": given}),

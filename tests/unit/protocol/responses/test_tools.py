@@ -20,7 +20,7 @@ from phiserve.protocol.responses.request import ResponsesRequest
 from phiserve.protocol.responses.tools import AllowedTools, FunctionTool, NamedTool
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"type": "function", "name": "look", "parameters": SCHEMA, "strict": True, "description": "Looks."},
     {"type": "function", "name": "rest"},
 ]
