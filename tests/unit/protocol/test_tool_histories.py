@@ -16,7 +16,7 @@ from phiserve.protocol.responses.translation import conversation_of
 from phiserve.protocol.translation import told_conversation
 
 PARAMETERS = {"type": "object", "properties": {"shape": {"type": "string"}}, "required": ["shape"]}
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": "draw", "description": "Draws.", "parameters": PARAMETERS}}
 ]
 NULLABLE: dict[str, Any] = {"shape": {"type": "string", "nullable": True, "description": "Which one."}}

@@ -153,12 +153,9 @@ def test_the_document_has_it(make_services: MakeServices) -> None:
 
 def test_images_beyond_the_limit_are_left_out(make_services: MakeServices, tmp_path: Path) -> None:
     """With the oldest turns, where the conversation may be truncated; what is left out counts for nothing."""
-    given = [
-        {"role": "user", "content": [{"type": "input_image", "image_url": data_url(encode(noise(9, n + 9)))}]}
-        for n in range(6)
-    ]
-    for item in given:
-        item["content"][0]["detail"] = "low"
+    urls = [data_url(encode(noise(9, 9 + number))) for number in range(6)]
+    images = [{"type": "input_image", "image_url": url, "detail": "low"} for url in urls]
+    given = [{"role": "user", "content": [image]} for image in images]
     file = write_keys(tmp_path / "k", alice={"images_per_minute": 14})
     services = make_services(ScriptedEngine(ANSWER), keys_file=file)
     headers = bearer("alice")
