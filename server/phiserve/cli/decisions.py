@@ -22,6 +22,7 @@ from phiserve.cli.failures import sentence
 from phiserve.cli.labelled import Labelled, read_labelled
 from phiserve.cli.reliability import Compared, check_plot, plot, table_of
 from phiserve.decisions.calibration import FEWEST_EXAMPLES, LEAST_EXAMPLES, Example, fit
+from phiserve.decisions.questions import Kind
 from phiserve.decisions.temperatures import TEMPERATURES_FILE, Temperatures
 from phiserve.errors import StartupError
 from phiserve.protocol.decisions.response import Answer, Decision
@@ -74,6 +75,7 @@ def calibrate(
             raise StartupError(f"There is no folder {file.parent} for {file.name}")
     if plot_file is not None:
         check_plot(plot_file)
+    written = Temperatures.load(output) if output.exists() else Temperatures()
     labelled = read_labelled(examples)
     if len(labelled) < 2:
         raise StartupError(f"{examples} needs two lines at least: one half judges what the other has taught")
@@ -83,10 +85,20 @@ def calibrate(
     compared = judged(answered)
     Console(highlight=False).print(table_of(compared))
     fitted = fit([one.example for each in answered for one in each])
-    fitted.save(output)
-    _tell(fitted, answered, output, console)
+    kept = in_force(answered).replaced_by(written)
+    if fitted.by_kind:
+        kept.replaced_by(fitted).save(output)
+    _tell(fitted, kept, answered, output, console)
     if plot_file is not None:
         plot(compared, plot_file)
+
+
+def in_force(answered: Sequence[Sequence[Answered]]) -> Temperatures:
+    """The server's own, as its answers tell: of kinds for which it has any."""
+    by_kind: dict[Kind, dict[int, float]] = {}
+    for one in (one for each in answered for one in each):
+        by_kind.setdefault(one.example.kind, {})[len(one.example.logs)] = one.temperature
+    return Temperatures({kind: found for kind, found in by_kind.items() if {*found.values()} != {1.0}})
 
 
 def judged(answered: Sequence[Sequence[Answered]]) -> Compared:
@@ -147,7 +159,11 @@ def _logs(answer: Answer) -> tuple[tuple[float, ...], float]:
 
 
 def _tell(
-    fitted: Temperatures, answered: Sequence[Sequence[Answered]], output: Path, console: Console
+    fitted: Temperatures,
+    kept: Temperatures,
+    answered: Sequence[Sequence[Answered]],
+    output: Path,
+    console: Console,
 ) -> None:
     """What has been written, what the table is of, and how much to believe it."""
     console.print("Each half of the lines is judged by temperatures fitted to the other half.", style="dim")
@@ -157,8 +173,17 @@ def _tell(
             few = f"Only {count} questions of kind {kind}: {LEAST_EXAMPLES} or more make a temperature sure"
             without = "" if kind in fitted.by_kind else f", from fewer than {FEWEST_EXAMPLES} none is fitted"
             console.print(f"{few}{without}.", style="yellow")
-    temperatures = "; ".join(
+    if not fitted.by_kind:
+        console.print(f"No temperature is fitted: {output} is not written.", markup=False)
+        return
+    console.print(f"{output}, fitted to all: {_text(fitted)}", markup=False)
+    others = Temperatures({kind: kept.by_kind[kind] for kind in kept.by_kind.keys() - fitted.by_kind.keys()})
+    if others.by_kind:
+        console.print(f"As they were: {_text(others)}", markup=False)
+
+
+def _text(temperatures: Temperatures) -> str:
+    return "; ".join(
         f"{kind} " + ", ".join(f"{value:g} for {number} options" for number, value in by_number.items())
-        for kind, by_number in fitted.by_kind.items()
+        for kind, by_number in sorted(temperatures.by_kind.items())
     )
-    console.print(f"{output}, fitted to all: {temperatures or 'no temperature'}", markup=False)

@@ -47,6 +47,10 @@ class Temperatures:
         except OSError as error:
             raise StartupError(f"The temperatures of decisions cannot be written: {error}") from None
 
+    def replaced_by(self, other: "Temperatures") -> "Temperatures":
+        """These, but for kinds of which `other` has temperatures."""
+        return Temperatures({**self.by_kind, **other.by_kind})
+
     def of(self, kind: Kind, num_options: int) -> float:
         """The temperature for a question."""
         known = self.by_kind.get(kind)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,33 @@ def lines(count: int) -> list[dict[str, Any]]:
     return made
 
 
-def calibrate(server: WebServer, folder: Path, count: int, *words: str) -> Result:
-    (folder / "examples.jsonl").write_text("\n".join(map(json.dumps, lines(count))))
+def only(line: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
+    """A request with its questions of these kinds alone."""
+    asked = zip(line["questions"], line["answers"], strict=True)
+    questions, answers = zip(*(pair for pair in asked if pair[0]["type"] in kinds), strict=True)
+    return line | {"questions": questions, "answers": answers}
+
+
+def calibrate(
+    server: WebServer,
+    folder: Path,
+    count: int,
+    *words: str,
+    kinds: Sequence[str] = ("predicate", "choice"),
+    few: Sequence[str] = (),
+) -> Result:
+    """With questions of these kinds in each line, of the `few` in the first three."""
+    made = [
+        only(line, [kind for kind in kinds if number < 3 or kind not in few])
+        for number, line in enumerate(lines(count))
+    ]
+    (folder / "examples.jsonl").write_text("\n".join(map(json.dumps, made)))
     files = [str(folder / "examples.jsonl"), "-o", str(folder / "out.json")]
     return CliRunner().invoke(app, ["decisions", "calibrate", "--url", server.url, *files, *words])
+
+
+def _said(result: Result) -> str:
+    return " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize("in_force", [1.0, 2.0, 0.001])
@@ -109,9 +133,44 @@ def test_few_examples(refuses: bool, tmp_path: Path) -> None:
         result = calibrate(server, tmp_path, 3)
     assert result.exit_code == 0, result.output
     few = "Only 3 questions of kind choice: 100 or more make a temperature sure, from fewer than 20 none is"
-    assert few in " ".join(result.stderr.split())
-    assert Temperatures.load(tmp_path / "out.json") == Temperatures({})
+    said = " ".join(result.stderr.split())
+    assert few in said
+    assert "No temperature is fitted" in said
+    assert not (tmp_path / "out.json").exists()
     assert not (tmp_path / "reliability.png").exists()
+
+
+def test_temperatures_that_are_not_fitted_stay(tmp_path: Path) -> None:
+    """Those of the file that is written, else those that the server has; where none is fitted, the file."""
+    file, found = tmp_path / "out.json", Temperatures({"choice": {2: 1.5, 3: 2.5}, "score": {5: 1.2}})
+    found.save(file)
+    before = file.read_bytes()
+    with web_server(Deciding()) as server:
+        assert calibrate(server, tmp_path, 10).exit_code == 0
+    assert file.read_bytes() == before
+    with web_server(Deciding()) as server:
+        result = calibrate(server, tmp_path, 40, kinds=("predicate",))
+    assert "As they were: choice 1.5 for 2 options, 2.5 for 3 options; score 1.2 for 5" in _said(result)
+    written = Temperatures.load(file)
+    assert written.by_kind.keys() == {"predicate", "choice", "score"}
+    assert [written.by_kind[kind] for kind in found.by_kind] == [*found.by_kind.values()]
+    file.unlink()
+    with web_server(Deciding(in_force=2.0)) as server:
+        calibrate(server, tmp_path, 40, few=("choice",))
+    written = Temperatures.load(file)
+    assert written.by_kind["choice"] == {3: 2.0}
+    assert written.by_kind["predicate"] != {2: 2.0}
+
+
+def test_a_file_of_something_else(tmp_path: Path) -> None:
+    """Is not written over, and nothing is asked."""
+    (tmp_path / "out.json").write_text("[1]")
+    with web_server(Deciding()) as server:
+        result = calibrate(server, tmp_path, 5)
+    assert result.exit_code == 1
+    assert "out.json" in _said(result)
+    assert server.requests == []
+    assert (tmp_path / "out.json").read_text() == "[1]"
 
 
 def test_each_half_is_judged_by_the_other() -> None:
