@@ -29,6 +29,9 @@ from phiserve.protocol.decisions.response import Answer, Decision
 
 app = typer.Typer(no_args_is_help=True, help="Make the probabilities of decisions true.")
 
+PARTS = 5
+"""Of the requests, each judged by the others: what four fifths teach is nearly what all do."""
+
 RETRIES = 4
 """Of a request that the server has no room for just now."""
 
@@ -78,14 +81,14 @@ def calibrate(
     written = Temperatures.load(output) if output.exists() else Temperatures()
     labelled = read_labelled(examples)
     if len(labelled) < 2:
-        raise StartupError(f"{examples} needs two lines at least: one half judges what the other has taught")
+        raise StartupError(f"{examples} needs two lines at least: one judges what the other has taught")
     console = Console(stderr=True, highlight=False)
     with connected(url, model, console) as connection:
         answered = _asked(labelled, connection, at_once, console)
-    compared = judged(answered)
+    kept = in_force(answered).replaced_by(written)
+    compared = judged(answered, kept)
     Console(highlight=False).print(table_of(compared))
     fitted = fit([one.example for each in answered for one in each])
-    kept = in_force(answered).replaced_by(written)
     if fitted.by_kind:
         kept.replaced_by(fitted).save(output)
     _tell(fitted, kept, answered, output, console)
@@ -101,20 +104,25 @@ def in_force(answered: Sequence[Sequence[Answered]]) -> Temperatures:
     return Temperatures({kind: found for kind, found in by_kind.items() if {*found.values()} != {1.0}})
 
 
-def judged(answered: Sequence[Sequence[Answered]]) -> Compared:
+def judged(answered: Sequence[Sequence[Answered]], kept: Temperatures) -> Compared:
     """How good the answers to all requests are now, and with temperatures that did not see them.
 
-    Each half of the requests is judged by the temperatures of the other, so that nothing is judged by what it
-    has taught; a request's questions, which share images, stay together.
+    Each part of the requests is judged by temperatures that are fitted to the others, of the same kinds and
+    numbers of options as those fitted to all; what has none by `kept`. A request's questions, which share
+    images, stay together.
     """
     places = np.random.default_rng(0).permutation(len(answered))
-    halves = [[one for place in half for one in answered[place]] for half in np.array_split(places, 2)]
-    compared: tuple[list[Example], list[Example]] = ([], [])
-    for half, other in (halves, halves[::-1]):
-        fitted = fit([one.example for one in other])
-        compared[0].extend(one.at(one.temperature) for one in half)
-        compared[1].extend(one.calibrated(fitted) for one in half)
-    return Compared(*compared)
+    whole = [one.example for each in answered for one in each]
+    before: list[Example] = []
+    after: list[Example] = []
+    for part in np.array_split(places, min(PARTS, len(answered))):
+        others = np.setdiff1d(places, part)
+        fitted = fit([one.example for place in others for one in answered[place]], whole)
+        temperatures = kept.replaced_by(fitted)
+        for one in (one for place in part for one in answered[place]):
+            before.append(one.at(one.temperature))
+            after.append(one.calibrated(temperatures))
+    return Compared(before, after)
 
 
 def _asked(
@@ -166,7 +174,8 @@ def _tell(
     console: Console,
 ) -> None:
     """What has been written, what the table is of, and how much to believe it."""
-    console.print("Each half of the lines is judged by temperatures fitted to the other half.", style="dim")
+    parts = min(PARTS, len(answered))
+    console.print(f"Each of {parts} parts of the lines is judged by what the others teach.", style="dim")
     counts = Counter(one.example.kind for each in answered for one in each)
     for kind, count in sorted(counts.items()):
         if count < LEAST_EXAMPLES:

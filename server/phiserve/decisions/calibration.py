@@ -76,20 +76,22 @@ class Quality:
     bins: tuple[Bin, ...]
 
 
-def fit(examples: Sequence[Example]) -> Temperatures:
+def fit(examples: Sequence[Example], whole: Sequence[Example] | None = None) -> Temperatures:
     """The temperatures at which the examples are likeliest, by kind and number of options.
 
-    None for a kind with too few examples.
+    None for a kind with too few examples. Where `examples` are a part of a `whole`, that decides which
+    temperatures there are: the same as of the whole, but for a kind of which the part has none.
     """
     by_kind: dict[Kind, dict[int, float]] = {}
-    for kind, of_kind in _grouped(examples, lambda example: example.kind).items():
-        if len(of_kind) < FEWEST_EXAMPLES:
+    parts = _grouped(examples, _kind)
+    for kind, of_kind in _grouped(examples if whole is None else whole, _kind).items():
+        part = parts.get(kind)
+        if part is None or len(of_kind) < FEWEST_EXAMPLES:
             continue
-        whole = fit_one(of_kind)
-        by_number = _grouped(of_kind, lambda example: len(example.logs))
+        of_part, by_number = fit_one(part), _grouped(part, _number)
         by_kind[kind] = {
-            number: fit_one(group) if len(group) >= LEAST_EXAMPLES else whole
-            for number, group in sorted(by_number.items())
+            number: fit_one(by_number.get(number, part)) if len(group) >= LEAST_EXAMPLES else of_part
+            for number, group in sorted(_grouped(of_kind, _number).items())
         }
     return Temperatures(by_kind)
 
@@ -151,6 +153,15 @@ def _surprise(logs: NDArray[np.float64], answers: NDArray[np.intp], temperature:
     surprises = np.minimum(total - scaled, MOST_SURPRISING)
     right = surprises[np.arange(len(answers)), answers]
     return float(np.sum(right) + np.mean(surprises[np.isfinite(logs)]))
+
+
+def _kind(example: Example) -> Kind:
+    return example.kind
+
+
+def _number(example: Example) -> int:
+    """Of its options."""
+    return len(example.logs)
 
 
 def _grouped(examples: Sequence[Example], key: Callable[[Example], _Key]) -> dict[_Key, list[Example]]:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from phiserve.cli.decisions import Answered, judged
+from phiserve.cli.decisions import Answered, in_force, judged
 from phiserve.cli.main import app
-from phiserve.decisions.calibration import Example, quality
+from phiserve.decisions.calibration import LEAST_EXAMPLES, Example, Quality, quality
 from phiserve.decisions.figures import normalised
+from phiserve.decisions.questions import Kind
 from phiserve.decisions.temperatures import Temperatures
 from servers import Reply, WebServer, refusal, web_server
 
@@ -122,7 +123,7 @@ def test_temperatures_are_found(in_force: float, tmp_path: Path) -> None:
     _, _, error, error_after, brier, brier_after = map(float, rows["all"])
     assert error_after < 0.06 < error
     assert brier_after < brier
-    assert "judged by temperatures fitted to the other half" in result.stderr
+    assert "Each of 5 parts of the lines is judged by what the others teach." in _said(result)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -173,14 +174,54 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
     assert (tmp_path / "out.json").read_text() == "[1]"
 
 
-def test_each_half_is_judged_by_the_other() -> None:
+def test_each_part_is_judged_by_the_others() -> None:
     """Answers that are always right in one request and wrong in the other teach each other nothing."""
-    logs = (math.log(0.9), math.log(0.1))
-    requests = [[Answered(Example("predicate", logs, right), 1.0)] * 200 for right in (0, 1)]
-    compared = judged(requests)
-    before, after = (quality(one, Temperatures()) for one in (compared.before, compared.after))
+    requests = [[answered("predicate", SURE, right)] * 200 for right in (0, 1)]
+    before, after = qualities(requests)
     assert before.brier == pytest.approx((2 * 0.1**2 + 2 * 0.9**2) / 2)
     assert after.brier > before.brier
+
+
+SURE = (math.log(0.9), math.log(0.1))
+UNSURE = (math.log(0.5), math.log(0.3), math.log(0.2))
+
+
+def answered(kind: Kind, logs: tuple[float, ...], right: int, in_force: float = 1.0) -> Answered:
+    return Answered(Example(kind, logs, right), in_force)
+
+
+def qualities(
+    requests: Sequence[Sequence[Answered]], kept: Temperatures | None = None
+) -> tuple[Quality, Quality]:
+    compared = judged(requests, Temperatures() if kept is None else kept)
+    before, after = (quality(one, Temperatures()) for one in (compared.before, compared.after))
+    return before, after
+
+
+@pytest.mark.parametrize("count", [20, 39])
+def test_what_is_written_for_few_is_judged(count: int) -> None:
+    """A part of them is fewer than a temperature is fitted to, and has one all the same."""
+    requests = [[answered("predicate", SURE, number % 2)] for number in range(count)]
+    before, after = qualities(requests)
+    assert after.calibration_error < before.calibration_error / 2
+
+
+def test_a_number_of_options_is_judged_by_its_own_temperature() -> None:
+    """Of a number that has just enough, a part has not: it is not judged by that of its kind."""
+    right = [[answered("choice", SURE, 0)] for _ in range(400)]
+    guessed = [[answered("choice", UNSURE, number % 3)] for number in range(LEAST_EXAMPLES)]
+    compared = judged([*right, *guessed], Temperatures())
+    likeliest = [max(one.probabilities(1)) for one in compared.after if len(one.logs) == len(UNSURE)]
+    assert max(likeliest) < 0.4
+
+
+def test_kinds_without_a_temperature_are_judged_as_they_stay() -> None:
+    """By what the server has, or the file that is written: after is as before."""
+    requests = [[answered("predicate", SURE, number % 2, in_force=2.0)] for number in range(19)]
+    before, after = qualities(requests, in_force(requests))
+    assert after == before
+    _, as_written = qualities(requests, Temperatures({"predicate": {2: 100.0}}))
+    assert as_written.calibration_error < 0.1 < before.calibration_error
 
 
 @pytest.mark.parametrize(
