@@ -35,6 +35,9 @@ class ReadingEngine(ScriptedEngine):
         return Asked(ids=request.read_token_ids)
 
     async def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
+        """As the first of a supervisor's engines."""
+        assert generation.turn is not None
+        await generation.turn(1)
         number = len(self.generations)
         self.generations.append(generation)
         self.beside.append(self.at_once)

@@ -7,6 +7,8 @@ from typing import Any
 
 from vllm.exceptions import QueueOverflowError
 
+from phiserve.engine.limits import CPU_WORKER
+
 Script = Callable[[int], AsyncGenerator[Any, None]]
 
 
@@ -31,9 +33,16 @@ class ScriptedLLM:
             max_model_len=100, get_vocab_size=lambda: 32064, max_logprobs=20, is_diffusion=False
         )
         self.model_config = SimpleNamespace(**vars(model_config), get_multimodal_config=lambda: mm_config)
+        scheduling = SimpleNamespace(max_num_queued_reqs=4, max_num_seqs=4, max_num_batched_tokens=64)
+        self.scheduler_config = SimpleNamespace(**vars(scheduling), long_prefill_token_threshold=0)
+        rope = SimpleNamespace(rope_parameters={"rope_type": "default"})
+        self.vllm_config = SimpleNamespace(
+            model_config=SimpleNamespace(max_model_len=100, hf_config=rope),
+            scheduler_config=self.scheduler_config,
+            parallel_config=SimpleNamespace(worker_cls=CPU_WORKER),
+            use_v2_model_runner=False,
+        )
         self.renderer = SimpleNamespace(mm_processor_cache=None, model_config=self.model_config)
-        self.vllm_config = SimpleNamespace(use_v2_model_runner=False)
-        self.scheduler_config = SimpleNamespace(max_num_queued_reqs=4, max_num_seqs=4)
         socket = SimpleNamespace(getsockopt_string=lambda option: "inproc://engine")
         resources = SimpleNamespace(engine_manager=None, output_socket=socket)
         self.engine_core = SimpleNamespace(resources=resources, input_socket=socket)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
 
 from phiserve.core import (
     GenerationRequest,
@@ -21,6 +20,7 @@ from phiserve.decisions.questions import Kind, Order, Question, orders
 from phiserve.decisions.reads import Read, reading_of, reads_of
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
+from phiserve.engine.beginnings import Beginnings
 from phiserve.engine.interface import Admission, EngineClient, Generation
 from phiserve.errors import EngineEnded, EngineFailure
 from phiserve.load import Load, Place
@@ -39,9 +39,6 @@ _MIXED_READS = (
     "On this device vLLM's first model runner would mix up log-probabilities of requests that run together; "
     "its second one does not (VLLM_USE_V2_MODEL_RUNNER)"
 )
-
-SHORT_PROMPT = 512
-"""Tokens that the engine reads of a prompt in one step, whoever else is in it (`plugin.fair_scheduler`)."""
 
 SHARE_OF_RUNNING = 2
 """A request reads at most a half of what the engine runs at once: others have their turns."""
@@ -161,8 +158,8 @@ class Decider:
         return Ending(question.asked(), tails)
 
     async def _outcomes(self, prepared: PreparedDecision) -> list[Logprobs]:
-        """The first by itself, where the others would not find what they share in its step; then several."""
-        reads, num_alone = prepared.reads, 0 if _is_short(prepared) else 1
+        """Of all reads, several at once, each after what it shares with others has been computed."""
+        reads, beginnings = prepared.reads, Beginnings(prepared.shared.num_tokens, self._engine.limits)
         every = dict.fromkeys(read.ids for read in reads)
         admissions = {ids: await self._admit(prepared.request, ids) for ids in every}
         outcomes: dict[int, Logprobs] = {}
@@ -170,14 +167,12 @@ class Decider:
 
         async def work() -> None:
             for number in waiting:
-                outcomes[number] = await self._outcome(prepared, number, admissions[reads[number].ids])
+                admission = admissions[reads[number].ids]
+                outcomes[number] = await self._outcome(prepared, number, admission, beginnings)
 
-        for number in islice(waiting, num_alone):
-            outcomes[number] = await self._outcome(prepared, number, admissions[reads[number].ids])
-        workers = min(len(reads) - num_alone, self._most_at_once)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
+                for _ in range(min(len(reads), self._most_at_once)):
                     group.create_task(work())
         except BaseExceptionGroup as failures:
             ended = (error for error in failures.exceptions if isinstance(error, EngineEnded))
@@ -199,25 +194,31 @@ class Decider:
             )
         )
 
-    async def _outcome(self, prepared: PreparedDecision, number: int, admission: Admission) -> Logprobs:
+    async def _outcome(
+        self, prepared: PreparedDecision, number: int, admission: Admission, beginnings: Beginnings
+    ) -> Logprobs:
         """Ask the engine for one token, and what it thinks of the labels."""
         request, read = prepared.request, prepared.reads[number]
         prompt = self._preparer.prompt(prepared.shared, prepared.ends[read.question], read.number)
         trace = prepared.trace
+        images = tuple(prompt_image(self._preparer.images, image, trace) for image in prompt.images)
+        turn = beginnings.turn(prompt.ids, images)
         generation = Generation(
             f"{request.id}-{number}",
             prompt.ids,
-            tuple(prompt_image(self._preparer.images, image, trace) for image in prompt.images),
+            images,
             admission,
             prompt.max_tokens,
             request.cache_salt,
             prepared.place.line,
             trace_headers=None if trace is None else trace.headers,
             is_sent_once=request.is_sent_once,
+            turn=turn,
         )
         async with aclosing(self._engine.generate(generation)) as deltas:
             async for delta in deltas:
                 if delta.positions:
+                    turn.end()
                     prepared.began_at = prepared.began_at or time.monotonic()
                     known = {one.token_id: one.logprob for one in delta.positions[0].top}
                     prepared.cached_tokens += delta.cached_tokens if number == 0 else 0
@@ -272,12 +273,3 @@ def decider_of(
 def _undecided(reason: str) -> Undecided:
     _LOG.warning("Decisions are not served: %s", reason)
     return Undecided(reason)
-
-
-def _is_short(prepared: PreparedDecision) -> bool:
-    """Whether the engine reads each prompt in one step, in which the others find its beginning already.
-
-    With images it may not: where others are being answered, an image is encoded over several steps.
-    """
-    longest = max(end.num_tokens for end in prepared.ends)
-    return prepared.num_images == 0 and prepared.shared.num_tokens + longest <= SHORT_PROMPT

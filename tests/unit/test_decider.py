@@ -10,7 +10,7 @@ from images import data_url, encode, noise
 from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.joining import join_parts
 from phiserve.core import Conversation, ImagePlaceholder, Turn
-from phiserve.decider import SHORT_PROMPT, Decider, PreparedDecision, Undecided, decider_of
+from phiserve.decider import Decider, PreparedDecision, Undecided, decider_of
 from phiserve.decisions.labels import Labels
 from phiserve.decisions.questions import Option, Question
 from phiserve.decisions.request import Decided, DecisionRequest
@@ -18,7 +18,6 @@ from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import EngineLimits
 from phiserve.errors import DeadlineExceeded, EngineUnavailable, Overloaded
 from phiserve.load import Load
-from phiserve.plugin.fair_scheduler import LONGEST_CHUNK
 from phiserve.preparation import PromptLimits
 from phiserve.shared_prompts import SharedPreparer
 from phiserve.turns import Line
@@ -129,9 +128,53 @@ def test_of_short_texts_none_is_read_alone(setting: Setting, said: str, alone: b
     assert engine.beside == ([0, 0, 1] if alone else [0, 1, 2])
 
 
-def test_what_the_engine_reads_in_one_step() -> None:
-    """Is its own constant, which is vLLM's side of the server."""
-    assert SHORT_PROMPT == LONGEST_CHUNK
+@dataclass
+class LimitedEngine(ReadingEngine):
+    """One with other limits than most."""
+
+    others: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> EngineLimits:
+        return replace(super().limits, **self.others)
+
+
+def test_what_the_engine_reads_in_one_step(setting: Setting) -> None:
+    """Is told by its limits: a prompt of two steps is read alone."""
+    setting.conversation = Conversation((Turn("user", ("word " * 200,)),), "input")
+    engine = LimitedEngine(others={"chunk_tokens": 128})
+    setting.decide(engine, *[question()] * 3)
+    assert engine.beside == [0, 0, 1]
+
+
+def test_where_reads_straddle_the_short_factors(setting: Setting) -> None:
+    """The first of the longer ones finds nothing of the shorter ones: it is the one that the others await."""
+    short, long = question(), question(instructions="word " * 40)
+    _, prepared = setting.decide(ReadingEngine(), short)
+    engine = LimitedEngine(others={"short_tokens": prepared.num_tokens})
+    setting.decide(engine, short, long, short, long, long)
+    assert engine.beside == [0, 1, 0, 1, 2]
+
+
+def test_a_question_s_own_image_is_read_once(setting: Setting) -> None:
+    """Whatever the orders of its options, and of other questions that begin with it."""
+    setting.num_orders = 2
+    own = ImagePlaceholder(data_url(encode(noise(80, 80))), "low", "questions[1].instructions[0]")
+    first, second = (replace(question(), instructions=(own, said)) for said in ("Which?", "What?"))
+    engine = ReadingEngine()
+    setting.decide(engine, question(), first, second)
+    # The very first; the other order beside the first that shows the image; then all others.
+    assert engine.beside == [0, 0, 1, 0, 1, 2]
+
+
+def test_labels_in_two_parts_are_of_one_prompt(setting: Setting) -> None:
+    """Which is long where options are so many: it is computed once."""
+    setting.conversation = Conversation((Turn("user", ("Hi",)),), "input")
+    engine = ReadingEngine()
+    setting.decide(engine, question(200), question(instructions="Who?"))
+    first, second, third = (len(generation.prompt_ids) for generation in engine.generations)
+    assert first == third > second
+    assert engine.beside == [0, 1, 0]
 
 
 def test_labels_are_verified_once(setting: Setting) -> None:

@@ -1,11 +1,11 @@
 """The running engine: vLLM's AsyncLLM behind `EngineClient`."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -15,7 +15,6 @@ from vllm import SamplingParams
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import EngineInput, tokens_input
 from vllm.outputs import RequestOutput
-from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.prometheus import get_prometheus_registry
@@ -25,6 +24,7 @@ from phiserve.core import GenerationRequest
 from phiserve.engine.crop_budget import CropBudget
 from phiserve.engine.deltas import deltas_of
 from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
+from phiserve.engine.limits import limits_of
 from phiserve.engine.process import EngineProcess
 from phiserve.engine.sampling import VerifiedParams, sampling_params
 from phiserve.engine.sender import ImageSender
@@ -75,18 +75,10 @@ class Engine:
         self._closed = False
         self._process = process or EngineProcess(llm)
 
-    @property
+    @cached_property
     def limits(self) -> EngineLimits:
         """Limits that hold for every request."""
-        scheduling = self._llm.scheduler_config
-        unfinished = scheduling.max_num_queued_reqs
-        return EngineLimits(
-            self._llm.model_config.max_model_len,
-            running=scheduling.max_num_seqs,
-            unfinished=sys.maxsize if unfinished is None else unfinished,
-            # On CPU our worker sees to it (`plugin.sampler`).
-            reads_apart=current_platform.is_cpu() or self._llm.vllm_config.use_v2_model_runner,
-        )
+        return limits_of(self._llm.vllm_config)
 
     @property
     def health(self) -> EngineHealth:

@@ -48,7 +48,8 @@ class Generation:
     `prompt_ids` holds `<|image|>` for every image token. `max_tokens` is decided, never absent. Cached
     prompts are shared only under an equal `cache_salt`. `line`: whose turn the request waits for.
     `trace_headers`: the span that the engine's own is part of, as W3C Trace Context's headers.
-    `is_sent_once`: see `GenerationRequest`.
+    `is_sent_once`: see `GenerationRequest`. `turn` is awaited before it is sent to an engine, with its
+    number, counted from 1; where that has changed meanwhile, again.
     """
 
     request_id: str
@@ -60,6 +61,7 @@ class Generation:
     line: Line = NOBODY
     trace_headers: Mapping[str, str] | None = None
     is_sent_once: bool = False
+    turn: Callable[[int], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,16 @@ class EngineLimits:
 
     `running`: sequences that run at once. `unfinished`: sequences that may run or wait, all together.
     `reads_apart`: whether a request's `read_token_ids` leave log-probabilities of others alone.
+    `chunk_tokens`: so much of a prompt's text is read in one step, whoever else is in it. `short_tokens`:
+    longer prompts share nothing with those up to it; None where all may.
     """
 
     context_tokens: int
     running: int
     unfinished: int
     reads_apart: bool = True
+    chunk_tokens: int = 512
+    short_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

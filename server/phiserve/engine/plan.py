@@ -16,6 +16,7 @@ from vllm.platforms import current_platform
 from vllm.utils.cpu_resource_utils import get_memory_node_info
 
 from phiserve.checkpoint.opened import Checkpoint
+from phiserve.engine.limits import CPU_WORKER
 from phiserve.engine.sampling import GRAMMAR_BACKEND
 from phiserve.errors import StartupError
 from phiserve.plugin.fair_scheduler import LONGEST_CHUNK
@@ -184,8 +185,7 @@ def _fit_memory(args: EngineArguments, checkpoint: Checkpoint, host: Host) -> No
 
 def _encoder_cache_tokens(args: EngineArguments, host: Host, max_crops: int) -> int:
     """Room for several of the largest images, and for all that a step may encode."""
-    images = 8 if host.is_cpu else 16
-    return max(args["max_num_batched_tokens"], images * most_image_tokens(max_crops))
+    return max(args["max_num_batched_tokens"], (8 if host.is_cpu else 16) * most_image_tokens(max_crops))
 
 
 def _check_overrides(overrides: Mapping[str, object]) -> None:
@@ -212,7 +212,7 @@ def _cpu_defaults() -> EngineArguments:
         "gpu_memory_utilization": 0.1,
         # The class itself: given its name, vLLM's CPU platform starts one more process.
         "distributed_executor_backend": UniProcExecutor,
-        "worker_cls": "phiserve.plugin.worker.PhiserveCPUWorker",
+        "worker_cls": CPU_WORKER,
         "scheduler_cls": "phiserve.plugin.scheduler.PartialEncodingScheduler",
     }
 

@@ -72,10 +72,7 @@ class RestartPolicy:
 
 
 class SupervisedEngine:
-    """Implements `EngineClient` on engines that `start` starts, one after the other.
-
-    `watch` must be called once, inside the event loop.
-    """
+    """Implements `EngineClient` on engines that `start` starts, one by one. `watch` it in the event loop."""
 
     def __init__(
         self,
@@ -134,7 +131,7 @@ class SupervisedEngine:
         be sent once.
         """
         for sends in range(1, MAX_SENDS + 1):
-            engine = await self._serving_engine(waits=not generation.is_sent_once)
+            engine = await self._engine_for(generation)
             shown, number = False, self._num_engines
             try:
                 async with aclosing(engine.generate(generation)) as deltas:
@@ -147,11 +144,11 @@ class SupervisedEngine:
                     raise EngineEnded(reason, engine=number) from None
                 if generation.is_sent_once:
                     raise
-                if sends < MAX_SENDS:
-                    RESENT.inc()
-                    continue
-                raise EngineFailure(f"The engine ended {sends} times over this request") from None
-            return
+                if sends == MAX_SENDS:
+                    raise EngineFailure(f"The engine ended {sends} times over this request") from None
+                RESENT.inc()
+            else:
+                return
 
     async def answers_within(self, timeout_s: float) -> bool:
         """Whether the engine loop answered lately or answers a ping within `timeout_s`."""
@@ -173,18 +170,26 @@ class SupervisedEngine:
         self._decided.set()
         self._engine.shutdown()
 
-    async def _serving_engine(self, *, waits: bool) -> StartedEngine:
-        """The engine, as soon as one serves. Raises EngineUnavailable when none will, or now does."""
-        if self._engine.health.state != "serving" and self._health.state == "serving":
-            self._decided.clear()
-            self._suspected.set()
-        if not self._decided.is_set():
-            if not waits:
-                raise EngineUnavailable("A new engine is being started")
-            await self._decided.wait()
-        if self._health.state == "lost":
-            raise EngineUnavailable(self._health.reason)
-        return self._engine
+    async def _engine_for(self, generation: Generation) -> StartedEngine:
+        """The engine, as soon as one serves and it is the generation's turn there.
+
+        Raises EngineUnavailable when none will, or now does.
+        """
+        asked = 0
+        while True:
+            if self._engine.health.state != "serving" and self._health.state == "serving":
+                self._decided.clear()
+                self._suspected.set()
+            if not self._decided.is_set():
+                if generation.is_sent_once:
+                    raise EngineUnavailable("A new engine is being started")
+                await self._decided.wait()
+            if self._health.state == "lost":
+                raise EngineUnavailable(self._health.reason)
+            if generation.turn is None or asked == self._num_engines:
+                return self._engine
+            asked = self._num_engines
+            await generation.turn(asked)
 
     async def _watch(self) -> None:
         while self._health.state != "lost":

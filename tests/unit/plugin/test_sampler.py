@@ -1,21 +1,15 @@
 """Each row of a batch gets the log-probabilities that its request asked for, as if it were alone."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 import torch
-from vllm.platforms import current_platform
 from vllm.v1.outputs import LogprobsTensors
 from vllm.v1.sample import sampler as vllms
 from vllm.v1.sample.logits_processor import LogitsProcessors
 from vllm.v1.sample.metadata import SamplingMetadata
 from vllm.v1.sample.sampler import Sampler
 
-from phiserve.engine.adapter import Engine
-from phiserve.engine.crop_budget import CropBudget
 from phiserve.plugin.sampler import RowSampler
 from phiserve.plugin.worker import count_not_below
-from scripted_llm import ScriptedLLM
 
 VOCABULARY = 50
 LOGITS = torch.randn(3, VOCABULARY, generator=torch.Generator().manual_seed(0))
@@ -105,22 +99,3 @@ def test_vllm_gives_others_padding() -> None:
     """The reason for it; fails when vLLM no longer does."""
     tensors = logprobs(Sampler(), LOGITS, metadata(5, {1: [7]}))
     assert tensors.logprobs[0, 1:].tolist() == [-torch.inf]
-
-
-async def never(attempt: int) -> AsyncGenerator[object, None]:
-    """What an engine says that is asked nothing."""
-    raise AssertionError
-    yield
-
-
-@pytest.mark.parametrize(
-    ("on_cpu", "second_runner", "apart"), [(True, False, True), (False, False, False), (False, True, True)]
-)
-def test_what_keeps_reads_apart(
-    on_cpu: bool, second_runner: bool, apart: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Our worker on CPU, elsewhere vLLM's second runner alone."""
-    monkeypatch.setattr(current_platform, "is_cpu", lambda: on_cpu)
-    llm = ScriptedLLM(never)
-    llm.vllm_config.use_v2_model_runner = second_runner
-    assert Engine(llm, CropBudget(2**30, 60)).limits.reads_apart is apart
