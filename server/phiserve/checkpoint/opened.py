@@ -1,19 +1,22 @@
 """Opens a checkpoint: finds its files and refuses what is not Phi-3-vision before anything is loaded."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 from pydantic import JsonValue
 
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, STRIPS_RIGHT, VOCAB_SIZE, Control
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.decisions.temperatures import TEMPERATURES_FILE
 from phiserve.errors import StartupError
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_MAX_CROPS = 16
 CLIP_WIDTH = 1024
@@ -130,6 +133,10 @@ def open_checkpoint(model: str) -> Checkpoint:
     )
 
 
+class _NoSuchFile(StartupError):
+    """The checkpoint is there, and has no file of a name."""
+
+
 class _Files:
     """The files of a checkpoint, wherever it is."""
 
@@ -148,21 +155,26 @@ class _Files:
         if self._folder is not None:
             path = self._folder / name
             if not path.is_file():
-                raise StartupError(f"{self._model} is not a Phi-3-vision checkpoint: it has no {name}")
+                raise _NoSuchFile(f"{self._model} is not a Phi-3-vision checkpoint: it has no {name}")
             return path
         try:
             return Path(hf_hub_download(self._model, name))
-        except (HfHubHTTPError, OSError, ValueError) as error:
+        except (HfHubHTTPError, EntryNotFoundError, OSError, ValueError) as error:
+            # Without a connection, what is not in the hub's cache may be on the hub.
+            known = isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
             reason = type(error).__name__
-            raise StartupError(
+            raise (_NoSuchFile if known else StartupError)(
                 f"{self._model} is not a folder here, and {name} could not be fetched from the hub ({reason})"
             ) from error
 
     def find_optional(self, name: str) -> Path | None:
-        """Local path of a file, or None if there is none."""
+        """Local path of a file, or None if there is none. Where that is not known, a warning says so."""
         try:
             return self.find(name)
-        except StartupError:
+        except _NoSuchFile:
+            return None
+        except StartupError as error:
+            _LOG.warning("%s: it is served as if it had none", error)
             return None
 
     def read_json(self, name: str, *, optional: bool = False) -> dict[str, JsonValue]:

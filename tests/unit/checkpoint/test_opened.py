@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.kinds import CheckpointKind
@@ -67,6 +69,41 @@ def test_hub_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ["config.json", "decision_temperatures.json", "preprocessor_config.json", "tokenizer.json"]
     assert sorted(set(fetched)) == asked
     assert checkpoint.temperatures_json == folder / "decision_temperatures.json"
+
+
+UNAVAILABLE = httpx.Response(503, request=httpx.Request("GET", "https://hub.example/a"))
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [
+        (EntryNotFoundError("404"), False),
+        (LocalEntryNotFoundError("offline"), True),
+        (HfHubHTTPError("503", response=UNAVAILABLE), True),
+        (PermissionError("cache"), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_file_that_cannot_be_looked_for(
+    error: Exception,
+    is_told: bool,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Is not taken for one that is not there without a word: answers would silently not be calibrated."""
+
+    def download(repository: str, name: str) -> str:
+        if name == "decision_temperatures.json":
+            raise error
+        return str(folder / name)
+
+    monkeypatch.setattr("phiserve.checkpoint.opened.hf_hub_download", download)
+    assert open_checkpoint("owner/name").temperatures_json is None
+    told = [record.getMessage() for record in caplog.records]
+    assert [("decision_temperatures.json" in one, type(error).__name__ in one) for one in told] == (
+        [(True, True)] if is_told else []
+    )
 
 
 def test_temperatures(folder: Path) -> None:
