@@ -15,7 +15,7 @@ MAX_FILE_BYTES = 64 * 2**20
 """Maximum size of an image's file in bytes. A server may allow less, and says so."""
 
 Message = dict[str, object]
-"""A message of OpenAI's request."""
+"""A message of OpenAI's request, or a part of one."""
 
 PDF_URL = "data:application/pdf;base64,"
 """How the URL of a PDF begins that was read from a file."""
@@ -90,26 +90,43 @@ def user_message(urls: Iterable[str], text: str, detail: Detail, pages: str | No
 
     Raises StartupError for pages that no PDF has.
     """
-    shown = [_part(url, detail, pages) for url in urls]
-    check_pages(pages)
-    if pages is not None and not any(part["type"] == "file" for part in shown):
-        raise StartupError("--pages is for PDFs, and there is none")
+    shown: list[dict[str, object]] = []
+    for url in _with_pages(urls, pages):
+        if url.startswith(PDF_URL):
+            shown.append({"type": "file", "file": _file(url, detail, pages)})
+        else:
+            shown.append({"type": "image_url", "image_url": {"url": url, "detail": detail.value}})
     return {"role": "user", "content": [*shown, {"type": "text", "text": text}]}
 
 
-def _part(url: str, detail: Detail, pages: str | None) -> dict[str, object]:
-    """The part of a message that shows an image or a PDF.
+def input_parts(urls: Iterable[str], detail: Detail, pages: str | None = None) -> list[Message]:
+    """Images and PDFs as parts of an input, which decisions have. Raises StartupError as `user_message`."""
+    shown: list[Message] = []
+    for url in _with_pages(urls, pages):
+        if url.startswith(PDF_URL):
+            shown.append({"type": "input_file", **_file(url, detail, pages)})
+        else:
+            shown.append({"type": "input_image", "image_url": url, "detail": detail.value})
+    return shown
 
-    What OpenAI does not know is in it only where it is said.
-    """
-    if not url.startswith(PDF_URL):
-        return {"type": "image_url", "image_url": {"url": url, "detail": detail.value}}
-    file = {"file_data": url, "filename": "document.pdf"}
+
+def _with_pages(urls: Iterable[str], pages: str | None) -> list[str]:
+    """All URLs. Raises StartupError where these pages are of none of them."""
+    shown = list(urls)
+    check_pages(pages)
+    if pages is not None and not any(url.startswith(PDF_URL) for url in shown):
+        raise StartupError("--pages is for PDFs, and there is none")
+    return shown
+
+
+def _file(url: str, detail: Detail, pages: str | None) -> Message:
+    """A PDF as messages and inputs have it; what OpenAI does not know is there only where it is said."""
+    file: Message = {"file_data": url, "filename": "document.pdf"}
     if detail is not Detail.AUTO:
         file["detail"] = detail.value
     if pages is not None:
         file["pages"] = pages
-    return {"type": "file", "file": file}
+    return file
 
 
 def check_pages(pages: str | None) -> None:

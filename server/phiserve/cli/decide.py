@@ -1,5 +1,6 @@
 """`phiserve decide`: questions about images, answered with probabilities."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -8,9 +9,9 @@ from openai.types import Decision
 from rich.console import Console
 from rich.table import Table
 
-from phiserve.cli.ask import ImageDetail, Model, Url
+from phiserve.cli.ask import ImageDetail, Model, Pages, Url
 from phiserve.cli.connection import connected
-from phiserve.cli.content import Detail, image_url
+from phiserve.cli.content import Detail, image_url, input_parts
 from phiserve.cli.streams import typed
 from phiserve.errors import StartupError
 
@@ -20,12 +21,16 @@ BAR = 30
 Question = dict[str, Any]
 """A question of OpenAI's request."""
 
+_BEHIND_QUESTION = re.compile(r"(?<=\?)\s*=")
+
 Line = tuple[str, float]
 """What a bar is about, and its probability."""
 
 
 def decide(
-    images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Files or URLs.")] = None,
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Files (images, PDFs) or URLs.")
+    ] = None,
     ask: Annotated[
         list[str] | None, typer.Option("--ask", help="A question that is answered with yes or no.")
     ] = None,
@@ -39,15 +44,16 @@ def decide(
     url: Url = None,
     model: Model = None,
     detail: ImageDetail = Detail.AUTO,
+    pages: Pages = None,
 ) -> None:
-    """Decide about images: yes or no, which, how much; each with its probabilities. All with one look."""
+    """Decide about images: yes or no, which, how much; each with its probabilities. All with one look.
+
+    Answers stand in this order: to every --ask, then --choice, then --score.
+    """
     questions = list(_questions(ask or (), choice or (), score or ()))
     if not questions:
         raise StartupError("Nothing is asked: --ask, --choice or --score takes a question")
-    content: list[Any] = [
-        {"type": "input_image", "image_url": shown, "detail": detail.value}
-        for shown in map(image_url, images or ())
-    ]
+    content: list[Any] = [*input_parts(map(image_url, images or ()), detail, pages)]
     if text:
         content.append({"type": "input_text", "text": typed(text)})
     console = Console(stderr=True, highlight=False)
@@ -81,13 +87,19 @@ def typed_choice(given: str) -> Question:
 
 
 def _split(given: str, option: str) -> tuple[str, list[str]]:
-    """A question and its options, of which there are two at least. Raises StartupError."""
-    instructions, equals, names = typed(given).rpartition("=")
-    options = [name.strip() for name in names.split(",")]
-    if not equals or len(options) < 2 or not all(options):
+    """A question and its options, of which there are two at least. Raises StartupError.
+
+    Where there are several equals signs, the one behind a question mark is between them.
+    """
+    asked = typed(given)
+    parts = asked.split("=") if asked.count("=") < 2 else _BEHIND_QUESTION.split(asked)
+    if len(parts) > 2 or (len(parts) < 2 and "=" in asked):
+        raise StartupError(f"{option}: one = must follow a question mark, since there are several: {given!r}")
+    options = [name.strip() for name in parts[-1].split(",")]
+    if len(parts) < 2 or len(options) < 2 or not all(options):
         example = "'Which?=this,that'"
         raise StartupError(f"{option} takes a question and its options, as in {example}; not {given!r}")
-    return instructions.strip(), options
+    return parts[0].strip(), options
 
 
 def _print(questions: Sequence[Question], decision: Decision) -> None:

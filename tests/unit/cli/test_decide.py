@@ -7,7 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from images import encode, noise
+from pdfs import pdf
+from phiserve.cli.decide import typed_choice
 from phiserve.cli.main import app
+from phiserve.protocol.decisions.request import DecisionsRequest
 from servers import Reply, WebServer, refusal, web_server
 
 ANSWERS = [
@@ -71,9 +74,44 @@ def test_all_kinds(tmp_path: Path) -> None:
     assert "  1.25 of 0 to 1" in lines
 
 
+def test_pages_of_a_pdf(tmp_path: Path) -> None:
+    """A PDF is a file, and the pages go along with it."""
+    (tmp_path / "report.pdf").write_bytes(pdf("", "", ""))
+    (tmp_path / "a.png").write_bytes(encode(noise(20, 20)))
+    words = ["--ask", "Is it signed?", "--pages", "2-3", "--detail", "low"]
+    with web_server(WebServer(posts=[decision(ANSWERS[0])])) as server:
+        result = decide(server, str(tmp_path / "report.pdf"), str(tmp_path / "a.png"), *words)
+        refused = decide(server, str(tmp_path / "a.png"), *words)
+    assert (result.exit_code, refused.exit_code) == (0, 1)
+    assert "--pages is for PDFs, and there is none" in refused.output
+    (request,) = server.requests
+    file, image = request["input"][0]["content"]
+    assert (file["type"], file["pages"], file["detail"]) == ("input_file", "2-3", "low")
+    assert file["file_data"].startswith("data:application/pdf;base64,")
+    assert image["type"] == "input_image"
+    DecisionsRequest.model_validate(request)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "options"),
+    [
+        ("Which=a,b", "Which", ["a", "b"]),
+        ("a = b? = c, d", "a = b?", ["c", "d"]),
+        ("Which?=a=1,b=2,c", "Which?", ["a=1", "b=2", "c"]),
+    ],
+)
+def test_equals_signs(given: str, asked: str, options: list[str]) -> None:
+    """Several are told apart by the question mark."""
+    question = typed_choice(given)
+    assert question["instructions"] == asked
+    assert [choice["value"] for choice in question["choices"]] == options
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--choice", "Which=a=1,b=2,c"], "--choice: one = must follow a question mark"),
+        (["--score", "a?=b?=c,d"], "--score: one = must follow a question mark"),
         ([], "Nothing is asked"),
         (["--choice", "Which?"], "--choice takes a question and its options"),
         (["--score", "Which?=one"], "--score takes a question and its options"),
