@@ -9,6 +9,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from phiserve.cli.content import image_url
 from phiserve.cli.failures import reason_of
+from phiserve.cli.streams import typed
 from phiserve.errors import InvalidRequest, StartupError
 from phiserve.protocol.decisions.request import Choice, DecisionsRequest, Predicate, Question, Score
 from phiserve.protocol.parsing import parse_request
@@ -111,7 +112,7 @@ def _wanted(question: Question) -> str:
 
 
 def _with_images(value: JsonValue, folder: Path) -> JsonValue:
-    """A part of a body with the images' files in it read, however deep they are."""
+    """A part of a body with the files of images and PDFs in it read, however deep they are."""
     if isinstance(value, list):
         return [_with_images(one, folder) for one in value]
     if not isinstance(value, dict) or value.get("type") == "input_json":
@@ -119,4 +120,10 @@ def _with_images(value: JsonValue, folder: Path) -> JsonValue:
     shown = value.get("image_url")
     if value.get("type") == "input_image" and isinstance(shown, str):
         return {**value, "image_url": image_url(shown, folder)}
+    shown = value.get("file_url")
+    if value.get("type") == "input_file" and isinstance(shown, str):
+        url = image_url(shown, folder)
+        if url != typed(shown):  # which it is where it is elsewhere
+            others = {key: one for key, one in value.items() if key != "file_url"}
+            return {**others, "file_data": url}
     return {key: _with_images(one, folder) for key, one in value.items()}

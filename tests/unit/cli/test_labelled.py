@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from pdfs import pdf
 from phiserve.cli.labelled import Labelled, read_labelled
 from phiserve.errors import StartupError
+from phiserve.protocol.decisions.request import DecisionsRequest
 
 PREDICATE = {"type": "predicate", "instructions": "Is it red?"}
 CHOICE = {
@@ -66,6 +68,23 @@ def test_images_are_read(tmp_path: Path) -> None:
     assert body["questions"][0]["instructions"][0] == web
 
 
+def test_files_are_read(tmp_path: Path) -> None:
+    """PDFs beside the file, as data; those elsewhere are the server's to fetch."""
+    content = pdf("", "")
+    (tmp_path / "report.pdf").write_bytes(content)
+    beside = {"type": "input_file", "file_url": "report.pdf", "pages": "2"}
+    web = {"type": "input_file", "file_url": "https://a.example/b.pdf"}
+    items = [{"role": "user", "content": [beside, web]}]
+    (one,) = read(tmp_path, line([PREDICATE | {"instructions": [beside]}], [True], input=items))
+    body: Any = one.sent("m")
+    shown, elsewhere = body["input"][0]["content"]
+    assert elsewhere == web
+    for part in (shown, body["questions"][0]["instructions"][0]):
+        assert part.keys() == {"type", "file_data", "pages"}
+        assert base64.b64decode(part["file_data"].partition(",")[2]) == content
+    DecisionsRequest.model_validate(body)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -89,6 +108,10 @@ def test_images_are_read(tmp_path: Path) -> None:
         (
             line([PREDICATE | {"instructions": [{"type": "input_image", "image_url": "none.png"}]}], [True]),
             "The image none.png cannot be read: no such file",
+        ),
+        (
+            line([PREDICATE | {"instructions": [{"type": "input_file", "file_url": "none.pdf"}]}], [True]),
+            "none.pdf cannot be read: no such file",
         ),
     ],
 )
