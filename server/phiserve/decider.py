@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from phiserve.core import (
     GenerationRequest,
@@ -16,6 +18,7 @@ from phiserve.core import (
 from phiserve.deadline import Deadline
 from phiserve.decisions.figures import Reading, calibrated, joined
 from phiserve.decisions.labels import Labels, LabelsUnusable
+from phiserve.decisions.off_loop import off_loop
 from phiserve.decisions.questions import Kind, Order, Question, orders
 from phiserve.decisions.reads import Read, reading_of, reads_of
 from phiserve.decisions.request import Decided, DecisionRequest
@@ -116,16 +119,13 @@ class Decider:
         DeadlineExceeded.
         """
         deadline = None if request.deadline_s is None else Deadline(request.deadline_s)
-        reads = list(reads_of(request.questions, self._labels, self._num_orders))
-        await self._admit(request, reads[0].ids)
-        endings = [self._ending(question) for question in request.questions]
-        place = self._load.enter(request.line, min(len(reads), self._most_at_once))
-        preparing = self._preparer.prepare(
-            request.conversation, endings, request.cache_salt, request.line, count_pages
-        )
+        first = list(islice(self._reads(request), self._most_at_once))
+        await self._admit(request, first[0].ids)
+        place = self._load.enter(request.line, len(first))
+        preparing = self._prepared(request, count_pages)
         try:
             with step(trace, "prepare prompt"):
-                shared, ends = await (preparing if deadline is None else deadline.bound(preparing))
+                reads, shared, ends = await (preparing if deadline is None else deadline.bound(preparing))
         except BaseException:
             place.leave()
             raise
@@ -145,11 +145,29 @@ class Decider:
             prepared.place.leave(done=True)
         finally:
             prepared.place.leave()
-        return self._decided(prepared, outcomes)
+        num_options = prepared.request.num_options * self._num_orders
+        return await off_loop(num_options, partial(self._decided, prepared, outcomes))
 
     @property
     def _most_at_once(self) -> int:
         return max(1, min(self._load.most, self._engine.limits.running // SHARE_OF_RUNNING))
+
+    def _reads(self, request: DecisionRequest) -> Iterator[Read]:
+        return reads_of(request.questions, self._labels, self._num_orders)
+
+    async def _prepared(
+        self, request: DecisionRequest, count_pages: CountPages | None
+    ) -> tuple[list[Read], SharedPreparation, list[PromptEnd]]:
+        """All reads, and what their prompts share and end with."""
+
+        def asked() -> tuple[list[Read], list[Ending]]:
+            return list(self._reads(request)), list(map(self._ending, request.questions))
+
+        reads, endings = await off_loop(request.num_options * self._num_orders, asked)
+        preparing = self._preparer.prepare(
+            request.conversation, endings, request.cache_salt, request.line, count_pages
+        )
+        return reads, *(await preparing)
 
     def _ending(self, question: Question) -> Ending:
         """How the prompts of a question go on: each with its options in another order."""

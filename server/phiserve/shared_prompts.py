@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 
 from phiserve.chat.encoder import LONG_TEXT, EncodedPrompt, PromptEncoder
@@ -18,6 +19,9 @@ from phiserve.vision.images import EncodedImage, ImageService
 from phiserve.vision.sizes import CropPlan
 
 Parts = tuple[Part, ...]
+
+CALL_CHARACTERS = 200
+"""Characters that take as long to encode as a call of the tokenizer besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,26 +173,28 @@ class SharedPreparer:
     async def _encode(
         self, conversation: Conversation, endings: Sequence[Ending]
     ) -> tuple[EncodedPrompt, list[_EncodedEnding]]:
-        """On a thread where that takes longer than a thread takes to wake up.
+        """On a thread where that takes longer than a thread takes to wake up; equal tails once.
 
         A long text that cannot fit, whatever its tokens are, is refused before it is encoded, and a prompt
         that does not fit before the next one is.
         """
 
         def encode() -> tuple[EncodedPrompt, list[_EncodedEnding]]:
-            shared = self.encoder.encode(conversation)
+            shared, encode_end = self.encoder.encode(conversation), cache(self.encoder.encode_end)
             encoded = []
             for ending in endings:
-                tails = tuple(map(self.encoder.encode_end, ending.tails))
+                tails = tuple(map(encode_end, ending.tails))
                 encoded.append(_EncodedEnding(self.encoder.encode_more(ending.head), tails))
                 text_tokens = shared.num_text_tokens + encoded[-1].most_text_tokens
                 self._check_context(ContextNeed(text_tokens, (), ()), conversation.param)
             return shared, encoded
 
-        of_endings = [ending.num_characters for ending in endings]
-        if conversation.num_characters + sum(of_endings) < LONG_TEXT:
+        texts = [*{tail for ending in endings for tail in ending.tails}]
+        texts += [part for ending in endings for part in ending.head if isinstance(part, str)]
+        if conversation.num_characters + sum(map(len, texts)) + CALL_CHARACTERS * len(texts) < LONG_TEXT:
             return encode()
-        least = self.encoder.least_tokens(conversation) + self.encoder.least_tokens_of(max(of_endings))
+        longest = max(ending.num_characters for ending in endings)
+        least = self.encoder.least_tokens(conversation) + self.encoder.least_tokens_of(longest)
         self._check_context(ContextNeed(least, (), (), text_is_counted=False), conversation.param)
         return await asyncio.to_thread(encode)
 

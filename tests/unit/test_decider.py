@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -12,7 +14,7 @@ from phiserve.chat.joining import join_parts
 from phiserve.core import Conversation, ImagePlaceholder, Turn
 from phiserve.decider import Decider, PreparedDecision, Undecided, decider_of
 from phiserve.decisions.labels import Labels
-from phiserve.decisions.questions import Option, Question
+from phiserve.decisions.questions import Kind, Option, Order, Question
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.decisions.temperatures import Temperatures
 from phiserve.engine.interface import EngineLimits
@@ -223,6 +225,54 @@ def test_a_failure_ends_all_and_leaves_the_place(setting: Setting) -> None:
         with pytest.raises(EngineUnavailable):
             setting.decide(ReadingEngine(steps=[EngineUnavailable("gone")]), *[question()] * 40)
     setting.decide(ReadingEngine(), *[question()] * 40)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedQuestion(Question):
+    """Tells on which threads it has been written into prompts."""
+
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def listed(self, order: Order, labels: Sequence[str]) -> str:
+        self.threads.append(threading.current_thread())
+        return Question.listed(self, order, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedTemperatures(Temperatures):
+    """Tells on which threads it has been asked."""
+
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def of(self, kind: Kind, num_options: int) -> float:
+        self.threads.append(threading.current_thread())
+        return 1.0
+
+
+@pytest.mark.parametrize(("num_options", "on_loop"), [(20, True), (250, False)])
+def test_many_options_are_not_gone_through_on_the_event_loop(
+    num_options: int, on_loop: bool, setting: Setting
+) -> None:
+    """Neither when prompts are written nor when figures are made of what was read."""
+    setting.temperatures = temperatures = WatchedTemperatures()
+    asked = question(num_options)
+    watched = WatchedQuestion(asked.kind, asked.instructions, asked.options, asked.param)
+    setting.decide(ReadingEngine(), watched, watched, watched)
+    threads = [*watched.threads, *temperatures.threads]
+    assert len(threads) == 6
+    assert all((thread is threading.main_thread()) is on_loop for thread in threads)
+
+
+def test_nothing_is_written_before_there_is_room(setting: Setting) -> None:
+    """Who is refused costs nothing."""
+    setting.load = Load(64, 40, 60)
+    places = [setting.load.enter(Line(0, owner), 15) for owner in ("another", "a third")]
+    asked = question()
+    watched = WatchedQuestion(asked.kind, asked.instructions, asked.options, asked.param)
+    with pytest.raises(Overloaded):
+        setting.decide(ReadingEngine(), *[watched] * 40)
+    assert watched.threads == []
+    assert len(places) == 2
 
 
 def test_no_room(setting: Setting) -> None:

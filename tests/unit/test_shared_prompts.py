@@ -1,7 +1,8 @@
 """Prompts that share their beginning are the very prompts that they would be one by one."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -185,3 +186,25 @@ def test_too_many_images(make_shared: MakeShared) -> None:
     with pytest.raises(InvalidRequest, match="the request has 2 images; the limit is 1") as refusal:
         prepared(make_shared(max_images=1), conversation, *QUESTIONS)
     assert refusal.value.param == OTHER.param
+
+
+@pytest.mark.parametrize(("num_questions", "on_loop"), [(5, True), (280, False)])
+def test_many_short_texts_are_encoded_off_the_event_loop(
+    num_questions: int,
+    on_loop: bool,
+    make_shared: MakeShared,
+    encoder: PromptEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each call of the tokenizer counts, however short; equal tails are one."""
+    threads: list[threading.Thread] = []
+    encode_end = encoder.encode_end
+
+    def watched(text: str) -> Sequence[int]:
+        threads.append(threading.current_thread())
+        return encode_end(text)
+
+    monkeypatch.setattr(encoder, "encode_end", watched)
+    endings = [Ending((f"\n\nIs it {number}?",), LISTED) for number in range(num_questions)]
+    prepared(make_shared(), Conversation((Turn("user", ("Hi",)),), "input"), *endings)
+    assert [thread is threading.main_thread() for thread in threads] == [on_loop] * len(LISTED)

@@ -17,6 +17,7 @@ from phiserve.api.services import Services, services_of
 from phiserve.api.streaming import unless_hung_up
 from phiserve.core import TokenCounts
 from phiserve.decider import PreparedDecision, Undecided
+from phiserve.decisions.off_loop import off_loop
 from phiserve.decisions.request import Decided, DecisionRequest
 from phiserve.errors import ContextLengthExceeded, ModelNotFound, NotServed
 from phiserve.protocol.decisions.request import DecisionsRequest
@@ -41,11 +42,18 @@ async def create_decision(request: Request) -> Response:
     visit, deadline_s = visit_of(request), deadline_s_of(request, services.settings.max_request_s)
     asked = await read_wire(request, services, DecisionsRequest)
     model = checked_model(services, asked.model)
-    owner = owner_of(request)
-    inner = to_decision_request(asked, tenant_of(request), visit.cache_salt, deadline_s, owner)
+    inner = await off_loop(
+        asked.num_pieces,
+        partial(
+            to_decision_request, asked, tenant_of(request), visit.cache_salt, deadline_s, owner_of(request)
+        ),
+    )
     deciding = decide(services, inner, visit, record_of(request.scope))
     decided, counts = await unless_hung_up(request.receive, deciding)
-    return json_response(decision_of(asked, model, decided, counts, services.settings.min_label_mass))
+    least = services.settings.min_label_mass
+    return await off_loop(
+        asked.num_pieces, lambda: json_response(decision_of(asked, model, decided, counts, least))
+    )
 
 
 async def decide(
@@ -62,9 +70,10 @@ async def _decide(
 ) -> tuple[list[Decided], PreparedDecision]:
     if isinstance(services.decider, Undecided):
         raise NotServed(services.decider.reason)
-    record.images = len(inner.shown)
-    await visit.take_images(inner.shown)
-    count_pages = partial(visit.take_pages, inner.shown)
+    shown = inner.shown
+    record.images = len(shown)
+    await visit.take_images(shown)
+    count_pages = partial(visit.take_pages, shown)
     prepared = await services.decider.prepare(inner, record.trace, count_pages)
     record.images = prepared.num_images
     try:

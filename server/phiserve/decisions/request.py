@@ -27,6 +27,11 @@ class DecisionRequest:
         return (*self.conversation.shown, *(part for part in own if not isinstance(part, str)))
 
     @property
+    def num_options(self) -> int:
+        """Options of all questions."""
+        return sum(len(question.options) for question in self.questions)
+
+    @property
     def line(self) -> Line:
         """Where it waits: tenants take turns, batch work comes last."""
         return Line(self.priority, self.tenant)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from phiserve.access.visit import Visit
@@ -22,6 +23,7 @@ from phiserve.api.responses.gathering import gather
 from phiserve.api.services import Services
 from phiserve.api.several_prompts import begin_answers
 from phiserve.core import GenerationRequest, TokenCounts
+from phiserve.decisions.off_loop import off_loop
 from phiserve.decisions.request import DecisionRequest
 from phiserve.errors import (
     EngineEnded,
@@ -195,9 +197,14 @@ class LineAnswerer:
         self, asked: DecisionsRequest, asked_by: AskedBy, visit: Visit, record: RequestRecord
     ) -> _Answered:
         model = checked_model(self._services, asked.model)
-        inner = to_decision_request(asked, asked_by.tenant, visit.cache_salt, None, asked_by.owner)
+        translate = partial(
+            to_decision_request, asked, asked_by.tenant, visit.cache_salt, None, asked_by.owner
+        )
+        inner = await off_loop(asked.num_pieces, translate)
         decided, counts = await decide(self._services, _of_batch(inner), visit, record)
-        return decision_of(asked, model, decided, counts, self._services.settings.min_label_mass), counts
+        least = self._services.settings.min_label_mass
+        answer = partial(decision_of, asked, model, decided, counts, least)
+        return await off_loop(asked.num_pieces, answer), counts
 
     @asynccontextmanager
     async def _visit(self, asked_by: AskedBy) -> AsyncIterator[Visit]:

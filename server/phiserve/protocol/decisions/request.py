@@ -1,6 +1,6 @@
 """The body of `POST /v1/decisions`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -98,6 +98,22 @@ Question = Annotated[
 ]
 
 
+def _num_pieces(question: Question) -> int:
+    options: Sequence[object] = ()
+    match question:
+        case Choice():
+            options = question.choices
+        case Score():
+            options = question.levels
+    return len(options) + _num_parts(question)
+
+
+def _num_parts(holder: object) -> int:
+    """Parts of a question's or an item's content, of which a text is one."""
+    contents = (getattr(holder, name, None) for name in ("instructions", "content", "output"))
+    return max(len(content) if isinstance(content, tuple) else 1 for content in contents)
+
+
 class DecisionCacheOptions(WireModel):
     """How a prompt would be cached. Without effect: all of a prompt is cached."""
 
@@ -127,6 +143,12 @@ class DecisionsRequest(WireModel):
     prompt_cache_options: DecisionCacheOptions | None = None
     safety_identifier: Annotated[str, Field(max_length=128)] | None = None
     return_diagnostics: bool = False
+
+    @property
+    def num_pieces(self) -> int:
+        """Options and parts of all questions, items and parts of the input."""
+        items = () if isinstance(self.input, str) else self.input
+        return sum(map(_num_pieces, self.questions)) + sum(map(_num_parts, items))
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
