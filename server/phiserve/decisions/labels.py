@@ -7,6 +7,7 @@ white space comes before it. `Labels.load` asks the loaded tokenizer about each.
 from dataclasses import dataclass
 
 from phiserve.chat.encoder import PromptEncoder
+from phiserve.decisions.questions import Option, line_of
 from phiserve.errors import StartupError
 
 MAX_OPTIONS = 255
@@ -28,6 +29,8 @@ USB USS UTC UTF VAL VBA VII WCF WPF XII XIV XIX XML XVI YES
 CANDIDATES = tuple(_TABLE.split())
 """One, two and three capitals, in the order in which options get them: all of the model's own tokenizer."""
 
+_OPTION = Option("0")
+
 
 class LabelsUnusable(StartupError):
     """The tokenizer writes too few labels as tokens of their own."""
@@ -42,14 +45,15 @@ class Labels:
 
     @classmethod
     def load(cls, encoder: PromptEncoder) -> "Labels":
-        """Those that the tokenizer writes as single tokens, none twice, as many as there may be options.
+        """Those that the tokenizer writes as single tokens, as many as there may be options.
 
-        Raises LabelsUnusable where they are fewer than that.
+        None twice, and each in an option's line, too: what is asked for has to be what was shown. Raises
+        LabelsUnusable where there are fewer.
         """
         found: dict[int, str] = {}
         for label in CANDIDATES:
             ids = encoder.encode_text(label)
-            if len(ids) == 1:
+            if len(ids) == 1 and ids[0] in encoder.encode_text(f"\n{line_of(label, _OPTION)}"):
                 found.setdefault(ids[0], label)
         if len(found) < MAX_OPTIONS:
             raise LabelsUnusable(f"The tokenizer has single tokens for {len(found)} labels of options only")

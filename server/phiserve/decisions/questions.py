@@ -49,7 +49,7 @@ class Question:
 
         It begins with a blank line, too.
         """
-        lines = [_line(label, self.options[index]) for label, index in zip(labels, order, strict=True)]
+        lines = [line_of(label, self.options[index]) for label, index in zip(labels, order, strict=True)]
         return "\n\n" + "\n".join([*lines, _REQUEST])
 
 
@@ -78,6 +78,7 @@ def _text(value: str | bool, as_json: bool = False) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _line(label: str, option: Option) -> str:
+def line_of(label: str, option: Option) -> str:
+    """How a prompt shows one option."""
     described = "" if option.description is None else f" ({_text(option.description)})"
     return f"- {label}: {option.text}{described}"

@@ -1,5 +1,6 @@
 """Labels are single tokens right after the answer's turn begins."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.chat.special_tokens import Control
 from phiserve.core import Conversation, Turn
 from phiserve.decisions.labels import CANDIDATES, MAX_OPTIONS, Labels, LabelsUnusable
+from phiserve.decisions.questions import Option, Question
 
 
 def test_as_many_as_there_may_be_options(encoder: PromptEncoder) -> None:
@@ -33,6 +35,29 @@ def test_the_reference_says_the_same(reference: Path) -> None:
     assert labels.ids[:5] == (319, 350, 315, 360, 382)
     for label, token_id in zip(labels.texts, labels.ids, strict=True):
         assert full.encode(f"<|assistant|>\n{label}", add_special_tokens=False).ids[-1] == token_id
+
+
+def test_a_label_that_is_shown_otherwise(tokenizer_json: Path, encoder: PromptEncoder) -> None:
+    """As by a tokenizer that has a token for it and the colon after it: it is none, the others are."""
+    spec = json.loads(tokenizer_json.read_text())
+    spec["model"]["vocab"]["▁AB:"] = max(spec["model"]["vocab"].values()) + 1
+    spec["model"]["merges"].append(["▁AB", ":"] if isinstance(spec["model"]["merges"][0], list) else "▁AB :")
+    spec.update(added_tokens=[], post_processor=None)
+    other = PromptEncoder(Tokenizer.from_str(json.dumps(spec)))
+    assert other.encode_text("AB") == encoder.encode_text("AB")
+    as_always = list(Labels.load(encoder).texts)
+    as_always.remove("AB")
+    assert list(Labels.load(other).texts[:-1]) == as_always
+
+
+def test_each_stands_in_its_option_s_line(encoder: PromptEncoder) -> None:
+    """The very token that is asked for, wherever the line is, whatever the option says."""
+    labels = Labels.load(encoder)
+    options = tuple(Option(said) for said in ("1", "Ärger", "A", "(x)") * 64)[:MAX_OPTIONS]
+    asked = Question("choice", ("Which?",), options, "questions[0]")
+    lines = asked.listed(tuple(range(MAX_OPTIONS)), labels.texts).split("\n")[2:-1]
+    for line, token_id in zip(lines, labels.ids, strict=True):
+        assert token_id in encoder.encode_text(f"\n{line}")
 
 
 def test_a_tokenizer_without_them() -> None:
