@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from benchmarks import batches
 from benchmarks.burst import IMAGES, LONG_SLICES, QUIET, REAL, SMALL, STREAMS
-from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, PART, PHOTO, REAL_PHOTO, Album
+from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, PART, PHOTO, REAL_PHOTO, Album
+from benchmarks.decisions import SMALL as SMALL_IMAGES
 from benchmarks.peers import PHISERVE, VLLM
 from benchmarks.records import Results
 from benchmarks.transformers_runs import BATCH, CLIENTS, NAME, ONE
@@ -281,7 +282,7 @@ TARGETS = (
     ),
     *_decision_targets(PHOTO),
     *_decision_targets(REAL_PHOTO),
-    *_decision_targets(LOW),
+    *_decision_targets(SMALL_IMAGES),
     *_BATCH_TARGETS,
 )
 """In the order of the report."""

@@ -13,6 +13,7 @@ from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, ONE_ORDER, P
 from benchmarks.looks import Look, Requests
 from benchmarks.peers import PHISERVE, VLLM, RunningPeer
 from benchmarks.records import Record, ResultsFile
+from benchmarks.targets import TARGETS
 from runs import CONTEXT
 
 
@@ -58,6 +59,18 @@ def test_each_is_asked_in_its_own_ways(bench: Bench) -> None:
         every = float(album.images * album.questions)
         expected = [(PHISERVE, DECISIONS), (PHISERVE, HELD), (VLLM, CHAT), (ONE_ORDER, DECISIONS)]
         assert asked == [(peer, way, every) for peer, way in expected]
+
+
+def test_albums_that_are_compared_with_plain_vllm_are_alike() -> None:
+    """It has no `detail`: what only we look at less closely has no target."""
+    compared = [album for album in (PHOTO, REAL_PHOTO, SMALL) if _is_a_target(album.name)]
+    assert [album.detail for album in compared] == [None] * 3
+    assert not _is_a_target(LOW.name)
+    assert (SMALL.images, SMALL.questions) == (64, 5)
+
+
+def _is_a_target(workload: str) -> bool:
+    return f"questions/s, {workload}" in {target.name for target in TARGETS}
 
 
 def test_what_the_other_questions_take(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import batches, burst
 from benchmarks.bench import Bench
 from benchmarks.clip import clip_plan
-from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, LOW, PART, PHOTO, REAL_PHOTO
+from benchmarks.decisions import CHAT, DECISIONS, FIRST, HELD, PART, PHOTO, REAL_PHOTO, SMALL
 from benchmarks.records import Record, ResultsFile
 from benchmarks.render import STAGE_KINDS
 from benchmarks.serving import Plan, image_plan, text_plan
@@ -67,7 +67,7 @@ def full_run(bench: Bench) -> list[Record]:
         for load in (burst.QUIET, f"{burst.IMAGES} pictures")
     ]
     cells += [(NAME, workload, f"{CLIENTS} clients") for workload in ("text", "1 MP")]
-    albums = (PHOTO, REAL_PHOTO, LOW)
+    albums = (PHOTO, REAL_PHOTO, SMALL)
     cells += [(PART, album.name, way) for album in albums for way in (DECISIONS, FIRST, HELD, CHAT)]
     ways = (batches.BATCH, batches.FULL, batches.CHATS)
     asked = (batches.SMALL, batches.PHOTOS)
