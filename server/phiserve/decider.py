@@ -39,8 +39,9 @@ Logprobs = tuple[float, ...]
 """Of a read's labels, in the order in which its prompt shows the options."""
 
 _MIXED_READS = (
-    "On this device vLLM's first model runner would mix up log-probabilities of requests that run together; "
-    "its second one does not (VLLM_USE_V2_MODEL_RUNNER)"
+    "vLLM's first model runner would mix up log-probabilities of requests that run together. On a CPU "
+    "phiserve's own worker keeps them apart (engine.worker_cls is another), on a GPU vLLM's second runner "
+    "(VLLM_USE_V2_MODEL_RUNNER)"
 )
 
 SHARE_OF_RUNNING = 2
