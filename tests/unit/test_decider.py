@@ -134,17 +134,18 @@ def test_of_short_texts_none_is_read_alone(setting: Setting, said: str, alone: b
 class LimitedEngine(ReadingEngine):
     """One with other limits than most."""
 
-    others: dict[str, int] = field(default_factory=dict)
+    chunk_tokens: int = 512
+    short_tokens: int | None = None
 
     @property
     def limits(self) -> EngineLimits:
-        return replace(super().limits, **self.others)
+        return replace(super().limits, chunk_tokens=self.chunk_tokens, short_tokens=self.short_tokens)
 
 
 def test_what_the_engine_reads_in_one_step(setting: Setting) -> None:
     """Is told by its limits: a prompt of two steps is read alone."""
     setting.conversation = Conversation((Turn("user", ("word " * 200,)),), "input")
-    engine = LimitedEngine(others={"chunk_tokens": 128})
+    engine = LimitedEngine(chunk_tokens=128)
     setting.decide(engine, *[question()] * 3)
     assert engine.beside == [0, 0, 1]
 
@@ -153,7 +154,7 @@ def test_where_reads_straddle_the_short_factors(setting: Setting) -> None:
     """The first of the longer ones finds nothing of the shorter ones: it is the one that the others await."""
     short, long = question(), question(instructions="word " * 40)
     _, prepared = setting.decide(ReadingEngine(), short)
-    engine = LimitedEngine(others={"short_tokens": prepared.num_tokens})
+    engine = LimitedEngine(short_tokens=prepared.num_tokens)
     setting.decide(engine, short, long, short, long, long)
     assert engine.beside == [0, 1, 0, 1, 2]
 

@@ -71,7 +71,7 @@ def test_hub_repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checkpoint.temperatures_json == folder / "decision_temperatures.json"
 
 
-UNAVAILABLE = httpx.Response(503, request=httpx.Request("GET", "https://hub.example/a"))
+UNAVAILABLE: Any = httpx.Response(503, request=httpx.Request("GET", "https://hub.example/a"))
 
 
 @pytest.mark.parametrize(
