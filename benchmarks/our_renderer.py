@@ -13,8 +13,9 @@ from phiserve.chat.encoder import PromptEncoder
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.core import GenerationRequest
 from phiserve.engine.environment import prepare_environment
+from phiserve.engine.host import detect_host
 from phiserve.engine.interface import Admission, Delta, EngineHealth, EngineLimits, Generation
-from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
+from phiserve.engine.plan import EngineOptions, plan_engine
 from phiserve.engine.sender import ImageSender
 from phiserve.load import Load
 from phiserve.pipeline import Pipeline

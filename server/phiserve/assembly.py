@@ -45,7 +45,8 @@ from phiserve.vision.images import ImageService
 from phiserve.warm_up import warm_up
 
 if TYPE_CHECKING:  # vLLM takes seconds to import: not before the cheap checks have passed
-    from phiserve.engine.plan import EnginePlan, Host
+    from phiserve.engine.host import Host
+    from phiserve.engine.plan import EnginePlan
     from phiserve.engine.start import EngineReport
     from phiserve.span_export import SpanExport
 
@@ -68,7 +69,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
     """Start the engine and all around it; also lines that tell what was decided. Raises StartupError."""
     check_settings(settings)
     temperatures = load_temperatures(settings.decision_temperatures, checkpoint.temperatures_json)
-    from phiserve.engine.plan import detect_host
+    from phiserve.engine.host import detect_host
     from phiserve.engine.start import versions
 
     store = open_store(_revealed(settings.state_url), _store_limits(settings))

@@ -18,7 +18,7 @@ from phiserve.vision.images import ImageService
 from phiserve.vision.limits import ImageLimits
 
 if TYPE_CHECKING:  # vLLM takes long to import
-    from phiserve.engine.plan import Host
+    from phiserve.engine.host import Host
 
 
 def image_service(

@@ -18,7 +18,7 @@ from phiserve.assembly import (
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.config import Settings
 from phiserve.engine import start
-from phiserve.engine.plan import detect_host
+from phiserve.engine.host import detect_host
 from phiserve.errors import StartupError
 from phiserve.image_assembly import _image_limits, media_connector
 from phiserve.vision.images import ImageService

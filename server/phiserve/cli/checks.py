@@ -98,7 +98,7 @@ def engine(context: CheckContext) -> Finding:
 
 def device(context: CheckContext) -> Finding:
     """The device that the model would run on, and the memory that is free."""
-    from phiserve.engine.plan import detect_host
+    from phiserve.engine.host import detect_host
 
     host = detect_host()
     text = f"{host.device}, {host.cores} cores, {host.ram_bytes / GIB:.1f} GiB of memory free"
@@ -131,7 +131,7 @@ def tokenizer(context: CheckContext) -> Finding:
 def memory(context: CheckContext) -> Finding:
     """Whether the weights and a KV cache fit into the memory."""
     from phiserve.assembly import engine_plan
-    from phiserve.engine.plan import detect_host
+    from phiserve.engine.host import detect_host
 
     if context.checkpoint is None or context.settings is None:
         return Finding("note", "not checked: there is no checkpoint", "see above")

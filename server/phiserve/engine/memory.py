@@ -3,7 +3,8 @@
 import resource
 
 from phiserve.checkpoint.opened import Checkpoint
-from phiserve.engine.plan import GIB, RUNTIME_BYTES, EnginePlan, Host
+from phiserve.engine.host import GIB, Host
+from phiserve.engine.plan import RUNTIME_BYTES, EnginePlan
 from phiserve.errors import StartupError
 
 

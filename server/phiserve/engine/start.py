@@ -17,9 +17,10 @@ from phiserve.checkpoint.opened import Checkpoint
 from phiserve.checkpoint.weights import check_weights
 from phiserve.engine.adapter import Engine
 from phiserve.engine.crop_budget import CropBudget
+from phiserve.engine.host import detect_host
 from phiserve.engine.memory import check_kv_cache, memory_need
 from phiserve.engine.metrics import StepCount, one_stat_logger
-from phiserve.engine.plan import EnginePlan, detect_host
+from phiserve.engine.plan import EnginePlan
 from phiserve.engine.process import EngineProcess, Failures, keep_told_deaths_out_of_the_log, reported
 from phiserve.engine.start_failure import reason_of, startup_error
 from phiserve.errors import StartupError

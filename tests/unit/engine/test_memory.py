@@ -7,8 +7,9 @@ import pytest
 from pydantic import JsonValue
 
 from phiserve.checkpoint.opened import Checkpoint
+from phiserve.engine.host import GIB, Host
 from phiserve.engine.memory import check_kv_cache, memory_need
-from phiserve.engine.plan import GIB, EngineOptions, EnginePlan, Host, plan_engine
+from phiserve.engine.plan import EngineOptions, EnginePlan, plan_engine
 from phiserve.errors import StartupError
 
 CONFIG: dict[str, JsonValue] = {

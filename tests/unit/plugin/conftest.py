@@ -13,7 +13,8 @@ from vllm.v1.outputs import ModelRunnerOutput
 
 from phiserve.checkpoint.opened import open_checkpoint
 from phiserve.engine.environment import prepare_environment
-from phiserve.engine.plan import EngineOptions, detect_host, plan_engine
+from phiserve.engine.host import detect_host
+from phiserve.engine.plan import EngineOptions, plan_engine
 
 PLACES = 18
 """Requests that run at once, of which one owner may have 16."""
