@@ -245,5 +245,5 @@ def _model_card(settings: Settings, checkpoint: Checkpoint, limits: PromptLimits
             max_request_image_bytes=settings.max_request_image_bytes,
             max_request_image_pixels=settings.max_request_image_pixels,
         ),
-        description=checkpoint.kind.description,
+        description=checkpoint.description,
     )

@@ -41,6 +41,11 @@ class Settings(BaseModel):
         BeforeValidator(_names),
         Field(description="Model names that clients send, the main one first; default: the model's own."),
     ] = ()
+    quantize: Annotated[
+        Literal["off", "int8", "int4", "fp8"],
+        BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
+        Field(description="Whether the decoder's weights are quantized: off, int8, int4, fp8 (on GPUs)."),
+    ] = "off"
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     api_key: Annotated[

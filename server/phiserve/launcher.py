@@ -22,15 +22,14 @@ from phiserve.api.request_log import RequestLog, line_logger
 from phiserve.api.services import Services
 from phiserve.api.shutdown import Shutdown
 from phiserve.assembly import check_settings, model_names, start_services
-from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.kinds import CheckpointKind
-from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
-from phiserve.checkpoint.weights import check_weights
+from phiserve.checkpoint.opened import Checkpoint
 from phiserve.config import Settings
 from phiserve.connections.limits import ConnectionLimits, affordable_connections
 from phiserve.connections.server import DrainingServer, server_config
 from phiserve.engine.environment import prepare_environment
 from phiserve.errors import EngineLost, StartupError
+from phiserve.served import served_checkpoint
 from phiserve.warm_up import warm_up
 
 
@@ -40,10 +39,9 @@ def serve(settings: Settings, console: Console, ready_file: Path | None = None) 
     Raises StartupError, wherever possible before anything is loaded.
     """
     check_settings(settings)  # here too: a checkpoint may be gigabytes to fetch
-    with _bound_socket(settings.host, settings.port) as listener, _sigterm_raises():
+    with _bound_socket(settings.host, settings.port) as listener, sigterm_raises():
         prepare_environment()
-        checkpoint = open_checkpoint(locate(settings.model, console.print))
-        check_weights(checkpoint, settings.engine)
+        checkpoint = served_checkpoint(settings, console)
         uvloop.run(_serve(settings, checkpoint, listener, console, ready_file))
 
 
@@ -162,10 +160,10 @@ def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack while the engine is loading, as Ctrl-C does.
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, as Ctrl-C does.
 
-    So the engine's processes end too.
+    So the engine's processes end while it is loading, and what is half-written goes.
     """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from pydantic import JsonValue
-from safetensors.torch import save_file
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
 from phiserve.checkpoint.folders import (
+    check_free,
     dump_json,
     phi3v_config,
     preprocessor_config,
@@ -23,6 +23,7 @@ from phiserve.checkpoint.folders import (
 )
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import CLIP_LAYERS, CLIP_WIDTH, DEFAULT_MAX_CROPS
+from phiserve.checkpoint.shards import write_shards
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
 
@@ -71,12 +72,12 @@ def fill_blank(folder: Path, shape: BlankShape) -> None:
     dump_json(folder / "config.json", _config(shape))
     dump_json(folder / "preprocessor_config.json", preprocessor_config(DEFAULT_MAX_CROPS))
     write_tokenizer(folder)
-    _write_weights(folder, shape)
+    weights = ((spec[0], _tensor(spec, shape.seed)) for spec in tensor_specs(shape))
+    write_shards(folder, weights, MAX_SHARD_BYTES)
 
 
 def _check(shape: BlankShape, folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StartupError(f"{folder} exists and is not an empty folder")
+    check_free(folder)
     if shape.hidden_size % shape.num_heads or shape.head_size % 2:
         raise StartupError(
             f"hidden size {shape.hidden_size} does not divide into {shape.num_heads} heads of even size"
@@ -95,33 +96,6 @@ def _config(shape: BlankShape) -> dict[str, JsonValue]:
         num_key_value_heads=shape.num_heads,
         intermediate_size=shape.intermediate_size,
         rope_scaling=rope_scaling(shape.head_size // 2),
-    )
-
-
-def _write_weights(folder: Path, shape: BlankShape) -> None:
-    """Write the shards and their index. One shard at a time is in memory, never the whole checkpoint."""
-    weight_map: dict[str, str] = {}
-    shard: dict[str, torch.Tensor] = {}
-    size = total = 0
-
-    def flush() -> None:
-        """Write the shard and begin another."""
-        nonlocal shard, size
-        name = f"model-{len(set(weight_map.values())) + 1:05d}.safetensors"
-        save_file(shard, folder / name, metadata={"format": "pt"})
-        weight_map.update(dict.fromkeys(shard, name))
-        shard, size = {}, 0
-
-    for spec in tensor_specs(shape):
-        weight = _tensor(spec, shape.seed)
-        if size and size + weight.nbytes > MAX_SHARD_BYTES:
-            flush()
-        shard[spec[0]] = weight
-        size += weight.nbytes
-        total += weight.nbytes
-    flush()
-    dump_json(
-        folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map}
     )
 
 

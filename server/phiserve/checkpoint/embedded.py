@@ -3,18 +3,15 @@
 They are written into the user's cache folder, and checked each time they are served.
 """
 
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from blake3 import blake3
 
 from phiserve.checkpoint.demo_weights import weights_digest
-from phiserve.checkpoint.folders import dump_json, write_whole
+from phiserve.checkpoint.folders import cache_folder, dump_json, locked, write_whole
 from phiserve.errors import StartupError
 
 DEMO_NAME = "phiserve-demo"
@@ -48,26 +45,18 @@ def embedded_checkpoint(name: str, say: Callable[[str], None]) -> Path:
 
     `say` is called with a line of text before it is written. Raises StartupError if it can't be written.
     """
-    folder = _cache_folder() / f"{name}-{_version(name)}"
+    folder = cache_folder() / f"{name}-{_version(name)}"
     if is_intact(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent / f".{name}.lock"):
+        with locked(folder.parent / f".{name}.lock"):
             if not is_intact(folder):  # else another process has written it meanwhile
                 say(f"Writing the embedded checkpoint {name} into {folder}")
                 _write_anew(name, folder)
     except OSError as error:
         raise StartupError(f"The embedded checkpoint cannot be written into {folder}: {error}") from error
     return folder
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that no other process holds. A process that dies lets go of it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _write_anew(name: str, folder: Path) -> None:
@@ -110,8 +99,3 @@ def _version(name: str) -> str:
     if name == BLANK_NAME:
         return str(_FORMAT)
     return f"{_FORMAT}-{weights_digest()[:12]}"
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "phiserve"

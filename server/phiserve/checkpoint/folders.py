@@ -1,15 +1,19 @@
 """Checkpoint folders of our own: writes them whole or not at all, and makes their configurations."""
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from phiserve.checkpoint.opened import CLIP_LAYERS
+from phiserve.errors import StartupError
 from phiserve.vision.normalisation import IMAGE_MEAN, IMAGE_STD
 
 
@@ -27,6 +31,26 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def check_free(folder: Path) -> None:
+    """Raise StartupError unless `folder` does not exist or is empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StartupError(f"{folder} exists and is not an empty folder")
+
+
+def cache_folder() -> Path:
+    """Where checkpoints that can be made anew are kept."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "phiserve"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock that no other process holds. A process that dies lets go of it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def phi3v_config(clip_layers: int | None = None, **changes: JsonValue) -> dict[str, JsonValue]:

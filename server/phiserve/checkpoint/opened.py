@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from phiserve.chat.special_tokens import ADDED_TOKENS, ORDINARY_TOKENS, STRIPS_RIGHT, VOCAB_SIZE, Control
 from phiserve.checkpoint.kinds import CheckpointKind
+from phiserve.checkpoint.quantization import Quantization
 from phiserve.decisions.temperatures import TEMPERATURES_FILE
 from phiserve.errors import StartupError
 
@@ -41,7 +42,7 @@ class Checkpoint:
 
     `model` is what vLLM loads, `tokenizer_json` a local file, `config` the content of config.json,
     `max_crops` the maximum number of crops of an image, `temperatures_json` a local file that calibrates
-    decisions, if it has one.
+    decisions, if it has one. `requested` is how its weights are to be quantized before they are served.
     """
 
     model: str
@@ -49,11 +50,23 @@ class Checkpoint:
     config: Mapping[str, JsonValue]
     max_crops: int
     temperatures_json: Path | None = None
+    requested: Quantization | None = None
 
     @property
     def kind(self) -> CheckpointKind:
         """Whether it is the real model's, or which of our own."""
         return CheckpointKind.of(self.config)
+
+    @property
+    def description(self) -> str:
+        """What people should know about the model that is served."""
+        weights = "" if self.quantization is None else f", with {self.quantization.scheme} weights"
+        return f"{self.kind.description}{weights}"
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """How the weights that are served are quantized; None where they are not, or by others."""
+        return self.requested or Quantization.of(self.config)
 
     @property
     def hidden_size(self) -> int:
@@ -104,14 +117,18 @@ class Checkpoint:
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that the weights take in memory, computed from the configuration.
 
-        Counts large matrices only: norms and biases hardly matter. `dtype` "auto" means the weights' own.
+        Counts large matrices only: norms and biases hardly matter. `dtype` "auto" means the weights' own; the
+        quantized ones take what they take.
         """
         hidden, ffn = self.hidden_size, self.intermediate_size
-        layer = 4 * hidden * hidden + 3 * hidden * ffn
+        decoder = self.num_layers * (4 * hidden * hidden + 3 * hidden * ffn)
         clip = self.clip_layers * 12 * CLIP_WIDTH**2
-        projection = 4 * CLIP_WIDTH * hidden + hidden * hidden
-        values = 2 * VOCAB_SIZE * hidden + self.num_layers * layer + clip + projection
-        return values * self._value_bytes(dtype)
+        others = 2 * VOCAB_SIZE * hidden + 4 * CLIP_WIDTH * hidden + hidden * hidden
+        if self.quantization is None:
+            return (decoder + clip + others) * self._value_bytes(dtype)
+        quantized = decoder + (clip if self.quantization.with_vision else 0)
+        whole = decoder + clip + others - quantized
+        return round(quantized * self.quantization.bytes_per_weight) + whole * self._value_bytes(dtype)
 
     def _value_bytes(self, dtype: str) -> int:
         return _BYTES_PER_VALUE.get(self.dtype if dtype == "auto" else dtype, 2)

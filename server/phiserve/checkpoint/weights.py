@@ -4,7 +4,7 @@ Reads no tensor: a header is some hundred kilobytes, however large its file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from safetensors import SafetensorError, safe_open
 
 from phiserve.checkpoint.blank import BlankShape, tensor_specs
 from phiserve.checkpoint.opened import Checkpoint
+from phiserve.checkpoint.quantization import QUANTIZATION_KEY, Quantization
+from phiserve.checkpoint.shards import INDEX
 from phiserve.errors import StartupError
 
-INDEX = "model.safetensors.index.json"
 _FLOATS = ("BF16", "F16", "F32", "F64")
 """What weights may be stored as; vLLM converts them to the engine's dtype."""
+
+_INTEGERS = ("I8", "I32", "I64")
+"""What quantized weights are stored as besides."""
 
 _LOAD_FORMATS = ("auto", "hf", "safetensors")
 """Values of vLLM's `load_format` with which it reads safetensors."""
@@ -34,7 +38,7 @@ _LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredTensor:
+class StoredTensor:
     """What a header says of a tensor."""
 
     file: Path
@@ -52,22 +56,36 @@ def check_weights(checkpoint: Checkpoint, engine_arguments: Mapping[str, object]
     """Check that the weights are all there, in files that are whole.
 
     `engine_arguments` are vLLM's. Does nothing for a hub repository, whose files are not here, for weights in
-    other formats than safetensors, and for quantised ones, whose tensors have other names. Raises
-    StartupError, which names file and tensor.
+    other formats than safetensors, and for those that others have quantized, whose tensors have other names.
+    Raises StartupError, which names file and tensor.
     """
     folder = Path(checkpoint.model)
     if not folder.is_dir() or engine_arguments.get("load_format", "auto") not in _LOAD_FORMATS:
         return
-    files = _weight_files(folder)
-    if not files or "quantization_config" in checkpoint.config or engine_arguments.get("quantization"):
+    stored, quantization = stored_tensors(folder), Quantization.of(checkpoint.config)
+    by_others = QUANTIZATION_KEY in checkpoint.config and quantization is None
+    if not stored or by_others or engine_arguments.get("quantization"):
         return
-    stored = {name: tensor for file in files for name, tensor in _stored_tensors(file).items()}
     for name, shape in _needed(checkpoint).items():
-        if not _is_split(name, stored):
-            _check_tensor(name, shape, stored.get(name), folder)
+        if _is_split(name, stored):
+            continue
+        is_quantized = quantization is not None and quantization.covers(name)
+        parts = quantization.stored(name, *shape) if quantization and is_quantized else {name: shape}
+        for part, size in parts.items():
+            _check_tensor(part, size, stored.get(part), folder, _INTEGERS if is_quantized else ())
 
 
-def _check_tensor(name: str, shape: tuple[int, ...], stored: "_StoredTensor | None", folder: Path) -> None:
+def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """All tensors of a folder by their names, in the order of its files; {} where no file is safetensors.
+
+    Raises StartupError for files that are missing or not whole.
+    """
+    return {name: tensor for file in _weight_files(folder) for name, tensor in _tensors_of(file).items()}
+
+
+def _check_tensor(
+    name: str, shape: tuple[int, ...], stored: StoredTensor | None, folder: Path, integers: Sequence[str]
+) -> None:
     if stored is None:
         raise StartupError(f"The weights in {folder} lack the tensor {name}; {_REMEDY}")
     if stored.shape != shape:
@@ -75,7 +93,7 @@ def _check_tensor(name: str, shape: tuple[int, ...], stored: "_StoredTensor | No
             f"{name} in {stored.file} has the shape {stored.shape}, but config.json asks for {shape}; "
             f"{_REMEDY}"
         )
-    if stored.dtype not in _FLOATS:
+    if stored.dtype not in (*_FLOATS, *integers):
         raise StartupError(
             f"{name} in {stored.file} is stored as {stored.dtype}, not as one of {', '.join(_FLOATS)}; "
             f"{_REMEDY}"
@@ -103,7 +121,8 @@ def _needed(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 
 def _is_split(name: str, stored: Mapping[str, object]) -> bool:
     """Whether the tensor is stored as several, which vLLM puts together."""
-    return any(name.endswith(whole) and name.removesuffix(whole) + part in stored for whole, part in _SPLIT)
+    parts = (name.removesuffix(whole) + part for whole, part in _SPLIT if name.endswith(whole))
+    return any(part in stored or f"{part}_packed" in stored for part in parts)
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -127,13 +146,13 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _stored_tensors(file: Path) -> dict[str, _StoredTensor]:
+def _tensors_of(file: Path) -> dict[str, StoredTensor]:
     """What a file's header lists. Raises StartupError for a file that is not whole."""
     try:
         with safe_open(file, framework="np") as tensors:
             slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - no mapping
             return {
-                name: _StoredTensor(file, part.get_dtype(), tuple(part.get_shape()))
+                name: StoredTensor(file, part.get_dtype(), tuple(part.get_shape()))
                 for name, part in slices.items()
             }
     except OSError as error:

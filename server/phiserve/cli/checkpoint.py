@@ -1,16 +1,12 @@
 """`phiserve checkpoint`: make checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True, help="Make checkpoints.")
-
-
-@app.callback()
-def checkpoint() -> None:
-    """Keep `blank` a subcommand while it is the only one."""
 
 
 @app.command()
@@ -40,4 +36,37 @@ def blank(
     }
     given = {name: size for name, size in sizes.items() if size is not None}
     write_blank(folder, replace(FULL if full else BlankShape(), seed=seed, **given))
+    typer.echo(f"Wrote {folder}", err=True)
+
+
+@app.command()
+def quantize(
+    model: Annotated[str, typer.Argument(help="Folder, hub repository, phiserve-demo or phiserve-blank.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
+    scheme: Annotated[Literal["int8", "int4"], typer.Option(help="What weights become.")],
+    vision: Annotated[
+        bool, typer.Option("--vision", help="CLIP's weights too, not the decoder's alone.")
+    ] = False,
+    seven_bit: Annotated[
+        bool,
+        typer.Option(
+            "--seven-bit", help="int8 weights of at most 64, for CPUs without VNNI: others overflow."
+        ),
+    ] = False,
+) -> None:
+    """Write a checkpoint with quantized weights: int8 with int8 activations, or int4 in groups."""
+    from phiserve.checkpoint.embedded import locate
+    from phiserve.checkpoint.folders import check_free
+    from phiserve.checkpoint.quantization import MAX_INT8, MAX_INT8_OVERFLOWING, Quantization, Scheme
+    from phiserve.checkpoint.quantized_cache import local_source
+    from phiserve.checkpoint.quantizing import quantize_checkpoint
+    from phiserve.launcher import sigterm_raises
+    from phiserve.served import quantizing_bar
+
+    check_free(folder)  # before gigabytes are fetched
+    largest = MAX_INT8_OVERFLOWING if seven_bit else MAX_INT8
+    quantization = Quantization(Scheme(scheme), with_vision=vision, max_int8=largest)
+    source = local_source(locate(model, lambda line: typer.echo(line, err=True)))
+    with sigterm_raises(), quantizing_bar(Console(stderr=True)) as progress:
+        quantize_checkpoint(source, folder, quantization, progress)
     typer.echo(f"Wrote {folder}", err=True)

@@ -129,16 +129,18 @@ def tokenizer(context: CheckContext) -> Finding:
 
 
 def memory(context: CheckContext) -> Finding:
-    """Whether the weights and a KV cache fit into the memory."""
+    """Whether the weights, quantized if so set, and a KV cache fit into the memory."""
     from phiserve.assembly import engine_plan
     from phiserve.engine.host import detect_host
+    from phiserve.served import planned_checkpoint
 
     if context.checkpoint is None or context.settings is None:
         return Finding("note", "not checked: there is no checkpoint", "see above")
-    plan = engine_plan(context.settings, context.checkpoint, detect_host())
+    checkpoint = planned_checkpoint(context.settings, lambda line: None)
+    plan = engine_plan(context.settings, checkpoint, detect_host())
     kv = plan.args.get("kv_cache_memory_bytes")
     cache = f", {kv / GIB:.1f} GiB of KV cache" if kv else ""
-    return Finding("fine", f"{context.checkpoint.weight_bytes('auto') / GIB:.1f} GiB of weights fit{cache}")
+    return Finding("fine", f"{checkpoint.weight_bytes('auto') / GIB:.1f} GiB of weights fit{cache}")
 
 
 GOLDEN_TOKENS = 1921

@@ -21,6 +21,10 @@ Model = Annotated[
     typer.Option(help="Folder, hub repository, phiserve-blank or phiserve-demo; default: phiserve-demo."),
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML file with settings.")]
+Quantize = Annotated[
+    str | None,
+    typer.Option(help="Quantize the decoder's weights, once, in the cache folder: int8, int4; fp8 on GPUs."),
+]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
 ServedModelName = Annotated[
@@ -43,6 +47,7 @@ Attached = Annotated[bool, typer.Option("--attached", hidden=True, help="End whe
 def serve(
     model: Model = None,
     config: Config = None,
+    quantize: Quantize = None,
     host: Host = None,
     port: Port = None,
     served_model_name: ServedModelName = None,
@@ -54,6 +59,7 @@ def serve(
     """Serve a Phi-3-vision checkpoint."""
     given = {
         "model": model,
+        "quantize": quantize,
         "host": host,
         "port": port,
         "served_model_name": served_model_name,

@@ -9,7 +9,9 @@ from vllm.config import StructuredOutputsConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 
 from phiserve.checkpoint.opened import Checkpoint
+from phiserve.checkpoint.quantization import Quantization, Scheme
 from phiserve.engine.host import GIB, Host
+from phiserve.engine.kernels import check_dtype, check_kernels
 from phiserve.engine.limits import CPU_WORKER
 from phiserve.engine.sampling import GRAMMAR_BACKEND
 from phiserve.errors import StartupError
@@ -81,17 +83,24 @@ class EnginePlan:
 
 
 def plan_engine(checkpoint: Checkpoint, host: Host, options: EngineOptions) -> EnginePlan:
-    """Compute the plan. Raises StartupError for unknown or owned arguments and for too little memory."""
+    """Compute the plan.
+
+    Raises StartupError for unknown or owned arguments, for too little memory, and for quantized weights that
+    the host has no kernels for.
+    """
     _check_overrides(options.overrides)
+    check_kernels(checkpoint.quantization, host)
     max_crops = checkpoint.max_crops if options.max_crops is None else options.max_crops
     args: EngineArguments = {
         **_own_arguments(checkpoint, options, max_crops),
         "mm_processor_cache_gb": round(min(4.0, max(0.25, host.ram_bytes * 0.05 / GIB)), 2),
         **(_cpu_defaults() if host.is_cpu else _gpu_defaults(host)),
+        **_quantization_arguments(checkpoint.quantization),
         **options.overrides,
     }
     _set_dependent_defaults(args, checkpoint, host)
     _check_context(checkpoint, args)
+    check_dtype(checkpoint.quantization, host, str(args.get("dtype", "auto")))
     _fit_memory(args, checkpoint, host)
     return EnginePlan(
         args,
@@ -118,6 +127,17 @@ def _own_arguments(checkpoint: Checkpoint, options: EngineOptions, max_crops: in
         "structured_outputs_config": StructuredOutputsConfig(backend=GRAMMAR_BACKEND),
         # A terminal's Ctrl-C reaches the engine's process too: without this it would drop what is running.
         "shutdown_timeout": options.shutdown_grace_s,
+    }
+
+
+def _quantization_arguments(quantization: Quantization | None) -> EngineArguments:
+    """What vLLM must be told of: FP8, which it makes while it loads. The rest config.json tells."""
+    if quantization is None or quantization.scheme is not Scheme.FP8:
+        return {}
+    # Scales per output channel, activations per token: the most exact of vLLM's own.
+    return {
+        "quantization": "fp8_per_channel",
+        "quantization_config": {"ignore": quantization.ignored},
     }
 
 

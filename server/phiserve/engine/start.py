@@ -41,7 +41,8 @@ class EngineReport:
     """What the running engine turned out to be.
 
     `kv_tokens` is the size of the KV cache in tokens, `one_image_requests` how many requests with one image
-    it holds at once, `rope_factors` which of the model's RoPE factors requests have.
+    it holds at once, `rope_factors` which of the model's RoPE factors requests have, `weights` how they are
+    quantized, or "".
     """
 
     device: str
@@ -51,11 +52,12 @@ class EngineReport:
     kv_tokens: int
     one_image_requests: int
     max_crops: int
+    weights: str = ""
 
     def lines(self) -> list[str]:
         """Lines for the banner."""
         return [
-            f"device {self.device}, dtype {self.dtype}",
+            f"device {self.device}, dtype {self.dtype}{f', weights {self.weights}' if self.weights else ''}",
             f"context {self.context_tokens} tokens, {self.rope_factors}",
             f"KV cache {self.kv_tokens} tokens: {self.one_image_requests} requests with one image at once",
             f"max_crops {self.max_crops}",
@@ -196,6 +198,7 @@ def _report(config: VllmConfig, plan: EnginePlan, checkpoint: Checkpoint) -> Eng
         kv_tokens=kv_tokens,
         one_image_requests=kv_tokens // one_image,
         max_crops=plan.max_crops,
+        weights="" if checkpoint.quantization is None else str(checkpoint.quantization.scheme),
     )
 
 

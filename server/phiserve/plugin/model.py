@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch.nn import functional
+from vllm.config import VllmConfig
 from vllm.model_executor.models import clip, phi3v
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
@@ -90,6 +91,13 @@ def _layer_parts(layer: clip.CLIPEncoderLayer, hidden: torch.Tensor) -> Generato
 )
 class Phi3VForCausalLM(phi3v.Phi3VForCausalLM):
     """vLLM's own Phi-3-vision, which takes images as uint8 crops; weights load unchanged."""
+
+    def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
+        super().__init__(vllm_config=vllm_config, prefix=prefix)
+        if vllm_config.quant_config is not None:
+            from phiserve.plugin.quantized_tower import take_rows
+
+            take_rows(self.vision_embed_tokens)
 
     def embed_multimodal(self, **kwargs: object) -> list[torch.Tensor]:
         """Embed images of one or several requests, encoding only the crops that have no features yet.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.kinds import CheckpointKind
 from phiserve.checkpoint.opened import open_checkpoint
+from phiserve.checkpoint.quantization import Quantization, Scheme
 from phiserve.errors import StartupError
 
 
@@ -35,6 +37,25 @@ def test_reference_files(reference: Path) -> None:
     assert checkpoint.weight_bytes("auto") == pytest.approx(8.3e9, rel=0.01)
     assert checkpoint.weight_bytes("float32") == 2 * checkpoint.weight_bytes("auto")
     assert checkpoint.kind is CheckpointKind.PHI3_VISION
+
+
+def test_bytes_of_quantized_weights(reference: Path) -> None:
+    """Those of the real model: int8 takes less than 0.6 of bfloat16's, int4 less than 0.4."""
+    checkpoint = open_checkpoint(str(reference))
+    assert checkpoint.quantization is None
+    whole, float32 = (checkpoint.weight_bytes(dtype) for dtype in ("auto", "float32"))
+    sizes = {scheme: replace(checkpoint, requested=Quantization(scheme)) for scheme in Scheme}
+    assert (checkpoint.description, sizes[Scheme.INT8].description) == (
+        "Phi-3-vision",
+        "Phi-3-vision, with int8 weights",
+    )
+    assert sizes[Scheme.INT8].weight_bytes("auto") / whole == pytest.approx(0.5615, abs=0.0001)
+    assert sizes[Scheme.INT4].weight_bytes("auto") / whole == pytest.approx(0.349, abs=0.001)
+    assert sizes[Scheme.FP8].weight_bytes("auto") == sizes[Scheme.INT8].weight_bytes("auto")
+    decoder = 32 * (4 * 3072**2 + 3 * 3072 * 8192)
+    assert sizes[Scheme.INT8].weight_bytes("float32") == float32 - 3 * decoder
+    with_vision = replace(checkpoint, requested=Quantization(Scheme.INT8, with_vision=True))
+    assert sizes[Scheme.INT8].weight_bytes("auto") - with_vision.weight_bytes("auto") == 23 * 12 * 1024**2
 
 
 @pytest.mark.parametrize("model", ["/no/such/folder", "./nowhere", "name", "a/b/c"])

@@ -11,7 +11,10 @@ from safetensors.torch import load_file, save_file
 from phiserve.checkpoint.blank import BlankShape, write_blank
 from phiserve.checkpoint.embedded import DEMO_NAME, embedded_checkpoint
 from phiserve.checkpoint.opened import open_checkpoint
-from phiserve.checkpoint.weights import INDEX, check_weights
+from phiserve.checkpoint.quantization import Quantization, Scheme
+from phiserve.checkpoint.quantizing import quantize_checkpoint
+from phiserve.checkpoint.shards import INDEX
+from phiserve.checkpoint.weights import check_weights
 from phiserve.errors import StartupError
 
 SHARD = "model-00001.safetensors"
@@ -106,6 +109,25 @@ def test_what_vllm_puts_together_or_never_reads(folder: Path) -> None:
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"num_key_value_heads": 1}))
     check_weights(open_checkpoint(str(folder)), {})
+
+
+@pytest.mark.parametrize("scheme", [Scheme.INT8, Scheme.INT4])
+def test_quantized_weights(scheme: Scheme, folder: Path, tmp_path: Path) -> None:
+    """Pass whole, also where projections are stored one by one, and are refused without a scale."""
+
+    def split(tensors: Tensors) -> None:
+        whole = tensors.pop("model.layers.0.mlp.gate_up_proj.weight")
+        tensors["model.layers.0.mlp.gate_proj.weight"] = whole[:32].clone()
+        tensors["model.layers.0.mlp.up_proj.weight"] = whole[32:].clone()
+
+    rewrite(folder, split)
+    (folder / INDEX).unlink()
+    quantized = tmp_path / "quantized"
+    quantize_checkpoint(open_checkpoint(str(folder)), quantized, Quantization(scheme), lambda done: None)
+    check_weights(open_checkpoint(str(quantized)), {})
+    scale = f"{O_PROJ}_scale"
+    rewrite(quantized, lambda tensors: tensors.pop(scale))
+    assert f"lack the tensor {scale}" in refusal(quantized)
 
 
 def test_an_index_that_leads_nowhere(folder: Path) -> None:

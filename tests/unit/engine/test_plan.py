@@ -6,12 +6,21 @@ from typing import Any
 
 import pytest
 from pydantic import JsonValue
+from vllm.config.quantization import QUANT_KEY_NAMES, resolve_quantization_config
+from vllm.model_executor.layers.quantization.compressed_tensors.utils import should_ignore_layer
 from vllm.utils.import_utils import resolve_obj_by_qualname
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
+from phiserve.checkpoint.quantization import Quantization, Scheme
 from phiserve.engine.host import GIB, Host
-from phiserve.engine.plan import RUNTIME_BYTES, EngineArguments, EngineOptions, EnginePlan, plan_engine
+from phiserve.engine.plan import (
+    RUNTIME_BYTES,
+    EngineArguments,
+    EngineOptions,
+    EnginePlan,
+    plan_engine,
+)
 from phiserve.errors import StartupError
 from phiserve.plugin.scheduler import PartialEncodingScheduler
 from phiserve.plugin.worker import PhiserveCPUWorker
@@ -187,6 +196,46 @@ def test_refusals(overrides: EngineArguments, named: str) -> None:
 def test_reference_checkpoint_plans(reference: Path) -> None:
     """The real model's configuration gives a plan for a 24 GB GPU."""
     assert plan(open_checkpoint(str(reference)), L4).args["max_model_len"] == 4096
+
+
+def test_quantized_weights_leave_more_memory(reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the KV cache; and the real model fits where it did not."""
+    monkeypatch.setattr("phiserve.engine.plan.check_kernels", lambda quantization, host: None)
+    real, host = open_checkpoint(str(reference)), Host("cpu", 10 * GIB, 24 * GIB, 8)
+    with pytest.raises(StartupError, match="Too little memory"):
+        plan(real, host)
+    int8 = replace(real, requested=Quantization(Scheme.INT8))
+    int4 = replace(real, requested=Quantization(Scheme.INT4))
+    caches = [plan(one, host).args["kv_cache_memory_bytes"] for one in (int8, int4)]
+    saved = int8.weight_bytes("auto") - int4.weight_bytes("auto")
+    assert caches[1] - caches[0] == pytest.approx(saved / 2, abs=1)
+
+
+def test_fp8_is_made_by_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the decoder's layers alone, as its own arguments say; the other schemes are in config.json."""
+    monkeypatch.setattr("phiserve.engine.plan.check_kernels", lambda quantization, host: None)
+    requested = {scheme: replace(REAL, requested=Quantization(scheme)) for scheme in Scheme}
+    args = plan(requested[Scheme.FP8], L4).args
+    config = resolve_quantization_config(args["quantization"], args["quantization_config"])
+    assert config is not None
+    assert config.linear.weight == QUANT_KEY_NAMES["fp8_per_channel_static"]
+    for name, is_quantized in (
+        ("model.layers.0.mlp.down_proj", True),
+        ("model.vision_embed_tokens.img_processor.vision_model.encoder.layers.0.mlp.fc1", False),
+        ("lm_head", False),
+    ):
+        assert should_ignore_layer(name, config.ignore, use_fnmatch=True) is not is_quantized
+    for scheme in (Scheme.INT8, Scheme.INT4):
+        assert "quantization" not in plan(requested[scheme], L4).args
+
+
+def test_a_dtype_that_the_kernels_do_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is refused."""
+    monkeypatch.setattr("phiserve.engine.plan.check_kernels", lambda quantization, host: None)
+    int4 = replace(EMBEDDED, requested=Quantization(Scheme.INT4))
+    with pytest.raises(StartupError, match="int4 weights need"):
+        plan(int4, dtype="float32")
+    assert plan(int4, dtype="bfloat16").args["dtype"] == "bfloat16"
 
 
 def test_images_have_room_beside_the_kv_cache() -> None:

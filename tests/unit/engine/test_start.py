@@ -20,6 +20,9 @@ def test_report() -> None:
         "max_crops 16",
     ):
         assert said in lines
+    assert "weights" not in lines
+    int8 = EngineReport("cpu", "bfloat16", 8192, "long", 100_000, 31, 16, "int8")
+    assert int8.lines()[0] == "device cpu, dtype bfloat16, weights int8"
 
 
 @pytest.mark.parametrize("log_stats", [True, False])

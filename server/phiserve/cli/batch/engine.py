@@ -13,9 +13,7 @@ from phiserve.api.batches.answering import PASSING, AskedBy, LineAnswer, LineAns
 from phiserve.api.batches.ends import EngineEnds
 from phiserve.api.services import Services
 from phiserve.assembly import check_settings, model_names, start_services
-from phiserve.checkpoint.embedded import locate
-from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
-from phiserve.checkpoint.weights import check_weights
+from phiserve.checkpoint.opened import Checkpoint
 from phiserve.cli.batch.lines import check_model
 from phiserve.cli.batch.work import LineRequest, Outcome, Source
 from phiserve.config import Settings
@@ -23,6 +21,7 @@ from phiserve.engine.environment import prepare_environment
 from phiserve.errors import EngineLost
 from phiserve.protocol.batches.bodies import check_line
 from phiserve.protocol.batches.lines import BatchLine
+from phiserve.served import served_checkpoint
 from phiserve.turns import NOBODY, Room
 from phiserve.warm_up import warm_up
 
@@ -54,8 +53,7 @@ class OwnEngine:
         settings = without_server(self.settings)
         check_settings(settings)
         prepare_environment()
-        checkpoint = open_checkpoint(locate(settings.model, console.print))
-        check_weights(checkpoint, settings.engine)
+        checkpoint = served_checkpoint(settings, console)
         return partial(_started, settings, checkpoint, console, at_once)
 
 
