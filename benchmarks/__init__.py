@@ -3,7 +3,7 @@ README.md.
 
 The harness (`run`) starts every server itself, ends only those, and knows them by HTTP and by /proc. It
 imports neither torch nor vLLM: what needs them runs in processes of its own (`stages`, `plain_stages`,
-`roofline`, `generate`), which end in one JSON line.
+`roofline`, `generate`, `linear`), which end in one JSON line.
 
 - what is compared: `peers` start servers with the `settings` they share, on `checkpoints`
   (`torchvision_stand_in` is for the reference's code)
@@ -16,5 +16,6 @@ imports neither torch nor vLLM: what needs them runs in processes of its own (`s
 - by themselves: `fairness` (with `flood`, `keys`), what one owner notices of another; `soak` (with
   `soak_bodies`, `soak_fates`, `soak_clients`, `soak_load`, `soak_samples`, `soak_report`), whether a server
   lasts
+- one layer alone: `linear`, with whole and quantized weights
 - what is told: `figures`, `targets`, `tables`, `plots`, `report`
 """
