@@ -26,6 +26,7 @@ from phiserve.codecs import require_decoders
 from phiserve.config import Settings
 from phiserve.decider import decider_of
 from phiserve.decisions.temperatures import load_temperatures
+from phiserve.engine.forking import EngineTemplate
 from phiserve.engine.interface import EngineClient
 from phiserve.engine.supervisor import RestartPolicy, SupervisedEngine
 from phiserve.files.limits import FileLimits
@@ -65,20 +66,19 @@ def check_settings(settings: Settings) -> None:
     check_files_url(settings.files_url)
 
 
-async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Services, list[str]]:
+async def start_services(
+    settings: Settings, checkpoint: Checkpoint, template: EngineTemplate | None = None
+) -> tuple[Services, list[str]]:
     """Start the engine and all around it; also lines that tell what was decided. Raises StartupError."""
     check_settings(settings)
     temperatures = load_temperatures(settings.decision_temperatures, checkpoint.temperatures_json)
-    from phiserve.engine.host import detect_host
-    from phiserve.engine.start import versions
-
     store = open_store(_revealed(settings.state_url), _store_limits(settings))
     files = open_files(settings.files_url, file_limits(settings), store)
-    gate, host = _started_gate(settings), detect_host()
+    gate, host = _started_gate(settings), _detected_host()
     plan = engine_plan(settings, checkpoint, host)
     spans, connector = _span_export(settings), replace(media_connector(settings), files=files or NoFiles())
     images, decoder = image_service(settings, checkpoint, host, connector)
-    engine, report = await _start_engine(settings, plan, checkpoint, images)
+    engine, report = await _start_engine(settings, plan, checkpoint, images, template)
     limits, encoder = _prompt_limits(settings, engine, plan), PromptEncoder.load(checkpoint.tokenizer_json)
     preparer, shared = PromptPreparer(encoder, images, limits), SharedPreparer(encoder, images, limits)
     load = _load(settings, engine)
@@ -94,7 +94,7 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         card=_model_card(settings, checkpoint, limits),
         other_names=model_names(settings)[1:],
         metrics=engine.render_metrics,
-        versions={"phiserve": __version__, "python": platform.python_version(), **versions()},
+        versions=_versions(),
         bodies=BodyBudget.of(settings),
         close=partial(close_all, connector, images.close, engine.close, (gate, files, store, spans)),
         lost=engine.lost,
@@ -105,6 +105,18 @@ async def start_services(settings: Settings, checkpoint: Checkpoint) -> tuple[Se
         batches=None if store is None else store.batches,
     )
     return services, [*report.lines(), decoder.describe()]
+
+
+def _detected_host() -> "Host":
+    from phiserve.engine.host import detect_host
+
+    return detect_host()
+
+
+def _versions() -> dict[str, str]:
+    from phiserve.engine.start import versions
+
+    return {"phiserve": __version__, "python": platform.python_version(), **versions()}
 
 
 def engine_plan(settings: Settings, checkpoint: Checkpoint, host: "Host") -> "EnginePlan":
@@ -177,13 +189,17 @@ def model_names(settings: Settings) -> tuple[str, ...]:
 
 
 async def _start_engine(
-    settings: Settings, plan: "EnginePlan", checkpoint: Checkpoint, images: ImageService
+    settings: Settings,
+    plan: "EnginePlan",
+    checkpoint: Checkpoint,
+    images: ImageService,
+    template: EngineTemplate | None,
 ) -> tuple[SupervisedEngine, "EngineReport"]:
     """Start the engine, and meanwhile compile what images are cut with. Ends both if either fails."""
     from phiserve.engine.start import EngineStarter
 
     traces_url = None if settings.traces_url is None else str(settings.traces_url)
-    starter = EngineStarter(plan, checkpoint, traces_url)
+    starter = EngineStarter(plan, checkpoint, traces_url, template)
     try:
         compiling = asyncio.create_task(images.compile_ahead())
         await asyncio.sleep(0)  # it begins, and goes on while the engine's process loads

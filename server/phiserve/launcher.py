@@ -5,9 +5,11 @@ import gc
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -28,33 +30,42 @@ from phiserve.config import Settings
 from phiserve.connections.limits import ConnectionLimits, affordable_connections
 from phiserve.connections.server import DrainingServer, server_config
 from phiserve.engine.environment import prepare_environment
+from phiserve.engine.forking import EngineTemplate, begin_template
 from phiserve.errors import EngineLost, StartupError
 from phiserve.served import served_checkpoint
 from phiserve.warm_up import warm_up
 
 
-def serve(settings: Settings, console: Console, ready_file: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. `ready_file` receives the URL as soon as connections are accepted.
+def serve(
+    settings: Settings, console: Console, ready_file: Path | None = None, attached: bool = False
+) -> None:
+    """Serve until SIGINT or SIGTERM, if `attached` no longer than standard input is open.
 
-    Raises StartupError, wherever possible before anything is loaded.
+    `ready_file` receives the URL as soon as connections are accepted. Raises StartupError, wherever possible
+    before anything is loaded.
     """
     check_settings(settings)  # here too: a checkpoint may be gigabytes to fetch
     with _bound_socket(settings.host, settings.port) as listener, sigterm_raises():
         prepare_environment()
         checkpoint = served_checkpoint(settings, console)
-        uvloop.run(_serve(settings, checkpoint, listener, console, ready_file))
+        began = time.monotonic()
+        console.print(f"phiserve {__version__}: loading {model_names(settings)[0]} …")
+        with closing(begin_template()) as template:
+            if attached:  # not before: nothing is forked from a process with threads
+                threading.Thread(target=_end_with_stdin, daemon=True).start()
+            uvloop.run(_serve(settings, checkpoint, template, listener, console, ready_file, began))
 
 
 async def _serve(
     settings: Settings,
     checkpoint: Checkpoint,
+    template: EngineTemplate,
     listener: socket.socket,
     console: Console,
     ready_file: Path | None,
+    began: float,
 ) -> None:
-    began = time.monotonic()
-    console.print(f"phiserve {__version__}: loading {model_names(settings)[0]} …")
-    services, report = await start_services(settings, checkpoint)
+    services, report = await start_services(settings, checkpoint, template)
     try:
         await warm_up(services.pipeline, with_image=settings.max_images > 0)
         url = _url_of(listener)
@@ -119,6 +130,12 @@ def _server(services: Services, announce: Callable[[], None]) -> DrainingServer:
 def _url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+
+def _end_with_stdin() -> None:
+    """Stop as on SIGTERM when the process that started this server is gone, however it ended."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -138,5 +138,5 @@ def test_an_engine_does_not_outlive_a_failed_start(checkpoint: Path, monkeypatch
     settings, opened = Settings(), open_checkpoint(str(checkpoint))
     plan = engine_plan(settings, opened, detect_host())
     with pytest.raises(StartupError, match="that decode images do not start"):
-        asyncio.run(_start_engine(settings, plan, opened, images))
+        asyncio.run(_start_engine(settings, plan, opened, images, None))
     assert (engine.was_shut_down, closed) == (True, [True])

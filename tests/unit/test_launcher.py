@@ -1,7 +1,10 @@
 """The launcher's own parts: the port, and what it says."""
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -20,6 +23,24 @@ def test_settings_are_judged_before_a_checkpoint_is_looked_for() -> None:
     """A mistake in them is told at once, not after gigabytes have been fetched."""
     with pytest.raises(StartupError, match="image_hosts"):
         serve(Settings(model="/no/such", image_hosts=("localhost",)), Console(quiet=True))
+
+
+BEFORE_THE_ENGINE = """
+import os, sys
+from phiserve.cli.main import app
+from phiserve import launcher
+print(*({"torch", "vllm", "transformers"} & sys.modules.keys()), len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_what_is_imported_before_settings_are_judged() -> None:
+    """Neither torch, which reads variables that are not set yet, nor what begins threads: they would keep
+    engines from being forked.
+    """
+    command = [sys.executable, "-c", BEFORE_THE_ENGINE]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)  # noqa: S603 - our own
+    assert ran.stdout == "1\n"
 
 
 def test_weights_are_looked_at_before_the_engine_is_loaded(

@@ -16,8 +16,6 @@ from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.errors import ConfigurationError, StorageError
 from prometheus_client import Counter
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from phiserve.access.key import Unit, Whose
 from phiserve.errors import RateLimitReached, StartupError
@@ -183,6 +181,9 @@ def _redis(url: str) -> RedisStorage:
     """The storage of a Redis at this URL, which is not asked yet. Raises StartupError."""
     if not url.startswith(_SCHEMES):
         raise StartupError(_WRONG_URL)
+    from redis.asyncio.retry import Retry  # not everybody's start waits for its import
+    from redis.backoff import NoBackoff
+
     options: dict[str, Any] = {  # redis-py's own
         "socket_timeout": STORE_TIMEOUT_S,
         "socket_connect_timeout": STORE_TIMEOUT_S,

@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from pydantic import JsonValue
 
 from phiserve.chat.special_tokens import VOCAB_SIZE
@@ -26,6 +26,9 @@ from phiserve.checkpoint.opened import CLIP_LAYERS, CLIP_WIDTH, DEFAULT_MAX_CROP
 from phiserve.checkpoint.shards import write_shards
 from phiserve.checkpoint.tokenizer_files import write_tokenizer
 from phiserve.errors import StartupError
+
+if TYPE_CHECKING:  # it takes seconds to import: `checkpoint.weights` needs no more than the tensors' names
+    import torch
 
 CLIP_FFN = 4096
 
@@ -99,7 +102,9 @@ def _config(shape: BlankShape) -> dict[str, JsonValue]:
     )
 
 
-def _tensor(spec: TensorSpec, seed: int) -> torch.Tensor:
+def _tensor(spec: TensorSpec, seed: int) -> "torch.Tensor":
+    import torch
+
     name, shape, mean, std = spec
     rng = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
     values = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))

@@ -5,7 +5,8 @@ They are written into the user's cache folder, and checked each time they are se
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from blake3 import blake3
@@ -80,19 +81,33 @@ def is_intact(folder: Path) -> bool:
 
 
 def _write(name: str, folder: Path) -> None:
-    if name == DEMO_NAME:
-        from phiserve.checkpoint.demo import write_demo
+    with _one_thread():
+        if name == DEMO_NAME:
+            from phiserve.checkpoint.demo import write_demo
 
-        write_demo(folder)
-    else:
-        from phiserve.checkpoint.blank import BlankShape, fill_blank
+            write_demo(folder)
+        else:
+            from phiserve.checkpoint.blank import BlankShape, fill_blank
 
-        fill_blank(folder, BlankShape())
+            fill_blank(folder, BlankShape())
     dump_json(folder / _HASHES, {path.name: _hash(path) for path in sorted(folder.iterdir())})
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have torch begin no threads: a server that has any forks no engines (`engine.forking`)."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _hash(path: Path) -> str:
-    return blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
+    return blake3().update_mmap(path).hexdigest()
 
 
 def _version(name: str) -> str:

@@ -99,11 +99,12 @@ def _started(checkpoint: str | None, console: Console) -> Iterator[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()  # the end of its standard input it notices only once it has imported everything
     try:
-        process.communicate(timeout=END_TIMEOUT_S)  # closes its standard input
+        process.wait(END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    process.communicate()
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path, console: Console) -> str:

@@ -1,5 +1,6 @@
 """The `phiserve` command: its subcommands, and how failures end it."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,9 @@ from typer.exceptions import TyperException
 from phiserve import __version__
 from phiserve.cli.commands import COMMANDS, add_commands, loaded
 from phiserve.cli.streams import prepare_streams, settle_stdout
+
+# Before numpy is imported, for which no command multiplies matrices: a process with threads forks no engines.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -3,10 +3,6 @@
 Imports little at first, so that mistakes in the settings are reported at once.
 """
 
-import os
-import signal
-import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -69,15 +65,7 @@ def serve(
     settings = load_settings(config, flags, dict(map(key_value, engine or ())))
     from phiserve.launcher import serve as run
 
-    if attached:
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
-    run(settings, Console(stderr=True), ready_file)
-
-
-def _end_with_stdin() -> None:
-    """Stop as on SIGTERM when the process that started this server is gone, however it ended."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
+    run(settings, Console(stderr=True), ready_file, attached)
 
 
 def key_value(item: str) -> tuple[str, object]:

@@ -1,4 +1,4 @@
-"""Environment variables of vLLM and torch, set before vLLM is first imported; its processes inherit them."""
+"""Environment variables of vLLM and torch, set before they are imported; vLLM's processes inherit them."""
 
 import os
 
@@ -15,11 +15,12 @@ _DEFAULTS = {
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "PYTHONWARNINGS": "ignore::FutureWarning",
     "TOKENIZERS_PARALLELISM": "false",  # a request has few texts; the cores are the engine's
+    "TORCHINDUCTOR_CPP_DYNAMIC_THREADS": "1",  # as vLLM sets it on CPUs, where a fork has read it by then
 }
 
 
 def prepare_environment() -> None:
-    """Set the variables that the user has not set. Call it before vLLM is first imported.
+    """Set the variables that the user has not set. Call it before vLLM or torch is first imported.
 
     Raises StartupError when the user's VLLM_PLUGINS switches phiserve's plugin off.
     """

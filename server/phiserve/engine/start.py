@@ -17,6 +17,7 @@ from phiserve.checkpoint.opened import Checkpoint
 from phiserve.checkpoint.weights import check_weights
 from phiserve.engine.adapter import Engine
 from phiserve.engine.crop_budget import CropBudget
+from phiserve.engine.forking import EngineTemplate
 from phiserve.engine.host import detect_host
 from phiserve.engine.memory import check_kv_cache, memory_need
 from phiserve.engine.metrics import StepCount, one_stat_logger
@@ -65,16 +66,23 @@ class EngineReport:
 
 
 class EngineStarter:
-    """Starts engines by one plan, one after the other in one process.
+    """Starts engines by one plan, one after the other in one process, forked from a template if there is one.
 
     A second AsyncLLM in a process is sound in vLLM 0.32 if it gets a configuration of its own (the engine's
     start adds to it) and if the metrics of the first go on. It leaves two socket files behind, which
     `Engine.shutdown` removes.
     """
 
-    def __init__(self, plan: EnginePlan, checkpoint: Checkpoint, traces_url: str | None = None) -> None:
+    def __init__(
+        self,
+        plan: EnginePlan,
+        checkpoint: Checkpoint,
+        traces_url: str | None = None,
+        template: EngineTemplate | None = None,
+    ) -> None:
         self._plan = plan
         self._checkpoint = checkpoint
+        self._template = template or EngineTemplate()
         self._traces_url = traces_url
         # One for all engines: what waits for a dead one holds room that the next one's requests need.
         self._crop_budget = CropBudget(plan.max_crop_bytes_in_flight, plan.max_queue_s)
@@ -125,7 +133,7 @@ class EngineStarter:
         """Start the engine, its processes tied to ours. Raises StartupError."""
         check_weights(self._checkpoint, self._plan.args)
         args, config = _configured(self._plan)
-        with tied_processes(), failures_reported() as failures:
+        with tied_processes(), failures_reported() as failures, self._template.stands_in():
             try:
                 llm = AsyncLLM.from_vllm_config(
                     config,

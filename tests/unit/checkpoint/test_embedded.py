@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import os
 import shutil
 import subprocess
 import sys
@@ -214,3 +215,26 @@ def test_what_is_cached_is_found_without_torch(cache: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - our own code
     assert done.stdout.split() == [str(folder), "False"]
     assert cache in folder.parents
+
+
+ONE_THREAD = """
+import os
+from phiserve.checkpoint.embedded import embedded_checkpoint
+embedded_checkpoint("phiserve-blank", print)  # written
+embedded_checkpoint("phiserve-blank", print)  # found intact
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_no_thread_stays(tmp_path: Path) -> None:
+    """A server with a second thread would fork no engines."""
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", ONE_THREAD],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"},
+    )
+    said, threads = ran.stdout.splitlines()
+    assert said.startswith("Writing")
+    assert threads == "1"

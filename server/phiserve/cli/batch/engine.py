@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from phiserve.cli.batch.lines import check_model
 from phiserve.cli.batch.work import LineRequest, Outcome, Source
 from phiserve.config import Settings
 from phiserve.engine.environment import prepare_environment
+from phiserve.engine.forking import EngineTemplate, begin_template, import_engine
 from phiserve.errors import EngineLost
 from phiserve.protocol.batches.bodies import check_line
 from phiserve.protocol.batches.lines import BatchLine
@@ -54,27 +55,34 @@ class OwnEngine:
         check_settings(settings)
         prepare_environment()
         checkpoint = served_checkpoint(settings, console)
-        return partial(_started, settings, checkpoint, console, at_once)
+        with console.status(f"Loading {self.names[0]} …"):
+            import_engine()
+        return partial(_started, settings, checkpoint, begin_template(), console, at_once)
 
 
 @asynccontextmanager
 async def _started(
-    settings: Settings, checkpoint: Checkpoint, console: Console, at_once: int | None
+    settings: Settings,
+    checkpoint: Checkpoint,
+    template: EngineTemplate,
+    console: Console,
+    at_once: int | None,
 ) -> AsyncIterator["EngineAnswering"]:
-    """Start an engine, and end it with the block. Raises StartupError."""
+    """Start an engine, and end it and its template with the block. Raises StartupError."""
     name = model_names(settings)[0]
-    with console.status(f"Loading {name} …"):
-        services, report = await start_services(settings, checkpoint)
-    try:
-        with console.status("Warming up …"):
-            await warm_up(services.pipeline, with_image=settings.max_images > 0)
-        for line in report:
-            console.print(f"  {line}", soft_wrap=True)
-        if not checkpoint.kind.is_real:
-            console.print(f"{name}: {checkpoint.kind.description}", style="yellow", soft_wrap=True)
-        yield EngineAnswering(services, at_once or window_of(services))
-    finally:
-        await services.close()
+    with closing(template):
+        with console.status(f"Loading {name} …"):
+            services, report = await start_services(settings, checkpoint, template)
+        try:
+            with console.status("Warming up …"):
+                await warm_up(services.pipeline, with_image=settings.max_images > 0)
+            for line in report:
+                console.print(f"  {line}", soft_wrap=True)
+            if not checkpoint.kind.is_real:
+                console.print(f"{name}: {checkpoint.kind.description}", style="yellow", soft_wrap=True)
+            yield EngineAnswering(services, at_once or window_of(services))
+        finally:
+            await services.close()
 
 
 class EngineAnswering:
