@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 ROLES = ("api", "engine", "worker", "other")
-_TRACKERS = ("resource_tracker", "forkserver")
+_IDLE = ("resource_tracker", "forkserver", "EngineTemplate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ def memory(uses: Iterable[ProcessUse]) -> dict[str, float]:
 
 def role_of(process: psutil.Process, root: int) -> str:
     """By descent: what the API process starts is the engine, what that starts is the worker; trackers of
-    Python's are neither.
+    Python's and what engines are forked from are neither.
     """
     if process.pid == root:
         return "api"
-    if any(word in part for part in process.cmdline() for word in _TRACKERS):
+    if any(word in part for part in process.cmdline() for word in _IDLE):
         return "other"
     return "engine" if process.ppid() == root else "worker"
 
