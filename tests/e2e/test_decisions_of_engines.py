@@ -25,7 +25,7 @@ TEMPERATURES = {"choice": {"3": 0.05}}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def long_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One whose settings name temperatures, and whose context needs the long factors."""
     file: Path = tmp_path_factory.mktemp("temperatures") / "temperatures.json"
     file.write_text(json.dumps(TEMPERATURES))
@@ -43,9 +43,9 @@ def decided(server: ServerProcess, content: Any, *questions: Any) -> dict[str, A
     return dict(response.json())
 
 
-def test_temperatures_are_applied(server: ServerProcess) -> None:
+def test_temperatures_are_applied(long_server: ServerProcess) -> None:
     """To questions of their kind and number of options: what is answered is other than what was read."""
-    cold, plain = decided(server, "Hi", choice(3), SCORE)["answers"]
+    cold, plain = decided(long_server, "Hi", choice(3), SCORE)["answers"]
     for answer, temperature in ((cold, 0.05), (plain, 1.0)):
         diagnostics = answer["diagnostics"]
         assert diagnostics["temperature"] == temperature
@@ -62,12 +62,12 @@ def numbered(count: int, instructions: str) -> list[Any]:
     return [choice(3, instructions=instructions.format(number)) for number in range(10, 10 + count)]
 
 
-def test_one_look_on_both_sides_of_the_short_factors(server: ServerProcess) -> None:
+def test_one_look_on_both_sides_of_the_short_factors(long_server: ServerProcess) -> None:
     """Prompts up to their length share the input with each other, and so do those beyond it."""
     questions = numbered(2, "Which is {}?") + numbered(6, "word " * 100 + "Which is {}?")
-    before = read(server.url)
-    tokens = decided(server, "word " * (SHORT - 100), *questions)["usage"]["input_tokens"]
-    found = change(before, read(server.url))
+    before = read(long_server.url)
+    tokens = decided(long_server, "word " * (SHORT - 100), *questions)["usage"]["input_tokens"]
+    found = change(before, read(long_server.url))
     reads = len(questions) * ORDERS
     shared = (found["prompt_tokens"] - ORDERS * tokens) / (reads - ORDERS)
     assert SHORT - 120 < shared < SHORT - 60
@@ -75,26 +75,26 @@ def test_one_look_on_both_sides_of_the_short_factors(server: ServerProcess) -> N
     assert computed(found) <= 2 * shared + reads * (BLOCK_TOKENS + longest)
 
 
-def test_an_engine_that_ends_meanwhile(server: ServerProcess) -> None:
+def test_an_engine_that_ends_meanwhile(long_server: ServerProcess) -> None:
     """On the next one, too, a first read computes what all share, and the others find it."""
     shown = [{"role": "user", "content": [photo_of(73), photo_of(74)]}]
     questions = numbered(60, "Which of these is number {}?")
     reads = len(questions) * ORDERS
-    before = read(server.url)
+    before = read(long_server.url)
     answers: list[dict[str, Any]] = []
-    asking = threading.Thread(target=lambda: answers.append(decided(server, shown, *questions)))
+    asking = threading.Thread(target=lambda: answers.append(decided(long_server, shown, *questions)))
     asking.start()
-    wait_until(lambda: counted(server, "vllm:prompt_tokens_total") - before["prompt_tokens"] > 0, 120)
-    wait_until(lambda: counted(server, "vllm:num_requests_running") > 1, 30)
-    engine_of(server).send_signal(signal.SIGKILL)
+    wait_until(lambda: counted(long_server, "vllm:prompt_tokens_total") - before["prompt_tokens"] > 0, 120)
+    wait_until(lambda: counted(long_server, "vllm:num_requests_running") > 1, 30)
+    engine_of(long_server).send_signal(signal.SIGKILL)
     asking.join(300)
-    found = change(before, read(server.url))
-    assert counted(server, "phiserve_engine_restarts_total") == 1
-    assert counted(server, "phiserve_requests_resent_total") > 1
+    found = change(before, read(long_server.url))
+    assert counted(long_server, "phiserve_engine_restarts_total") == 1
+    assert counted(long_server, "phiserve_requests_resent_total") > 1
     (answer,) = answers
-    one = decided(server, shown, questions[0])["usage"]["input_tokens"]
+    one = decided(long_server, shown, questions[0])["usage"]["input_tokens"]
     own = (answer["usage"]["input_tokens"] - one) / (len(questions) - 1)
-    lost = counted(server, "phiserve_requests_resent_total")
+    lost = counted(long_server, "phiserve_requests_resent_total")
     again = (one - own) % BLOCK_TOKENS + own
     assert computed(found) <= 2 * one + (reads + lost) * again
 
