@@ -1,4 +1,4 @@
-"""Engines' processes are forked from a template that has imported everything once; its loss costs only time."""
+"""Engines are forked from a template that has imported everything once; its loss costs only time."""
 
 import signal
 from contextlib import suppress
