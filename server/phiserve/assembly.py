@@ -79,9 +79,9 @@ async def start_services(
     spans, connector = _span_export(settings), replace(media_connector(settings), files=files or NoFiles())
     images, decoder = image_service(settings, checkpoint, host, connector)
     engine, report = await _start_engine(settings, plan, checkpoint, images, template)
-    limits, encoder = _prompt_limits(settings, engine, plan), PromptEncoder.load(checkpoint.tokenizer_json)
+    limits, load = _prompt_limits(settings, engine, plan), _load(settings, engine)
+    encoder = PromptEncoder.load(checkpoint.tokenizer_json)
     preparer, shared = PromptPreparer(encoder, images, limits), SharedPreparer(encoder, images, limits)
-    load = _load(settings, engine)
     engine.watch(partial(_warm_up, settings, preparer, images))
     services = Services(
         settings=settings,

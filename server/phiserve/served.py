@@ -11,8 +11,6 @@ from phiserve.assembly import engine_plan
 from phiserve.checkpoint.embedded import locate
 from phiserve.checkpoint.opened import Checkpoint, open_checkpoint
 from phiserve.checkpoint.quantization import Quantization, Scheme
-from phiserve.checkpoint.quantized_cache import quantized_checkpoint
-from phiserve.checkpoint.quantizing import check_unquantized
 from phiserve.checkpoint.weights import check_weights
 from phiserve.config import Settings
 from phiserve.errors import StartupError
@@ -25,6 +23,8 @@ def served_checkpoint(settings: Settings, console: Console) -> Checkpoint:
     """
     checkpoint = planned_checkpoint(settings, console.print)
     if checkpoint.requested is not None and checkpoint.requested.scheme is not Scheme.FP8:
+        from phiserve.checkpoint.quantized_cache import quantized_checkpoint  # with torch, as the one below
+
         with quantizing_bar(console) as progress:
             checkpoint = quantized_checkpoint(checkpoint, checkpoint.requested, console.print, progress)
     check_weights(checkpoint, settings.engine)
@@ -40,9 +40,10 @@ def planned_checkpoint(settings: Settings, say: Callable[[str], None]) -> Checkp
     checkpoint = open_checkpoint(locate(settings.model, say))
     if requested is None:
         return checkpoint
-    check_unquantized(checkpoint)
+    from phiserve.checkpoint.quantizing import check_unquantized
     from phiserve.engine.host import detect_host
 
+    check_unquantized(checkpoint)
     planned = replace(checkpoint, requested=requested)
     engine_plan(settings, planned, detect_host())  # refuses what would not fit
     return planned

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-
-from safetensors.torch import save_file
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from phiserve.checkpoint.folders import dump_json
+
+if TYPE_CHECKING:  # it takes seconds to import, which a server that writes nothing does later
+    from torch import Tensor
 
 INDEX = "model.safetensors.index.json"
 
 
-def write_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], max_bytes: int) -> None:
+def write_shards(folder: Path, tensors: "Iterable[tuple[str, Tensor]]", max_bytes: int) -> None:
     """Write tensors, which come one by one with their names, into files of at most `max_bytes` each.
 
     A tensor that is larger has a file of its own. Raises OSError.
     """
+    from safetensors.torch import save_file
+
     weight_map: dict[str, str] = {}
     shard: dict[str, Tensor] = {}
     size = total = 0
