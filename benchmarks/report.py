@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.batches import PART as BATCH_PART
 from benchmarks.burst import REAL, SMALL
 from benchmarks.decisions import PART as DECISIONS_PART
 from benchmarks.plots import draw_growth
@@ -57,6 +58,7 @@ def write_report(results: Results, file: Path, target: Path = RESULTS) -> None:
         _own_tables(results, SMALL, "Text streams during a burst of pictures"),
         _own_tables(results, REAL, "The same with CLIP's real 23 layers"),
         _own_tables(results, DECISIONS_PART, "Questions about pictures, as decisions and as chats"),
+        _own_tables(results, BATCH_PART, "Files of requests as batches, and by clients"),
         _stages(results),
         _own_tables(results, NAME, "Against transformers' generate"),
         _growth(results, target),
