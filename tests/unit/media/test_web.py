@@ -15,7 +15,7 @@ from phiserve.errors import DownloadFailed, InvalidImage, InvalidRequest
 from phiserve.media import web as module
 from phiserve.media.connector import MediaConnector
 from phiserve.vision.images import ImageService
-from phiserve.vision.limits import ImageLimits, RequestMeter
+from phiserve.vision.limits import ImageLimits, RequestMeter, TooLargeTogether
 from web import INSIDE, PUBLIC, Answer, Web, assert_error, fetch, http, ignore, redirect, until, world
 
 IMAGE = encode(noise(20, 10))
@@ -88,7 +88,7 @@ def test_the_request_as_a_whole_has_a_limit() -> None:
     """What all images of a request add up to is counted while it comes."""
     meter = RequestMeter(ImageLimits(max_request_bytes=5000))
     result, _, _ = fetch({"/a": http(b"x" * 10_000)}, arrived=meter.add_bytes)
-    assert_error(result, InvalidImage, "5000 bytes (max_request_image_bytes)")
+    assert_error(result, TooLargeTogether, "5000 bytes (max_request_image_bytes)")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ A stand-in replaces vLLM's model runner below the worker; loading and running a 
 tested with one in tests/e2e.
 """
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from vllm.v1.sample.sampler import Sampler
 from vllm.v1.worker.cpu_worker import CPUWorker
 
 from phiserve.plugin import worker as module
+from phiserve.plugin.model import tower_input
 from phiserve.plugin.partial_encoding import Encoding, PartialEncoder
 from phiserve.plugin.sampler import RowSampler
 from phiserve.plugin.worker import PhiserveCPUWorker, set_aside
@@ -109,6 +111,6 @@ def test_crops_are_encoded_before_a_step(monkeypatch: pytest.MonkeyPatch) -> Non
     assert type(subject.model_runner.sampler) is RowSampler
     assert chosen == [subject.model_runner]
     subject.execute_model(None)
-    encoder.request(IMAGE, lambda: torch.ones(1, 3, 336, 336))
+    encoder.request(IMAGE, partial(tower_input, torch.ones(1, 336, 336, 3), (336, 336)))
     subject.execute_model(None)
     assert complete_in_step == [False, True]

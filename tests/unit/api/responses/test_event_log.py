@@ -129,9 +129,10 @@ def test_renewed_as_it_ends(
     app = create_app(make_services(ScriptedEngine(ANSWER), state=tmp_path))
     save = keeping.save_ended
 
-    async def save_and_renew(*arguments: Any) -> None:
-        await save(*arguments)
+    async def save_and_renew(*arguments: Any) -> object:
+        saved = await save(*arguments)
         await app.state.background.keeper.renew()
+        return saved
 
     monkeypatch.setattr(background, "save_ended", save_and_renew)
 

@@ -55,13 +55,16 @@ def test_one_that_another_server_removed(
 
     async def run() -> None:
         services = make_services(held.engine, state=tmp_path)
+        others = make_services(
+            ScriptedEngine(), state=tmp_path
+        )  # not later: to open the state holds up the loop
         async with running(services) as client:
             asking = asyncio.create_task(client.post(PATH, json={"input": "Hi", "stream": stream}))
             await asyncio.wait_for(held.reached.wait(), WAIT_S)
             (response_id,) = [generation.request_id for generation in held.engine.generations]
             assert services.store is not None
             await left_alone(services.store)
-            async with running(make_services(ScriptedEngine(), state=tmp_path)) as other:
+            async with running(others) as other:
                 while (await other.get(f"{PATH}/{response_id}")).status_code != 404:
                     await asyncio.sleep(0)
             held.may_go_on.set()
