@@ -71,6 +71,5 @@ def test_another_client_beside_many_questions(counted: InProcessServer) -> None:
         meanwhile = range(answering[0], answering[-1] + 1)
         assert len(answering) >= TOKENS
         assert len(meanwhile) - len(answering) <= TOKENS / 4
-        assert sum(bool(reads[number]) for number in meanwhile) >= len(meanwhile) / 2
 
     asyncio.run(run())
