@@ -1,9 +1,7 @@
-"""Decisions of a context beyond the short factors, with temperatures, and over an engine's end."""
+"""Decisions of a context beyond the short factors, and with temperatures."""
 
 import json
 import math
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.metrics import change, read, values
+from benchmarks.metrics import change, read
 from e2e.conftest import MODEL
-from e2e.processes import wait_until
 from e2e.running import ServerProcess, server_process
-from e2e.test_decisions import ORDERS, SCORE, choice, computed, photo_of
-from e2e.test_engine_restarts import engine_of
+from e2e.test_decisions import ORDERS, SCORE, choice, computed
 from phiserve.decisions.figures import normalised
 from phiserve.engine.plan import BLOCK_TOKENS
 
@@ -73,32 +69,3 @@ def test_one_look_on_both_sides_of_the_short_factors(long_server: ServerProcess)
     assert SHORT - 120 < shared < SHORT - 60
     longest = 200
     assert computed(found) <= 2 * shared + reads * (BLOCK_TOKENS + longest)
-
-
-def test_an_engine_that_ends_meanwhile(long_server: ServerProcess) -> None:
-    """On the next one, too, a first read computes what all share, and the others find it."""
-    shown = [{"role": "user", "content": [photo_of(73), photo_of(74)]}]
-    questions = numbered(60, "Which of these is number {}?")
-    reads = len(questions) * ORDERS
-    before = read(long_server.url)
-    answers: list[dict[str, Any]] = []
-    asking = threading.Thread(target=lambda: answers.append(decided(long_server, shown, *questions)))
-    asking.start()
-    wait_until(lambda: counted(long_server, "vllm:prompt_tokens_total") - before["prompt_tokens"] > 0, 120)
-    wait_until(lambda: counted(long_server, "vllm:num_requests_running") > 1, 30)
-    engine_of(long_server).send_signal(signal.SIGKILL)
-    asking.join(300)
-    found = change(before, read(long_server.url))
-    assert counted(long_server, "phiserve_engine_restarts_total") == 1
-    assert counted(long_server, "phiserve_requests_resent_total") > 1
-    (answer,) = answers
-    one = decided(long_server, shown, questions[0])["usage"]["input_tokens"]
-    own = (answer["usage"]["input_tokens"] - one) / (len(questions) - 1)
-    lost = counted(long_server, "phiserve_requests_resent_total")
-    again = (one - own) % BLOCK_TOKENS + own
-    assert computed(found) <= 2 * one + (reads + lost) * again
-
-
-def counted(server: ServerProcess, name: str) -> float:
-    """One figure of the server's metrics."""
-    return values(httpx.get(f"{server.url}/metrics", timeout=30).text)[name]
