@@ -21,10 +21,8 @@ class PartialEncodingScheduler(LengthScheduler):
         """Schedule a step as vLLM does, with no image requested at first."""
         PARTIAL_ENCODER.begin_step()
         output = super().schedule(throttle_prefills)
-        PARTIAL_ENCODER.steps_are_short, PARTIAL_ENCODER.nobody_waits = (
-            self.steps_are_short,
-            self.nobody_waits,
-        )
+        PARTIAL_ENCODER.steps_are_short = self.steps_are_short
+        PARTIAL_ENCODER.nobody_waits = self.nobody_waits
         return output
 
     def _try_schedule_encoder_inputs(
@@ -72,16 +70,16 @@ class PartialEncodingScheduler(LengthScheduler):
     def _tokens_before_encoding(self, request: Request, num_computed_tokens: int, num_new_tokens: int) -> int:
         """How many of the next tokens come before the first image that is not ready.
 
-        That image is requested from the partial encoder. Batch work does not begin before: the prefix cache
+        That image is requested from the partial encoder. Batch work does not begin with it: the prefix cache
         is asked once, when a request begins, and lines that show the same image find nothing there yet.
         """
         low, high = get_mm_features_in_window(
             request.mm_features, num_computed_tokens, num_computed_tokens + num_new_tokens
         )
-        for feature in request.mm_features[low:high]:
+        for number, feature in enumerate(request.mm_features[low:high]):
             if not self._is_ready(feature):
                 PARTIAL_ENCODER.request(image_id_of(feature.data), partial(_prepare, feature.data))
-                if request.priority > 0 and request.status != RequestStatus.RUNNING:
+                if not number and request.priority > 0 and request.status != RequestStatus.RUNNING:
                     return 0
                 return max(0, feature.mm_position.offset - num_computed_tokens)
         return num_new_tokens

@@ -123,8 +123,7 @@ def test_up_to_the_second_image(encoder: PartialEncoder) -> None:
     assert encoder.is_complete(second)
 
 
-@pytest.mark.usefixtures("encoder")
-def test_images_of_batch_work() -> None:
+def test_images_of_batch_work(encoder: PartialEncoder) -> None:
     """Hold up nobody who may come next; until they are ready, no line begins that may find them in the prefix
     cache then.
     """
@@ -133,6 +132,11 @@ def test_images_of_batch_work() -> None:
     assert decided(scheduler(), reading, 40) == ([], 0)
     reading.status = RequestStatus.RUNNING
     assert decided(scheduler(reading), reading, 40) == ([], TEXT_TOKENS)
+    advance(encoder)
+    encoder.begin_step()
+    several = request("several", "a", "b")
+    several.priority = 1
+    assert decided(scheduler(), several) == ([0], TEXT_TOKENS + IMAGE_TOKENS + TEXT_TOKENS)
 
 
 @pytest.mark.usefixtures("encoder")
