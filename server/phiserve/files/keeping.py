@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from phiserve.files.room import HeldRoom
 from phiserve.media.file_source import UploadedFile, no_such_file
 from phiserve.store.file_records import FileRecords, WholeBlob
 from phiserve.store.files import StoredFile
+from phiserve.store.tended import again_and_again
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ class FileKeeper:
     def begin(self) -> None:
         """Begin to look after what is received and what expires, until `close`."""
         # Removing may take long, and what is being received must be renewed all the same
-        self._tending = [asyncio.create_task(_again(work)) for work in (self.renew, self.clear_away)]
+        self._tending = [
+            asyncio.create_task(again_and_again(work, TEND_S, "Files"))
+            for work in (self.renew, self.clear_away)
+        ]
 
     async def close(self) -> None:
         """End that; what is being removed goes on for a little."""
@@ -213,15 +217,3 @@ class FileKeeper:
         """Raises StoreFailure, after which it is tried again by whoever tends."""
         await self._blobs.delete(name)
         await self.records.forget_blob(name)
-
-
-async def _again(work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work again and again, also after it failed."""
-    while True:
-        try:
-            await work()
-        except StoreFailure as failure:
-            _LOG.warning("Files are not tended: %s", failure)
-        except Exception:
-            _LOG.exception("Files are not tended")
-        await asyncio.sleep(TEND_S)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
@@ -36,6 +36,7 @@ from phiserve.errors import (
 from phiserve.protocol.events import encode_json
 from phiserve.protocol.responses.response import ResponseObject
 from phiserve.store.interface import StoredResponse
+from phiserve.store.tended import again_and_again
 
 _LOG = logging.getLogger(__name__)
 
@@ -91,7 +92,9 @@ class Background:
         """Begin to look after the store, until `close`."""
         # Clearing may take long, and what is being answered must be renewed all the same
         works = ((self._tend, RENEW_S), (self.keeper.store.clear_away, CLEAR_S))
-        self._tending = [asyncio.create_task(_again(work, pause_s)) for work, pause_s in works]
+        self._tending = [
+            asyncio.create_task(again_and_again(work, pause_s, "Responses")) for work, pause_s in works
+        ]
 
     async def close(self) -> None:
         """End all work; what is unfinished stays so in the store, for the server that comes after."""
@@ -271,18 +274,6 @@ async def _collected(draft: Draft, deltas: Deltas, log: EventLog | None) -> Resp
         return await collect(draft, deltas)
     log.begin(draft.begun)
     return await collect(draft, deltas, log.tell)
-
-
-async def _again(work: Callable[[], Awaitable[object]], pause_s: float) -> None:
-    """Do some work again and again, also after it failed."""
-    while True:
-        try:
-            await work()
-        except StoreFailure as failure:
-            _LOG.warning("The store of responses does not answer: %s", failure)
-        except Exception:
-            _LOG.exception("the store of responses is not looked after")
-        await asyncio.sleep(pause_s)
 
 
 def background_of(request: Request) -> Background | None:
