@@ -90,8 +90,11 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_server(image_folder: Path) -> Iterator[ServerProcess]:
-    """A server of the embedded default, the demo model, as a user gets it but for a folder of images."""
-    with server_process(model=None, PHISERVE_IMAGE_FOLDER=str(image_folder)) as process:
+    """A server of the embedded default, the demo model, as a user gets it but for a folder of images and more
+    patience at its end, so that a slow machine finishes its answers too.
+    """
+    settings = {"PHISERVE_IMAGE_FOLDER": str(image_folder), "PHISERVE_SHUTDOWN_GRACE_S": "50"}
+    with server_process(model=None, **settings) as process:
         process.wait_until_ready()
         yield process
 
@@ -103,7 +106,7 @@ def configured_server(
     """Set by a file, the environment and flags: images from everywhere, small limits, a long context."""
     settings = tmp_path_factory.mktemp("settings") / "settings.yaml"
     settings.write_text(
-        "served_model_name: other\nshutdown_grace_s: 30\nengine: {max_model_len: 6000}\n"
+        "served_model_name: other\nshutdown_grace_s: 50\nengine: {max_model_len: 6000}\n"
         f'image_hosts: ["*"]\nimage_folder: {image_folder}\n'
         "max_images: 3\nmax_request_image_bytes: 4000\nmax_request_image_pixels: 1500\n"
     )

@@ -77,7 +77,7 @@ def assert_finished(server: ServerProcess, model: str, number: int, *, group: bo
     begun = threading.Event()
 
     def listen() -> None:
-        body = BODY | {"model": model, "max_tokens": 300}
+        body = BODY | {"model": model, "max_tokens": 150}
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as response:
             for line in response.iter_lines():
                 lines.append(line)
