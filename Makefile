@@ -28,7 +28,7 @@ test-unit: $(VENV)/.dev ## only what needs no engine
 coverage: $(VENV)/.dev ## everything that runs without a GPU, and which lines of the package it reaches; a third slower
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
-conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; some twelve minutes
+conformance: $(VENV)/.dev ## other people's test suites against our server, in an environment of their own; some twelve minutes, without AVX-512 half an hour
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.run $(ARGS)
 
 clients: $(VENV)/.dev ## real clients, each in its own environment, against our server, see conformance/CLIENTS.md; ARGS="NAME …" for some
