@@ -22,9 +22,6 @@ MAX_ERRORS = 100
 HEAD_BYTES = 64 * 1024
 """What a line may have beside its request."""
 
-_AT_ONCE = 64
-"""Lines validated on a thread at a time."""
-
 
 class NotThere(Exception):
     """The batch is another server's now, or its status says that nobody needs this any more."""
@@ -79,18 +76,16 @@ async def _read(parts: BatchParts, batch: StoredBatch, found: _Found) -> None:
     content = parts.files.read_blob(batch.blob, batch.num_bytes)
     max_line_bytes = parts.max_body_bytes + HEAD_BYTES
     async with aclosing(content), aclosing(lines_of(content, max_line_bytes)) as groups:
-        async for group in groups:
-            for start in range(0, len(group), _AT_ONCE):
-                lines = group[start : start + _AT_ONCE]
-                checked = await asyncio.to_thread(_check, parts, lines, found)
-                if not await parts.records.add_lines(batch, parts.runner, checked):
-                    raise NotThere
-                if len(found.errors) >= MAX_ERRORS:
-                    del found.errors[MAX_ERRORS:]
-                    return
-                if found.num_lines > parts.limits.max_lines:
-                    found.errors.append(_too_many(parts))
-                    return
+        async for lines in groups:
+            checked = await asyncio.to_thread(_check, parts, lines, found)
+            if not await parts.records.add_lines(batch, parts.runner, checked):
+                raise NotThere
+            if len(found.errors) >= MAX_ERRORS:
+                del found.errors[MAX_ERRORS:]
+                return
+            if found.num_lines > parts.limits.max_lines:
+                found.errors.append(_too_many(parts))
+                return
 
 
 def _check(parts: BatchParts, lines: Sequence[RawLine], found: _Found) -> list[StoredLine]:

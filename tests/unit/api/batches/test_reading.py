@@ -1,11 +1,14 @@
 """Lines of an input that comes in parts: each with its number and place, however the parts are cut."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from phiserve.api.batches.reading import RawLine, lines_of
+from phiserve.api.batches import reading
+from phiserve.api.batches.reading import LineSplitter, RawLine, lines_of
 
 CONTENT = b'{"a": 1}\n\n  \r\n{"b":\t2}\r\nlast'
 
@@ -51,3 +54,57 @@ def test_lines_that_are_too_long(size: int) -> None:
     ]
     assert lengths == [(1, 10, b"x" * 10), (2, 11, None), (3, 1, b"z")]
     assert [line.offset for line in read(content, size, 10)] == [0, 11, 23]
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_blank_lines_of_any_length(size: int) -> None:
+    """They only count, however the parts are cut."""
+    lines = read(b" " * 11 + b"\n" + b"\t\n" * 20 + b"  z", size, 10)
+    assert [(line.number, line.offset, line.text) for line in lines] == [(22, 52, b"  z")]
+
+
+def test_many_blank_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are passed over without a step for each: nothing is made of them, or looked at one by one."""
+    ends: list[None] = []
+    end = LineSplitter._end
+
+    def counted(splitter: LineSplitter) -> Iterator[RawLine]:
+        ends.append(None)
+        return end(splitter)
+
+    monkeypatch.setattr(LineSplitter, "_end", counted)
+    content = b"{}" + b"\n" * 2**20 + b" \r\n" * 2**20 + b"{}"
+    assert [(line.number, line.text) for line in read(content, 2**20)] == [(1, b"{}"), (2**21 + 1, b"{}")]
+    assert len(ends) < 10
+
+
+def test_tiny_lines() -> None:
+    """Only some of them are there at once, however many a part has."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield b"{}\n" * 200
+
+    async def run() -> list[int]:
+        return [len(lines) async for lines in lines_of(parts(), 100)]
+
+    assert asyncio.run(run()) == [reading.AT_ONCE] * 3 + [200 - 3 * reading.AT_ONCE]
+
+
+def test_splitting_leaves_the_loop_to_others() -> None:
+    """It is done on a thread."""
+    threads: list[threading.Thread] = []
+
+    class Watched(bytes):
+        def find(self, *arguments: Any) -> int:
+            threads.append(threading.current_thread())
+            return super().find(*arguments)
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield Watched(CONTENT)
+
+    async def run() -> int:
+        return sum([len(lines) async for lines in lines_of(parts(), 100)])
+
+    assert asyncio.run(run()) == 3
+    assert threads
+    assert threading.main_thread() not in threads
