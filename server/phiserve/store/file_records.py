@@ -3,7 +3,7 @@
 Contents are kept elsewhere, by names; whoever calls writes and removes them in the order that `blobs` tells.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -98,6 +98,10 @@ class FileRecords:
     async def file(self, owner: str, file_id: str) -> StoredFile | None:
         """A file."""
         return await self._connections.read(lambda connection: files.load(connection, owner, file_id))
+
+    async def present(self, owner: str, ids: Collection[str]) -> set[str]:
+        """Which of these are an owner's files, that have not expired."""
+        return await self._connections.read(lambda connection: files.present(connection, owner, ids))
 
     async def page(
         self, owner: str, purpose: str | None, after: str | None, limit: int, order: Order

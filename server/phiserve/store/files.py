@@ -1,6 +1,7 @@
 """Files, in transactions that others begin."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, RowMapping, delete, insert, select
@@ -10,6 +11,9 @@ from phiserve.store import blobs, removed
 from phiserve.store.interface import Order
 from phiserve.store.items import is_possible
 from phiserve.store.tables import BLOBS, FILES
+
+_MOST_VALUES = 500
+"""Of one statement; databases bound them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,16 @@ async def load(connection: AsyncConnection, owner: str, file_id: str) -> StoredF
     query = select(FILES, BLOBS.c.name).join(BLOBS, BLOBS.c.key == FILES.c.blob).where(condition)
     row = (await connection.execute(query)).mappings().one_or_none()
     return None if row is None else _file(row)
+
+
+async def present(connection: AsyncConnection, owner: str, ids: Collection[str]) -> set[str]:
+    """Which of these are an owner's files that have not expired."""
+    found, possible = set[str](), [file_id for file_id in ids if is_possible(file_id)]
+    for start in range(0, len(possible), _MOST_VALUES):
+        some = FILES.c.id.in_(possible[start : start + _MOST_VALUES])
+        query = select(FILES.c.id).where((FILES.c.owner == owner) & some & _is_valid())
+        found.update(await connection.scalars(query))
+    return found
 
 
 async def page(

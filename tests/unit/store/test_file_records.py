@@ -67,6 +67,21 @@ def test_files(state_url: str) -> None:
     on_records(state_url, use)
 
 
+def test_which_files_are_there(state_url: str) -> None:
+    """Of many ids, those of an owner's files that have not expired."""
+
+    async def use(records: FileRecords) -> None:
+        for file in (file_named("f1"), file_named("f2"), file_named("f3", "x")):
+            await records.add_file(file, await written(records, file.id), MOST)
+        with pytest.raises(InvalidRequest):
+            await records.add_file(file_named("f4", expires_at=1), await written(records, "f4"), MOST)
+        others = [f"none{n}" for n in range(1200)]
+        assert await records.present("", ["f2", "\0", "ü", "f3", "f4", *others, "f1"]) == {"f1", "f2"}
+        assert await records.present("", []) == set()
+
+    on_records(state_url, use)
+
+
 def test_room(state_url: str) -> None:
     """Nothing is changed where there is none; small files count as much as a disk takes for them."""
 

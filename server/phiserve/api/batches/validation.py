@@ -10,7 +10,8 @@ from phiserve.api.batches.parts import BatchParts
 from phiserve.api.batches.reading import RawLine, lines_of
 from phiserve.errors import ModelNotFound, shortened
 from phiserve.files.blobs import BlobGone
-from phiserve.protocol.batches.bodies import check_line
+from phiserve.media.file_source import no_such_file
+from phiserve.protocol.batches.bodies import NamedId, check_line
 from phiserve.protocol.batches.lines import BatchError, BatchLine, LineRefused, read_line
 from phiserve.store.batch_lines import StoredLine
 from phiserve.store.batch_records import NoRoomForLines
@@ -29,12 +30,17 @@ class NotThere(Exception):
 
 @dataclass(slots=True)
 class _Found:
-    """What is known of an input so far. `endpoint`: the batch's."""
+    """What is known of an input so far. `endpoint`: the batch's. `files`: of those that are there, the ids.
+
+    `named`: files that lines name and that have not been looked up, each with its line's number.
+    """
 
     endpoint: str
     num_lines: int = 0
     model: str | None = None
     errors: list[BatchError] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    named: list[tuple[int, NamedId]] = field(default_factory=list)
 
 
 async def validate(parts: BatchParts, batch: StoredBatch) -> StoredBatch:
@@ -78,6 +84,7 @@ async def _read(parts: BatchParts, batch: StoredBatch, found: _Found) -> None:
     async with aclosing(content), aclosing(lines_of(content, max_line_bytes)) as groups:
         async for lines in groups:
             checked = await asyncio.to_thread(_check, parts, lines, found)
+            await _look_up(parts, batch.owner, found)
             if not await parts.records.add_lines(batch, parts.runner, checked):
                 raise NotThere
             if len(found.errors) >= MAX_ERRORS:
@@ -120,8 +127,22 @@ def _checked(parts: BatchParts, raw: RawLine, found: _Found) -> BatchLine:
     if model != found.model:
         message = f"body.model: must be the batch's model, '{found.model}', which its first line names"
         raise LineRefused(BatchError("mismatched_model", message, "body.model", raw.number))
-    check_line(line)
+    found.named += ((raw.number, named) for named in check_line(line) if named.file_id not in found.files)
     return line
+
+
+async def _look_up(parts: BatchParts, owner: str, found: _Found) -> None:
+    """Files that lines just read name: of each line, the first that is not there is an error."""
+    if not found.named:
+        return
+    found.files |= await parts.files.records.present(owner, {named.file_id for _, named in found.named})
+    missing = [(number, named) for number, named in found.named if named.file_id not in found.files]
+    found.named.clear()
+    for number, named in dict(reversed(missing)).items():  # of each line the first
+        error = no_such_file(named.file_id)
+        message = f"{named.param}: {error.reason}"
+        found.errors.append(BatchError(error.code, message, shortened(named.param), number))
+    found.errors.sort(key=lambda error: error.line or 0)
 
 
 async def _check_whole(parts: BatchParts, batch: StoredBatch, found: _Found) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from batching import CHAT, chat_line, created, ended, in_state, jsonl, without_lines
+from batching import CHAT, chat_line, created, ended, in_state, jsonl, uploaded, without_lines
+from images import encode, noise
 from phiserve.api.batches import validation
 from phiserve.api.services import Services
 from phiserve.protocol.events import encode_json
 from phiserve.store.batch_records import BatchRecords
+from phiserve.store.file_records import FileRecords
 from scripted import ScriptedEngine
 from stateful import Held, fetched, running, until
 from wire import ANSWER
@@ -152,5 +154,60 @@ def test_what_lines_say_is_not_kept(make_services: MakeServices, tmp_path: Path)
             assert (line.number, line.custom_id, line.offset) == (1, "a", 0)
             assert len(encode_json(line.together)) < 300
             assert CHAT not in line.together
+
+    asyncio.run(run())
+
+
+def showing(custom_id: str, *file_ids: str) -> dict[str, Any]:
+    """A line that shows uploaded images."""
+    return chat_line(custom_id, [{"type": "image_file", "image_file": {"file_id": one}} for one in file_ids])
+
+
+def test_files_that_are_not_there(make_services: MakeServices, tmp_path: Path) -> None:
+    """Are told before anything is answered, with line and place: the first of each line."""
+    engine = ScriptedEngine(ANSWER)
+
+    async def run() -> None:
+        async with running(make_services(engine, state=tmp_path)) as client:
+            image = await uploaded(client, encode(noise(30, 30)), "vision")
+            deleted = await uploaded(client, b"gone", "vision")
+            await client.delete(f"/v1/files/{deleted}")
+            place = "body.messages[0].content[{}].image_file.file_id"
+            lines = [
+                showing("a", image),
+                showing("b", image, deleted, "file-typo"),
+                chat_line("c", stream=True),
+                showing("d", "\0"),
+            ]
+            assert await failed(client, jsonl(lines)) == [
+                ("file_not_found", place.format(1), 2),
+                ("unsupported_parameter", "body.stream", 3),
+                ("file_not_found", place.format(0), 4),
+            ]
+            assert engine.generations == []
+            batch = await created(client, jsonl(lines[:1]))
+            await in_state(client, batch["id"], "in_progress", "completed")
+
+    asyncio.run(run())
+
+
+def test_files_are_looked_up_together(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for lines that are read together, and not again once they are known."""
+    asked, present = list[set[str]](), FileRecords.present
+
+    async def counted(records: FileRecords, owner: str, ids: set[str]) -> set[str]:
+        asked.append(ids)
+        return await present(records, owner, ids)
+
+    monkeypatch.setattr(FileRecords, "present", counted)
+
+    async def run() -> None:
+        async with running(make_services(ScriptedEngine(ANSWER), state=tmp_path)) as client:
+            image = await uploaded(client, encode(noise(30, 30)), "vision")
+            batch = await created(client, jsonl([showing(str(n), image) for n in range(200)]))
+            await in_state(client, batch["id"], "in_progress", "completed")
+            assert asked == [{image}]
 
     asyncio.run(run())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from phiserve.protocol.batches.bodies import WIRES, check_line, read_request
+from phiserve.protocol.batches.bodies import WIRES, NamedId, check_line, read_request
 from phiserve.protocol.batches.lines import URLS, BatchError, BatchLine, BatchUrl, LineRefused
 
 BODIES: dict[BatchUrl, dict[str, Any]] = {
@@ -66,3 +66,64 @@ def test_the_path_of_what_is_wrong() -> None:
     messages = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]}]
     error = refusal("/v1/chat/completions", messages=messages)
     assert (error.code, error.param) == ("invalid_type", "body.messages[0].content[0].image_url.url")
+
+
+FILE = {"type": "input_file", "file_id": "b", "pages": "1"}
+IMAGE = {"type": "input_image", "file_id": "a"}
+NAMING: list[tuple[BatchUrl, dict[str, Any], list[tuple[str, str]]]] = [
+    (
+        "/v1/chat/completions",
+        {
+            "messages": [
+                {"role": "user", "content": "file_id"},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "What is it?"},
+                        {"type": "image_file", "image_file": {"file_id": "a"}},
+                        {"type": "file", "file": {"file_id": "b"}},
+                        {"type": "image_url", "image_url": {"url": "https://a.example/c"}},
+                    ],
+                },
+            ]
+        },
+        [("a", "messages[1].content[1].image_file.file_id"), ("b", "messages[1].content[2].file.file_id")],
+    ),
+    (
+        "/v1/responses",
+        {
+            "input": [
+                {
+                    "type": "message",
+                    "role": "assistant",
+                    "content": [{"type": "output_text", "text": "x", "annotations": [{"file_id": "none"}]}],
+                },
+                {"role": "user", "content": [IMAGE, FILE]},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"file_id": "none"}'},
+                {"type": "function_call_output", "call_id": "c", "output": [IMAGE]},
+            ]
+        },
+        [
+            ("a", "input[1].content[0].file_id"),
+            ("b", "input[1].content[1].file_id"),
+            ("a", "input[3].output[0].file_id"),
+        ],
+    ),
+    (
+        "/v1/decisions",
+        {
+            "input": [{"type": "message", "role": "user", "content": [IMAGE]}],
+            "questions": [{"type": "predicate", "instructions": [{"type": "input_text", "text": "?"}, FILE]}],
+        },
+        [("a", "input[0].content[0].file_id"), ("b", "questions[0].instructions[1].file_id")],
+    ),
+    ("/v1/completions", {"prompt": '"file_id"'}, []),
+]
+
+
+@pytest.mark.parametrize(("url", "fields", "named"), NAMING)
+def test_files_that_a_line_names(url: BatchUrl, fields: dict[str, Any], named: list[tuple[str, str]]) -> None:
+    """Wherever a route looks for them, with their paths, and nowhere else."""
+    body = json.dumps(BODIES[url] | fields).encode()
+    found = check_line(BatchLine(4, "a", url, body, None, ""))
+    assert found == [NamedId(file_id, f"body.{path}") for file_id, path in named]
