@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest
-from phiserve.store import batch_lines, batches, blobs, files
+from phiserve.store import batch_lines, batches, blobs, files, room
 from phiserve.store.batch_lines import Duplicate, EndedLine, LineResult, StoredLine
 from phiserve.store.batches import BatchPage, Change, Stage, StoredBatch
 from phiserve.store.connections import Connections
@@ -35,7 +35,8 @@ class BatchRecords:
     async def create(self, batch: StoredBatch, file_id: str, limits: BatchLimits) -> StoredBatch | None:
         """Store a batch of a file of its owner's; None where that is not there, or not for batches.
 
-        Raises InvalidRequest where the file is too large, by itself or beside the owner's other batches.
+        Raises InvalidRequest where the file is too large, by itself or beside the owner's other batches, and
+        where the owner's files leave no room for any output.
         """
 
         async def work(connection: AsyncConnection) -> StoredBatch | None:
@@ -44,6 +45,7 @@ class BatchRecords:
             if file is None or file.purpose != "batch":
                 return None
             await _check_room(connection, batch.owner, file.num_bytes, limits)
+            await room.check(connection, batch.owner, 0, limits.max_file_bytes_per_owner)
             blob = await blobs.key_of(connection, file.blob)
             return await batches.add(connection, replace(batch, num_bytes=file.num_bytes), blob)
 

@@ -11,12 +11,16 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Limits on batches: on one's input, and on all of an owner's batches that have not ended."""
+    """Limits on batches: on one's input, and on all of an owner's batches that have not ended.
+
+    `max_file_bytes_per_owner`: of files, beyond which none of an owner's batches begins.
+    """
 
     max_lines: int = 50_000
     max_bytes: int = 2**31
     max_lines_per_owner: int = 200_000
     max_bytes_per_owner: int = 2**33
+    max_file_bytes_per_owner: int = 10 * 2**30
 
 
 @dataclass(frozen=True, slots=True)

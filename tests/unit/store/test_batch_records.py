@@ -13,6 +13,7 @@ from phiserve.store.batch_records import BatchRecords, NoRoomForLines
 from phiserve.store.batches import Change, StoredBatch
 from phiserve.store.file_records import WholeBlob
 from phiserve.store.files import StoredFile
+from phiserve.store.room import LEAST_BYTES
 from phiserve.store.sql_store import SqlStore
 from phiserve.store.tables import BATCH_SUSPECTS, BATCHES
 from stored import NOW
@@ -62,6 +63,23 @@ def test_room(state_url: str) -> None:
         with pytest.raises(InvalidRequest, match="hold 60 bytes, and the file has 91"):
             await batch(store, "batch_3", num_bytes=91)
         await batch(store, "batch_4", num_bytes=90)
+
+    on_store(state_url, use)
+
+
+def test_room_for_outputs(state_url: str) -> None:
+    """No batch begins once its owner's files leave no room; another's does."""
+    full = replace(LIMITS, max_file_bytes_per_owner=2 * LEAST_BYTES - 1)
+
+    async def use(store: SqlStore, records: BatchRecords) -> None:
+        await batch(store)
+        await batch(store, "batch_2", "x")
+        with pytest.raises(InvalidRequest, match=f"4096 of {2 * LEAST_BYTES - 1}.*per_owner") as caught:
+            await records.create(replace(BATCH, id="b"), "file of batch_1", full)
+        assert caught.value.code == "file_quota_exceeded"
+        more = replace(full, max_file_bytes_per_owner=2 * LEAST_BYTES)
+        assert await records.create(replace(BATCH, id="b"), "file of batch_1", more) is not None
+        assert await records.create(replace(BATCH, id="c", owner="x"), "file of batch_2", more) is not None
 
     on_store(state_url, use)
 

@@ -64,6 +64,7 @@ class BatchParts:
                 settings.batch_max_bytes,
                 settings.batch_max_lines_per_owner,
                 settings.batch_max_bytes_per_owner,
+                services.files.limits.max_bytes_per_owner,
             ),
             answerer=LineAnswerer(services, log),
             shutdown=shutdown,

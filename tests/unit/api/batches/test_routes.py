@@ -110,6 +110,24 @@ def test_what_makes_no_batch(make_services: MakeServices, tmp_path: Path) -> Non
     asyncio.run(run())
 
 
+def test_no_batch_without_room(make_services: MakeServices, tmp_path: Path) -> None:
+    """Outputs of batches go beyond an owner's room once: the next batch is refused until there is some."""
+    services = make_services(ScriptedEngine(ANSWER), state=tmp_path, files_max_bytes_per_owner=8192)
+
+    async def run() -> None:
+        async with running(services) as client:
+            file_id = await uploaded(client, jsonl([chat_line(str(number)) for number in range(20)]))
+            batch = await ended(client, (await asked(client, file_id)).json()["id"])
+            assert batch["status"] == "completed"
+            refused = await asked(client, file_id)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "file_quota_exceeded")
+            assert "of 8192 (files_max_bytes_per_owner) are used" in refused.json()["error"]["message"]
+            await client.delete(f"/v1/files/{batch['output_file_id']}")
+            assert (await asked(client, file_id)).status_code == 200
+
+    asyncio.run(run())
+
+
 def test_lists(make_services: MakeServices, tmp_path: Path) -> None:
     """The newest first, page by page."""
 
