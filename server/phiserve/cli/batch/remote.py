@@ -1,6 +1,7 @@
 """A batch's requests sent to a server that runs, many at once."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,10 +22,13 @@ AT_ONCE = 64
 """Requests under way where nobody says how many."""
 
 PATIENCE_S = 600.0
-"""Seconds for which a request is sent again that the server has no room for, or is not there for."""
+"""Seconds without any answer, after which a server is given up that has no room, or is not there."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-"""Between two tries; each is twice as long as the one before."""
+"""Between two tries; each is twice as long as the one before, and longer where the server says so."""
+
+LONGEST_ASKED_S = 600.0
+"""Of what a server may say."""
 
 CONNECT_TIMEOUT_S = 30.0
 
@@ -75,29 +79,43 @@ class _Reply:
 
 
 class ServerAnswering:
-    """Answers through the server of `client`, `at_once` requests at a time."""
+    """Answers through the server of `client`, `at_once` requests at a time.
+
+    As long as it answers some of them, others are sent again: a key's limits may let few through in a minute.
+    """
 
     def __init__(self, client: openai.AsyncOpenAI, model: str, at_once: int) -> None:
         self._client = client
         self._timeout = openai.Timeout(None, connect=CONNECT_TIMEOUT_S)
         self.model = model
         self.at_once = at_once
+        self._answered_at = -math.inf
+        self._num_sent = 0
 
     async def answer(self, request: LineRequest) -> Outcome:
         """Answer a request, sent again while the server is busy or restarts. Raises StartupError."""
-        deadline = time.monotonic() + PATIENCE_S
-        pause_s = FIRST_PAUSE_S
+        began, pause_s = time.monotonic(), FIRST_PAUSE_S
         while True:
-            reply = await self._sent(request)
+            self._num_sent += 1
+            try:
+                reply = await self._sent(request)
+            finally:
+                self._num_sent -= 1
             if reply is not None and reply.status not in _PASSING:
+                self._answered_at = time.monotonic()
                 return self._outcome(reply)
-            if time.monotonic() > deadline:
-                reason = "is not reached any more" if reply is None else f"answers with status {reply.status}"
-                minutes = PATIENCE_S / 60
-                raise StartupError(f"{self._client.base_url} {reason}, for {minutes:g} minutes by now")
+            self._check_patience(reply, began)
             asked_s = 0.0 if reply is None else seconds_to_wait(reply.retry_after)
             await asyncio.sleep(max(pause_s, asked_s))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _check_patience(self, reply: _Reply | None, began: float) -> None:
+        """Raises StartupError where it is long since anything was answered, or a request sent at all."""
+        is_at_work = reply is not None and reply.status == 429 and self._num_sent > 0
+        if is_at_work or time.monotonic() - max(began, self._answered_at) <= PATIENCE_S:
+            return
+        reason = "is not reached any more" if reply is None else f"answers with status {reply.status}"
+        raise StartupError(f"{self._client.base_url} {reason}, for {PATIENCE_S / 60:g} minutes by now")
 
     async def _sent(self, request: LineRequest) -> _Reply | None:
         """What the server answers, whatever it is; None where it is not reached."""
@@ -137,6 +155,6 @@ class ServerAnswering:
 def seconds_to_wait(retry_after: str) -> float:
     """How long a server asks to wait; 0 where it does not say, or names a date."""
     try:
-        return min(max(float(retry_after or 0), 0.0), LONGEST_PAUSE_S)
+        return min(max(float(retry_after or 0), 0.0), LONGEST_ASKED_S)
     except ValueError:
         return 0.0

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from itertools import count
 
+import httpx2
+import openai
 import pytest
 
 from phiserve.cli.batch import remote
@@ -70,6 +74,83 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         ask(server.url)
 
 
+Serve = Callable[[int], Awaitable[int]]
+"""What answers the request of this number, from 1, with a status."""
+
+
+class Clock:
+    """Time that passes where it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """By which patience is measured."""
+    clock = Clock()
+    monkeypatch.setattr(remote, "time", clock)
+    return clock
+
+
+def statuses(serve: Serve, num_requests: int) -> list[int]:
+    """What requests that are sent at once are answered with."""
+    numbers = count(1)
+
+    async def answer(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(await serve(next(numbers)), json={})
+
+    async def run() -> list[int]:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+        async with openai.AsyncOpenAI(
+            base_url="http://x/v1", api_key="n", max_retries=0, http_client=http
+        ) as client:
+            answering = ServerAnswering(client, "m", num_requests)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(answering.answer(REQUEST)) for _ in range(num_requests)]
+            return [task.result().status for task in tasks]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_patience_while_others_are_answered(clock: Clock, status: int) -> None:
+    """It is since the last answer, whoever had that: a key's limits may let few through in a minute."""
+
+    async def serve(number: int) -> int:
+        clock.now_s += 100
+        return status if number % 6 else 200
+
+    assert statuses(serve, 20) == [200] * 20
+    assert clock.now_s == 100 * 6 * 20
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_patience_while_others_are_under_way(clock: Clock, status: int) -> None:
+    """A server that is full of long ones has no room, and is not given up; one that is not there is."""
+    may_end = asyncio.Event()
+
+    async def serve(number: int) -> int:
+        if number == 1:
+            await may_end.wait()
+            return 200
+        clock.now_s += 100
+        if number > 20:
+            may_end.set()
+            return 200
+        return status
+
+    if status == 429:
+        assert statuses(serve, 2) == [200, 200]
+    else:
+        with pytest.raises(ExceptionGroup) as caught:
+            statuses(serve, 2)
+        assert caught.group_contains(StartupError, match="answers with status 503, for 10 minutes")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_server_that_lets_nobody_in(status: int) -> None:
     """Ends the batch, rather than to be the answer to every line."""
@@ -90,7 +171,7 @@ def test_its_models() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("7", 7), ("0.5", 0.5), ("9999", 60), ("-1", 0), ("Mon", 0), ("", 0)]
+    ("said", "seconds"), [("7", 7), ("0.5", 0.5), ("9999", 600), ("-1", 0), ("Mon", 0), ("", 0)]
 )
 def test_how_long_to_wait(said: str, seconds: float) -> None:
     """As the server says, within reason."""
