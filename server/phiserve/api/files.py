@@ -1,6 +1,6 @@
 """`/v1/files`: files that clients upload, to be named in later requests."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -72,7 +72,7 @@ async def create_file(request: Request) -> Response:
     keeper, owner = keeper_of(request), owner_of(request)
     announced = announced_bytes(request, keeper.limits.max_bytes)
     async with keeper.receiving(owner, keeper.limits.max_bytes, announced_bytes=announced) as draft:
-        new = _new_file(await receive(request, draft, "file", keeper.limits.max_bytes))
+        new = _new_file(await receive(request, draft, "file", keeper.limits.max_bytes, _check_begun))
         file = await keeper.keep(owner, new, await draft.end())
     return json_response(shown_file(file))
 
@@ -146,16 +146,25 @@ class Received:
     file: FormPart
 
 
-async def receive(request: Request, draft: BlobDraft, file_field: str, max_bytes: int) -> Received:
+async def receive(
+    request: Request,
+    draft: BlobDraft,
+    file_field: str,
+    max_bytes: int,
+    check_begun: Callable[[Received], None] = lambda begun: None,
+) -> Received:
     """Read a form, its file into a draft. What is in memory counts for the budget of bodies.
 
-    Raises RequestTooLarge, InvalidRequest, UnsupportedCoding, Overloaded, StoreFailure and ClientGone.
+    `check_begun` is called when the file begins, with the fields that came before it, and may raise. Raises
+    RequestTooLarge, InvalidRequest, UnsupportedCoding, Overloaded, StoreFailure and ClientGone.
     """
     form, share = Form({}), BodyShare(request.app.state.body_budget)
     try:
         async with aclosing(read_form(request, form, file_field, max_bytes)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, bytes):
+                if isinstance(piece, FormPart):
+                    check_begun(Received(form.fields, piece))
+                else:
                     share.hold(draft.num_held + len(piece))
                     await draft.add(piece)
     finally:
@@ -190,6 +199,16 @@ async def _found(request: Request, file_id: str) -> StoredFile:
     if found is None:
         raise file_not_found(file_id)
     return found
+
+
+def _check_begun(begun: Received) -> None:
+    """What can be said before a file has come. Raises InvalidRequest.
+
+    Not of fields that other fields may follow, nor where `purpose` is one of these.
+    """
+    fields = {name: value for name, value in begun.fields.items() if not name.startswith("expires_after[")}
+    if "purpose" in fields:
+        _new_file(Received(fields, begun.file))
 
 
 def _new_file(received: Received) -> NewFile:
