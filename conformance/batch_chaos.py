@@ -1,4 +1,4 @@
-"""Kills engine and server at random moments of batches, and counts the lines in the end.
+"""Kills engine and server at moments of each stage of batches, and counts the lines in the end.
 
 usage: python -m conformance.batch_chaos [--moments 30] [--lines 1000] [--seed 1]
 
@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2e.chaos import VICTIMS, Chaos, Victim
+from e2e.chaos import Chaos
+from e2e.moments import Moment, moments_of
 
 MOST_S = 2.0
-"""Longest time from when lines are answered again to the next moment."""
+"""Longest time from when lines are answered again to the next moment; a tenth of it elsewhere."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,16 +33,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     began, chance = time.monotonic(), random.Random(options.seed)  # noqa: S311 - moments, not secrets
-    victims = [chance.choice(VICTIMS) for _ in range(options.moments)]
+    moments = moments_of(chance, options.moments, MOST_S)
     with tempfile.TemporaryDirectory(prefix="phiserve-chaos-") as folder:
         chaos = Chaos({"PHISERVE_STATE_URL": f"sqlite:///{Path(folder, 'state.db')}"}, chance)
         try:
-            num_batches = _run(chaos, victims, options.lines)
+            num_batches = _run(chaos, moments, options.lines)
         finally:
             chaos.end()
     outcome = {
         "moments": len(chaos.killed),
         "killed": dict(Counter(chaos.killed)),
+        "while": dict(Counter(chaos.found)),
         "batches": num_batches,
         "lines": num_batches * options.lines,
         "seconds": round(time.monotonic() - began),
@@ -50,15 +52,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(chaos: Chaos, victims: Sequence[Victim], num_lines: int) -> int:
+def _run(chaos: Chaos, moments: Sequence[Moment], num_lines: int) -> int:
     """How many batches it took."""
     num_batches = num_killed = 0
-    while num_killed < len(victims):
+    while num_killed < len(moments):
         batch_id = chaos.begin(num_lines)
-        num_killed += chaos.disturb(batch_id, victims[num_killed:], MOST_S)
+        num_killed += chaos.disturb(batch_id, moments[num_killed:])
         chaos.check(chaos.ended(batch_id), num_lines)
         num_batches += 1
-        print(f"batch {num_batches}: {num_killed} of {len(victims)} moments", flush=True)
+        print(f"batch {num_batches}: {num_killed} of {len(moments)} moments", flush=True)
     return num_batches
 
 

@@ -1,4 +1,4 @@
-"""Batches on a server whose processes are killed at random moments, and what became of each line."""
+"""Batches on a server whose processes are killed at some moments, and what became of each line."""
 
 import json
 import random
@@ -7,25 +7,21 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import openai
 import psutil
 from openai.types import Batch
 
-from e2e.processes import wait_until
+from e2e.moments import ENDED, Moment, Victim
 from e2e.running import ServerProcess
 from images import data_url, encode, noise
 
 CHAT = "/v1/chat/completions"
-Victim = Literal["engine", "server", "both"]
-VICTIMS: tuple[Victim, ...] = ("engine", "server", "both")
-ENDED = ("completed", "failed", "expired", "cancelled")
 SHORT = ("--engine", "max_model_len=1152", "--engine", "max_num_seqs=8")
 """What needs little memory; few lines at once, so that many moments fall into a batch."""
 
 WAIT_S = 600
-ALL = float("inf")
 
 
 def line_of(number: int, images: Sequence[str]) -> dict[str, Any]:
@@ -46,6 +42,8 @@ class Chaos:
     random: random.Random
     server: ServerProcess = field(init=False)
     killed: list[Victim] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    """How the batch stood at each moment."""
 
     def __post_init__(self) -> None:
         self.start()
@@ -90,27 +88,34 @@ class Chaos:
         )
         return batch.id
 
-    def disturb(self, batch_id: str, victims: Sequence[Victim], most_s: float) -> int:
-        """Kill at random moments until the batch has ended; how many of the victims were killed."""
-        num_done = 0.0
-        for number, victim in enumerate(victims):
-            self._wait_for_more(batch_id, num_done)
-            time.sleep(self.random.uniform(0, most_s))
-            num_done = self._done(batch_id)
-            if num_done == ALL:
+    def disturb(self, batch_id: str, moments: Sequence[Moment]) -> int:
+        """Kill at the moments until the batch has passed the next of them; at how many that was."""
+        num_done = 0
+        for number, moment in enumerate(moments):
+            if not self._wait_for(moment, batch_id, number, num_done):
                 return number
-            self.kill(victim)
-        return len(victims)
+            time.sleep(self.random.uniform(0, moment.most_s))
+            batch = self.client.batches.retrieve(batch_id)
+            if moment.stage == "in_progress" and batch.status in ENDED:
+                return number
+            num_done = _done(batch)
+            self.found.append(batch.status)
+            self.kill(moment.victim)
+        return len(moments)
 
-    def _wait_for_more(self, batch_id: str, num_done: float) -> None:
-        """Come back once more lines are answered: what was killed is at work again."""
-        wait_until(lambda: self._done(batch_id) > num_done, WAIT_S)
+    def _wait_for(self, moment: Moment, batch_id: str, number: int, num_done: int) -> bool:
+        """Whether a moment has come; False once it will not any more.
 
-    def _done(self, batch_id: str) -> float:
-        """How many lines of a batch are answered, and stored."""
-        batch = self.client.batches.retrieve(batch_id)
-        counts = batch.request_counts
-        return ALL if batch.status in ENDED or counts is None else counts.completed + counts.failed
+        Lines are answered again by then: what was killed is at work.
+        """
+        client, deadline = self.client, time.monotonic() + WAIT_S
+        while True:
+            batch = client.batches.retrieve(batch_id)
+            has_come = moment.has_come(number, batch.status, goes_on=_done(batch) > num_done)
+            if has_come or has_come is None:
+                return bool(has_come)
+            assert time.monotonic() < deadline, batch
+            time.sleep(0.02)  # less than it takes to write files
 
     def ended(self, batch_id: str) -> Batch:
         """The batch, once it has ended."""
@@ -146,6 +151,12 @@ class Chaos:
         assert counts == (num_lines, len(answered), len(errors) + len(blamed))
         listed = {file.id for file in self.client.files.list(purpose="batch_output")}
         assert {batch.output_file_id, batch.error_file_id} <= listed
+
+
+def _done(batch: Batch) -> int:
+    """How many lines of a batch are answered, and stored."""
+    counts = batch.request_counts
+    return 0 if counts is None else counts.completed + counts.failed
 
 
 def engines_of(server: ServerProcess) -> list[psutil.Process]:

@@ -10,7 +10,8 @@ import httpx
 import openai
 from openai.types import Batch
 
-from e2e.chaos import ENDED, Chaos, Victim
+from e2e.chaos import Chaos
+from e2e.moments import ENDED, Victim
 from e2e.processes import wait_until
 from e2e.running import ServerProcess
 from images import encode, noise
