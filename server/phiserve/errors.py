@@ -4,6 +4,7 @@ Startup errors are one sentence for the operator. A `RequestError` has a status 
 object; docs/api.md lists them all.
 """
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
@@ -275,6 +276,23 @@ class ServerBusy(RequestError):
     status = 503
     default_code = "server_busy"
     retry_after_s = 1
+
+
+class ResourcesLacking(RequestError):
+    """The server lacks memory, processes or descriptors for the moment; try again later."""
+
+    status = 503
+    default_code = "resources_lacking"
+    retry_after_s = 2
+
+    @classmethod
+    def of(cls, error: Exception) -> "ResourcesLacking | None":
+        """What an exception says of the server's resources; None where it says nothing of them."""
+        lacks = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LACKING)
+        return cls("The server is short of resources; try again later") if lacks else None
+
+
+_LACKING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS, errno.ENOSPC)
 
 
 class StoreFailure(RequestError):

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from phiserve.codecs import ParsedImage
 from phiserve.codecs.pdf import Outline
-from phiserve.errors import InvalidImage, InvalidPdf, ShuttingDown, StartupError
+from phiserve.errors import InvalidImage, InvalidPdf, ResourcesLacking, ShuttingDown, StartupError
 from phiserve.sandbox.limits import MIB, WorkerLimits
 from phiserve.sandbox.messages import (
     DecodeImage,
@@ -143,6 +143,7 @@ class WorkerDecoder:
         run out of memory.
         """
         for may_repeat in (True, False):
+            worker: WorkerProcess | None = None
             try:
                 worker = self._take(content) if may_repeat else self._started_template().start_worker()
                 has_served = worker.has_served
@@ -150,7 +151,7 @@ class WorkerDecoder:
             except (ProcessLost, OSError) as error:
                 if may_repeat and isinstance(error, TemplateLost):
                     continue
-                raise self._fault(error) from None
+                raise self._fault(error, is_started=worker is not None) from None
             if not (may_repeat and has_served and _has_run_out(reply)):
                 break
         return task.result(reply, expected), crops
@@ -176,11 +177,19 @@ class WorkerDecoder:
             self._keep(worker)
         return reply, crops
 
-    def _fault(self, error: ProcessLost | OSError) -> DecodingFault | ShuttingDown:
-        """What is told where no worker could be had: no image is to blame for that."""
+    def _fault(
+        self, error: ProcessLost | OSError, *, is_started: bool
+    ) -> DecodingFault | ResourcesLacking | ShuttingDown:
+        """What is told where no worker could be started, or was kept: no image is to blame for that.
+
+        That none starts passes; one that is lost with the template twice may be so again.
+        """
         if self._is_closed:
             return ShuttingDown("the server is shutting down")
-        return DecodingFault(type(error).__name__, f"no worker could be started or kept: {error}")
+        if not is_started:
+            _LOG.error("No image worker could be started: %r", error)
+            return ResourcesLacking("The server cannot decode images for the moment; try again later")
+        return DecodingFault(type(error).__name__, f"no worker could be kept: {error}")
 
     def _take(self, content: bytes | None = None) -> WorkerProcess:
         """An idle worker, the one that has this file open if there is one, else a new worker.

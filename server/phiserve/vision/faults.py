@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from blake3 import blake3
 
-from phiserve.errors import EngineFailure, RequestError, errors_at
+from phiserve.errors import EngineFailure, RequestError, ResourcesLacking, errors_at
 from phiserve.vision.decoding import DecodingFault
 
 _LOG = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ def digest_of(content: bytes, cache_salt: str | None) -> str:
 def faults_logged(content: bytes, noun: str = "image") -> Iterator[None]:
     """Log an unexpected exception over a file with the file's hash, and raise EngineFailure (500).
 
+    ResourcesLacking (503) where it is the server that has not enough of something for the moment.
     Neither the exception's message nor the file's content is logged: both may be private.
     """
     try:
@@ -35,7 +36,8 @@ def faults_logged(content: bytes, noun: str = "image") -> Iterator[None]:
         if isinstance(error, DecodingFault):
             name, trace = error.name, error.trace
         _LOG.error("%s over the %s with BLAKE3 %s\n%s", name, noun, digest_of(content, None), trace)
-        raise EngineFailure(f"the server failed on this {noun}", code="internal_error") from None
+        failure = EngineFailure(f"the server failed on this {noun}", code="internal_error")
+        raise ResourcesLacking.of(error) or failure from None
 
 
 @contextmanager

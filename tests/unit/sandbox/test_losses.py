@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from images import encode, noise
+from phiserve.errors import ResourcesLacking
 from phiserve.sandbox import processes as processes_module
 from phiserve.sandbox.messages import EndWorker, send
 from phiserve.sandbox.tasks import CRASHED
@@ -99,17 +100,20 @@ def test_an_image_that_loses_two_templates(make_decoder: MakeDecoder) -> None:
     decoder.close()
 
 
-def test_a_worker_that_cannot_be_started(make_decoder: MakeDecoder) -> None:
-    """Is the server's failure, and ends nothing else; once it is possible again, workers start again."""
+def test_a_worker_that_cannot_be_started(
+    make_decoder: MakeDecoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Passes, and ends nothing else; once it is possible again, workers start again."""
     decoder = make_decoder(workers=1)
     template, worker = started(decoder)
     worker.kill()
     wait_for(lambda: is_gone(worker))
     before = template.rlimit(psutil.RLIMIT_NOFILE)
     template.rlimit(psutil.RLIMIT_NOFILE, (3, before[1]))
-    with pytest.raises(DecodingFault) as caught:
+    with pytest.raises(ResourcesLacking) as caught:
         decoder.open(CONTENT)
-    assert "did not arrive" in caught.value.trace
+    assert (caught.value.status, caught.value.retry_after_s) == (503, 2)
+    assert "did not arrive" in caplog.text
     template.rlimit(psutil.RLIMIT_NOFILE, before)
     assert works(decoder)
     assert not is_gone(template)

@@ -1,11 +1,12 @@
 """Faults over files: a 500 that tells nothing, and a line in the log that tells which file."""
 
+import errno
 import logging
 
 import pytest
 from blake3 import blake3
 
-from phiserve.errors import EngineFailure, InvalidPdf
+from phiserve.errors import EngineFailure, InvalidPdf, ResourcesLacking
 from phiserve.vision.decoding import DecodingFault
 from phiserve.vision.faults import digest_of, failures_at, faults_logged
 
@@ -31,6 +32,15 @@ def test_a_fault_is_logged_by_the_file_s_hash(caplog: pytest.LogCaptureFixture) 
         assert record.levelno == logging.ERROR
         assert record.message.startswith(f"{name} over the PDF with BLAKE3 {blake3(b'content').hexdigest()}")
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "many"), OSError(errno.ENOMEM, "no")])
+def test_what_the_server_lacks(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """Passes, and is no fault over the file; the log names it all the same."""
+    with pytest.raises(ResourcesLacking) as caught, faults_logged(b"content"):
+        raise error
+    assert (caught.value.status, caught.value.retry_after_s) == (503, 2)
+    assert type(error).__name__ in caplog.text
 
 
 def test_refusals_are_no_faults(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,11 +26,13 @@ from phiserve.core import GenerationRequest, TokenCounts
 from phiserve.decisions.off_loop import off_loop
 from phiserve.decisions.request import DecisionRequest
 from phiserve.errors import (
+    DownloadFailed,
     EngineEnded,
     EngineFailure,
     EngineUnavailable,
     Overloaded,
     RequestError,
+    ResourcesLacking,
     StoreFailure,
     Unauthorized,
 )
@@ -49,7 +51,7 @@ from phiserve.turns import most_held
 
 _LOG = logging.getLogger(__name__)
 
-PASSING: tuple[type[RequestError], ...] = (Overloaded, EngineUnavailable, StoreFailure)
+PASSING: tuple[type[RequestError], ...] = (Overloaded, EngineUnavailable, ResourcesLacking, StoreFailure)
 """Errors that say nothing of a request: it is to be tried again."""
 
 BATCH_ROUTE = "batch"
@@ -79,7 +81,8 @@ class LineAnswer:
 
     `body` is JSON: the route's answer, or OpenAI's envelope around an error. `counts`: tokens that it took;
     None for an error. `is_engine_failure`: the engine failed or ended, perhaps over another request beside
-    this one. `ended_engine`: which one ended (`EngineEnded.engine`), None where none did.
+    this one. `ended_engine`: which one ended (`EngineEnded.engine`), None where none did. `may_pass`: the
+    server failed where nobody expected it, or a download did, which later it may not.
     """
 
     status_code: int
@@ -88,6 +91,7 @@ class LineAnswer:
     counts: TokenCounts | None = None
     is_engine_failure: bool = False
     ended_engine: int | None = None
+    may_pass: bool = False
 
     @property
     def is_ok(self) -> bool:
@@ -127,8 +131,11 @@ class LineAnswerer:
         except RequestError as error:
             record.end(error)
             return _failed(error, request_id)
-        except Exception:
+        except Exception as error:
             _LOG.exception("a request of a batch failed unexpectedly")
+            if (lacking := ResourcesLacking.of(error)) is not None:
+                record.end(lacking)
+                raise lacking from error
             record.end("internal_error")
             failure = EngineFailure("The server failed on this request", code="internal_error")
             return _failed(failure, request_id)
@@ -244,5 +251,7 @@ def not_asked(reason: str) -> LineAnswer:
 
 def _failed(error: RequestError, request_id: str, ended_engine: int | None = None) -> LineAnswer:
     body = encode_json(error_response(error))
-    is_engine_failure = isinstance(error, EngineFailure) and error.code == EngineFailure.default_code
-    return LineAnswer(error.status, request_id, body, None, is_engine_failure, ended_engine)
+    is_failure = isinstance(error, EngineFailure)
+    is_engines = is_failure and error.code == EngineFailure.default_code
+    may_pass = isinstance(error, DownloadFailed) or (is_failure and not is_engines)
+    return LineAnswer(error.status, request_id, body, None, is_engines, ended_engine, may_pass)

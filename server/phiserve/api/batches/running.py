@@ -6,28 +6,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from prometheus_client import Counter, Gauge
 
-from phiserve.api.batches import states
-from phiserve.api.batches.answering import PASSING, LineAnswer, not_asked
+from phiserve.api.batches import asking
+from phiserve.api.batches.answering import LineAnswer
+from phiserve.api.batches.asking import Later, LineAsker
 from phiserve.api.batches.finishing import finish
 from phiserve.api.batches.parts import BatchParts
 from phiserve.api.batches.saving import ResultSaver, result_of
 from phiserve.api.batches.validation import NotThere, validate
 from phiserve.errors import StoreFailure
-from phiserve.files.blobs import BlobGone
-from phiserve.protocol.batches.lines import body_of
 from phiserve.store.batch_lines import StoredLine
 from phiserve.store.batches import StoredBatch
 
 LINES = Counter("phiserve_batch_lines", "Requests of batches that ended, by how they ended.", ["outcome"])
 RUNNING = Gauge("phiserve_batch_lines_running", "Requests of batches that are being answered.")
-
-RETRY_S = 2.0
-"""Seconds until what passes is tried again, unless that says itself."""
-
-LONGEST_RETRY_S = 5.0
-
-PAUSE_S = 0.05
-"""How often it is asked whether requests that somebody waits for still wait, or the store is behind."""
 
 MAX_BYTES_AT_ONCE = 256 * 2**20
 """Bytes of requests that are in memory at once; a larger one by itself."""
@@ -35,17 +26,8 @@ MAX_BYTES_AT_ONCE = 256 * 2**20
 _PAGE = 500
 """Lines of which it is known at once where they stand."""
 
-MAX_FAILURES = 2
-"""So often an engine may end while a line is under way; the second time the line was alone."""
-
 MAX_ENDS = 3
 """Engines that end over a batch before its suspects are asked, though other lines have not been yet."""
-
-MAX_FATAL = 5
-"""Lines of a batch in a row that end an engine by themselves, after which no other one of it is asked."""
-
-QUIET_S = 30.0
-"""Longest time that a suspect waits for requests of others to end."""
 
 _Page = Callable[[StoredBatch, tuple[str, int], int], Awaitable[Sequence[StoredLine]]]
 """Some lines behind a place."""
@@ -60,15 +42,12 @@ class BatchRun:
     def __init__(self, parts: BatchParts, batch: StoredBatch) -> None:
         self.batch = batch
         self._parts = parts
-        self._endpoint = states.shown(batch).endpoint
-        self._asked_by = states.asked_by(batch)
+        self._asker = LineAsker(parts, batch, self.give_up)
         self._saver = ResultSaver(parts, batch, self.give_up)
-        self._ended: set[int] = set()
-        """Engines that ended over it since suspects were asked last."""
-        self._num_fatal = 0
         self._failed: list[StoredLine] = []
         """Lines over which an engine failed that goes on: they are asked once more, too, in the end."""
-        self._patience_s = QUIET_S
+        self._passing: list[StoredLine] = []
+        """As these, lines that failed over what may have passed by then."""
         self._is_lost = False
         self._is_over = asyncio.Event()
         """Nothing more is to be answered here."""
@@ -135,14 +114,15 @@ class BatchRun:
         """
         is_whole = False
         while not (is_whole or self._parts.shutdown.has_begun):
-            self._ended.clear()
+            self._asker.ended.clear()
             is_whole = await self._answer_together()
             await self._answer_suspects()
             await self._saver.flush()  # what is answered is not to be found again
-        while self._failed and not self._parts.shutdown.has_begun:
-            line = self._failed.pop()
-            self._begin(line)
-            await self._answer(line, again=True)
+        while (self._passing or self._failed) and not self._parts.shutdown.has_begun:
+            await self._answer_passing()
+            await self._answer_failed()
+            await self._saver.flush()
+            await self._answer_suspects()
 
     async def _answer_together(self) -> bool:
         """Begin lines as there is room; whether that was all of them."""
@@ -152,11 +132,28 @@ class BatchRun:
                 after = (lines[-1].together, lines[-1].number)
                 for line in lines:
                     await self._wait_for_room(line)
-                    if self._parts.shutdown.has_begun or len(self._ended) >= MAX_ENDS:
+                    if self._parts.shutdown.has_begun or len(self._asker.ended) >= MAX_ENDS:
                         return False
                     self._begin(line)
                     group.create_task(self._answer(line))
         return True
+
+    async def _answer_passing(self) -> None:
+        """Ask what may be answered now once more, together."""
+        async with asyncio.TaskGroup() as group:
+            while self._passing:
+                line = self._passing.pop()
+                await self._wait_for_room(line)
+                if self._parts.shutdown.has_begun:
+                    return
+                self._begin(line)
+                group.create_task(self._answer(line, again=True))
+
+    async def _answer_failed(self) -> None:
+        while self._failed and not self._parts.shutdown.has_begun:
+            line = self._failed.pop()
+            self._begin(line)
+            await self._answer(line, again=True)
 
     async def _answer_suspects(self) -> None:
         after = ("", 0)
@@ -173,7 +170,7 @@ class BatchRun:
             try:
                 return await page(self.batch, after, _PAGE)
             except StoreFailure:
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(asking.RETRY_S)
 
     async def _wait_for_room(self, line: StoredLine) -> None:
         while self._num_running >= self._parts.most or (
@@ -181,12 +178,8 @@ class BatchRun:
         ):
             self._has_room.clear()
             await self._has_room.wait()
-        while self._saver.is_behind or not (self._may_begin or self._unasked(line)):
-            await asyncio.sleep(PAUSE_S)
-
-    @property
-    def _may_begin(self) -> bool:
-        return self._parts.may_ask and not self._parts.must_wait()
+        while self._saver.is_behind or not (self._asker.may_begin or self._asker.unasked(line)):
+            await asyncio.sleep(asking.PAUSE_S)
 
     def _begin(self, line: StoredLine) -> None:
         RUNNING.inc()
@@ -195,12 +188,12 @@ class BatchRun:
 
     async def _answer(self, line: StoredLine, *, alone: bool = False, again: bool = False) -> None:
         try:
-            answer = await self._answered(line, alone=alone)
+            answer = await self._asker.answered(line, alone=alone)
             if answer is not None and await self._is_asked_again(line, answer, again=again):
                 return
             LINES.labels("completed" if answer is not None and answer.is_ok else "failed").inc()
             self._saver.add(result_of(line, answer))
-        except _Later:
+        except Later:
             return
         finally:
             RUNNING.dec()
@@ -208,93 +201,14 @@ class BatchRun:
             self._num_bytes -= line.num_bytes
             self._has_room.set()
 
-    async def _answered(self, line: StoredLine, *, alone: bool) -> LineAnswer | None:
-        """The answer, however often it has to be asked for; None where the input is gone. Raises _Later."""
-        parts = self._parts
-        while (answer := self._unasked(line)) is None:
-            await self._until_it_may_begin()
-            try:
-                text = await parts.files.read_part(self.batch.blob, line.offset, line.num_bytes)
-                if alone:  # before it keeps other batches out
-                    await self._until_idle()
-                async with parts.entered(alone=alone):
-                    if self._may_begin:
-                        return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
-            except BlobGone:
-                return None
-            except PASSING as error:
-                wait_s = error.retry_after_s or RETRY_S
-                await self._pause(wait_s if alone else min(wait_s, LONGEST_RETRY_S))
-        return answer
-
-    def _unasked(self, line: StoredLine) -> LineAnswer | None:
-        """The answer to a line that is not asked any more, for its own ends or those of the batch."""
-        if line.num_failures >= MAX_FAILURES:
-            return not_asked(f"The engine ended {line.num_failures} times over this request")
-        if self._num_fatal >= MAX_FATAL:
-            return not_asked(
-                f"Not asked: engines ended over {self._num_fatal} of this batch's requests in a row"
-            )
-        return None
-
-    async def _until_it_may_begin(self) -> None:
-        while not self._may_begin:
-            await self._pause(PAUSE_S if self._parts.may_ask else RETRY_S)
-
-    async def _pause(self, seconds: float) -> None:
-        """Raises _Later where the server ends first."""
-        until = time.monotonic() + seconds
-        while (left_s := until - time.monotonic()) > 0:
-            if self._parts.shutdown.has_begun:
-                raise _Later
-            await asyncio.sleep(min(left_s, RETRY_S))
-
-    async def _until_idle(self) -> None:
-        """Wait until nobody else's request is under way, `QUIET_S` at most.
-
-        Not at all where that did not come last time: a server may never be idle. Raises _Later.
-        """
-        until = time.monotonic() + self._patience_s
-        while not self._parts.is_idle():
-            if time.monotonic() >= until:
-                self._patience_s = 0
-                return
-            await self._pause(PAUSE_S)
-        self._patience_s = QUIET_S
-
     async def _is_asked_again(self, line: StoredLine, answer: LineAnswer, *, again: bool) -> bool:
-        """Whether the line is to be asked once more, since an engine ended or failed over it.
-
-        Raises _Later where the batch is another server's.
-        """
-        if answer.ended_engine is not None:
-            self._parts.ends.add(answer.ended_engine)
-            self._ended.add(answer.ended_engine)
-            num_failures = line.num_failures + 1
-            await self._keep(line, num_failures)
-            self._num_fatal += num_failures >= MAX_FAILURES
-            return num_failures < MAX_FAILURES
-        if answer.is_engine_failure and not again:
-            self._failed.append(line)
+        """Whether the line is to be asked once more. Raises Later where the batch is another server's."""
+        if await self._asker.has_ended_engine(line, answer):
             return True
-        if answer.status_code < 500:
-            self._num_fatal = 0
-        return False
-
-    async def _keep(self, line: StoredLine, num_failures: int) -> None:
-        """Store how often engines ended over a line. Raises _Later."""
-        records, runner = self._parts.records, self._parts.runner
-        while True:
-            try:
-                is_kept = await records.suspect(self.batch, runner, line.number, num_failures)
-            except StoreFailure:
-                await self._pause(RETRY_S)
-                continue
-            if is_kept:
-                return
-            self.give_up()
-            raise _Later
-
-
-class _Later(Exception):
-    """The server ends: whatever stands in the way passes at the next one."""
+        if answer.ended_engine is not None or again:
+            return False
+        if answer.is_engine_failure:
+            self._failed.append(line)
+        elif answer.may_pass:
+            self._passing.append(line)
+        return answer.is_engine_failure or answer.may_pass

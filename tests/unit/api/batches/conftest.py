@@ -2,14 +2,14 @@
 
 import pytest
 
-from phiserve.api.batches import parts, running
+from phiserve.api.batches import asking, parts
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for that takes seconds in a real server."""
     for name in ("RETRY_S", "LONGEST_RETRY_S", "PAUSE_S"):
-        monkeypatch.setattr(running, name, 0.001)
+        monkeypatch.setattr(asking, name, 0.001)
 
 
 @pytest.fixture

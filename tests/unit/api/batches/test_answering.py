@@ -1,6 +1,7 @@
 """Requests of batches are answered as their routes answer them, behind what somebody waits for."""
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ from phiserve.errors import (
     Overloaded,
     RateLimitReached,
     RequestError,
+    ResourcesLacking,
     StoreFailure,
 )
 from phiserve.load import Load
@@ -160,7 +162,14 @@ def test_files_of_the_owner(make_services: MakeServices, tmp_path: Path, url: Ba
 
 
 @pytest.mark.parametrize(
-    "error", [Overloaded("full"), EngineUnavailable("gone"), StoreFailure("busy"), RateLimitReached("spent")]
+    "error",
+    [
+        Overloaded("full"),
+        EngineUnavailable("gone"),
+        StoreFailure("busy"),
+        RateLimitReached("spent"),
+        ResourcesLacking("short"),
+    ],
 )
 def test_what_passes_is_raised(make_services: MakeServices, error: RequestError) -> None:
     """It says nothing of the request, which is to be tried again."""
@@ -180,10 +189,17 @@ def test_an_engine_that_ends(make_services: MakeServices) -> None:
 def test_failures_of_the_engine_are_told_apart(make_services: MakeServices) -> None:
     """One may be over another request that ran at the same time; what fails elsewhere is its own."""
     failed = ask(make_services(ScriptedEngine([EngineFailure("died")])), "/v1/chat/completions", CHAT)
-    assert (failed.status_code, failed.is_engine_failure) == (500, True)
+    assert (failed.status_code, failed.is_engine_failure, failed.may_pass) == (500, True, False)
     broken = ask(make_services(ScriptedEngine([ValueError("?")])), "/v1/chat/completions", CHAT)
-    assert (broken.status_code, broken.is_engine_failure) == (500, False)
+    assert (broken.status_code, broken.is_engine_failure, broken.may_pass) == (500, False, True)
     assert json.loads(broken.body)["error"]["code"] == "internal_error"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_what_the_server_lacks_passes(make_services: MakeServices, error: Exception) -> None:
+    """It is none of the request's errors either."""
+    with pytest.raises(ResourcesLacking):
+        ask(make_services(ScriptedEngine([error])), "/v1/chat/completions", CHAT)
 
 
 def test_cancelled(make_services: MakeServices) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from batching import chat_line, created, ended, jsonl, lines_in, outcome
 from ending import Ending, killing, kills
-from phiserve.api.batches import ends
+from phiserve.api.batches import asking, ends
 from phiserve.api.batches import running as module
 from phiserve.api.services import Services
 from phiserve.engine.interface import Delta, Generation
@@ -97,7 +97,7 @@ def test_a_batch_that_ends_too_many_engines(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its suspects come before other lines then; if it is they that do it, nothing else of it is asked."""
-    monkeypatch.setattr(module, "MAX_FATAL", 2)
+    monkeypatch.setattr(asking, "MAX_FATAL", 2)
     engine = Ending()
     lines = [killing(str(number)) for number in range(6)]
 
@@ -118,7 +118,7 @@ def test_a_batch_goes_on_between_such_lines(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where others are answered between them, as where somebody else ends engines."""
-    monkeypatch.setattr(module, "MAX_FATAL", 2)
+    monkeypatch.setattr(asking, "MAX_FATAL", 2)
     monkeypatch.setattr(module, "MAX_ENDS", 1)
     harmless = [chat_line(f"{n}", f"{n} " * 20) for n in range(40)]
     lines = in_turn(harmless, [killing(f"k{n}", n) for n in range(40)])[:8]
@@ -164,7 +164,7 @@ def test_a_suspect_waits_for_others(
     monkeypatch.setattr(Pipeline, "is_idle", property(is_idle))
 
     async def run(busy: bool) -> None:
-        monkeypatch.setattr(module, "QUIET_S", 0.05 if busy else WAIT_S)
+        monkeypatch.setattr(asking, "QUIET_S", 0.05 if busy else WAIT_S)
         async with running(make_services(engine, state=tmp_path)) as client:
             await ended(client, (await created(client, jsonl([killing("a")])))["id"])
 
@@ -187,8 +187,8 @@ def test_a_server_that_is_never_idle(
         return False
 
     monkeypatch.setattr(Pipeline, "is_idle", property(is_idle))
-    monkeypatch.setattr(module, "QUIET_S", 0.3)
-    monkeypatch.setattr(module, "PAUSE_S", 0.1)
+    monkeypatch.setattr(asking, "QUIET_S", 0.3)
+    monkeypatch.setattr(asking, "PAUSE_S", 0.1)
     services = make_services(engine, state=tmp_path, max_engine_restarts=1000)
 
     async def run() -> None:

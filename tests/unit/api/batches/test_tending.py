@@ -148,7 +148,7 @@ def test_what_passes_does_not_hold_the_end_up(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line that is to be tried again is the next server's."""
-    monkeypatch.setattr("phiserve.api.batches.running.LONGEST_RETRY_S", 0.01)
+    monkeypatch.setattr("phiserve.api.batches.asking.LONGEST_RETRY_S", 0.01)
     engine, shutdown = ScriptedEngine([Overloaded("full", retry_after_s=60)]), Shutdown()
 
     async def run() -> None:
@@ -206,7 +206,7 @@ def test_a_store_that_does_not_answer(
     for name in failing:
         _fail_once(monkeypatch, batches, name)
     monkeypatch.setattr("phiserve.api.batches.saving.RETRY_S", 0.01)
-    monkeypatch.setattr("phiserve.api.batches.running.RETRY_S", 0.01)
+    monkeypatch.setattr("phiserve.api.batches.asking.RETRY_S", 0.01)
 
     async def run() -> None:
         async with running(services) as client:
