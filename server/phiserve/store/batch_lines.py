@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.core import TokenCounts
@@ -111,15 +123,15 @@ async def suspect(
 
     False, with nothing changed, where the batch is not the runner's any more, or has ended.
     """
-    if not await _is_own(connection, batch, runner):
+    if not await is_own(connection, batch, runner):
         return False
-    columns = BATCH_SUSPECTS.c
-    change = update(BATCH_SUSPECTS).where((columns.batch == batch) & (columns.number == number))
-    known = await connection.scalar(change.values(failures=num_failures).returning(columns.failures))
-    if known is None:
-        values = {"batch": batch, "number": number, "failures": num_failures}
-        await connection.execute(insert(BATCH_SUSPECTS).values(values))
+    await _set_failures(connection, batch, number, literal(num_failures), num_failures)
     return True
+
+
+async def blame(connection: AsyncConnection, batch: int, number: int) -> None:
+    """Count once more that something ended while a line was under way."""
+    await _set_failures(connection, batch, number, BATCH_SUSPECTS.c.failures + 1, 1)
 
 
 async def save(connection: AsyncConnection, batch: int, runner: str, results: Sequence[LineResult]) -> bool:
@@ -127,7 +139,7 @@ async def save(connection: AsyncConnection, batch: int, runner: str, results: Se
 
     False, with nothing changed, where the batch is not the runner's any more, or has ended.
     """
-    if not await _is_own(connection, batch, runner):
+    if not await is_own(connection, batch, runner):
         return False
     saved = await _save(connection, batch, results)
     counts = [result.counts for result in saved if result.counts is not None]
@@ -145,6 +157,12 @@ async def save(connection: AsyncConnection, batch: int, runner: str, results: Se
         )
     )
     return True
+
+
+async def is_own(connection: AsyncConnection, batch: int, runner: str) -> bool:
+    """Whether a batch is the runner's, and has not ended; it stays so for the transaction."""
+    is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
+    return await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is not None
 
 
 async def ended(connection: AsyncConnection, batch: int, after: int, limit: int) -> list[EndedLine]:
@@ -170,10 +188,16 @@ async def of_ended(connection: AsyncConnection) -> list[int]:
     return [int(key) for key in await connection.scalars(query.where(BATCHES.c.status.not_in(UNENDED)))]
 
 
-async def _is_own(connection: AsyncConnection, batch: int, runner: str) -> bool:
-    """Whether a batch is the runner's, and has not ended; it stays so for the transaction."""
-    is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
-    return await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is not None
+async def _set_failures(
+    connection: AsyncConnection, batch: int, number: int, changed: ColumnElement[int], first: int
+) -> None:
+    """Change how often a line failed; `first` where it was not known to have."""
+    columns = BATCH_SUSPECTS.c
+    change = update(BATCH_SUSPECTS).where((columns.batch == batch) & (columns.number == number))
+    known = await connection.scalar(change.values(failures=changed).returning(columns.failures))
+    if known is None:
+        values = {"batch": batch, "number": number, "failures": first}
+        await connection.execute(insert(BATCH_SUSPECTS).values(values))
 
 
 def _unanswered(batch: int, after: tuple[str, int], limit: int) -> Select[object]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest
-from phiserve.store import batch_lines, batches, blobs, files, room
+from phiserve.store import batch_left, batch_lines, batches, blobs, files, room
 from phiserve.store.batch_lines import Duplicate, EndedLine, LineResult, StoredLine
 from phiserve.store.batches import BatchPage, Change, Stage, StoredBatch
 from phiserve.store.connections import Connections
@@ -171,6 +171,12 @@ class BatchRecords:
         """Store how often that was for a line; False where the batch is not the runner's any more."""
         return await self._connections.write(
             lambda connection: batch_lines.suspect(connection, batch.key, runner, number, num_failures)
+        )
+
+    async def set_alone(self, batch: StoredBatch, runner: str, number: int | None) -> bool:
+        """Store which line is under way by itself; False where the batch is not the runner's any more."""
+        return await self._connections.write(
+            lambda connection: batch_left.set_alone(connection, batch.key, runner, number)
         )
 
     async def save_results(self, batch: StoredBatch, runner: str, results: Sequence[LineResult]) -> bool:

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.core import TokenCounts
-from phiserve.store import blobs
+from phiserve.store import batch_left, blobs
 from phiserve.store.interface import UNENDED, BatchStatus
 from phiserve.store.items import is_possible
 from phiserve.store.tables import BATCHES, BLOBS, size
@@ -22,7 +22,8 @@ class StoredBatch:
     `payload`: the batch object's JSON; `request`: JSON of what it takes to answer it elsewhere. `model`: the
     name of the one that answers it. `blob`: the name of its input's content, of `num_bytes`; ""
     once it has ended. `key`: the row's, 0 before it is stored. `num_completed`, `num_failed`: of `num_lines`,
-    and `counts`: the tokens that they took.
+    and `counts`: the tokens that they took. `num_left`: how many servers were killed, or held up for too long,
+    while they answered it, since a line was answered last; known of one that is claimed for that.
     """
 
     id: str
@@ -40,6 +41,7 @@ class StoredBatch:
     num_completed: int = 0
     num_failed: int = 0
     counts: TokenCounts = field(default_factory=lambda: TokenCounts(0, 0, 0, 0))
+    num_left: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -185,13 +187,18 @@ async def claim(
     is_ours = is_left & BATCHES.c.owner.not_in(busy) & _is_due(stage, models, now)
     condition = BATCHES.c.status.in_(UNENDED) & is_ours
     order = ("renewed_at", "key") if stage == "ending" else ("key",)
-    query = select(BATCHES.c.key).where(condition).order_by(*order).limit(1)
-    key = await connection.scalar(query.with_for_update(skip_locked=True))
-    if key is None:
+    query = select(BATCHES.c.key, BATCHES.c.runner).where(condition).order_by(*order).limit(1)
+    row = (await connection.execute(query.with_for_update(skip_locked=True))).one_or_none()
+    if row is None:
         return None
-    values = {"runner": runner, "renewed_at": now}
-    await connection.execute(update(BATCHES).where(BATCHES.c.key == key).values(values))
-    return (await _found(connection, BATCHES.c.key == key))[0]
+    is_it, values = BATCHES.c.key == row.key, {"runner": runner, "renewed_at": now}
+    await connection.execute(update(BATCHES).where(is_it).values(values))
+    (found,) = await _found(connection, is_it)
+    if stage != "in_progress":
+        return found
+    num_answered, was_left = found.num_completed + found.num_failed, row.runner is not None
+    times = await batch_left.taken_up(connection, found.key, num_answered, was_left=was_left)
+    return replace(found, num_left=times)
 
 
 async def release(connection: AsyncConnection, runner: str) -> None:

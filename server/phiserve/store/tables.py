@@ -20,11 +20,11 @@ from sqlalchemy import (
 
 from phiserve.store.interface import UNENDED, UNFINISHED
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Raised by every change of the tables.
 
 2: files and uploads; 3: what is being received; 4: batches; 5: where things stood that were removed, and
-lines over which engines ended.
+lines over which engines ended; 6: batches that servers left.
 """
 
 DELETED = "deleted"
@@ -267,6 +267,19 @@ BATCH_SUSPECTS = Table(
     ),
 )
 """Lines that were under way when an engine ended, and how often; gone with the lines."""
+
+BATCHES_LEFT = Table(
+    "phiserve_batches_left",
+    METADATA,
+    Column("batch", _NUMBER, ForeignKey(BATCHES.c.key, ondelete="CASCADE"), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("answered", BigInteger, nullable=False),
+    Column("alone", BigInteger),
+)
+"""Batches that servers left without a word while they were answered, `times` when `answered` lines were.
+
+`alone`: the number of the line that is under way by itself.
+"""
 
 
 def size(*texts: str | None) -> int:

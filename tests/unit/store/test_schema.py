@@ -27,6 +27,7 @@ NEWER = (
     "_batches",
     "_batch_lines",
     "_batch_suspects",
+    "_batches_left",
 )
 """How names of tables end that version 1 does not have."""
 

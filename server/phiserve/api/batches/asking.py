@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from phiserve.api.batches import states
 from phiserve.api.batches.answering import PASSING, LineAnswer, not_asked
@@ -22,7 +23,7 @@ PAUSE_S = 0.05
 """How often it is asked whether requests that somebody waits for still wait."""
 
 MAX_FAILURES = 2
-"""So often an engine may end while a line is under way; the second time the line was alone."""
+"""So often engine or server may end while a line is under way; the second time the line was alone."""
 
 MAX_FATAL = 5
 """Lines of a batch in a row that end an engine by themselves, after which no other one of it is asked."""
@@ -67,7 +68,8 @@ class LineAsker:
                     await self._until_idle()
                 async with parts.entered(alone=alone):
                     if self.may_begin:
-                        return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
+                        async with self._known_to_be(line, alone=alone):
+                            return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
             except BlobGone:
                 return None
             except PASSING as error:
@@ -78,7 +80,7 @@ class LineAsker:
     def unasked(self, line: StoredLine) -> LineAnswer | None:
         """The answer to a line that is not asked any more, for its own ends or those of the batch."""
         if line.num_failures >= MAX_FAILURES:
-            return not_asked(f"The engine ended {line.num_failures} times over this request")
+            return not_asked(f"The engine, or the server, ended {line.num_failures} times over this request")
         if self._num_fatal >= MAX_FATAL:
             return not_asked(
                 f"Not asked: engines ended over {self._num_fatal} of this batch's requests in a row"
@@ -97,7 +99,8 @@ class LineAsker:
         self._parts.ends.add(answer.ended_engine)
         self.ended.add(answer.ended_engine)
         num_failures = line.num_failures + 1
-        await self._keep(line, num_failures)
+        records, runner = self._parts.records, self._parts.runner
+        await self._tell(lambda: records.suspect(self._batch, runner, line.number, num_failures))
         self._num_fatal += num_failures >= MAX_FAILURES
         return num_failures < MAX_FAILURES
 
@@ -126,12 +129,29 @@ class LineAsker:
             await self._pause(PAUSE_S)
         self._patience_s = QUIET_S
 
-    async def _keep(self, line: StoredLine, num_failures: int) -> None:
-        """Store how often engines ended over a line. Raises Later."""
+    @asynccontextmanager
+    async def _known_to_be(self, line: StoredLine, *, alone: bool) -> AsyncIterator[None]:
+        """Have the state know of a line while it is asked by itself: the server may be killed over it.
+
+        Raises Later. Where this is cancelled it stays known: a batch that is given back was not left.
+        """
+        if not alone:
+            yield
+            return
         records, runner = self._parts.records, self._parts.runner
+        await self._tell(lambda: records.set_alone(self._batch, runner, line.number))
+        try:
+            yield
+        except PASSING:
+            await self._tell(lambda: records.set_alone(self._batch, runner, None))
+            raise
+        await self._tell(lambda: records.set_alone(self._batch, runner, None))
+
+    async def _tell(self, tell: Callable[[], Awaitable[bool]]) -> None:
+        """Store something of a line, however long the store takes. Raises Later."""
         while True:
             try:
-                is_kept = await records.suspect(self._batch, runner, line.number, num_failures)
+                is_kept = await tell()
             except StoreFailure:
                 await self._pause(RETRY_S)
                 continue

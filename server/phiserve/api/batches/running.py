@@ -29,6 +29,9 @@ _PAGE = 500
 MAX_ENDS = 3
 """Engines that end over a batch before its suspects are asked, though other lines have not been yet."""
 
+MAX_LEFT = 2
+"""Servers that are killed over a batch in a row before lines that may be why are asked one at a time."""
+
 _Page = Callable[[StoredBatch, tuple[str, int], int], Awaitable[Sequence[StoredLine]]]
 """Some lines behind a place."""
 
@@ -112,6 +115,8 @@ class BatchRun:
         Those over which an engine ended or failed come last, one at a time: the one that ends engines does so
         again, and the others do not. They come sooner where engines end too often.
         """
+        if self.batch.num_left >= MAX_LEFT:
+            await self._answer_carefully()
         is_whole = False
         while not (is_whole or self._parts.shutdown.has_begun):
             self._asker.ended.clear()
@@ -123,6 +128,17 @@ class BatchRun:
             await self._answer_failed()
             await self._saver.flush()
             await self._answer_suspects()
+
+    async def _answer_carefully(self) -> None:
+        """Answer the lines that may have been under way when servers were killed, one at a time."""
+        for line in await self._page(self._parts.records.unanswered, ("", 0), self._parts.most):
+            if self._parts.shutdown.has_begun:
+                return
+            self._begin(line)
+            await self._answer(line, alone=True)
+        await self._saver.flush()
+        self._failed.clear()  # they are found again, as they are not answered
+        self._passing.clear()
 
     async def _answer_together(self) -> bool:
         """Begin lines as there is room; whether that was all of them."""
@@ -165,10 +181,10 @@ class BatchRun:
                 self._begin(line)
                 await self._answer(line, alone=True)
 
-    async def _page(self, page: _Page, after: tuple[str, int]) -> Sequence[StoredLine]:
+    async def _page(self, page: _Page, after: tuple[str, int], most: int = _PAGE) -> Sequence[StoredLine]:
         while True:
             try:
-                return await page(self.batch, after, _PAGE)
+                return await page(self.batch, after, most)
             except StoreFailure:
                 await asyncio.sleep(asking.RETRY_S)
 
