@@ -144,10 +144,11 @@ async def change(
 
 
 async def drop_input(connection: AsyncConnection, batch: StoredBatch) -> Sequence[str]:
-    """The input of a batch is not needed any more; the names of contents that are dead now."""
+    """A batch has ended: its input is not needed any more; the names of contents that are dead now."""
     is_it = BATCHES.c.key == batch.key
     blob = await connection.scalar(select(BATCHES.c.blob).where(is_it))
-    await connection.execute(update(BATCHES).where(is_it).values(blob=None, runner=None))
+    values = {"blob": None, "runner": None, "renewed_at": int(time.time())}
+    await connection.execute(update(BATCHES).where(is_it).values(values))
     return [] if blob is None else await blobs.release(connection, [blob])
 
 

@@ -47,7 +47,7 @@ async def clear_old(connections: Connections, limits: StoreLimits) -> int:
     removed = await _clear_where(connections, RESPONSES, is_old_response, responses.remove)
     is_old = CONVERSATIONS.c.used_at < before
     removed += await _clear_where(connections, CONVERSATIONS, is_old, conversations.remove)
-    is_old_batch = (BATCHES.c.created_at < before) & BATCHES.c.status.not_in(UNENDED)
+    is_old_batch = (BATCHES.c.renewed_at < before) & BATCHES.c.status.not_in(UNENDED)
     removed += await _clear_where(connections, BATCHES, is_old_batch, batches.remove)
     marks = delete(RESPONSES).where(
         RESPONSES.c.status == DELETED, RESPONSES.c.renewed_at < int(time.time()) - DAY_S

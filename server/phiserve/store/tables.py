@@ -224,8 +224,8 @@ BATCHES = Table(
 )
 """Batches. `blob`: the content of the input, while it is needed; `bytes` and `lines`: how much that is.
 
-`runner`: who works on it, and said so last at `renewed_at`. `completed`, `failed`: lines that are
-answered.
+`runner`: who works on it, and said so last at `renewed_at`, which is when it ended of one that has.
+`completed`, `failed`: lines that are answered.
 """
 _UNENDED = BATCHES.c.status.in_(UNENDED)
 Index("phiserve_batches_unended", BATCHES.c.renewed_at, sqlite_where=_UNENDED, postgresql_where=_UNENDED)

@@ -218,21 +218,20 @@ def test_the_end(state_url: str) -> None:
 
 
 def test_old_batches_go(state_url: str) -> None:
-    """With responses of the same age, unless they have not ended."""
+    """So long after their end, however old they were by then."""
+    long_ago = NOW - 31 * 86_400
 
     async def use(store: SqlStore, records: BatchRecords) -> None:
         for number in range(3):
-            await batch(store, f"batch_{number}", num_bytes=1)
-        for batch_id in ("batch_0", "batch_2"):
-            await records.change("", batch_id, lambda found: replace(found, status="completed"))
-        await _make_old(store, "batch_0", "batch_1")
+            await batch(store, f"batch_{number}", num_bytes=1, created_at=long_ago)
+        for runner in ("batch_0", "batch_1"):
+            it = await claimed(store, runner)
+            await changed(store, update(BATCHES).values(renewed_at=long_ago))
+            assert await records.finish(it, lambda now: replace(now, status="failed"), (), runner) == []
+        await changed(store, update(BATCHES).where(BATCHES.c.id == "batch_0").values(renewed_at=long_ago))
         assert await store.clear_away() == 1
         page = await records.page("", None, 10)
         assert page is not None
         assert [one.id for one in page.batches] == ["batch_2", "batch_1"]
 
     on_store(state_url, use)
-
-
-async def _make_old(store: SqlStore, *ids: str) -> None:
-    await changed(store, update(BATCHES).where(BATCHES.c.id.in_(ids)).values(created_at=NOW - 31 * 86_400))
