@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sqlalchemy import (
     ColumnElement,
@@ -165,13 +166,21 @@ async def is_own(connection: AsyncConnection, batch: int, runner: str) -> bool:
     return await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is not None
 
 
-async def ended(connection: AsyncConnection, batch: int, after: int, limit: int) -> list[EndedLine]:
-    """Lines behind this number, answered or not, in their order."""
+async def ended(
+    connection: AsyncConnection, batch: int, after: int, limit: int, max_bytes: int
+) -> list[EndedLine]:
+    """Lines behind this number, answered or not, in their order; no more bytes, unless the first has more."""
     condition = (BATCH_LINES.c.batch == batch) & (BATCH_LINES.c.number > after)
-    query = select(BATCH_LINES).where(condition).order_by(BATCH_LINES.c.number).limit(limit)
+    length = func.coalesce(func.length(BATCH_LINES.c.result), 0)
+    query = select(BATCH_LINES.c.number, length).where(condition).order_by(BATCH_LINES.c.number).limit(limit)
+    sizes = (await connection.execute(query)).all()
+    totals = accumulate(length for _, length in sizes)
+    shown = [number for (number, _), total in zip(sizes, totals, strict=True) if total <= max_bytes]
+    last = max(shown, default=sizes[0].number if sizes else after)
+    query = select(BATCH_LINES).where(condition, BATCH_LINES.c.number <= last)
     return [
         EndedLine(row.number, row.custom_id, row.result, row.is_error)
-        for row in await connection.execute(query)
+        for row in await connection.execute(query.order_by(BATCH_LINES.c.number))
     ]
 
 

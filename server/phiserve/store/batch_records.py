@@ -185,10 +185,12 @@ class BatchRecords:
             lambda connection: batch_lines.save(connection, batch.key, runner, results)
         )
 
-    async def ended_lines(self, batch: StoredBatch, after: int, limit: int) -> Sequence[EndedLine]:
-        """Lines and what they are answered with, in their order."""
+    async def ended_lines(
+        self, batch: StoredBatch, after: int, limit: int, max_bytes: int
+    ) -> Sequence[EndedLine]:
+        """Lines and what they are answered with, in their order; one at least, whatever bytes it has."""
         return await self._connections.read(
-            lambda connection: batch_lines.ended(connection, batch.key, after, limit)
+            lambda connection: batch_lines.ended(connection, batch.key, after, limit, max_bytes)
         )
 
     async def remove_lines(self, key: int, runner: str | None = None) -> bool:

@@ -137,13 +137,17 @@ def test_lines(state_url: str) -> None:
         assert (stored.num_completed, stored.num_failed) == (2, 1)
         assert stored.counts == TokenCounts(10, 6, 4, 0)
         assert [*await records.unanswered(it, ("", 0), 10)] == [lines[0]]
-        ended = await records.ended_lines(it, 1, 10)
+        ended = await records.ended_lines(it, 1, 10, 100)
         assert [(one.number, one.custom_id, one.result, one.is_error) for one in ended] == [
             (2, "id 2", '{"x":1}', False),
             (3, "id 3", "{}", True),
             (5, "id 5", "{}", False),
         ]
-        (unanswered,) = await records.ended_lines(it, 0, 1)
+        for max_bytes, numbers in ((0, [2]), (8, [2]), (9, [2, 3]), (11, [2, 3, 5])):
+            few = await records.ended_lines(it, 1, 10, max_bytes)
+            assert [one.number for one in few] == numbers
+        assert await records.ended_lines(it, 5, 10, 100) == []
+        (unanswered,) = await records.ended_lines(it, 0, 1, 100)
         assert (unanswered.number, unanswered.result, unanswered.is_error) == (1, None, None)
 
     on_store(state_url, use)

@@ -21,6 +21,9 @@ MAX_FILE_BYTES = 2**63 - 1
 _AT_ONCE = 100
 """Lines in memory."""
 
+MAX_BYTES_AT_ONCE = 8 * 2**20
+"""Of these; a larger one is by itself."""
+
 _EXPIRED = LineFailure(
     "batch_expired", "This request could not be executed before the completion window expired."
 )
@@ -74,9 +77,11 @@ async def _drafts(parts: BatchParts) -> AsyncIterator[_Outputs]:
 async def _write(parts: BatchParts, batch: StoredBatch, outputs: _Outputs) -> None:
     """All lines in the order of the input; those that were not answered are errors."""
     why = _CANCELLED if batch.status == "cancelling" else _EXPIRED
-    after = 0
-    while batch.num_lines and (lines := await parts.records.ended_lines(batch, after, _AT_ONCE)):
-        after = lines[-1].number
+    after, limit = 0, _AT_ONCE
+    while batch.num_lines and (
+        lines := await parts.records.ended_lines(batch, after, limit, MAX_BYTES_AT_ONCE)
+    ):
+        after, limit = lines[-1].number, min(_AT_ONCE, 2 * len(lines))  # the store looks at no more sizes
         await outputs.output.add(_text(lines, is_error=False, why=why))
         await outputs.errors.add(_text(lines, is_error=True, why=why))
 

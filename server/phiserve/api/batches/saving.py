@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from itertools import accumulate, islice
 
 import msgspec
 
@@ -24,8 +26,14 @@ _LOG = logging.getLogger(__name__)
 MOST_AT_ONCE = 200
 """Results stored in one transaction, for which others' wait: that takes a few hundredths of a second."""
 
+MAX_BYTES_AT_ONCE = 8 * 2**20
+"""Characters of these, unless one has more."""
+
 MOST_PENDING = 1000
 """Results that wait to be stored, beyond which no further line should begin."""
+
+MAX_BYTES_PENDING = 32 * 2**20
+"""Characters of these."""
 
 RETRY_S = 2.0
 """Seconds until what the store did not take is tried again."""
@@ -40,13 +48,16 @@ class ResultSaver:
         self._parts = parts
         self._batch = batch
         self._lost = lost
-        self._pending: list[LineResult] = []
+        self._pending: deque[LineResult] = deque()
+        self._num_bytes = 0
+        self._most = MOST_AT_ONCE
+        """Fewer after the store failed: so many may have been too much for it."""
         self._saving: asyncio.Task[None] | None = None
 
     @property
     def is_behind(self) -> bool:
         """Whether lines are answered faster than the store takes it."""
-        return len(self._pending) >= MOST_PENDING
+        return len(self._pending) >= MOST_PENDING or self._num_bytes >= MAX_BYTES_PENDING
 
     @property
     def is_saving(self) -> bool:
@@ -56,6 +67,7 @@ class ResultSaver:
     def add(self, result: LineResult) -> None:
         """Store a result soon."""
         self._pending.append(result)
+        self._num_bytes += len(result.result)
         if self._saving is None:
             self._saving = asyncio.create_task(self._save())
 
@@ -72,22 +84,32 @@ class ResultSaver:
 
     async def _save(self) -> None:
         try:
-            while results := self._pending[:MOST_AT_ONCE]:
-                del self._pending[:MOST_AT_ONCE]
-                if not await self._saved(results):
-                    self._pending.clear()
+            while results := self._next():
+                try:
+                    is_own = await self._parts.records.save_results(self._batch, self._parts.runner, results)
+                except StoreFailure as failure:
+                    _LOG.warning("Answers of a batch cannot be stored yet: %s", failure)
+                    self._most = max(1, len(results) // 2)
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                self._most = min(MOST_AT_ONCE, 2 * self._most)
+                self._drop(len(self._pending) if not is_own else len(results))
+                if not is_own:
                     self._lost()
         finally:
             self._saving = None
 
-    async def _saved(self, results: list[LineResult]) -> bool:
-        """Whether the batch is still this server's."""
-        while True:
-            try:
-                return await self._parts.records.save_results(self._batch, self._parts.runner, results)
-            except StoreFailure as failure:
-                _LOG.warning("Answers of a batch cannot be stored yet: %s", failure)
-                await asyncio.sleep(RETRY_S)
+    def _next(self) -> list[LineResult]:
+        """Results to store in one transaction: the first that are not too many, nor too large together."""
+        some = [*islice(self._pending, self._most)]
+        totals = accumulate(len(result.result) for result in some)
+        num_within = sum(total <= MAX_BYTES_AT_ONCE for total in totals)
+        return some[: max(1, num_within)]
+
+    def _drop(self, number: int) -> None:
+        """Forget the first so many results."""
+        for _ in range(number):
+            self._num_bytes -= len(self._pending.popleft().result)
 
 
 def result_of(line: StoredLine, answer: LineAnswer | None) -> LineResult:

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from batching import chat_line, created, ended, jsonl, outcome
+from phiserve.api.batches import asking, finishing
 from phiserve.api.batches import saving as module
 from phiserve.api.batches.answering import window_of
 from phiserve.api.services import Services
+from phiserve.errors import StoreFailure
+from phiserve.store.batch_records import BatchRecords
 from scripted import ScriptedEngine
 from stateful import running
 from wire import ANSWER
@@ -52,3 +55,76 @@ def test_transactions_are_small(
     assert max(sizes) <= 3
     assert sum(sizes) == len(engine.generations) == 300
     assert max(behind) <= 5 + window_of(services) + 3
+
+
+def test_large_answers(make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few of them are in a transaction, wait for one, or are read at once for the output."""
+    monkeypatch.setattr(module, "MAX_BYTES_AT_ONCE", 1000)
+    monkeypatch.setattr(module, "MAX_BYTES_PENDING", 2000)
+    monkeypatch.setattr(finishing, "MAX_BYTES_AT_ONCE", 1000)
+    monkeypatch.setattr(asking, "PAUSE_S", 0.001)
+    engine = ScriptedEngine(ANSWER)
+    stored: list[int] = []
+    read: list[int] = []
+    behind: list[int] = []
+    save, ended_lines = BatchRecords.save_results, BatchRecords.ended_lines
+
+    async def saving(records: BatchRecords, batch: Any, runner: str, results: Any) -> bool:
+        for _ in range(200):  # others' turns
+            await asyncio.sleep(0)
+        behind.append(len(engine.generations) - len(stored))
+        is_own = await save(records, batch, runner, results)
+        sizes = [len(result.result) for result in results]
+        assert len(sizes) == 1 or sum(sizes) <= 1000
+        stored.extend(sizes)
+        return is_own
+
+    async def reading(records: BatchRecords, *arguments: Any) -> Any:
+        lines = await ended_lines(records, *arguments)
+        read.append(len(lines))
+        return lines
+
+    monkeypatch.setattr(BatchRecords, "save_results", saving)
+    monkeypatch.setattr(BatchRecords, "ended_lines", reading)
+
+    async def run() -> None:
+        async with running(make_services(engine, state=tmp_path)) as client:
+            batch = await created(client, jsonl([chat_line(str(number)) for number in range(200)]))
+            batch = await ended(client, batch["id"])
+            assert (await outcome(client, batch))[0] == [str(number) for number in range(200)]
+
+    asyncio.run(run())
+    assert len(stored) == 200
+    assert max(behind) <= 2000 // min(stored) + 1 + 96
+    assert sum(read) == 200
+    assert max(read) <= 1000 // min(stored)
+
+
+def test_too_much_for_the_store(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it does not take is tried again with fewer; once it does, with more again."""
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+    sizes: list[int] = []
+    save = BatchRecords.save_results
+
+    async def saving(records: BatchRecords, batch: Any, runner: str, results: Any) -> bool:
+        """As a slow disk, which takes three in time."""
+        for _ in range(200):
+            await asyncio.sleep(0)
+        sizes.append(len(results))
+        if len(results) > 3:
+            raise StoreFailure("no answer within 30 s")
+        return await save(records, batch, runner, results)
+
+    monkeypatch.setattr(BatchRecords, "save_results", saving)
+
+    async def run() -> None:
+        services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
+        async with running(services) as client:
+            batch = await created(client, jsonl([chat_line(str(number)) for number in range(60)]))
+            batch = await ended(client, batch["id"])
+            assert batch["request_counts"] == {"total": 60, "completed": 60, "failed": 0}
+
+    asyncio.run(run())
+    assert max(sizes) > 3
