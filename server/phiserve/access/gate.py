@@ -49,6 +49,14 @@ class Gate:
         """The valid key with this id: of a request that is answered after it came."""
         return self._keyring.find_by_id(key_id)
 
+    def key_of_batch(self, owner: str, key_id: str | None) -> Key | None:
+        """The valid key within whose limits an owner's batch is answered.
+
+        The one of this id, which asked for it; another one of the owner's where that is not valid any more.
+        """
+        key = None if key_id is None else self._keyring.find_by_id(key_id)
+        return key if key is not None and key.owner == owner else self._keyring.find_by_owner(owner)
+
     @asynccontextmanager
     async def enter(self, key: Key, *, is_tried_again: bool = False) -> AsyncIterator[KeyVisit]:
         """One request of this key, until its answer has ended. The visit must be begun.

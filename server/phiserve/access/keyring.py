@@ -51,6 +51,11 @@ class Keyring:
         found = (key for key in self._by_digest.values() if key.id == key_id and not key.is_expired)
         return next(found, None)
 
+    def find_by_owner(self, owner: str) -> Key | None:
+        """The first valid key of an owner."""
+        found = (key for key in self._by_digest.values() if key.owner == owner and not key.is_expired)
+        return next(found, None)
+
     def watch(self) -> None:
         """Begin to read the file again when it changes, on a thread of its own; end it with `close`."""
         if self._file is not None and self._watcher is None:

@@ -22,8 +22,8 @@ class StoredBatch:
     `payload`: the batch object's JSON; `request`: JSON of what it takes to answer it elsewhere. `model`: the
     name of the one that answers it. `blob`: the name of its input's content, of `num_bytes`; ""
     once it has ended. `key`: the row's, 0 before it is stored. `num_completed`, `num_failed`: of `num_lines`,
-    and `counts`: the tokens that they took. `num_left`: how many servers were killed, or held up too long, while
-    they answered it, since a line was answered last; known of one that is claimed for that.
+    and `counts`: the tokens that they took. `num_left`: how many servers were killed, or held up too long,
+    while they answered it, since a line was answered last; known of one that is claimed for that.
     """
 
     id: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from key_files import secret_of, write_keys
+from key_files import secret_of, write_keys, write_two_keys
 from phiserve.access.budgets import Budgets
 from phiserve.access.gate import Gate
 from phiserve.access.key import Key
@@ -60,6 +60,19 @@ def test_unknown_keys_are_counted(tmp_path: Path) -> None:
     before = refused("key")
     assert gate.key_of(b"wrong") is None
     assert refused("key") == before + 1
+
+
+def test_the_key_of_a_batch(tmp_path: Path) -> None:
+    """The one that asked for it, or another of its owner's; nobody else's."""
+    gate = Gate(Keyring("simple", write_two_keys(tmp_path / "keys", "alice", {}, {})), Budgets())
+    first, second = (gate.key_of(secret_of(name).encode()) for name in ("first", "second"))
+    assert first is not None
+    assert second is not None
+    assert gate.key_of_batch("alice", second.id) is second
+    for key_id in (None, "0" * 12):
+        assert gate.key_of_batch("alice", key_id) is first
+    for owner in ("bob", ""):
+        assert gate.key_of_batch(owner, second.id) is None
 
 
 def test_concurrent_requests(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from key_files import secret_of, write_keys
+from key_files import secret_of, write_keys, write_two_keys
 from phiserve.access import keyring as module
 from phiserve.access.key import ID_LENGTH, digest_of
 from phiserve.access.keyring import Keyring
@@ -55,6 +55,16 @@ def test_by_id(tmp_path: Path) -> None:
     assert keyring.find_by_id(alice.id) is alice
     bob = digest_of(secret_of("bob").encode()).hex()[:ID_LENGTH]
     assert [keyring.find_by_id(key_id) for key_id in ("", alice.id[:-1], bob)] == [None] * 3
+
+
+def test_by_owner(tmp_path: Path) -> None:
+    """The first that is valid."""
+    expired: dict[str, object] = {"expires": "2020-01-01"}
+    keyring = Keyring("simple", write_two_keys(tmp_path / "k", "alice", expired, {}))
+    second = keyring.find(secret_of("second").encode())
+    assert second is not None
+    assert keyring.find_by_owner("alice") is second
+    assert keyring.find_by_owner("bob") is None
 
 
 def test_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

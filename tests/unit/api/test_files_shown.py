@@ -153,7 +153,9 @@ def test_decisions_about_uploaded_files(make_services: MakeServices, tmp_path: P
             for owner, status in (("alice", 200), ("bob", 400)):
                 key = services.gate.key_of(secret_of(owner).encode()) if services.gate else None
                 assert key is not None
-                answered = await LineAnswerer(services).answer(DECISIONS, line, AskedBy(owner, key.id))
+                answerer, by = LineAnswerer(services), AskedBy(owner, key.id)
+                async with answerer.visit(by) as visit:
+                    answered = await answerer.answer(DECISIONS, line, by, visit)
                 assert answered.status_code == status
 
     asyncio.run(run())

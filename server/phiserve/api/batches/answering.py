@@ -110,15 +110,31 @@ class LineAnswerer:
         self._services = services
         self._log = log or RequestLog()
 
-    async def answer(self, url: BatchUrl, body: bytes, asked_by: AskedBy) -> LineAnswer:
-        """The answer to a request, or the error in which it ends.
+    @asynccontextmanager
+    async def visit(self, asked_by: AskedBy) -> AsyncIterator[Visit]:
+        """The limits of the key that asked, for as long as the answer takes; to be looked at before reading.
+
+        Another key's of its owner where that one is not valid any more. Raises Unauthorized where there is
+        none, RateLimitReached where they are used up.
+        """
+        gate = self._services.gate
+        if gate is None and asked_by.key is None:
+            yield Visit()
+            return
+        key = None if gate is None else gate.key_of_batch(asked_by.owner, asked_by.key)
+        if gate is None or key is None:
+            raise Unauthorized("No API key of the owner who asked for this batch is valid any more")
+        async with gate.enter_in_batch(key) as visit:
+            yield visit
+
+    async def answer(self, url: BatchUrl, body: bytes, asked_by: AskedBy, visit: Visit) -> LineAnswer:
+        """The answer to a request, or the error in which it ends. `visit`: see there.
 
         Raises one of `PASSING` where it is to be tried again, after `retry_after_s` seconds if that says so.
         """
         record, request_id = RequestRecord(owner=asked_by.owner or None), new_request_id()
         try:
-            async with self._visit(asked_by) as visit:
-                answered, counts = await self._answered(url, body, asked_by, visit, record)
+            answered, counts = await self._answered(url, body, asked_by, visit, record)
         except asyncio.CancelledError:
             record.end("cancelled")
             raise
@@ -212,22 +228,6 @@ class LineAnswerer:
         least = self._services.settings.min_label_mass
         answer = partial(decision_of, asked, model, decided, counts, least)
         return await off_loop(asked.num_pieces, answer), counts
-
-    @asynccontextmanager
-    async def _visit(self, asked_by: AskedBy) -> AsyncIterator[Visit]:
-        """The limits of the key that asked, for as long as the answer takes.
-
-        Raises Unauthorized where that key is not valid any more, RateLimitReached where they are used up.
-        """
-        gate = self._services.gate
-        if gate is None and asked_by.key is None:
-            yield Visit()
-            return
-        key = None if gate is None or asked_by.key is None else gate.key_with_id(asked_by.key)
-        if gate is None or key is None or key.owner != asked_by.owner:
-            raise Unauthorized("The API key that asked for this batch is not valid any more")
-        async with gate.enter_in_batch(key) as visit:
-            yield visit
 
 
 def _of_batch(inner: _Inner) -> _Inner:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from phiserve.api.batches import states
 from phiserve.api.batches.answering import PASSING, LineAnswer, not_asked
 from phiserve.api.batches.parts import BatchParts
-from phiserve.errors import StoreFailure
+from phiserve.errors import StoreFailure, Unauthorized
 from phiserve.files.blobs import BlobGone
 from phiserve.protocol.batches.lines import body_of
 from phiserve.store.batch_lines import StoredLine
@@ -39,11 +39,13 @@ class Later(Exception):
 class LineAsker:
     """Asks lines of one batch. `lost` is called where the batch is another server's by now.
 
-    `ended`: engines that ended over it; to be cleared by whoever counts them.
+    `ended`: engines that ended over it; to be cleared by whoever counts them. `lacks_key`: whether its owner
+    has no valid key left, so that nothing of it is asked.
     """
 
     def __init__(self, parts: BatchParts, batch: StoredBatch, lost: Callable[[], object]) -> None:
         self.ended: set[int] = set()
+        self.lacks_key = False
         self._parts = parts
         self._batch = batch
         self._lost = lost
@@ -63,19 +65,28 @@ class LineAsker:
         while (answer := self.unasked(line)) is None:
             await self._until_it_may_begin()
             try:
-                text = await parts.files.read_part(self._batch.blob, line.offset, line.num_bytes)
                 if alone:  # before it keeps other batches out
                     await self._until_idle()
                 async with parts.entered(alone=alone):
                     if self.may_begin:
-                        async with self._known_to_be(line, alone=alone):
-                            return await parts.answerer.answer(self._endpoint, body_of(text), self._asked_by)
+                        return await self._ask(line, alone=alone)
             except BlobGone:
                 return None
+            except Unauthorized:
+                self.lacks_key = True
+                raise Later from None
             except PASSING as error:
                 wait_s = error.retry_after_s or RETRY_S
                 await self._pause(wait_s if alone else min(wait_s, LONGEST_RETRY_S))
         return answer
+
+    async def _ask(self, line: StoredLine, *, alone: bool) -> LineAnswer:
+        """The answer, once. Its text is read where the key's limits leave it any, and not kept for later."""
+        parts, by = self._parts, self._asked_by
+        async with parts.reading(line.num_bytes), parts.answerer.visit(by) as visit:
+            text = await parts.files.read_part(self._batch.blob, line.offset, line.num_bytes)
+            async with self._known_to_be(line, alone=alone):
+                return await parts.answerer.answer(self._endpoint, body_of(text), by, visit)
 
     def unasked(self, line: StoredLine) -> LineAnswer | None:
         """The answer to a line that is not asked any more, for its own ends or those of the batch."""

@@ -19,15 +19,19 @@ ENDS_LEFT = 2
 """Of `max_engine_restarts`, for whatever else ends engines."""
 
 
+MAX_BYTES_AT_ONCE = 256 * 2**20
+"""Bytes of requests of batches that are in memory at once; a larger one by itself."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchParts:
     """Parts that all batches of a server share.
 
     `runner`: by which name one of them is worked on, see `for_one`. `window`: `most` requests of batches are
-    under way at once. `must_wait`: whether none should begin now; `serves`: whether there is an engine;
-    `is_idle`: whether no request at all is unfinished. `ends`: of engines, over requests of batches.
-    `models`: the names of the model, the main one first; `model_of`: the one of these that a line asks for;
-    raises ModelNotFound.
+    under way at once; `texts`: room for what is read of their lines. `must_wait`: whether none should begin
+    now; `serves`: whether there is an engine; `is_idle`: whether no request at all is unfinished. `ends`: of
+    engines, over requests of batches. `models`: the names of the model, the main one first; `model_of`: the
+    one of these that a line asks for; raises ModelNotFound.
     """
 
     records: BatchRecords
@@ -44,6 +48,7 @@ class BatchParts:
     model_of: Callable[[str | None], str]
     most: int
     window: Room
+    texts: Room
     runner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def for_one(self) -> "BatchParts":
@@ -77,6 +82,7 @@ class BatchParts:
             model_of=services.check_model,
             most=most,
             window=Room(most),
+            texts=Room(MAX_BYTES_AT_ONCE),
         )
 
     @property
@@ -93,3 +99,12 @@ class BatchParts:
             yield
         finally:
             self.window.leave(size)
+
+    @asynccontextmanager
+    async def reading(self, num_bytes: int) -> AsyncIterator[None]:
+        """Hold the text of a request, of so many bytes, once there is room for it beside all others'."""
+        await self.texts.enter(NOBODY, num_bytes, num_bytes)
+        try:
+            yield
+        finally:
+            self.texts.leave(num_bytes)

@@ -20,9 +20,6 @@ from phiserve.store.batches import StoredBatch
 LINES = Counter("phiserve_batch_lines", "Requests of batches that ended, by how they ended.", ["outcome"])
 RUNNING = Gauge("phiserve_batch_lines_running", "Requests of batches that are being answered.")
 
-MAX_BYTES_AT_ONCE = 256 * 2**20
-"""Bytes of requests that are in memory at once; a larger one by itself."""
-
 _PAGE = 500
 """Lines of which it is known at once where they stand."""
 
@@ -55,13 +52,22 @@ class BatchRun:
         self._is_over = asyncio.Event()
         """Nothing more is to be answered here."""
         self._num_running = 0
-        self._num_bytes = 0
         self._has_room = asyncio.Event()
 
     @property
     def is_answering(self) -> bool:
         """Whether any of its requests is under way, or answered and not stored yet."""
         return self._num_running > 0 or self._saver.is_saving
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether it came back since its owner has no valid key left."""
+        return self._asker.lacks_key
+
+    @property
+    def _stops(self) -> bool:
+        """Whether no further line is to begin here."""
+        return self._parts.shutdown.has_begun or self._asker.lacks_key
 
     def cancel(self) -> None:
         """Nobody wants the rest of it."""
@@ -86,7 +92,7 @@ class BatchRun:
             elif found_as == "in_progress" and left_s > 0:
                 await self._unless_over(self._answer_all(), left_s)
                 await self._saver.flush()
-            if not (self.batch.has_ended or self._is_lost or self._parts.shutdown.has_begun):
+            if not (self.batch.has_ended or self._is_lost or self._stops):
                 self.batch = await finish(self._parts, self.batch)
         except NotThere:
             self.give_up()
@@ -118,12 +124,12 @@ class BatchRun:
         if self.batch.num_left >= MAX_LEFT:
             await self._answer_carefully()
         is_whole = False
-        while not (is_whole or self._parts.shutdown.has_begun):
+        while not (is_whole or self._stops):
             self._asker.ended.clear()
             is_whole = await self._answer_together()
             await self._answer_suspects()
             await self._saver.flush()  # what is answered is not to be found again
-        while (self._passing or self._failed) and not self._parts.shutdown.has_begun:
+        while (self._passing or self._failed) and not self._stops:
             await self._answer_passing()
             await self._answer_failed()
             await self._saver.flush()
@@ -132,9 +138,9 @@ class BatchRun:
     async def _answer_carefully(self) -> None:
         """Answer the lines that may have been under way when servers were killed, one at a time."""
         for line in await self._page(self._parts.records.unanswered, ("", 0), self._parts.most):
-            if self._parts.shutdown.has_begun:
+            if self._stops:
                 return
-            self._begin(line)
+            self._begin()
             await self._answer(line, alone=True)
         await self._saver.flush()
         self._failed.clear()  # they are found again, as they are not answered
@@ -148,9 +154,9 @@ class BatchRun:
                 after = (lines[-1].together, lines[-1].number)
                 for line in lines:
                     await self._wait_for_room(line)
-                    if self._parts.shutdown.has_begun or len(self._asker.ended) >= MAX_ENDS:
+                    if self._stops or len(self._asker.ended) >= MAX_ENDS:
                         return False
-                    self._begin(line)
+                    self._begin()
                     group.create_task(self._answer(line))
         return True
 
@@ -160,15 +166,15 @@ class BatchRun:
             while self._passing:
                 line = self._passing.pop()
                 await self._wait_for_room(line)
-                if self._parts.shutdown.has_begun:
+                if self._stops:
                     return
-                self._begin(line)
+                self._begin()
                 group.create_task(self._answer(line, again=True))
 
     async def _answer_failed(self) -> None:
-        while self._failed and not self._parts.shutdown.has_begun:
+        while self._failed and not self._stops:
             line = self._failed.pop()
-            self._begin(line)
+            self._begin()
             await self._answer(line, again=True)
 
     async def _answer_suspects(self) -> None:
@@ -176,9 +182,9 @@ class BatchRun:
         while lines := await self._page(self._parts.records.suspects, after):
             after = (lines[-1].together, lines[-1].number)
             for line in lines:
-                if self._parts.shutdown.has_begun:
+                if self._stops:
                     return
-                self._begin(line)
+                self._begin()
                 await self._answer(line, alone=True)
 
     async def _page(self, page: _Page, after: tuple[str, int], most: int = _PAGE) -> Sequence[StoredLine]:
@@ -189,18 +195,15 @@ class BatchRun:
                 await asyncio.sleep(asking.RETRY_S)
 
     async def _wait_for_room(self, line: StoredLine) -> None:
-        while self._num_running >= self._parts.most or (
-            self._num_running and self._num_bytes + line.num_bytes > MAX_BYTES_AT_ONCE
-        ):
+        while self._num_running >= self._parts.most:
             self._has_room.clear()
             await self._has_room.wait()
         while self._saver.is_behind or not (self._asker.may_begin or self._asker.unasked(line)):
             await asyncio.sleep(asking.PAUSE_S)
 
-    def _begin(self, line: StoredLine) -> None:
+    def _begin(self) -> None:
         RUNNING.inc()
         self._num_running += 1
-        self._num_bytes += line.num_bytes
 
     async def _answer(self, line: StoredLine, *, alone: bool = False, again: bool = False) -> None:
         try:
@@ -214,7 +217,6 @@ class BatchRun:
         finally:
             RUNNING.dec()
             self._num_running -= 1
-            self._num_bytes -= line.num_bytes
             self._has_room.set()
 
     async def _is_asked_again(self, line: StoredLine, answer: LineAnswer, *, again: bool) -> bool:

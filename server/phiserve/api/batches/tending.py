@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -25,6 +26,9 @@ RENEW_S = 5.0
 CLAIM_AFTER_S = 20
 """Seconds after which a batch that no server has renewed is another's."""
 
+HOLD_S = 60.0
+"""Seconds after which it is looked again whether an owner without a valid key has one."""
+
 AT_ONCE: dict[Stage, int] = {"ending": 4, "validating": 2, "in_progress": 4}
 """Batches at the same time, each of another owner; those of one stage hold up none of another."""
 
@@ -47,6 +51,8 @@ class Batches:
         """By the names of their runners."""
         self._served: dict[Stage, set[str]] = {stage: set() for stage in AT_ONCE}
         """Owners who have had their turn, while others have not."""
+        self._held: dict[str, float] = {}
+        """Owners without a valid key -> when it is looked again whether they have one."""
         self._looks = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
 
@@ -121,9 +127,11 @@ class Batches:
         """Whether to look for one more batch of which this is due."""
         parts, served = self._parts.for_one(), self._served[stage]
         busy = {work.run.batch.owner for work in self._work.values() if work.stage == stage}
+        held = {owner for owner, until in self._held.items() if until > time.monotonic()}
         if parts.shutdown.has_begun or len(busy) >= AT_ONCE[stage]:
             return False
-        batch = await parts.records.claim(parts.runner, stage, parts.models, busy | served, CLAIM_AFTER_S)
+        others = busy | served | (held if stage == "in_progress" else set())
+        batch = await parts.records.claim(parts.runner, stage, parts.models, others, CLAIM_AFTER_S)
         if batch is not None:
             served.add(batch.owner)
             self._start(stage, parts, batch)
@@ -149,6 +157,7 @@ class Batches:
         """Work on a batch; whatever fails leaves it to the server that looks next."""
         try:
             await run.run()
+            self._hold(run)
             if run.batch.has_ended:
                 BATCHES.labels(run.batch.status).inc()
         except StoreFailure as failure:
@@ -157,6 +166,20 @@ class Batches:
             _LOG.exception("a batch failed unexpectedly")
         finally:
             await self._release(runner)
+
+    def _hold(self, run: BatchRun) -> None:
+        """Leave an owner's batches alone for a while where no line can be asked without a key."""
+        batch = run.batch
+        if not run.lacks_key:
+            self._held.pop(batch.owner, None)
+            return
+        if batch.owner not in self._held:
+            _LOG.warning(
+                "Batches of %r, as %s, wait until they expire: no API key of this owner is valid any more",
+                batch.owner,
+                batch.id,
+            )
+        self._held[batch.owner] = time.monotonic() + HOLD_S
 
     async def _release(self, runner: str) -> None:
         """Another server may go on at once; without this, after `CLAIM_AFTER_S`."""

@@ -99,7 +99,9 @@ class EngineAnswering:
     async def answer(self, request: LineRequest) -> Outcome:
         """Answer a request. Raises EngineLost where no engine can be kept running."""
         answer = await self._tried(request, 1)
-        if answer.is_engine_failure:  # of those that were there when it failed, one may be to blame
+        if answer.may_pass:
+            answer = await self._tried(request, 1)
+        elif answer.is_engine_failure:  # of those that were there when it failed, one may be to blame
             answer = await self._tried(request, self.at_once)
         return Outcome(answer.status_code, answer.request_id, answer.body)
 
@@ -109,7 +111,8 @@ class EngineAnswering:
             await self._room.enter(NOBODY, size, size)
             try:
                 await self._until_it_may_be_asked()
-                answer = await self._answerer.answer(request.url, request.body, ALONE)
+                async with self._answerer.visit(ALONE) as visit:
+                    answer = await self._answerer.answer(request.url, request.body, ALONE, visit)
             except PASSING:
                 await asyncio.sleep(PAUSE_S)
             else:

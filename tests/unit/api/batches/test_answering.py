@@ -29,6 +29,7 @@ from phiserve.errors import (
     RequestError,
     ResourcesLacking,
     StoreFailure,
+    Unauthorized,
 )
 from phiserve.load import Load
 from phiserve.preparation import PromptLimits
@@ -67,8 +68,13 @@ WRONG: list[tuple[BatchUrl, dict[str, Any]]] = [
 
 def ask(services: Services, url: BatchUrl, body: dict[str, Any], by: AskedBy | None = None) -> LineAnswer:
     """The answer to one request of a batch."""
-    answering = LineAnswerer(services).answer(url, json.dumps(body).encode(), by or AskedBy())
-    return asyncio.run(answering)
+    return asyncio.run(answer_to(LineAnswerer(services), url, json.dumps(body).encode(), by or AskedBy()))
+
+
+async def answer_to(answerer: LineAnswerer, url: BatchUrl, body: bytes, by: AskedBy) -> LineAnswer:
+    """The answer to one request, within the limits of whoever asks."""
+    async with answerer.visit(by) as visit:
+        return await answerer.answer(url, body, by, visit)
 
 
 def deciding(services: Services, encoder: PromptEncoder, images: ImageService) -> Services:
@@ -127,7 +133,7 @@ def test_as_the_route_refuses(
     async def run() -> None:
         async with running(services) as client:
             refused = await client.post(url, json=body)
-            answer = await LineAnswerer(services).answer(url, json.dumps(body).encode(), AskedBy())
+            answer = await answer_to(LineAnswerer(services), url, json.dumps(body).encode(), AskedBy())
         assert refused.status_code >= 400
         assert (answer.status_code, json.loads(answer.body)) == (refused.status_code, refused.json())
         assert answer.counts is None
@@ -154,7 +160,9 @@ def test_files_of_the_owner(make_services: MakeServices, tmp_path: Path, url: Ba
     async def run() -> list[int]:
         assert services.files is not None
         file, answerer = await kept(services.files, encode(noise(40, 40)), "alice"), LineAnswerer(services)
-        answers = [await answerer.answer(url, body(file.id), AskedBy(owner)) for owner in ("alice", "bob")]
+        answers = [
+            await answer_to(answerer, url, body(file.id), AskedBy(owner)) for owner in ("alice", "bob")
+        ]
         await services.close()
         return [answer.status_code for answer in answers]
 
@@ -210,7 +218,7 @@ def test_cancelled(make_services: MakeServices) -> None:
     async def run() -> None:
         body = json.dumps(CHAT).encode()
         answering = asyncio.create_task(
-            LineAnswerer(services).answer("/v1/chat/completions", body, AskedBy())
+            answer_to(LineAnswerer(services), "/v1/chat/completions", body, AskedBy())
         )
         await asyncio.wait_for(held.reached.wait(), WAIT_S)
         answering.cancel()
@@ -235,12 +243,12 @@ def test_a_half_of_the_key_s_limits(make_services: MakeServices, tmp_path: Path)
         answerer, body = LineAnswerer(services), json.dumps(CHAT).encode()
         async with gate.enter(key):
             for _ in range(3):
-                assert (await answerer.answer("/v1/chat/completions", body, by)).is_ok
+                assert (await answer_to(answerer, "/v1/chat/completions", body, by)).is_ok
             with pytest.raises(RateLimitReached):
-                await answerer.answer("/v1/chat/completions", body, by)
-        for owner, key_id in (("alice", "0" * 12), ("bob", key.id), ("", None)):
-            answer = await answerer.answer("/v1/chat/completions", body, AskedBy(owner, key_id))
-            assert answer.status_code == 401
+                await answer_to(answerer, "/v1/chat/completions", body, by)
+        for owner, key_id in (("bob", "0" * 12), ("bob", key.id), ("", None)):
+            with pytest.raises(Unauthorized):
+                await answer_to(answerer, "/v1/chat/completions", body, AskedBy(owner, key_id))
 
     asyncio.run(run())
 
@@ -261,7 +269,7 @@ def test_all_at_once_leave_the_half(make_services: MakeServices, tmp_path: Path)
         by = AskedBy("alice", key.id, "alice")
         chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
         answerer, body = LineAnswerer(services), json.dumps(chat).encode()
-        asked = (answerer.answer("/v1/chat/completions", body, by) for _ in range(30))
+        asked = (answer_to(answerer, "/v1/chat/completions", body, by) for _ in range(30))
         ended = await asyncio.gather(*asked, return_exceptions=True)
         answers = [answer for answer in ended if isinstance(answer, LineAnswer)]
         waiting = [answer for answer in ended if isinstance(answer, RateLimitReached)]

@@ -1,4 +1,4 @@
-"""Lines that fail over what may pass are tried again, or asked once more when all others are answered."""
+"""Lines that fail over what may pass are tried again, asked once more in the end, or wait for a key."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from batching import chat_line, created, ended, jsonl, outcome
+from batching import asked, chat_line, created, ended, in_state, jsonl, outcome, uploaded
 from images import data_url, encode, noise
+from key_files import bearer, write_keys, write_two_keys
+from phiserve.api.batches import tending
+from phiserve.api.batches.answering import AskedBy, LineAnswerer
 from phiserve.api.services import Services
 from phiserve.errors import DownloadFailed, InvalidImage, ResourcesLacking
+from phiserve.files.keeping import FileKeeper
 from phiserve.vision.images import ImageService
 from scripted import ScriptedEngine
-from stateful import running
+from stateful import Held, running, until
 from wire import ANSWER
 
 MakeServices = Callable[..., Services]
@@ -87,3 +91,103 @@ def test_errors_of_its_own(
     """They are not asked for twice."""
     services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
     assert answered(services, lambda look: InvalidImage("bad"), monkeypatch) == (([], ALL), 6)
+
+
+def test_lines_that_wait_for_a_limit(
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not read until the key has any of it left."""
+    keys = write_keys(tmp_path / "keys.yaml", alice={"requests_per_minute": 4})
+    services = make_services(ScriptedEngine(ANSWER), state=tmp_path, keys_file=str(keys))
+    visits: list[AskedBy] = []
+    read: list[int] = []
+    visit, read_part = LineAnswerer.visit, FileKeeper.read_part
+
+    def visiting(answerer: LineAnswerer, asked_by: AskedBy) -> Any:
+        visits.append(asked_by)
+        return visit(answerer, asked_by)
+
+    async def reading(files: FileKeeper, name: str, offset: int, num_bytes: int) -> bytes:
+        read.append(offset)
+        return await read_part(files, name, offset, num_bytes)
+
+    monkeypatch.setattr(LineAnswerer, "visit", visiting)
+    monkeypatch.setattr(FileKeeper, "read_part", reading)
+
+    async def run() -> None:
+        async with running(services) as client:
+            lines = jsonl([chat_line(str(number)) for number in range(9)])
+            file_id = await uploaded(client, lines, headers=bearer("alice"))
+            await asked(client, file_id, bearer("alice"))
+            await until(lambda: len(visits) > 40)
+
+    asyncio.run(run())
+    assert len(read) <= 3
+
+
+def test_a_key_that_was_replaced(make_services: MakeServices, tmp_path: Path) -> None:
+    """Another one of its owner's takes its place: no line has an error for it."""
+    file = write_two_keys(tmp_path / "keys.yaml", "alice", {}, {})
+    first, second = ({"authorization": f"Bearer secret of {name}"} for name in ("first", "second"))
+
+    async def run() -> None:
+        services = make_services(Held().engine, state=tmp_path, keys_file=str(file))
+        async with running(services) as client:
+            file_id = await uploaded(client, jsonl([chat_line("a")]), headers=first)
+            batch_id = (await asked(client, file_id, first)).json()["id"]
+            await in_state(client, batch_id, "in_progress", headers=first)
+        write_two_keys(file, "alice", {"revoked": "2020-01-01"}, {})
+        services = make_services(ScriptedEngine(ANSWER), state=tmp_path, keys_file=str(file))
+        async with running(services) as client:
+            batch = await ended(client, batch_id, second)
+            assert batch["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+
+    asyncio.run(run())
+
+
+def test_an_owner_without_a_key(
+    make_services: MakeServices,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its batches wait, of which the log tells once, and others go on; with a key again they are answered."""
+    monkeypatch.setattr(tending, "RENEW_S", 0.01)
+    monkeypatch.setattr(tending, "HOLD_S", 0.02)
+    visits: list[str] = []
+    visit = LineAnswerer.visit
+
+    def visiting(answerer: LineAnswerer, asked_by: AskedBy) -> Any:
+        visits.append(asked_by.owner)
+        return visit(answerer, asked_by)
+
+    monkeypatch.setattr(LineAnswerer, "visit", visiting)
+    file = write_keys(tmp_path / "keys.yaml", alice={}, bob={})
+    lines = jsonl([chat_line("a")])
+    engine = ScriptedEngine(ANSWER)
+
+    async def batch_of(client: Any, owner: str) -> str:
+        file_id = await uploaded(client, lines, headers=bearer(owner))
+        batch_id: str = (await asked(client, file_id, bearer(owner))).json()["id"]
+        return batch_id
+
+    async def run() -> None:
+        services = make_services(Held().engine, state=tmp_path, keys_file=str(file))
+        async with running(services) as client:
+            batch_id = await batch_of(client, "alice")
+            await in_state(client, batch_id, "in_progress", headers=bearer("alice"))
+        write_keys(file, bob={})
+        services = make_services(engine, state=tmp_path, keys_file=str(file))
+        async with running(services) as client:
+            await until(lambda: "no API key of this owner" in caplog.text)
+            await ended(client, await batch_of(client, "bob"), bearer("bob"))
+            await until(lambda: visits.count("alice") > 4)
+        assert len(engine.generations) == 1
+        assert caplog.text.count("no API key of this owner") == 1
+        write_keys(file, alice={})
+        services = make_services(engine, state=tmp_path, keys_file=str(file))
+        async with running(services) as client:
+            batch = await ended(client, batch_id, bearer("alice"))
+            assert batch["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+
+    asyncio.run(run())

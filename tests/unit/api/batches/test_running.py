@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from batching import chat_line, created, ended, jsonl, lines_in, outcome
+from batching import asked, chat_line, created, ended, jsonl, lines_in, outcome, uploaded
 from images import data_url, encode, noise
+from key_files import bearer, write_keys
+from phiserve.api.batches import parts
 from phiserve.api.batches import running as module
 from phiserve.api.services import Services
 from phiserve.engine.interface import Delta, Generation
@@ -236,14 +238,23 @@ def test_room_for_those_that_wait(
 def test_memory_for_few_large_lines(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines that are large together are not in memory at once; one that is so by itself is answered."""
-    monkeypatch.setattr(module, "MAX_BYTES_AT_ONCE", 100)
+    """Lines that are large together are not in memory at once, whoever's batches they are of; one that is so
+    by itself is answered.
+    """
+    monkeypatch.setattr(parts, "MAX_BYTES_AT_ONCE", 100)
+    keys = write_keys(tmp_path / "keys.yaml", alice={}, bob={})
     engine = Faltering()
+    lines = jsonl([chat_line(str(number)) for number in range(4)])
 
     async def run() -> None:
-        async with running(make_services(engine, state=tmp_path)) as client:
-            batch = await created(client, jsonl([chat_line(str(number)) for number in range(4)]))
-            assert (await ended(client, batch["id"]))["request_counts"]["completed"] == 4
+        async with running(make_services(engine, state=tmp_path, keys_file=str(keys))) as client:
+            ids = {}
+            for owner in ("alice", "bob"):
+                file_id = await uploaded(client, lines, headers=bearer(owner))
+                ids[owner] = (await asked(client, file_id, bearer(owner))).json()["id"]
+            for owner, batch_id in ids.items():
+                batch = await ended(client, batch_id, bearer(owner))
+                assert batch["request_counts"]["completed"] == 4
 
     asyncio.run(run())
     assert engine.most_running == 1
