@@ -162,6 +162,7 @@ class FileKeeper:
 
         Those that were being received by a server that is gone, which has not renewed them for so long.
         """
+        await self.renew()  # whatever became of the clock since
         await self.records.give_up_stale_blobs(stale_s)
         await self.records.remove_expired()
         after = ""

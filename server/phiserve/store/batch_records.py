@@ -7,13 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest
 from phiserve.store import batch_left, batch_lines, batches, blobs, files, room
+from phiserve.store.ahead import RenewedAhead
 from phiserve.store.batch_lines import Duplicate, EndedLine, LineResult, StoredLine
 from phiserve.store.batches import BatchPage, Change, Stage, StoredBatch
 from phiserve.store.connections import Connections
 from phiserve.store.file_records import WholeBlob
 from phiserve.store.files import StoredFile
-from phiserve.store.interface import BatchStatus
+from phiserve.store.interface import UNENDED, BatchStatus
 from phiserve.store.limits import BatchLimits
+from phiserve.store.tables import BATCHES
 
 MAX_BATCHES_OF_OWNER = 1000
 """Batches of an owner that have not ended."""
@@ -31,6 +33,7 @@ class BatchRecords:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._ahead = RenewedAhead(BATCHES, BATCHES.c.status.in_(UNENDED) & BATCHES.c.runner.is_not(None))
 
     async def create(self, batch: StoredBatch, file_id: str, limits: BatchLimits) -> StoredBatch | None:
         """Store a batch of a file of its owner's; None where that is not there, or not for batches.
@@ -107,6 +110,16 @@ class BatchRecords:
         return await self._connections.write(
             lambda connection: batches.claim(connection, runner, stage, models, busy, older_than_s)
         )
+
+    async def of_others(self, models: Sequence[str], older_than_s: int) -> dict[str, int]:
+        """How many batches wait for each model that is none of these, and have for so long."""
+        return await self._connections.read(
+            lambda connection: batches.of_others(connection, models, older_than_s)
+        )
+
+    async def let_go_of_ahead(self, older_than_s: int) -> None:
+        """Batches whose servers renewed them ahead of this one's clock, and do no more, can be claimed."""
+        await self._ahead.let_go(self._connections, older_than_s)
 
     async def release(self, runner: str) -> None:
         """A runner does not work on its batch any more."""

@@ -208,6 +208,15 @@ async def release(connection: AsyncConnection, runner: str) -> None:
     await connection.execute(update(BATCHES).where(is_own).values(runner=None))
 
 
+async def of_others(connection: AsyncConnection, models: Sequence[str], older_than_s: int) -> dict[str, int]:
+    """How many batches wait for each model that is none of these, and have for so long."""
+    now = int(time.time())
+    waits = BATCHES.c.status.in_(("validating", "in_progress")) & (BATCHES.c.expires_at > now)
+    waits &= BATCHES.c.runner.is_(None) & (BATCHES.c.renewed_at <= now - older_than_s)
+    query = select(BATCHES.c.model, func.count()).where(waits, BATCHES.c.model.not_in(models))
+    return {model: int(number) for model, number in await connection.execute(query.group_by("model"))}
+
+
 async def remove(connection: AsyncConnection, key: int) -> int:
     """Remove a batch that has ended. How many bytes that freed."""
     query = delete(BATCHES).where(BATCHES.c.key == key).returning(BATCHES.c.payload)

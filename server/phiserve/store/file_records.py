@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest, StoreFailure
 from phiserve.store import blobs, files, room, uploads
+from phiserve.store.ahead import RenewedAhead
 from phiserve.store.connections import Connections
 from phiserve.store.files import FilePage, StoredFile
 from phiserve.store.interface import Order
+from phiserve.store.tables import BLOBS
 from phiserve.store.uploads import StoredPart, StoredUpload
 
 _BATCH = 50
@@ -36,6 +38,7 @@ class FileRecords:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._ahead = RenewedAhead(BLOBS, BLOBS.c.status == blobs.WRITTEN)
 
     async def begin_blob(self, name: str) -> None:
         """A content is about to be written; from now on it has to be renewed."""
@@ -74,6 +77,7 @@ class FileRecords:
 
     async def give_up_stale_blobs(self, older_than_s: int) -> None:
         """Contents that nobody has renewed lately are not wanted."""
+        await self._ahead.let_go(self._connections, older_than_s)
         await self._connections.write(lambda connection: blobs.give_up_stale(connection, older_than_s))
 
     async def dead_blobs(self, after: str = "", limit: int = 100) -> Sequence[str]:

@@ -6,10 +6,12 @@ from contextlib import suppress
 from phiserve.errors import StoreFailure
 from phiserve.store import clearing, conversations, responses
 from phiserve.store import items as item_rows
+from phiserve.store.ahead import RenewedAhead
 from phiserve.store.batch_records import BatchRecords
 from phiserve.store.connections import Connections
 from phiserve.store.file_records import FileRecords
 from phiserve.store.interface import (
+    UNFINISHED,
     Admit,
     Order,
     Page,
@@ -20,7 +22,7 @@ from phiserve.store.interface import (
 )
 from phiserve.store.items import PageAsked
 from phiserve.store.limits import StoreLimits
-from phiserve.store.tables import size
+from phiserve.store.tables import RESPONSES, size
 
 
 class SqlStore:
@@ -36,6 +38,7 @@ class SqlStore:
         self.files = FileRecords(connections)
         self.batches = BatchRecords(connections)
         self.file = connections.file
+        self._ahead = RenewedAhead(RESPONSES, RESPONSES.c.status.in_(UNFINISHED))
         self._at_most: dict[str, int] = {}
         """Owner -> what they had stored when it was counted, and all that this server has stored since."""
 
@@ -66,6 +69,7 @@ class SqlStore:
 
     async def claim_unfinished(self, older_than_s: int, limit: int) -> Sequence[StoredResponse]:
         """Unfinished responses that no server has renewed lately, now this one's."""
+        await self._ahead.let_go(self._connections, older_than_s)
         return await self._connections.write(
             lambda connection: responses.claim(connection, older_than_s, limit)
         )

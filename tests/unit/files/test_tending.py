@@ -37,6 +37,24 @@ def test_tending(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     on_files(place, use)
 
 
+def test_a_clock_that_jumps(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes nothing that this server receives, however far it jumps."""
+    now = 1_800_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+
+    async def use(keeper: FileKeeper) -> None:
+        nonlocal now
+        async with keeper.receiving("", 10**9) as draft:
+            await draft.add(CONTENT)
+            for jump in (3600, -7200):
+                now += jump
+                await keeper.clear_away()
+            file = await keeper.keep("", IMAGE_FILE, await draft.end())
+        assert await content_of(keeper, file) == CONTENT
+
+    on_files(place, use)
+
+
 def test_it_tends_by_itself(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Again and again, also after it failed."""
     monkeypatch.setattr(keeping, "TEND_S", 0)

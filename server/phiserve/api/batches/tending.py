@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from fastapi import Request
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from phiserve.api.batches import states
 from phiserve.api.batches.answering import AskedBy
@@ -19,12 +19,18 @@ from phiserve.store.batches import Stage, StoredBatch
 _LOG = logging.getLogger(__name__)
 
 BATCHES = Counter("phiserve_batches", "Batches that ended, by their status.", ["status"])
+OF_OTHERS = Gauge(
+    "phiserve_batches_of_other_models", "Batches that wait for a model that this server does not serve."
+)
 
 RENEW_S = 5.0
 """How often a server says what it works on, and looks for what no server works on."""
 
 CLAIM_AFTER_S = 20
 """Seconds after which a batch that no server has renewed is another's."""
+
+OTHERS_S = 60
+"""How often a server looks what waits, and has for so long, for models that it does not serve."""
 
 HOLD_S = 60.0
 """Seconds after which it is looked again whether an owner without a valid key has one."""
@@ -53,6 +59,9 @@ class Batches:
         """Owners who have had their turn, while others have not."""
         self._held: dict[str, float] = {}
         """Owners without a valid key -> when it is looked again whether they have one."""
+        self._others: frozenset[str] = frozenset()
+        """Models that batches wait for, and of which the log has told."""
+        self._looks_at_others_at = 0.0
         self._looks = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
 
@@ -101,9 +110,11 @@ class Batches:
             self._looks.clear()  # before the look: what happens during one is looked for by the next
             try:
                 await self._renew()
+                await self._parts.records.let_go_of_ahead(CLAIM_AFTER_S)
                 for stage in AT_ONCE:
                     while await self._claim(stage):
                         pass
+                await self._look_at_others()
             except StoreFailure as failure:
                 _LOG.warning("Batches are not tended: %s", failure)
             except Exception:
@@ -139,6 +150,21 @@ class Batches:
         had_turns = bool(served - busy)
         served.clear()
         return had_turns
+
+    async def _look_at_others(self) -> None:
+        """Tell of batches that wait for models which perhaps nobody serves any more."""
+        if time.monotonic() < self._looks_at_others_at:
+            return
+        self._looks_at_others_at = time.monotonic() + OTHERS_S
+        found = await self._parts.records.of_others(self._parts.models, OTHERS_S)
+        OF_OTHERS.set(sum(found.values()))
+        for model in sorted({*found} - self._others):
+            _LOG.warning(
+                "%d batches wait for the model %r, which is not served here; if nowhere else, they expire",
+                found[model],
+                model,
+            )
+        self._others = frozenset(found)
 
     def _start(self, stage: Stage, parts: BatchParts, batch: StoredBatch) -> None:
         run = BatchRun(parts, batch)

@@ -1,7 +1,6 @@
 """Requests of batches are answered as their routes answer them, behind what somebody waits for."""
 
 import asyncio
-import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -201,13 +200,6 @@ def test_failures_of_the_engine_are_told_apart(make_services: MakeServices) -> N
     broken = ask(make_services(ScriptedEngine([ValueError("?")])), "/v1/chat/completions", CHAT)
     assert (broken.status_code, broken.is_engine_failure, broken.may_pass) == (500, False, True)
     assert json.loads(broken.body)["error"]["code"] == "internal_error"
-
-
-@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
-def test_what_the_server_lacks_passes(make_services: MakeServices, error: Exception) -> None:
-    """It is none of the request's errors either."""
-    with pytest.raises(ResourcesLacking):
-        ask(make_services(ScriptedEngine([error])), "/v1/chat/completions", CHAT)
 
 
 def test_cancelled(make_services: MakeServices) -> None:

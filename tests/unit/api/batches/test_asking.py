@@ -1,6 +1,7 @@
 """Lines that fail over what may pass are tried again, asked once more in the end, or wait for a key."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,15 @@ def answered(
 ALL = [str(number) for number in range(6)]
 
 
+@pytest.mark.parametrize(
+    "error", [ResourcesLacking("none"), MemoryError(), OSError(errno.EMFILE, "too many open files")]
+)
 def test_what_the_server_lacks(
-    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """While no image can be decoded, lines are tried again for as long as it takes."""
     services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
-    told = answered(services, lambda look: ResourcesLacking("none") if look < 40 else None, monkeypatch)
+    told = answered(services, lambda look: error if look < 40 else None, monkeypatch)
     assert told == ((ALL, []), 46)
 
 

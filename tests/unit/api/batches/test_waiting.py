@@ -148,6 +148,37 @@ def test_a_model_that_nobody_serves(make_services: MakeServices, tmp_path: Path)
     assert len(engine.generations) == 2
 
 
+def test_it_is_told_that_nobody_serves_a_model(
+    make_services: MakeServices,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once by the log, and by a metric for as long as it is so."""
+    monkeypatch.setattr(module, "OTHERS_S", 0)
+
+    def told() -> float:
+        (family,) = module.OF_OTHERS.collect()
+        return family.samples[0].value
+
+    async def run() -> None:
+        services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
+        async with running(services) as client:
+            with monkeypatch.context() as nothing_begins:
+                nothing_begins.setattr(module, "AT_ONCE", dict.fromkeys(module.AT_ONCE, 0))
+                ids = [(await created(client, LINES))["id"] for _ in range(2)]
+                for batch_id in ids:
+                    await changed_in_store(tmp_path, batch_id, model="gone")
+            await until(lambda: told() == 2)
+            await client.post(f"{PATH}/{ids[0]}/cancel")
+            await until(lambda: told() == 1)
+            await client.post(f"{PATH}/{ids[1]}/cancel")
+            await until(lambda: told() == 0)
+
+    asyncio.run(run())
+    assert caplog.text.count("wait for the model 'gone'") == 1
+
+
 def test_out_of_time_before_it_is_validated(
     make_services: MakeServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
