@@ -87,12 +87,11 @@ def test_what_passes(make_services: MakeServices) -> None:
     assert scripted.failures == []
 
 
-def test_an_engine_that_fails(make_services: MakeServices) -> None:
-    """One failure may be another request's; the second is believed."""
-    once = Failing(ANSWER, failures=[EngineFailure("died")])
-    assert ask(make_services(once)).status == 200
-    twice = Failing(ANSWER, failures=[EngineFailure("died"), EngineFailure("died")])
-    assert ask(make_services(twice)).status == 500
+@pytest.mark.parametrize("error", [EngineFailure("died"), EngineFailure("?", code="internal_error")])
+def test_what_fails(make_services: MakeServices, error: EngineFailure) -> None:
+    """One failure may be another request's, or pass; the second is believed."""
+    assert ask(make_services(Failing(ANSWER, failures=[error]))).status == 200
+    assert ask(make_services(Failing(ANSWER, failures=[error, error]))).status == 500
 
 
 def test_requests_over_which_engines_end(
