@@ -35,6 +35,7 @@ WALL_CLOCK = {
     "files/keeping.py": "`created_at` of a file, and when it expires",
     "files/uploads.py": "`created_at` of an upload, and when it expires",
     "protocol/responses/translation.py": "`created_at` of an answer",
+    "store/ahead.py": "`renewed_at`, which several servers compare",
     "store/batches.py": "`renewed_at`, which several servers compare",
     "store/blobs.py": "`renewed_at`, which several servers compare",
     "store/clearing.py": "what is stored is removed after days",

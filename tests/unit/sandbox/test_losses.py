@@ -100,9 +100,7 @@ def test_an_image_that_loses_two_templates(make_decoder: MakeDecoder) -> None:
     decoder.close()
 
 
-def test_a_worker_that_cannot_be_started(
-    make_decoder: MakeDecoder, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_worker_that_cannot_be_started(make_decoder: MakeDecoder, caplog: pytest.LogCaptureFixture) -> None:
     """Passes, and ends nothing else; once it is possible again, workers start again."""
     decoder = make_decoder(workers=1)
     template, worker = started(decoder)
