@@ -162,8 +162,8 @@ async def save(connection: AsyncConnection, batch: int, runner: str, results: Se
 
 async def is_own(connection: AsyncConnection, batch: int, runner: str) -> bool:
     """Whether a batch is the runner's, and has not ended; it stays so for the transaction."""
-    is_own = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
-    return await connection.scalar(select(BATCHES.c.key).where(is_own).with_for_update()) is not None
+    is_so = (BATCHES.c.key == batch) & (BATCHES.c.runner == runner) & BATCHES.c.status.in_(UNENDED)
+    return await connection.scalar(select(BATCHES.c.key).where(is_so).with_for_update()) is not None
 
 
 async def ended(
