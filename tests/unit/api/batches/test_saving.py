@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batching import chat_line, created, ended, jsonl, outcome
-from phiserve.api.batches import asking, finishing
+from phiserve.api.batches import asking, finishing, parts
 from phiserve.api.batches import saving as module
 from phiserve.api.batches.answering import window_of
 from phiserve.api.services import Services
@@ -63,6 +63,7 @@ def test_large_answers(make_services: MakeServices, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(module, "MAX_BYTES_PENDING", 2000)
     monkeypatch.setattr(finishing, "MAX_BYTES_AT_ONCE", 1000)
     monkeypatch.setattr(asking, "PAUSE_S", 0.001)
+    monkeypatch.setattr(parts, "window_of", lambda services: 8)
     engine = ScriptedEngine(ANSWER)
     stored: list[int] = []
     read: list[int] = []
@@ -70,7 +71,7 @@ def test_large_answers(make_services: MakeServices, tmp_path: Path, monkeypatch:
     save, ended_lines = BatchRecords.save_results, BatchRecords.ended_lines
 
     async def saving(records: BatchRecords, batch: Any, runner: str, results: Any) -> bool:
-        for _ in range(200):  # others' turns
+        for _ in range(50):  # others' turns
             await asyncio.sleep(0)
         behind.append(len(engine.generations) - len(stored))
         is_own = await save(records, batch, runner, results)
@@ -89,14 +90,14 @@ def test_large_answers(make_services: MakeServices, tmp_path: Path, monkeypatch:
 
     async def run() -> None:
         async with running(make_services(engine, state=tmp_path)) as client:
-            batch = await created(client, jsonl([chat_line(str(number)) for number in range(200)]))
+            batch = await created(client, jsonl([chat_line(str(number)) for number in range(40)]))
             batch = await ended(client, batch["id"])
-            assert (await outcome(client, batch))[0] == [str(number) for number in range(200)]
+            assert (await outcome(client, batch))[0] == [str(number) for number in range(40)]
 
     asyncio.run(run())
-    assert len(stored) == 200
-    assert max(behind) <= 2000 // min(stored) + 1 + 96
-    assert sum(read) == 200
+    assert len(stored) == 40
+    assert max(behind) <= 2000 // min(stored) + 1 + 8
+    assert sum(read) == 40
     assert max(read) <= 1000 // min(stored)
 
 
@@ -110,7 +111,7 @@ def test_too_much_for_the_store(
 
     async def saving(records: BatchRecords, batch: Any, runner: str, results: Any) -> bool:
         """As a slow disk, which takes three in time."""
-        for _ in range(200):
+        for _ in range(50):
             await asyncio.sleep(0)
         sizes.append(len(results))
         if len(results) > 3:
@@ -122,9 +123,9 @@ def test_too_much_for_the_store(
     async def run() -> None:
         services = make_services(ScriptedEngine(ANSWER), state=tmp_path)
         async with running(services) as client:
-            batch = await created(client, jsonl([chat_line(str(number)) for number in range(60)]))
+            batch = await created(client, jsonl([chat_line(str(number)) for number in range(20)]))
             batch = await ended(client, batch["id"])
-            assert batch["request_counts"] == {"total": 60, "completed": 60, "failed": 0}
+            assert batch["request_counts"] == {"total": 20, "completed": 20, "failed": 0}
 
     asyncio.run(run())
     assert max(sizes) > 3
