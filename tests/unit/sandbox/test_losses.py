@@ -1,5 +1,6 @@
 """Processes that end, answer late or answer nonsense: no image is blamed for them."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,7 +11,9 @@ import pytest
 from images import encode, noise
 from phiserve.errors import ResourcesLacking
 from phiserve.sandbox import processes as processes_module
+from phiserve.sandbox.decoder import WorkerDecoder
 from phiserve.sandbox.messages import EndWorker, send
+from phiserve.sandbox.processes import ProcessLost
 from phiserve.sandbox.tasks import CRASHED
 from phiserve.sandbox.worker import TOO_MUCH_MEMORY
 from phiserve.vision.decoding import DecodingFault
@@ -98,6 +101,22 @@ def test_an_image_that_loses_two_templates(make_decoder: MakeDecoder) -> None:
         assert isinstance(loop.exception(WAIT_S), DecodingFault)
     assert works(decoder)
     decoder.close()
+
+
+@pytest.mark.parametrize("error", [ProcessLost("no answer"), OSError(errno.EAGAIN, "no process is left")])
+def test_a_template_that_cannot_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """Passes as well; the log says why, and clients are not told."""
+
+    def start(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("phiserve.sandbox.decoder.TemplateProcess", start)
+    with pytest.raises(ResourcesLacking) as caught:
+        WorkerDecoder(LIMITS, 1).open(CONTENT)
+    assert repr(error) in caplog.text
+    assert str(error) not in caught.value.message
 
 
 def test_a_worker_that_cannot_be_started(make_decoder: MakeDecoder, caplog: pytest.LogCaptureFixture) -> None:
