@@ -34,7 +34,7 @@ class OneFile:
         self.num_reads = 0
 
     async def find(self, owner: str, file_id: str) -> UploadedFile:
-        return UploadedFile(file_id, "a", "", len(self.content), self.read)
+        return UploadedFile(file_id, "a", "", len(self.content), file_id, self.read)
 
     async def read(self) -> bytes:
         self.num_reads += 1

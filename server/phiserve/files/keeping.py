@@ -127,7 +127,7 @@ class FileKeeper:
         if found is None:
             raise no_such_file(file_id)
         whole = partial(self._whole, found)
-        return UploadedFile(found.id, found.filename, found.content_type, found.num_bytes, whole)
+        return UploadedFile(found.id, found.filename, found.content_type, found.num_bytes, found.blob, whole)
 
     def read(self, file: StoredFile) -> AsyncGenerator[bytes, None]:
         """A file's content, some of it at a time. Raises BlobGone where it was deleted meanwhile."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from phiserve.errors import ForbiddenUrl, InvalidImage
 from phiserve.media.byte_limit import too_many_bytes
 from phiserve.media.content_budget import ContentBudget, ContentShare
-from phiserve.media.file_source import FileSource, NoFiles
+from phiserve.media.file_source import FileSource, NoFiles, UploadedFile
 from phiserve.media.folder import MediaFolder
 from phiserve.media.url_gate import check_length
 from phiserve.media.web import IMAGES, WebFetcher
@@ -86,9 +86,17 @@ class MediaConnector:
     ) -> bytes:
         """The content of an owner's file that was uploaded before.
 
-        `arrived` is called with its size before it is read, and may raise. `line`: whose share of the budget
-        it takes. Raises InvalidRequest where there is no such file, InvalidImage if it is empty or larger
-        than `max_bytes`, Overloaded, and StoreFailure.
+        Raises as `find_uploaded` and `read_uploaded` do.
+        """
+        return await self.read_uploaded(await self.find_uploaded(owner, file_id, max_bytes, arrived), line)
+
+    async def find_uploaded(
+        self, owner: str, file_id: str, max_bytes: int, arrived: Callable[[int], None]
+    ) -> UploadedFile:
+        """An owner's file that was uploaded before, not read yet.
+
+        `arrived` is called with its size, and may raise. Raises InvalidRequest where there is no such file,
+        InvalidImage if it is empty or larger than `max_bytes`, and StoreFailure.
         """
         found = await self.files.find(owner, file_id)
         if found.num_bytes > max_bytes:
@@ -96,6 +104,13 @@ class MediaConnector:
         if not found.num_bytes:
             raise InvalidImage("the image is empty")
         arrived(found.num_bytes)
+        return found
+
+    async def read_uploaded(self, found: UploadedFile, line: Line = NOBODY) -> bytes:
+        """The content of an uploaded file. `line`: whose share of the budget it takes.
+
+        Raises Overloaded, StoreFailure, and InvalidRequest where it was deleted meanwhile.
+        """
         share = ContentShare(self.budget, line)
         with share.fetching():
             share.add(found.num_bytes)

@@ -19,13 +19,15 @@ class UploadedFile:
 
     `num_bytes`: its size, to be held against a limit before `read`, which gives all of it at once and raises
     StoreFailure where it can't be had, or InvalidRequest where it was deleted meanwhile. `content_type` is
-    what the client called it, which may be wrong or empty; look at the content.
+    what the client called it, which may be wrong or empty; look at the content. `content` is the content's
+    name: what has the same one has the same bytes, for ever.
     """
 
     id: str
     filename: str
     content_type: str
     num_bytes: int
+    content: str
     read: Callable[[], Awaitable[bytes]] = field(repr=False)
 
 

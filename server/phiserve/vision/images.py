@@ -6,7 +6,7 @@ Errors raised below name no image; `read` and `crops` attach the path of the ima
 import asyncio
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -35,6 +35,7 @@ from phiserve.vision.fair_pool import FairPool
 from phiserve.vision.faults import digest_of, failures_at, faults_logged
 from phiserve.vision.limits import ImageLimits, RequestMeter
 from phiserve.vision.sizes import CropPlan
+from phiserve.vision.uploads import KnownUploads
 from phiserve.vision.uuids import KnownUuids
 
 MAX_KNOWN_IMAGES = 4096
@@ -51,12 +52,12 @@ DECODED = Counter("phiserve_images_decoded", "Images decoded and cut into crops.
 class EncodedImage:
     """An image as it was received, not decoded.
 
-    `content`: the file's content. `digest`: its BLAKE3 hash in hexadecimal, keyed by the owner's cache salt
-    where there is one, so that what is kept by the hash serves that owner alone. `size`: (width, height) as
-    shown. `param`: the path of the image's value in the request. `line`: where it waits for a thread.
-    `parsed`: None if the size was known by the hash, or the file was parsed in another process; it is then
-    parsed once more if it has to be decoded. `page`: of a PDF, counted from 0; it is drawn where an image is
-    decoded.
+    `content`: the file's content; empty where `later` reads it, should it have to be decoded. `digest`: its
+    BLAKE3 hash in hexadecimal, keyed by the owner's cache salt where there is one, so that what is kept by
+    the hash serves that owner alone. `size`: (width, height) as shown. `param`: the path of the image's value
+    in the request. `line`: where it waits for a thread. `parsed`: None if the size was known by the hash, or
+    the file was parsed in another process; it is then parsed once more if it has to be decoded. `page`: of a
+    PDF, counted from 0; it is drawn where an image is decoded.
     """
 
     content: bytes = field(repr=False)
@@ -66,6 +67,7 @@ class EncodedImage:
     line: Line = NOBODY
     parsed: ParsedImage | None = None
     page: int | None = None
+    later: Callable[[], Awaitable[bytes]] | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ class ImageService:
         self._cutting: dict[str, _SharedWork] = {}
         self._sizes: LRUCache[str, tuple[int, int]] = LRUCache(MAX_KNOWN_IMAGES)
         self._uuids = KnownUuids()
+        self._uploads = KnownUploads()
         self._lock = threading.Lock()
 
     async def compile_ahead(self) -> None:
@@ -155,8 +158,7 @@ class ImageService:
         """
         key = image_key(image.digest, plan)
         if (shared := self._cutting.get(key)) is None:
-            cutting = self._pool.run(image.line, math.prod(image.size), partial(self._cut, image, plan))
-            work = asyncio.ensure_future(cutting)
+            work = asyncio.ensure_future(self._cut_on_thread(image, plan))
             shared = self._cutting[key] = _SharedWork(work)
             work.add_done_callback(lambda done: self._forget_later(key, shared))
         shared.waiting += 1
@@ -196,32 +198,45 @@ class ImageService:
             if len(url) > SHORT_URL and scheme_of(url) == "data":
                 describe = partial(self._describe_url, url, param, owner)
                 return await self._pool.run(owner.line, len(url) * PARSING_COST, describe)
-            content = await self._content(placeholder, meter, owner)
-            digest = None if len(content) >= SHORT_URL else digest_of(content, owner.cache_salt)
-            if digest is not None and (size := self._known_size(digest)):
-                return self._accept(EncodedImage(content, digest, size, param, owner.line))
-            describe = partial(self._describe, content, param, owner, digest)
-            return await self._pool.run(owner.line, len(content) * PARSING_COST, describe)
+            if placeholder.file_id is not None:
+                return await self._read_uploaded(placeholder.file_id, param, meter, owner)
+            return await self._described(await self._content(placeholder, meter, owner), param, owner)
+
+    async def _read_uploaded(
+        self, file_id: str, param: str, meter: RequestMeter, owner: FileOwner
+    ) -> EncodedImage:
+        """An uploaded image; its content is read only if it is not known from before."""
+        most, uploads, salt = self.limits.max_bytes, self._uploads, owner.cache_salt
+        file = await self._connector.find_uploaded(owner.name, file_id, most, meter.add_bytes)
+        read = partial(self._connector.read_uploaded, file, owner.line)
+        async with uploads.turn(file.content, salt):
+            if (digest := uploads.digest(file.content, salt)) and (size := self._known_size(digest)):
+                return self._accept(EncodedImage(b"", digest, size, param, owner.line, later=read))
+            image = await self._described(await read(), param, owner)
+            uploads.remember(file.content, salt, image.digest)
+            return image
+
+    async def _described(self, content: bytes, param: str, owner: FileOwner) -> EncodedImage:
+        """An image whose content is here; on a thread where that takes long."""
+        digest = None if len(content) >= SHORT_URL else digest_of(content, owner.cache_salt)
+        if digest is not None and (size := self._known_size(digest)):
+            return self._accept(EncodedImage(content, digest, size, param, owner.line))
+        describe = partial(self._describe, content, param, owner, digest)
+        return await self._pool.run(owner.line, len(content) * PARSING_COST, describe)
 
     async def _content(self, placeholder: ImagePlaceholder, meter: RequestMeter, owner: FileOwner) -> bytes:
-        """An image's file, from wherever it is. Raises InvalidRequest, InvalidImage or Overloaded."""
+        """An image's file, from the request or the web. Raises InvalidRequest, InvalidImage or Overloaded."""
         most, url = self.limits.max_bytes, placeholder.url
         if isinstance(placeholder, ReadImagePlaceholder):
             if len(placeholder.content) > most:
                 raise too_many_bytes(most)
             return placeholder.content
-        if placeholder.file_id is not None:
-            file_id = placeholder.file_id
-            return await self._connector.uploaded(owner.name, file_id, most, meter.add_bytes, owner.line)
         if scheme_of(url) == "data":
-            return self._decode_url(url)
+            return decode_data_url(url, max_bytes=most)
         return await self._connector.fetch(url, most, meter.add_bytes, owner.line)
 
-    def _decode_url(self, url: str) -> bytes:
-        return decode_data_url(url, max_bytes=self.limits.max_bytes)
-
     def _describe_url(self, url: str, param: str, owner: FileOwner) -> EncodedImage:
-        return self._describe(self._decode_url(url), param, owner)
+        return self._describe(decode_data_url(url, max_bytes=self.limits.max_bytes), param, owner)
 
     def _describe(
         self, content: bytes, param: str, owner: FileOwner, digest: str | None = None
@@ -247,13 +262,17 @@ class ImageService:
         with self._lock:
             return self._sizes.get(digest)
 
-    def _cut(self, image: EncodedImage, plan: CropPlan) -> Crops:
-        content, page = image.content, image.page
-        with faults_logged(content, "image" if page is None else "PDF"):
-            if page is None:
+    async def _cut_on_thread(self, image: EncodedImage, plan: CropPlan) -> Crops:
+        content = image.content if image.later is None else await image.later()
+        cut = partial(self._cut, content, image, plan)
+        return await self._pool.run(image.line, math.prod(image.size), cut)
+
+    def _cut(self, content: bytes, image: EncodedImage, plan: CropPlan) -> Crops:
+        with faults_logged(content, "image" if image.page is None else "PDF"):
+            if image.page is None:
                 crops = self._decoder.crops(content, math.prod(image.size), plan, image.parsed)
             else:
-                crops = self._decoder.draw_page(content, page, plan)
+                crops = self._decoder.draw_page(content, image.page, plan)
         DECODED.inc()
         return crops
 

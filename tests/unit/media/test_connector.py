@@ -91,7 +91,7 @@ class OneFile:
         """As a keeper of files does."""
         if (owner, file_id) != ("alice", "file-1"):
             raise no_such_file(file_id)
-        return UploadedFile(file_id, "a", "", len(self.content), self.read)
+        return UploadedFile(file_id, "a", "", len(self.content), file_id, self.read)
 
     async def read(self) -> bytes:
         """All of it."""

@@ -57,7 +57,7 @@ class OneFile:
         self.found.append(f"{owner}/{file_id}")
         if owner != "alice":
             raise no_such_file(file_id)
-        return UploadedFile(file_id, "a.pdf", "application/pdf", len(self.content), self.read)
+        return UploadedFile(file_id, "a.pdf", "application/pdf", len(self.content), file_id, self.read)
 
     async def read(self) -> bytes:
         return self.content
