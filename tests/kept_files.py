@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from phiserve.files.blobs import MARKER_NAME
 from phiserve.files.keeping import FileKeeper, NewFile
 from phiserve.files.limits import FileLimits
 from phiserve.files.opening import open_files
@@ -26,12 +27,16 @@ class Place:
     state_url: str
     files_url: str
     contents: Callable[[], list[str]]
-    """Names of all that is kept of contents, whatever it is."""
+    """Names of all that is kept of contents, whatever it is; not the place's marker."""
 
 
 def in_folder(folder: Path) -> Callable[[], list[str]]:
-    """Names of all files below a folder."""
-    return lambda: sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """Names of all files below a folder but its marker."""
+    return lambda: sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MARKER_NAME
+    )
 
 
 async def kept(keeper: FileKeeper, content: bytes, owner: str = "", new: NewFile = IMAGE_FILE) -> StoredFile:

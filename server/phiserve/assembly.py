@@ -62,8 +62,8 @@ def check_settings(settings: Settings) -> None:
     require_decoders(settings.extra_image_formats)
     media_connector(settings)
     access_gate(settings)
-    locate(_revealed(settings.state_url))
-    check_files_url(settings.files_url)
+    state = locate(_revealed(settings.state_url))
+    check_files_url(settings.files_url, is_needed=state is not None and state.file is None)
 
 
 async def start_services(

@@ -78,7 +78,7 @@ class Settings(BaseModel):
         BeforeValidator(lambda value: "off" if value is False else value),  # YAML reads `off` as false
         Field(
             description="Where uploaded files are kept (file:///… or s3://bucket/…), or off; "
-            "default: beside the state."
+            "default: beside a state in SQLite."
         ),
     ] = None
     files_max_bytes: Annotated[

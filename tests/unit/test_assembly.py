@@ -105,6 +105,20 @@ def test_keys_are_read_before_anything_is_loaded(tmp_path: Path) -> None:
         check_settings(Settings(keys_file=tmp_path / "k", limits_url=SecretStr("http://a")))
 
 
+def test_a_postgresql_needs_a_place_for_files(tmp_path: Path) -> None:
+    """Or each of its servers would keep them in a folder of its own."""
+    database = SecretStr("postgresql://me@db.example/state")
+    with pytest.raises(StartupError, match=r"Setting files_url: .* where state_url is a PostgreSQL"):
+        check_settings(Settings(state_url=database))
+    for settings in (
+        Settings(state_url=database, files_url="off"),
+        Settings(state_url=database, files_url=f"file://{tmp_path}"),
+        Settings(state_url=SecretStr(f"sqlite:///{tmp_path}/state.db")),
+        Settings(state_url=SecretStr("off")),
+    ):
+        check_settings(settings)
+
+
 def test_everybody_may_come_in_where_there_are_no_keys() -> None:
     """And with one of the two settings, nobody without a key."""
     assert access_gate(Settings()) is None

@@ -9,6 +9,10 @@ SEGMENT_BYTES = 4 * 2**20
 """What is written at a time, and held in memory until then; only the last one of a content is shorter."""
 
 
+MARKER_NAME = "phiserve-place"
+"""What a place's marker is called there: a file, or an object."""
+
+
 def unusable(place: str, reason: str) -> StartupError:
     """The error of a start whose place for files can't be used."""
     remedy = "set files_url to another place (or to off, to keep none), or mend this one"
@@ -16,7 +20,7 @@ def unusable(place: str, reason: str) -> StartupError:
 
 
 class BlobGone(Exception):
-    """A content's bytes are not there: it was deleted, while somebody was about to read it."""
+    """A content's bytes are not there: it was deleted just now, unless the place itself is away."""
 
 
 class Blobs(Protocol):
@@ -42,3 +46,20 @@ class Blobs(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+class BlobPlace(Blobs, Protocol):
+    """A folder or a bucket, and the marker by which it is known again."""
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+
+    def prepare(self, *, is_new: bool) -> None:
+        """See whether it can be written, read and cleared; make it if that is new. Raises StartupError."""
+
+    def marker(self) -> str | None:
+        """Its marker; None where it has none, or is not there. Raises StoreFailure."""
+
+    def mark(self, marker: str) -> None:
+        """Write a marker. Raises StoreFailure."""

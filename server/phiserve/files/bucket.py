@@ -6,6 +6,8 @@ crash, would stay where no list shows it.
 """
 
 import logging
+import os
+import platform
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +17,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from phiserve.errors import StartupError, StoreFailure
-from phiserve.files.blobs import SEGMENT_BYTES, BlobGone, unusable
+from phiserve.files.blobs import MARKER_NAME, SEGMENT_BYTES, BlobGone, unusable
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,12 +51,38 @@ class BucketBlobs:
             raise StartupError(f"Setting files_url: {_first_line(error)}") from None
         return cls(store, url)
 
-    def prepare(self) -> None:
-        """See whether the bucket answers. Raises StartupError."""
+    @property
+    def name(self) -> str:
+        """Its URL."""
+        return self._place
+
+    def prepare(self, *, is_new: bool = True) -> None:
+        """See whether the bucket lets us list, put, get and delete; it must be there. Raises StartupError."""
+        probe = f".probe-{platform.node()}-{os.getpid()}"
+        does = "list"
         try:
             next(iter(obstore.list(self._store, chunk_size=1)), None)
-        except BaseError as error:
-            raise unusable(self._place, _first_line(error)) from None
+            does = "put"
+            obstore.put(self._store, probe, b"probe", use_multipart=False)
+            does = "get"
+            obstore.get(self._store, probe).bytes()
+            does = "delete"
+            obstore.delete(self._store, probe)
+        except (BaseError, FileNotFoundError) as error:
+            raise unusable(self._place, f"to {does} objects fails: {_first_line(error)}") from None
+
+    def marker(self) -> str | None:
+        """What the object has."""
+        with self._failures():
+            try:
+                return bytes(obstore.get(self._store, MARKER_NAME).bytes()).decode(errors="replace").strip()
+            except FileNotFoundError:
+                return None
+
+    def mark(self, marker: str) -> None:
+        """Put the object."""
+        with self._failures():
+            obstore.put(self._store, MARKER_NAME, f"{marker}\n".encode(), use_multipart=False)
 
     async def write(self, name: str, number: int, segment: bytes) -> None:
         """Put one object."""

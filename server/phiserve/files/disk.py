@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from phiserve.errors import StoreFailure
-from phiserve.files.blobs import SEGMENT_BYTES, BlobGone, unusable
+from phiserve.files.blobs import MARKER_NAME, SEGMENT_BYTES, BlobGone, unusable
 
 _LOG = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -30,21 +30,39 @@ class DiskBlobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def prepare(self) -> None:
-        """Make the folder, for its owner alone, where it is missing. Raises StartupError."""
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def prepare(self, *, is_new: bool = True) -> None:
+        """Make the folder, for its owner alone, if it may be new and is missing. Raises StartupError."""
         try:
-            known = next(folder for folder in self._folder.parents if folder.is_dir())
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in self._folder.parents:  # each has to learn of the next one down, if that is new
-                with suppress(PermissionError):  # one that may not be read
-                    _sync_folder(folder)
-                if folder == known:
-                    break
+            if is_new:
+                self._make_folder()
             probe = self._folder / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise unusable(str(self._folder), error.strerror or str(error)) from None
+            raise unusable(self.name, error.strerror or str(error)) from None
+
+    def marker(self) -> str | None:
+        """What the file has."""
+        with self._failures():
+            try:
+                return (self._folder / MARKER_NAME).read_text(errors="replace").strip()
+            except FileNotFoundError:
+                return None
+
+    def mark(self, marker: str) -> None:
+        """Write the file, which is there whole or not at all."""
+        draft = self._folder / f".marker-{os.getpid()}"
+        with self._failures():
+            with _opened(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+                os.write(descriptor, f"{marker}\n".encode())
+                os.fsync(descriptor)
+            draft.rename(self._folder / MARKER_NAME)
+            _sync_folder(self._folder)
 
     async def write(self, name: str, number: int, segment: bytes) -> None:
         """Write one segment where it belongs."""
@@ -76,14 +94,23 @@ class DiskBlobs:
         return part
 
     async def delete(self, name: str) -> None:
-        """Remove the file."""
-        await self._run(lambda: self._path(name).unlink(missing_ok=True))
+        """Remove the file, and wait until the disk knows: whoever forgets its name does so after that."""
+        await self._run(partial(self._delete, name))
 
     async def close(self) -> None:
         """There is nothing open between calls."""
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
+
+    def _make_folder(self) -> None:
+        known = next(folder for folder in self._folder.parents if folder.is_dir())
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in self._folder.parents:  # each has to learn of the next one down, if that is new
+            with suppress(PermissionError):  # one that may not be read
+                _sync_folder(folder)
+            if folder == known:
+                break
 
     def _write(self, name: str, number: int, segment: bytes) -> None:
         path = self._path(name)
@@ -110,10 +137,21 @@ class DiskBlobs:
         for folder in (path.parent, self._folder):
             _sync_folder(folder)
 
+    def _delete(self, name: str) -> None:
+        path = self._path(name)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():  # also where another call has removed the file just before
+            _sync_folder(path.parent)
+
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         """Off the event loop. Raises StoreFailure."""
-        try:
+        with self._failures():
             return await asyncio.to_thread(work)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             _LOG.warning("Files (files_url) failed in %s: %s", self._folder, error.strerror)
             raise StoreFailure("The server's store of files does not work; try again later") from None

@@ -4,39 +4,41 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from phiserve.errors import StartupError
-from phiserve.files.blobs import Blobs
+from phiserve.files.blobs import BlobPlace
 from phiserve.files.disk import DiskBlobs
-from phiserve.store.location import OFF, default_file
+from phiserve.store.location import OFF
 
 _WRONG_URL = "Setting files_url: file:///folder, s3://bucket/prefix or off is expected"
+_NO_URL = (
+    f"{_WRONG_URL} where state_url is a PostgreSQL, the same for all of its servers: a bucket, or a folder "
+    "that they share"
+)
 
 
-def open_blobs(url: str | None, state_file: Path | None) -> Blobs | None:
-    """The place of a setting, ready to be used; None where it is `off`.
+def locate_blobs(url: str | None, state_file: Path | None) -> BlobPlace | None:
+    """The place of a setting, not looked at yet; None where it is `off`.
 
-    Without a setting it is the folder `files` beside the state's file or, where the state has none, beside
-    the one that it would have by default. Raises StartupError.
+    Without a setting it is the folder `files` beside the state's file. Raises StartupError.
     """
+    check_url(url, is_needed=state_file is None)
     if url == OFF:
         return None
     if url is None:
-        blobs = DiskBlobs((state_file or default_file()).parent / "files")
-        blobs.prepare()
-        return blobs
-    check_url(url)
+        return DiskBlobs((state_file or Path()).parent / "files")
     if urlsplit(url).scheme == "file":
-        blobs = DiskBlobs(Path(unquote(urlsplit(url).path)))
-        blobs.prepare()
-        return blobs
+        return DiskBlobs(Path(unquote(urlsplit(url).path)))
     from phiserve.files.bucket import BucketBlobs  # brings a library that only buckets need
 
-    bucket = BucketBlobs.at(url)
-    bucket.prepare()
-    return bucket
+    return BucketBlobs.at(url)
 
 
-def check_url(url: str | None) -> None:
-    """Raises StartupError for what is no place for files."""
+def check_url(url: str | None, *, is_needed: bool) -> None:
+    """Raises StartupError for what is no place for files.
+
+    `is_needed`: the state is a PostgreSQL, each server of which would have a place of its own without a URL.
+    """
+    if url is None and is_needed:
+        raise StartupError(_NO_URL)
     if url in (None, OFF):
         return
     try:

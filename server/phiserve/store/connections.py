@@ -84,7 +84,7 @@ class Connections:
     """The connections of one server, made when they are first needed, by one event loop."""
 
     def __init__(self, location: Location) -> None:
-        self._location = location
+        self.location = location
         self._running: set[asyncio.Task[object]] = set()
         options = engine_options(location)
         if location.file is None:
@@ -100,12 +100,12 @@ class Connections:
     @property
     def file(self) -> Path | None:
         """SQLite's file; None for PostgreSQL."""
-        return self._location.file
+        return self.location.file
 
     @property
     def is_sqlite(self) -> bool:
         """Whether the database is a file."""
-        return self._location.file is not None
+        return self.location.file is not None
 
     async def read(self, work: Work[_Result]) -> _Result:
         """Do some reading, all of it from one state of the database. Raises StoreFailure."""
@@ -154,7 +154,7 @@ class Connections:
             task.exception()  # known to whoever waits for it, if anybody still does
 
     def _failure(self, reason: str) -> StoreFailure:
-        _LOG.warning("State (state_url) failed: %s", self._location.without_password(reason))
+        _LOG.warning("State (state_url) failed: %s", self.location.without_password(reason))
         return StoreFailure(
             "The server's store of responses, conversations and files does not answer; try again later"
         )

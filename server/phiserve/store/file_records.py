@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from phiserve.errors import InvalidRequest, StoreFailure
-from phiserve.store import blobs, files, room, uploads
+from phiserve.store import blobs, files, places, room, uploads
 from phiserve.store.ahead import RenewedAhead
 from phiserve.store.connections import Connections
 from phiserve.store.files import FilePage, StoredFile
 from phiserve.store.interface import Order
+from phiserve.store.schema import at_start
 from phiserve.store.tables import BLOBS
 from phiserve.store.uploads import StoredPart, StoredUpload
 
@@ -39,10 +40,28 @@ class FileRecords:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._ahead = RenewedAhead(BLOBS, BLOBS.c.status == blobs.WRITTEN)
+        self._place: str | None = None
+
+    def expected_place(self) -> str | None:
+        """The marker that a place must have, as `places.expected` says: at the start, without an event loop.
+
+        Raises StartupError.
+        """
+        with at_start(self._connections.location) as connection:
+            return places.expected(connection)
+
+    def settle_place(self, find: Callable[[str | None], str]) -> None:
+        """Settle where this server keeps contents, as `places.settle` says. Otherwise the same."""
+        with at_start(self._connections.location) as connection:
+            self._place = places.settle(connection, find)
+
+    async def known_place(self) -> str | None:
+        """The marker of the place where contents are; None where none was settled."""
+        return await self._connections.read(places.marker)
 
     async def begin_blob(self, name: str) -> None:
         """A content is about to be written; from now on it has to be renewed."""
-        await self._connections.write(lambda connection: blobs.begin(connection, name))
+        await self._connections.write(lambda connection: self._begin(connection, name))
 
     async def begin_received(
         self, name: str, owner: str, least: int, wanted: int, max_bytes_per_owner: int
@@ -51,7 +70,7 @@ class FileRecords:
 
         async def work(connection: AsyncConnection) -> int:
             """In the owner's turn."""
-            await blobs.begin(connection, name)
+            await self._begin(connection, name)
             return await room.hold(connection, owner, name, least, wanted, max_bytes_per_owner)
 
         return await self._connections.write(work, owner)
@@ -212,6 +231,10 @@ class FileRecords:
         for remove in (files.remove_expired, uploads.remove_expired):
             while await self._connections.write(_batch(remove)) is not None:
                 pass
+
+    async def _begin(self, connection: AsyncConnection, name: str) -> None:
+        await places.check(connection, self._place)
+        await blobs.begin(connection, name)
 
 
 def _batch(

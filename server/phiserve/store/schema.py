@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, insert, inspect, select, text, update
@@ -25,12 +27,19 @@ def prepare(location: Location) -> None:
     if location.file is not None:
         _make_file(location.file)
         _use_wal(location.file)
+    with at_start(location) as connection:
+        if location.file is None:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        _make_tables(connection, location)
+
+
+@contextmanager
+def at_start(location: Location) -> Iterator[Connection]:
+    """A transaction without an event loop, which writes as the server does. Raises StartupError."""
     engine = _engine(location)
     try:
         with engine.begin() as connection:
-            if location.file is None:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            _make_tables(connection, location)
+            yield connection
     except DBAPIError as error:
         raise _unusable(location, error.orig) from None
     finally:
@@ -38,7 +47,6 @@ def prepare(location: Location) -> None:
 
 
 def _engine(location: Location) -> Engine:
-    """An engine without an event loop, which writes as the server does."""
     if location.file is None:
         return create_engine(location.url, **engine_options(location))
     url: URL = location.url.set(drivername="sqlite+pysqlite")

@@ -24,7 +24,7 @@ SCHEMA_VERSION = 6
 """Raised by every change of the tables.
 
 2: files and uploads; 3: what is being received; 4: batches; 5: where things stood that were removed, and
-lines over which engines ended; 6: batches that servers left.
+lines over which engines ended; 6: batches that servers left, and where contents of files are.
 """
 
 DELETED = "deleted"
@@ -130,6 +130,9 @@ BLOBS = Table(
 """
 _NOT_KEPT = BLOBS.c.status != "kept"
 Index("phiserve_blobs_not_kept", BLOBS.c.renewed_at, sqlite_where=_NOT_KEPT, postgresql_where=_NOT_KEPT)
+
+PLACE = Table("phiserve_place", METADATA, Column("marker", Text, primary_key=True))
+"""At most one row: what marks the place where contents are; see `store/places.py`."""
 
 RECEIVING = Table(
     "phiserve_receiving",

@@ -10,6 +10,7 @@ import pytest
 from openai.types import FileDeleted, FileObject
 
 from images import encode, noise
+from kept_files import in_folder
 from key_files import bearer, write_keys
 from phiserve.api.services import Services
 from phiserve.media.content_budget import ContentShare
@@ -78,7 +79,7 @@ def test_a_file(make_services: MakeServices, tmp_path: Path, reference: Path) ->
         assert (await client.delete(f"{PATH}/{lasting['id']}")).status_code == 200
 
     on_files(services, use)
-    assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
+    assert in_folder(tmp_path / "files")() == []
 
 
 def test_lists(make_services: MakeServices, tmp_path: Path, reference: Path) -> None:
@@ -134,7 +135,7 @@ def test_wrong_fields(
         assert (await fetched(client, PATH))["data"] == []
 
     on_files(make_services(ScriptedEngine(), state=tmp_path), use)
-    assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
+    assert in_folder(tmp_path / "files")() == []
 
 
 def test_limits(make_services: MakeServices, tmp_path: Path) -> None:
@@ -277,9 +278,8 @@ def test_a_content_that_is_gone(make_services: MakeServices, tmp_path: Path) -> 
     async def use(client: httpx.AsyncClient) -> None:
         form = {"file": ("a", b"x", "text/\x00plain")}
         made = (await client.post(PATH, data={"purpose": "vision"}, files=form)).json()
-        for path in (tmp_path / "files").rglob("*"):
-            if path.is_file():
-                path.unlink()
+        for name in in_folder(tmp_path / "files")():
+            (tmp_path / "files" / name).unlink()
         response = await client.get(f"{PATH}/{made['id']}/content")
         assert (response.status_code, response.json()["error"]["code"]) == (404, "file_not_found")
 

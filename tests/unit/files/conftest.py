@@ -1,5 +1,6 @@
 """Places for files: a folder, or a bucket of moto's server; what is known of them in SQLite or PostgreSQL."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from obstore.store import S3Store
 
 from kept_files import Place, in_folder
+from phiserve.files.blobs import MARKER_NAME
 from unit.store.conftest import postgresql, state_url
 
 __all__ = ["postgresql", "state_url"]  # fixtures of the store's tests
@@ -51,6 +53,15 @@ class S3Server:
         request = urllib.request.Request(f"{self.url}/{name}", method="PUT")  # noqa: S310
         urllib.request.urlopen(request).close()  # noqa: S310 - our own server
         return name
+
+    def deny(self, bucket: str, action: str) -> None:
+        """Let nobody do something with a bucket's objects: `GetObject`, say."""
+        what = {"Action": f"s3:{action}", "Resource": f"arn:aws:s3:::{bucket}/*"}
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", **what}]}
+        url, body = f"{self.url}/{bucket}?policy", json.dumps(policy).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, body, headers, method="PUT")  # noqa: S310
+        urllib.request.urlopen(request).close()  # noqa: S310 - our own server
 
     def _answers(self) -> bool:
         try:
@@ -101,4 +112,8 @@ def bucket_place(request: pytest.FixtureRequest, state: str) -> Place:
     """Files in a bucket, below a prefix."""
     url = f"s3://{request.getfixturevalue('s3').new_bucket()}/some/prefix"
     store = S3Store.from_url(url, client_options={"allow_http": True})
-    return Place(state, url, lambda: sorted(meta["path"] for meta in obstore.list(store).collect()))
+
+    def contents() -> list[str]:
+        return sorted(meta["path"] for meta in obstore.list(store).collect() if meta["path"] != MARKER_NAME)
+
+    return Place(state, url, contents)

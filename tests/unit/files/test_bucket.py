@@ -9,7 +9,7 @@ import pytest
 
 from phiserve.errors import StartupError, StoreFailure
 from phiserve.files import bucket as module
-from phiserve.files.blobs import SEGMENT_BYTES, BlobGone
+from phiserve.files.blobs import MARKER_NAME, SEGMENT_BYTES, BlobGone
 from phiserve.files.bucket import BucketBlobs
 from unit.files.conftest import S3Server
 
@@ -45,13 +45,16 @@ def test_objects(s3: S3Server) -> None:
 
 
 def test_a_bucket_that_is_gone(s3: S3Server) -> None:
-    """503 for what is to be written or removed, and what is to be read is not there."""
+    """503 for what is to be written or removed; that the rest is not there is for `MarkedBlobs` to judge."""
 
     async def run() -> None:
         blobs = BucketBlobs.at("s3://gone/prefix")
         for working in (blobs.write("x", 0, b"x"), blobs.delete("x")):
             with pytest.raises(StoreFailure):
                 await working
+        assert blobs.marker() is None
+        with pytest.raises(StoreFailure):
+            blobs.mark("x")
         with pytest.raises(BlobGone):
             await content(blobs, "x", 1)
 
@@ -74,6 +77,34 @@ def test_buckets_that_cannot_be_used(
     with caplog.at_level(logging.WARNING), pytest.raises(StoreFailure):
         asyncio.run(gone.write("x", 0, b"x"))
     assert "failed in s3://bucket" in caplog.text
+
+
+def test_a_marker(s3: S3Server) -> None:
+    """Below the prefix; it can be written by hand."""
+    bucket = s3.new_bucket()
+    blobs = BucketBlobs.at(f"s3://{bucket}/a")
+    assert blobs.marker() is None
+    blobs.mark("x")
+    assert (blobs.marker(), BucketBlobs.at(f"s3://{bucket}").marker()) == ("x", None)
+    obstore.put(blobs._store, MARKER_NAME, b"y")
+    assert blobs.marker() == "y"
+
+
+@pytest.mark.parametrize(
+    ("denied", "does"), [("PutObject", "put"), ("GetObject", "get"), ("DeleteObject", "delete")]
+)
+def test_credentials_that_allow_less(s3: S3Server, denied: str, does: str) -> None:
+    """Told at the start, not by the first upload, or never for what is to be removed."""
+    bucket = s3.new_bucket()
+    blobs = BucketBlobs.at(f"s3://{bucket}/a")
+    blobs.prepare()
+    assert obstore.list(blobs._store).collect() == []
+    s3.deny(bucket, denied)
+    with pytest.raises(
+        StartupError, match=rf"s3://{bucket}/a: to {does} objects fails: .*(403|AccessDenied)"
+    ) as caught:
+        blobs.prepare()
+    assert "set files_url to another place" in str(caught.value)
 
 
 def test_parts(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from phiserve.errors import StartupError, StoreFailure
-from phiserve.files.blobs import SEGMENT_BYTES, BlobGone
+from phiserve.files.blobs import MARKER_NAME, SEGMENT_BYTES, BlobGone
 from phiserve.files.disk import DiskBlobs
 
 
@@ -114,7 +114,7 @@ def descriptor_of(path: Path) -> int | None:
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    """An unmounted disk, say: 503 for what is to be written, and what is to be read is not there."""
+    """503 for what is to be written; that the rest is not there is for `MarkedBlobs` to judge."""
 
     async def run() -> None:
         blobs = DiskBlobs(tmp_path / "files")
@@ -124,10 +124,54 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
             with pytest.raises(StoreFailure):
                 await writing
         await blobs.delete("ab")
+        assert blobs.marker() is None
         with pytest.raises(BlobGone):
             await content(blobs, "ab", 1)
+        with pytest.raises(StoreFailure):
+            blobs.mark("x")
+        with pytest.raises(StartupError, match="No such file or directory"):
+            blobs.prepare(is_new=False)
 
     asyncio.run(run())
+
+
+def test_a_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is on the disk before anything refers to it, and can be written by hand."""
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    )
+    blobs = DiskBlobs(tmp_path)
+    assert blobs.marker() is None
+    blobs.mark("a")
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER_NAME]
+    assert synced == [str(tmp_path / f".marker-{os.getpid()}"), str(tmp_path)]
+    (tmp_path / MARKER_NAME).write_text("b")
+    assert blobs.marker() == "b"
+    (tmp_path / MARKER_NAME).unlink()
+    (tmp_path / MARKER_NAME).mkdir()
+    with pytest.raises(StoreFailure):
+        blobs.marker()
+
+
+def test_the_disk_is_waited_for_when_a_file_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it might be there again after a loss of power, when nothing refers to it any more."""
+    blobs, synced = DiskBlobs(tmp_path), list[tuple[str, bool]]()
+
+    def sync(descriptor: int) -> None:
+        folder = os.readlink(f"/proc/self/fd/{descriptor}")
+        synced.append((folder, (tmp_path / "ab" / "abc").exists()))
+
+    async def run() -> None:
+        await blobs.write("abc", 0, b"x")
+        monkeypatch.setattr(os, "fsync", sync)
+        for name in ("abc", "abc", "xyz"):
+            await blobs.delete(name)
+
+    asyncio.run(run())
+    assert synced == [(str(tmp_path / "ab"), False)] * 2
 
 
 def test_a_short_file_is_not_given(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ NEWER = (
     "_batch_lines",
     "_batch_suspects",
     "_batches_left",
+    "_place",
 )
 """How names of tables end that version 1 does not have."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from batching import CHAT, chat_line, created, ended, in_state, jsonl, uploaded, without_lines
 from images import encode, noise
+from kept_files import in_folder
 from phiserve.api.batches import validation
 from phiserve.api.services import Services
 from phiserve.protocol.events import encode_json
@@ -103,8 +104,7 @@ def test_the_file_may_be_deleted(make_services: MakeServices, tmp_path: Path) ->
             assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
             files = (await fetched(client, "/v1/files"))["data"]
             assert [file["id"] for file in files] == [batch["output_file_id"]]
-            folder = tmp_path / "files"
-            await until(lambda: len([path for path in folder.rglob("*") if path.is_file()]) == 1)
+            await until(lambda: len(in_folder(tmp_path / "files")()) == 1)
 
     asyncio.run(run())
 
