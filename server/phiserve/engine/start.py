@@ -24,6 +24,7 @@ from phiserve.engine.metrics import StepCount, one_stat_logger
 from phiserve.engine.plan import EnginePlan
 from phiserve.engine.process import EngineProcess, Failures, keep_told_deaths_out_of_the_log, reported
 from phiserve.engine.start_failure import reason_of, startup_error
+from phiserve.engine.step_outputs import StepProcessor
 from phiserve.errors import StartupError
 from phiserve.plugin.core_process import failures_reported
 from phiserve.plugin.length_scheduler import switching_length
@@ -144,6 +145,7 @@ class EngineStarter:
             except (MemoryError, OSError, RuntimeError, ValueError) as error:
                 memory = memory_need(self._plan, self._checkpoint, detect_host())
                 raise startup_error(error, reported(failures), memory) from error
+            StepProcessor.take_over(llm.output_processor)
             if self._traces_url is not None:
                 _trace(llm, self._traces_url)
             return _Started(llm, config, failures)
