@@ -3,6 +3,7 @@
 As vLLM does it, with less work for what is nearly all of it: one more token of a stream.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,8 @@ class StepProcessor(OutputProcessor):
         state = self.request_states[request.request_id]
         if type(state.detokenizer) is FastIncrementalDetokenizer and request.params.skip_special_tokens:
             state.detokenizer = TableDetokenizer(self.tokenizer, request, self.texts)
+        if queue is not None and not isinstance(queue.ready, Wake):
+            queue.ready = Wake()
 
     def process_outputs(
         self,
@@ -80,6 +83,30 @@ class PlainOutput(RequestOutput):
     def __init__(self, state: RequestState, token_ids: Sequence[int], text: str) -> None:
         self.outputs = [CompletionOutput(state.request_index, text, token_ids, None, None)]
         self.num_cached_tokens = state.num_cached_tokens
+
+
+class Wake:
+    """An event for the one task that waits for a request's outputs.
+
+    asyncio's own has a queue of tasks, and a coroutine for each wait.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Let the task that waits go on."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def clear(self) -> None:
+        """Nothing to do: a task waits only while there is no output."""
+
+    def wait(self) -> "asyncio.Future[None]":
+        """What to await until `set` is called next."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        return self._waiting
 
 
 def _takes_plain_tokens(state: RequestState) -> bool:

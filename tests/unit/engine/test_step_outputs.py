@@ -25,7 +25,7 @@ from vllm.v1.outputs import LogprobsLists
 
 from phiserve.engine.deltas import deltas_of
 from phiserve.engine.interface import Delta
-from phiserve.engine.step_outputs import StepProcessor
+from phiserve.engine.step_outputs import StepProcessor, Wake
 from phiserve.plugin.tokenizer import Phi3VTokenizer
 
 ANSWER = (306, 626, 13, 1, 243, 162, 156, 133, 263)
@@ -143,8 +143,34 @@ def test_aborted_requests_are_passed_over(tokenizer: TokenizersBackend) -> None:
     assert ours.process_outputs([EngineCoreOutput("r", [306])], 1.0, IterationStats()).reqs_to_abort == []
 
 
+def test_whoever_waits_goes_on() -> None:
+    """Once an output comes; one who no longer waits is in nobody's way."""
+
+    async def run() -> list[str]:
+        wake, woken = Wake(), []
+
+        async def wait(name: str) -> None:
+            await wake.wait()
+            woken.append(name)
+
+        gone = asyncio.create_task(wait("gone"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        wake.set()
+        waiting = asyncio.create_task(wait("waiting"))
+        await asyncio.sleep(0)
+        assert woken == []
+        wake.set()
+        wake.set()
+        await waiting
+        return woken
+
+    assert asyncio.run(run()) == ["waiting"]
+
+
 def test_waiters_are_woken_by_outputs(tokenizer: TokenizersBackend) -> None:
-    """One that waits has each output as it comes."""
+    """vLLM's collector works with our event as with its own."""
     _, ours = processors(tokenizer)
 
     async def run() -> list[int]:
