@@ -43,6 +43,7 @@ demo-model: $(VENV)/.dev ## train the embedded model anew, hours on two cores; g
 	$(VENV)/bin/python -m demo.train $(STATE)
 	$(VENV)/bin/python -m demo.train_further $(STATE)
 	$(VENV)/bin/python -m demo.train_shop $(STATE)
+	$(VENV)/bin/python -m demo.train_letters $(STATE)
 	$(VENV)/bin/python -m demo.export $(STATE)
 
 demo-eval: $(VENV)/.dev ## measure the embedded model through the server and write its card

@@ -9,11 +9,15 @@ server knows nothing of it, and has its weights in compact form (`phiserve.check
   `packing` into arrays
 - tools: `shop` has two and what is asked of them, `surroundings` what agents say around it; `asking_shop` and
   `batches_shop` make batches of both
+- decisions: `posed` has questions with options, about shapes, pictures and texts (`posed_shapes`,
+  `posed_pictures`, `posed_texts`); `lettered` encodes them as the server does, `batches_letters` makes
+  batches
 - the model: `tower`, `decoder`, `model`; what it is asked in training only: `reader`, `roles`, `transcript`
-- training: `training` drives `train_tower`, `train_projection`, `train`, `train_further`, `train_shop`;
-  `export` puts the weights into the package, from which `regain` makes a training state again
-- measuring: `exam` asks held-out questions, `breakage` with broken pictures, `exam_shop` with tools;
-  `evaluate` and `evaluate_shop` ask them through the server, `posting` as a client would; `card`
-  writes it down
+- training: `training` drives `train_tower`, `train_projection`, `train`, `train_further`, `train_shop`,
+  `train_letters`, the last two `held` to what was learned before; `export` puts the weights into the package,
+  from which `regain` makes a training state again
+- measuring: `exam` asks held-out questions, `breakage` with broken pictures, `exam_shop` with tools,
+  `exam_letters` for decisions; `evaluate`, `evaluate_shop` and `evaluate_letters` ask them through the
+  server, `posting` as a client would; `card` writes it down
 - README's pictures: `examples`, `recording`
 """

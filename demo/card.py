@@ -1,6 +1,7 @@
 """The model card, written from what was measured and what the code says."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -9,9 +10,12 @@ from demo.canvas import CLEARANCE
 from demo.compact import SHARPNESS
 from demo.decoder import FFN, HEADS, HIDDEN, IMAGE_TOKENS, LAYERS
 from demo.fonts import FONTS
+from demo.lettered import labels
+from demo.posed import MOST_OPTIONS
 from demo.regain import PLAN as REGAIN_PLAN
 from demo.train import PLAN, SIGHT_FROM
 from demo.train_further import PLAN as FURTHER_PLAN
+from demo.train_letters import PLAN as LETTERS_PLAN
 from demo.train_projection import PLAN as PROJECTION_PLAN
 from demo.train_shop import PLAN as SHOP_PLAN
 from demo.train_tower import BATCH
@@ -53,7 +57,7 @@ picture ({count} questions a row):
 |---|---|
 {broken}
 
-{tools}## Size
+{tools}{letters}## Size
 
 {parameters:,} learned parameters, {packed:.1f} MB in the package, expanded once to a full checkpoint, which
 vLLM's own `Phi3VForCausalLM` loads. Decoder: {layers} layers, {hidden} wide, {heads} heads, feed-forward
@@ -70,7 +74,8 @@ what the tower tells of its patches ({projection_steps} steps), then the decoder
 steps, about 14 pictures with six questions each; all three learn together in the last {together:.0%}), then
 all three learn on, at a rate that falls to nothing ({further_steps} steps), and at last the decoder alone
 learns to call tools and to tell the prices that they give ({shop_steps} steps, half of which ask what was
-asked before and hold it to what it said then). Heads that only training has ask the tower and the image
+asked before and hold it to what it said then){letters_stage}\
+. Heads that only training has ask the tower and the image
 tokens for each patch's glyphs, edges, and how many glyphs stand before it in its row; the decoder's blocks
 for their glyphs, the text they belong to and their place in it; and its answers for the place, in text and
 picture, of the character to read next, or of the shape that a call names. Muon for matrices, AdamW for the
@@ -114,6 +119,32 @@ these two it knows no prices.
 
 """
 
+_LETTERS = """## Decisions
+
+`POST /v1/decisions` about drawn pictures of these kinds, and about short texts that say what such a picture
+would show: questions in wordings that training knows, with two to eight options in any order, one of nine
+with descriptions. {count} questions a row, numbered and drawn as above.
+
+Right: the likeliest option is. ECE: how far its probability is from how often it is right, the mean over ten
+bins. Both with probabilities averaged over one, two and four orders of the options (`decision_orders`; 2 is
+the server's default, and what goals are for).
+
+| task | seed | right in 1, 2, 4 orders | ECE in 1, 2, 4 orders | flips before | flips after | goal |
+|---|---|---|---|---|---|---|
+{rows}
+
+Flips before averaging tell how often one order of the options has another favourite than its reverse: there
+the place in the list decides, and not what is seen. Flips after averaging tell how often that still happens
+to the answers that the server gives, which are averaged over both: how often the mean of two other orders has
+another favourite. Of two options there are no two other orders; these are left out.
+
+More than {most} options, or letters beyond {last}, it was not taught.
+
+"""
+
+_LETTERS_STAGE = """; then it
+learns to decide by the letters of options ({steps} steps, half of which again ask what was asked before)"""
+
 _UNTAUGHT = """
 
 They have not gone through the last stage, and were never taught to call tools."""
@@ -138,6 +169,8 @@ def render_card(measured: dict[str, Any]) -> str:
         ),
         short=_short_of_goals(measured["whole"]),
         tools=_tools(measured["tools"]),
+        letters=_letters(measured.get("letters")),
+        letters_stage=_LETTERS_STAGE.format(steps=LETTERS_PLAN.steps) if measured.get("letters") else "",
         sharpness=SHARPNESS,
         broken="\n".join(f"| {row['name']} | {row['exact']:.1%} |" for row in measured["broken"]),
         clearance=CLEARANCE,
@@ -172,6 +205,24 @@ def _tools(rows: list[dict[str, Any]]) -> str:
         for row in rows
     )
     return _TOOLS.format(count=rows[0]["count"], loops=table)
+
+
+def _letters(rows: list[dict[str, Any]] | None) -> str:
+    """How well it decides; nothing where that was not measured."""
+    if not rows:
+        return ""
+    table = "\n".join(
+        f"| {row['name']} | `{row['seed']}` | {_shares(row['right'])} | {_shares(row['calibration_error'])} "
+        f"| {_shares([row['flips_before']])} | {_shares([row['flips_after']])} | {row['goal']:.0%} |"
+        for row in rows
+    )
+    last = labels().texts[MOST_OPTIONS - 1]
+    return _LETTERS.format(count=rows[0]["count"], rows=table, most=MOST_OPTIONS, last=last)
+
+
+def _shares(shares: Sequence[float | None]) -> str:
+    """Shares in percent; a dash for what there is none of."""
+    return ", ".join("-" if share is None else f"{share:.1%}" for share in shares)
 
 
 def _short_of_goals(rows: list[dict[str, Any]]) -> str:

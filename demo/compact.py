@@ -1,10 +1,12 @@
 """The served tensors: from training to the package, and back."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from demo.language import SPACE, token_ids
-from demo.vocabulary import trained_ids
+from demo.vocabulary import ids_of, trained_ids
 
 SHARPNESS = 4
 """Logits are multiplied by this, exactly: at OpenAI's default temperature of 1 the model answers as it would
@@ -27,26 +29,42 @@ def compact(task: dict[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith(_PARTS)
     }
     tensors["decoder.last_norm"] *= SHARPNESS
-    return tensors | {"trained_ids": torch.tensor(trained_ids(), dtype=torch.int32)}
+    ids = ids_of(len(tensors["decoder.table"]))
+    return tensors | {"trained_ids": torch.tensor(ids, dtype=torch.int32)}
 
 
 def trained(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of the package as training holds them: `compact`, undone but for the rounding.
-
-    Tokens that are trained now and were not when the package was made begin as the same word with or without
-    a space before it, if that was, and near nothing otherwise.
+    """The tensors of the package as training holds them: `compact`, undone but for the rounding. Its table
+    grows as in `grown`.
     """
     weights = {name: tensor.float() for name, tensor in tensors.items() if name != "trained_ids"}
     weights["decoder.last_norm"] /= SHARPNESS
-    packed = weights["decoder.table"]
-    rows = {token: row for row, token in enumerate(tensors["trained_ids"].tolist())}
-    table = torch.randn(len(trained_ids()), packed.shape[1]) * _NEW_TOKEN
+    table = _with_new_tokens(weights["decoder.table"], tensors["trained_ids"].tolist())
+    return weights | {"decoder.table": table}
+
+
+def grown(task: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state of an earlier stage for a later one: without what that stage was held to, and with all tokens
+    that are trained now.
+
+    Tokens that were not trained then begin as the same word with or without a space before it, if that was,
+    and near nothing otherwise. Raises ValueError where it can't be told which were.
+    """
+    weights = {name: tensor for name, tensor in task.items() if not name.startswith("_before.")}
+    table = weights["decoder.table"]
+    return weights | {"decoder.table": _with_new_tokens(table, ids_of(len(table)))}
+
+
+def _with_new_tokens(known: Tensor, ids: Sequence[int]) -> Tensor:
+    """The table of all trained tokens, from one whose rows are those of `ids`."""
+    rows = {token: row for row, token in enumerate(ids)}
+    table = torch.randn(len(trained_ids()), known.shape[1]) * _NEW_TOKEN
     for row, token in enumerate(trained_ids()):
         if token in rows:
-            table[row] = packed[rows[token]]
+            table[row] = known[rows[token]]
         elif (like := _twin(token)) in rows:
-            table[row] += packed[rows[like]]
-    return weights | {"decoder.table": table}
+            table[row] += known[rows[like]]
+    return table
 
 
 def _twin(token: int) -> int | None:

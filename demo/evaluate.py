@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from rich.console import Console
 
 from demo.breakage import BROKEN_TASKS
 from demo.card import write_card
+from demo.evaluate_letters import ORDERS, LettersResult, measure_letters
 from demo.evaluate_shop import ShopResult, measure_shop
 from demo.exam import TASKS, Task
+from demo.exam_letters import LETTERS_TASKS
 from demo.exam_shop import SHOP_TASKS
 from demo.posting import LONGEST_ANSWER, STREAMS, messages
 from phiserve.checkpoint.demo_weights import weights_digest
@@ -24,6 +27,10 @@ from phiserve.cli.connection import connected
 RESULTS = Path(__file__).with_name("results.json")
 ENOUGH = 200
 """Questions a task from which on a share is worth telling."""
+
+
+ONE_ORDER = {"PHISERVE_DECISION_ORDERS": "1"}
+"""What a server that is started is told: of decisions each order is asked for by itself."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +100,10 @@ async def _measure_all(
 
 async def _measure_whole(
     client: openai.AsyncOpenAI, model: str, count: int, console: Console
-) -> tuple[list[Result], list[ShopResult]]:
+) -> tuple[list[Result], list[ShopResult], list[LettersResult]]:
+    decided = await _measure_letters(client, model, count, console)
     loops = await _measure_shop(client, model, count, console)
-    return await _measure_all(client, model, (*TASKS, *BROKEN_TASKS), count, console), loops
+    return await _measure_all(client, model, (*TASKS, *BROKEN_TASKS), count, console), loops, decided
 
 
 async def _measure_shop(
@@ -113,30 +121,51 @@ async def _measure_shop(
     return results
 
 
+async def _measure_letters(
+    client: openai.AsyncOpenAI, model: str, count: int, console: Console
+) -> list[LettersResult]:
+    results = []
+    for task in LETTERS_TASKS:
+        result = await measure_letters(client, model, task, count)
+        right, error = (
+            ", ".join(f"{share:.1%}" for share in shares)
+            for shares in (result.right, result.calibration_error)
+        )
+        console.print(
+            f"{result.name}: right {right} of {count} in {ORDERS} orders, ECE {error}, "
+            f"{result.flips_before:.1%} flip"
+        )
+        results.append(result)
+    return results
+
+
 def main(
     count: Annotated[
         int, typer.Option(min=1, help=f"Questions a task; with fewer than {ENOUGH} no card is written.")
     ] = ENOUGH,
     url: Annotated[
-        str | None, typer.Option(help="A server that serves the demo model; else one is started.")
+        str | None,
+        typer.Option(help="A server that serves the demo model with decision_orders 1; else one is started."),
     ] = None,
     model: Annotated[str, typer.Option(help="Checkpoint to start a server with.")] = DEMO_NAME,
 ) -> None:
-    """Measure loops of calls, every task, then with broken pictures; write demo/results.json and the model
-    card for the shipped weights.
+    """Measure decisions, loops of calls, every task, then with broken pictures; write demo/results.json and
+    the model card for the shipped weights.
     """
     console = Console()
+    os.environ.update(ONE_ORDER)
     with connected(url, None if url else model, console) as connection:
         client = openai.AsyncOpenAI(
             base_url=connection.client.base_url, api_key=connection.client.api_key, max_retries=0
         )
-        results, loops = asyncio.run(_measure_whole(client, connection.model, count, console))
+        results, loops, decided = asyncio.run(_measure_whole(client, connection.model, count, console))
     if count >= ENOUGH and connection.model == DEMO_NAME:
         content = {
             "weights": weights_digest(),
             "whole": [asdict(result) for result in results[: len(TASKS)]],
             "broken": [asdict(result) for result in results[len(TASKS) :]],
             "tools": [asdict(result) for result in loops],
+            "letters": [asdict(result) for result in decided],
         }
         RESULTS.write_text(json.dumps(content, indent=1), encoding="utf-8")
         write_card(RESULTS)

@@ -1,11 +1,13 @@
 """One to three shapes on a plain background."""
 
 import random
+import re
+from dataclasses import dataclass
 
 from demo.book import DESCRIBE
 from demo.canvas import EDGE_KINDS, Canvas, random_size
 from demo.palette import COLOURS, varied
-from demo.scene import Exchange, Literal, Scene, Seen, Segment
+from demo.scene import Exchange, Literal, Scene, Seen, Segment, text_of
 from demo.style import Style
 
 QUESTIONS = (
@@ -27,6 +29,31 @@ PLACES = (
 )
 BACKGROUNDS = ("white", "white", "black", "gray", "yellow", "pink", "blue", "green")
 NUMBERS = ("no", "one", "two", "three")
+
+_TOLD = re.compile(r" an? (\w+) (\w+) at the (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a description of a picture tells of a shape, and the words that tell it."""
+
+    colour: str
+    kind: str
+    place: str
+    words: Seen
+
+
+def told_shapes(scene: Scene) -> tuple[Told, ...]:
+    """All shapes of a picture of shapes."""
+    seen = (part for part in scene.exchanges[0].answer if isinstance(part, Seen))
+    return tuple(
+        Told(match[1], match[2], match[3], part) for part in seen if (match := _TOLD.fullmatch(part.text))
+    )
+
+
+def background_of(scene: Scene) -> str:
+    """The colour's name, of a picture of shapes."""
+    return text_of(scene.exchanges[2].answer).removesuffix(".").rpartition(" ")[2]
 
 
 def article(word: str) -> str:

@@ -4,14 +4,13 @@ The picture decides a call's arguments; the tool alone knows the price.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from demo.canvas import EDGE_KINDS
 from demo.palette import COLOURS
-from demo.scene import Answer, Copied, Literal, Scene, Seen, Segment, Written, text_of
-from demo.shapes import PLACES
+from demo.scene import Answer, Copied, Literal, Scene, Segment, Written, text_of
+from demo.shapes import PLACES, told_shapes
 from phiserve.constraints.tool_calls import OPENING
 from phiserve.core import Tool
 
@@ -66,7 +65,6 @@ NOTHING_PRICED = {
     "book": " I see no book in this picture.",
 }
 
-_SHAPE = re.compile(r" an? (\w+) (\w+) at the (.+)")
 _TAIL = Written('"}}]')
 
 
@@ -98,16 +96,15 @@ def priced(scene: Scene) -> tuple[Priced, ...]:
         return (priced_book(title),)
     if scene.kind != "shapes":
         return ()
-    seen = [part for part in scene.exchanges[0].answer if isinstance(part, Seen)]
-    told = [(part, match.groups()) for part in seen if (match := _SHAPE.fullmatch(part.text))]
-    shapes = [shape for _, shape in told]
-    kinds = [kind for _, kind, _ in shapes]
+    shapes = told_shapes(scene)
+    kinds = [shape.kind for shape in shapes]
     found = []
-    for part, (colour, kind, place) in told:
-        names = [f"the shape at the {place}"]
-        names += [f"the {kind}"] * (kinds.count(kind) == 1)
+    for shape in shapes:
+        names = [f"the shape at the {shape.place}"]
+        names += [f"the {shape.kind}"] * (kinds.count(shape.kind) == 1)
         names += ["this shape"] * (len(shapes) == 1)
-        found += [priced_shape(name, colour, kind, (part.x, part.y)) for name in names]
+        at = shape.words.x, shape.words.y
+        found += [priced_shape(name, shape.colour, shape.kind, at) for name in names]
     return tuple(found)
 
 

@@ -6,13 +6,27 @@ import string
 from collections.abc import Iterator
 from functools import lru_cache
 
-from demo import book, chart, lines, pairs, shapes, shop, talk
+from demo import (
+    book,
+    chart,
+    lines,
+    pairs,
+    posed_pictures,
+    posed_shapes,
+    posed_texts,
+    shapes,
+    shop,
+    talk,
+)
 from demo.language import encode_turns, encode_words, token_ids, user
+from demo.lettered import encode_asked, encode_listed, labels
 from demo.palette import COLOURS
+from demo.posed import DESCRIBED, MOST_OPTIONS
 from demo.words import CHART_LABELS
 from phiserve.chat.special_tokens import Control
 from phiserve.chat.tools import result_headings
 from phiserve.core import Turn
+from phiserve.decisions.questions import PREDICATE_OPTIONS, Option, Question
 
 _LITERALS = (
     ' The title of the book is "" and the author is. The title is "". The author is.'
@@ -73,6 +87,39 @@ def questions() -> Iterator[str]:
 @lru_cache(maxsize=1)
 def trained_ids() -> tuple[int, ...]:
     """Ids of the trained tokens, ascending."""
+    return tuple(sorted({*ids_before_letters(), *_ids_of_letters()}))
+
+
+def ids_of(rows: int) -> tuple[int, ...]:
+    """Ids of a table of so many rows: as it is trained now, or as it was before letters were.
+
+    Raises ValueError for any other.
+    """
+    for ids in (trained_ids(), ids_before_letters()):
+        if len(ids) == rows:
+            return ids
+    raise ValueError(f"No stage of training has had a table of {rows} tokens")
+
+
+def _ids_of_letters() -> set[int]:
+    """Of questions that are answered in letters, of the texts that they are about, and of the letters."""
+    ids = {*labels().ids[:MOST_OPTIONS]}
+    for text in posed_texts.every_text():
+        ids |= {*encode_turns((user(text),))[0]}
+    for module in (posed_pictures, posed_shapes, posed_texts):
+        for wording in module.every_wording():
+            for worded in (wording, wording.rstrip("?.!"), wording[0].lower() + wording[1:]):
+                ids |= {*encode_asked(("\n\n" + worded,))}
+    for option in (*PREDICATE_OPTIONS, *posed_pictures.every_option(), *posed_shapes.every_option()):
+        described = (Option(option, form.format(option)) for form in DESCRIBED)
+        question = Question("choice", (), (Option(option), *described), "")
+        ids |= {*encode_listed(question.listed((0, 1, 2, 3), labels().texts[:4]))}
+    return ids
+
+
+@lru_cache(maxsize=1)
+def ids_before_letters() -> tuple[int, ...]:
+    """Ids that were trained before any question was answered in letters, ascending."""
     ids = {*Control} - {Control.IMAGE}
     ids |= {
         token_ids()[character] for character in string.ascii_letters + string.digits + ".,:;!?\"'-()\\\u2581"

@@ -31,6 +31,18 @@ LOOPS: dict[str, Any] = {
     "wrong": [],
 }
 
+DECIDED: dict[str, Any] = {
+    "name": "choice, shapes",
+    "goal": 0.85,
+    "seed": "l",
+    "count": 200,
+    "right": [0.9, 0.925, 0.93],
+    "calibration_error": [0.051, 0.04, 0.035],
+    "flips_before": 0.06,
+    "flips_after": None,
+    "wrong": [],
+}
+
 
 @pytest.fixture(autouse=True)
 def weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +110,19 @@ def test_weights_without_tools() -> None:
     assert "never taught to call tools" in without
     assert "## Tools" in taught
     assert "never taught" not in taught
+
+
+def test_decisions() -> None:
+    """Have a table with what flips mean, where they were measured; else the card says nothing of them."""
+    rest: dict[str, Any] = {"whole": [ROW], "broken": [], "tools": [LOOPS]}
+    rows = [DECIDED, DECIDED | {"name": "score, shapes", "flips_after": 0.02}]
+    text = card.render_card({**rest, "letters": rows})
+    shares = "90.0%, 92.5%, 93.0% | 5.1%, 4.0%, 3.5% | 6.0%"
+    assert f"| choice, shapes | `l` | {shares} | - | 85% |" in text
+    assert f"| score, shapes | `l` | {shares} | 2.0% | 85% |" in text
+    assert "Flips before averaging tell how often" in text
+    assert "letters beyond H" in text
+    assert "learns to decide by the letters" in text
+    silent = card.render_card(rest)
+    assert silent == card.render_card({**rest, "letters": []})
+    assert not any(word in silent for word in ("Decisions", "letters of options", "Flips"))

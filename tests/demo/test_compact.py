@@ -2,10 +2,10 @@
 
 import torch
 
-from demo.compact import compact, trained
+from demo.compact import compact, grown, trained
 from demo.language import token_ids
 from demo.model import DemoModel
-from demo.vocabulary import trained_ids
+from demo.vocabulary import ids_before_letters, row_of, trained_ids
 
 
 def test_there_and_back() -> None:
@@ -33,3 +33,33 @@ def test_tokens_that_the_package_does_not_know() -> None:
     like = task["decoder.table"][row[token_ids()["\u2581red"]]]
     assert (table[row[new[0]]] - like).std().item() < 0.04
     assert 0.02 < table[row[new[1]]].std().item() < 0.04
+
+
+def test_the_state_of_an_earlier_stage() -> None:
+    """Each token that it knew keeps its embedding; the others begin near nothing. What that stage was held to
+    is left out, all else is as it was.
+    """
+    torch.manual_seed(0)
+    before = ids_before_letters()
+    task = DemoModel(len(before)).state_dict()
+    weights = grown(task | {"_before.table": task["decoder.table"]})
+    assert weights.keys() == task.keys()
+    rows = [row_of()[token] for token in before]
+    assert torch.equal(weights["decoder.table"][rows], task["decoder.table"])
+    new = [row for token, row in row_of().items() if token not in before]
+    assert len(weights["decoder.table"]) == len(trained_ids()) == len(before) + len(new)
+    letter = row_of()[token_ids()["\u2581G"]]
+    like = task["decoder.table"][before.index(token_ids()["G"])]
+    assert letter in new
+    assert (weights["decoder.table"][letter] - like).std().item() < 0.04
+    assert weights["decoder.table"][row_of()[token_ids()["\u2581Yes"]]].std().item() < 0.04
+    others = (name for name in task if name != "decoder.table")
+    assert all(torch.equal(weights[name], task[name]) for name in others)
+
+
+def test_what_an_earlier_stage_left_is_packed_as_it_is() -> None:
+    """With the tokens that it knew."""
+    before = ids_before_letters()
+    packed = compact(DemoModel(len(before)).state_dict())
+    assert tuple(packed["trained_ids"].tolist()) == before
+    assert len(packed["decoder.table"]) == len(before)

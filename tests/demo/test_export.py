@@ -10,7 +10,8 @@ from torch import Tensor
 from demo import export
 from demo.compact import compact
 from demo.model import DemoModel
-from demo.train_shop import PLAN
+from demo.train_letters import PLAN
+from demo.train_shop import PLAN as SHOP_PLAN
 from demo.vocabulary import trained_ids
 from phiserve.checkpoint import demo, demo_weights
 from phiserve.checkpoint.blank import BlankShape, tensor_specs
@@ -80,17 +81,22 @@ def test_tokens_that_were_not_trained_are_zeros(folder: Path, task: dict[str, Te
     assert torch.equal(table[list(trained_ids())], task["decoder.table"].to(torch.bfloat16))
 
 
+@pytest.mark.parametrize("is_last", [True, False])
 def test_from_checkpoint_to_package(
     task: dict[str, Tensor],
+    is_last: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The newest checkpoint's weights are written where the package looks for them, and told with their
-    steps.
+    steps: the last stage's, or where there is none the one's before it.
     """
     zeros = {name: torch.zeros_like(tensor) for name, tensor in task.items()}
-    torch.save({"task": zeros, "optimizers": [], "step": 7}, tmp_path / f"{PLAN.name}.pt")
+    if is_last:
+        torch.save({"task": zeros, "optimizers": [], "step": 7}, tmp_path / f"{PLAN.name}.pt")
+    older = task if is_last else zeros
+    torch.save({"task": older, "optimizers": [], "step": 7}, tmp_path / f"{SHOP_PLAN.name}.pt")
     monkeypatch.setattr(demo_weights, "__file__", str(tmp_path / "demo_weights.py"))
     export.main(tmp_path)
     monkeypatch.setattr(demo_weights, "files", lambda package: tmp_path)

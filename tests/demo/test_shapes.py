@@ -7,7 +7,7 @@ import numpy as np
 from demo.canvas import EDGE_KINDS
 from demo.palette import COLOURS
 from demo.scene import Seen, text_of
-from demo.shapes import PLACES, article
+from demo.shapes import PLACES, article, background_of, told_shapes
 from drawings import scenes
 
 SHAPES = scenes("shapes", count=40)
@@ -59,6 +59,18 @@ def test_count_and_background() -> None:
         assert whole.endswith(f" on {article(name)} {name} background.")
         described = whole.removeprefix("The picture shows ").partition(" on a")[0]
         assert text_of(scene.description) == (described if shapes == 1 else f"{count.split()[2]} shapes")
+
+
+def test_what_is_told_again() -> None:
+    """Of shapes and background: what the answers say."""
+    for scene in SHAPES:
+        shapes = told_shapes(scene)
+        seen = [part for part in scene.exchanges[0].answer if isinstance(part, Seen)]
+        assert [shape.words for shape in shapes] == seen
+        assert [
+            f" {article(shape.colour)} {shape.colour} {shape.kind} at the {shape.place}" for shape in shapes
+        ] == [part.text for part in seen]
+        assert text_of(scene.exchanges[2].answer) == f"The background is {background_of(scene)}."
 
 
 def test_articles() -> None:
