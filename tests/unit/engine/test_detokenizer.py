@@ -4,10 +4,9 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
-from transformers import TokenizersBackend
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine import EngineCoreRequest
@@ -22,14 +21,14 @@ ASSISTANT_TURN = [Control.ASSISTANT, 13]
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tokenizer_json: Path) -> TokenizersBackend:
+def tokenizer(tokenizer_json: Path) -> Any:
     """As vLLM has it."""
     return Phi3VTokenizer.from_pretrained(str(tokenizer_json.parent))
 
 
 @pytest.fixture(scope="module")
-def texts(tokenizer: TokenizersBackend) -> Texts:
-    return texts_of(tokenizer._tokenizer)
+def texts(tokenizer: Any) -> Texts:
+    return texts_of(tokenizer.backend_tokenizer)
 
 
 def request(
@@ -41,12 +40,12 @@ def request(
     return EngineCoreRequest("r", [*prompt], None, params, None, 0.0, None, None, None)
 
 
-def spelled(tokenizer: Tokenizer, raw: bytes) -> list[int]:
+def spelled(tokenizer: Any, raw: bytes) -> list[int]:
     """Bytes as the tokens that stand for one byte each."""
     return [tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in raw]
 
 
-def drawn(rng: random.Random, tokenizer: Tokenizer, texts: Texts, count: int) -> list[int]:
+def drawn(rng: random.Random, tokenizer: Any, texts: Texts, count: int) -> list[int]:
     """Tokens of all kinds: ordinary and control tokens, spaces, bytes, characters as bytes, whole and cut."""
     ids: list[int] = []
     odd = [token_id for token_id in range(32_064) if token_id not in texts]
@@ -68,7 +67,7 @@ def drawn(rng: random.Random, tokenizer: Tokenizer, texts: Texts, count: int) ->
 
 def told(
     detokenizer: BaseIncrementalDetokenizer, steps: Sequence[list[int]], *, stopped: bool, streamed: bool
-) -> object:
+) -> tuple[list[tuple[str | None, str]], list[int]]:
     """All that is told of an answer: at each step the stop string, if any, and the text; and the tokens."""
     said = []
     for number, ids in enumerate(steps):
@@ -81,16 +80,18 @@ def told(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_text_is_vllms(seed: int, tokenizer: TokenizersBackend, texts: Texts) -> None:
+def test_text_is_vllms(seed: int, tokenizer: Any, texts: Texts) -> None:
     """At every step: after any prompt, with and without stop strings, one token or several at once."""
     rng = random.Random(seed)
     for _ in range(400):
-        prompt = drawn(rng, tokenizer._tokenizer, texts, rng.randint(0, 6)) + rng.choice([[], ASSISTANT_TURN])
+        prompt = drawn(rng, tokenizer.backend_tokenizer, texts, rng.randint(0, 6)) + rng.choice(
+            [[], ASSISTANT_TURN]
+        )
         if tokenizer.decode(prompt, skip_special_tokens=True).endswith("\N{REPLACEMENT CHARACTER}"):
             continue  # vLLM would repeat the whole prompt
         stop = rng.choice([(), (), ("a",), ("\n", "日 ")])
         streamed, stopped = rng.random() < 0.7, rng.random() < 0.5
-        ids = drawn(rng, tokenizer._tokenizer, texts, rng.randint(1, 12))
+        ids = drawn(rng, tokenizer.backend_tokenizer, texts, rng.randint(1, 12))
         cuts = sorted({0, len(ids), *(at for at in range(len(ids)) if rng.random() < 0.8)})
         steps = [ids[start:end] for start, end in pairwise(cuts)]
         asked = request(prompt, stop, streamed=streamed)
@@ -99,28 +100,28 @@ def test_text_is_vllms(seed: int, tokenizer: TokenizersBackend, texts: Texts) ->
         assert ours == theirs, (prompt, steps, stop)
 
 
-def test_the_table_is_what_decoding_adds(tokenizer: TokenizersBackend, texts: Texts) -> None:
+def test_the_table_is_what_decoding_adds(tokenizer: Any, texts: Texts) -> None:
     """For each of its tokens; it leaves out control tokens, parts of characters and U+FFFD itself."""
-    before = tokenizer._tokenizer.token_to_id("x")
-    wrong = [i for i, text in texts.items() if tokenizer._tokenizer.decode([before, i]) != f"x{text}"]
+    before = tokenizer.backend_tokenizer.token_to_id("x")
+    wrong = [i for i, text in texts.items() if tokenizer.backend_tokenizer.decode([before, i]) != f"x{text}"]
     assert wrong == []
     left_out = {i for i in range(32_000) if i not in texts} - {*ADDED_TOKENS}
     assert len(left_out) == 128 + 1
 
 
-def test_characters_come_whole(tokenizer: TokenizersBackend, texts: Texts) -> None:
+def test_characters_come_whole(tokenizer: Any, texts: Texts) -> None:
     """Where they come as bytes, with their last one; control tokens are no text."""
     detokenizer = TableDetokenizer(tokenizer, request(), texts)
-    smile = spelled(tokenizer._tokenizer, "🙂".encode())
-    ids = [tokenizer._tokenizer.token_to_id("\u2581a"), *smile, Control.ENDOFTEXT, 13]
-    said, kept = told(detokenizer, [[i] for i in ids], stopped=False, streamed=True)  # type: ignore[misc]
+    smile = spelled(tokenizer.backend_tokenizer, "🙂".encode())
+    ids = [tokenizer.backend_tokenizer.token_to_id("\u2581a"), *smile, Control.ENDOFTEXT, 13]
+    said, kept = told(detokenizer, [[i] for i in ids], stopped=False, streamed=True)
     assert [text for _, text in said] == [" a", "", "", "", "🙂", "", "\n"]
     assert kept == ids
 
 
-def test_told_text_is_not_kept(tokenizer: TokenizersBackend, texts: Texts) -> None:
+def test_told_text_is_not_kept(tokenizer: Any, texts: Texts) -> None:
     """Each token of a long stream would copy it all; stop strings are looked for in what was told."""
-    letter = tokenizer._tokenizer.token_to_id("x")
+    letter = tokenizer.backend_tokenizer.token_to_id("x")
     for stop, kept in ((), ""), (("y",), "xx"):
         detokenizer = TableDetokenizer(tokenizer, request(stop=stop), texts)
         told(detokenizer, [[letter], [letter]], stopped=False, streamed=True)
