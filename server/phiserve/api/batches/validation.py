@@ -52,8 +52,7 @@ async def validate(parts: BatchParts, batch: StoredBatch) -> StoredBatch:
         await _read(parts, batch, found)
     except BlobGone:
         found.errors.append(BatchError("file_not_found", "The input file is gone", "input_file_id"))
-    if not found.errors:
-        await _check_whole(parts, batch, found)
+    await _check_whole(parts, batch, found)
     if found.errors:
         return await _fail(parts, batch, found.errors)
     return await _admit(parts, batch, found.num_lines, found.model or parts.models[0])
@@ -147,11 +146,12 @@ async def _look_up(parts: BatchParts, owner: str, found: _Found) -> None:
 
 async def _check_whole(parts: BatchParts, batch: StoredBatch, found: _Found) -> None:
     """What can be said once all lines are known."""
-    if not found.num_lines:
+    if not (found.num_lines or found.errors):
         found.errors.append(BatchError("empty_file", "The input file has no request", "input_file_id"))
-    for line in await parts.records.duplicates(batch, MAX_ERRORS):
+    for line in await parts.records.duplicates(batch, MAX_ERRORS - len(found.errors)):
         message = f"custom_id: line {line.first} has {shortened(line.custom_id)!r} too"
         found.errors.append(BatchError("duplicate_custom_id", message, "custom_id", line.number))
+    found.errors.sort(key=lambda error: error.line or 0)
 
 
 def _too_many(parts: BatchParts) -> BatchError:

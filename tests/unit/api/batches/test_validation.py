@@ -53,6 +53,7 @@ WRONG: list[tuple[list[dict[str, Any]], list[tuple[str, str | None, int | None]]
         [{"a": 1}, GOOD, {"b": 1}],
         [("unknown_parameter", "a", 1), ("unknown_parameter", "b", 3)],
     ),
+    ([GOOD, {"a": 1}, GOOD], [("unknown_parameter", "a", 2), ("duplicate_custom_id", "custom_id", 3)]),
 ]
 
 
