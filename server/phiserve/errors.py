@@ -1,10 +1,8 @@
 """Every failure a client or an operator can meet, as classes.
 
-Startup errors are one sentence for the operator. A `RequestError` has a status and becomes OpenAI's error
-object; docs/api.md lists them all.
+Startup errors are for the operator; a `RequestError` becomes OpenAI's error object. docs/api.md lists them.
 """
 
-import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
@@ -57,8 +55,7 @@ class RequestError(PhiserveError):
     @property
     def message(self) -> str:
         """What the client is told: where, and what is wrong there."""
-        says_where = self.param is not None and self.names_param
-        return f"{self.param}: {self.reason}" if says_where else self.reason
+        return f"{self.param}: {self.reason}" if self.names_param and self.param is not None else self.reason
 
     @property
     def headers(self) -> dict[str, str]:
@@ -103,8 +100,7 @@ def errors_at(param: str) -> Iterator[None]:
     except InvalidRequest as error:
         if error.param is not None:
             raise
-        # A new object: requests that share one piece of work may meet the same error.
-        raise type(error)(error.reason, param=param, code=error.code) from error.__cause__
+        raise type(error)(error.reason, param=param, code=error.code) from error.__cause__  # it is shared
 
 
 class ForbiddenUrl(InvalidRequest):
@@ -260,10 +256,7 @@ class EngineUnavailable(RequestError):
 
 
 class EngineEnded(EngineUnavailable):
-    """The engine ended while it worked on this request, which may be what ended it.
-
-    `engine`: which of the engines that were started one after the other; 0 where that is not known.
-    """
+    """The engine, by its number if not 0, ended while it worked on this request, perhaps because of it."""
 
     def __init__(self, reason: str, *, engine: int = 0) -> None:
         super().__init__(reason)
@@ -284,15 +277,6 @@ class ResourcesLacking(RequestError):
     status = 503
     default_code = "resources_lacking"
     retry_after_s = 2
-
-    @classmethod
-    def of(cls, error: Exception) -> "ResourcesLacking | None":
-        """What an exception says of the server's resources; None where it says nothing of them."""
-        lacks = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LACKING)
-        return cls("The server is short of resources; try again later") if lacks else None
-
-
-_LACKING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS, errno.ENOSPC)
 
 
 class StoreFailure(RequestError):

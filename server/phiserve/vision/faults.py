@@ -1,5 +1,6 @@
 """What goes wrong over a file: told to the client at its place, and to the log by the file's hash."""
 
+import errno
 import logging
 import traceback
 from collections.abc import Iterator
@@ -11,6 +12,14 @@ from phiserve.errors import EngineFailure, RequestError, ResourcesLacking, error
 from phiserve.vision.decoding import DecodingFault
 
 _LOG = logging.getLogger(__name__)
+
+_LACKING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS, errno.ENOSPC)
+
+
+def lacking(error: Exception) -> ResourcesLacking | None:
+    """What an exception says of the server's resources; None where it says nothing of them."""
+    lacks = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _LACKING)
+    return ResourcesLacking("The server is short of resources; try again later") if lacks else None
 
 
 def digest_of(content: bytes, cache_salt: str | None) -> str:
@@ -37,7 +46,7 @@ def faults_logged(content: bytes, noun: str = "image") -> Iterator[None]:
             name, trace = error.name, error.trace
         _LOG.error("%s over the %s with BLAKE3 %s\n%s", name, noun, digest_of(content, None), trace)
         failure = EngineFailure(f"the server failed on this {noun}", code="internal_error")
-        raise ResourcesLacking.of(error) or failure from None
+        raise lacking(error) or failure from None
 
 
 @contextmanager

@@ -48,6 +48,7 @@ from phiserve.protocol.responses.translation import begun_response
 from phiserve.protocol.responses.translation import to_generation_request as of_response
 from phiserve.protocol.translation import to_generation_request as of_chat
 from phiserve.turns import most_held
+from phiserve.vision.faults import lacking
 
 _LOG = logging.getLogger(__name__)
 
@@ -149,9 +150,9 @@ class LineAnswerer:
             return _failed(error, request_id)
         except Exception as error:
             _LOG.exception("a request of a batch failed unexpectedly")
-            if (lacking := ResourcesLacking.of(error)) is not None:
-                record.end(lacking)
-                raise lacking from error
+            if (passing := lacking(error)) is not None:
+                record.end(passing)
+                raise passing from error
             record.end("internal_error")
             failure = EngineFailure("The server failed on this request", code="internal_error")
             return _failed(failure, request_id)

@@ -149,6 +149,13 @@ def test_a_key_that_was_replaced(make_services: MakeServices, tmp_path: Path) ->
     asyncio.run(run())
 
 
+async def batch_of(client: Any, owner: str) -> str:
+    """A new batch of one line."""
+    file_id = await uploaded(client, jsonl([chat_line("a")]), headers=bearer(owner))
+    batch_id: str = (await asked(client, file_id, bearer(owner))).json()["id"]
+    return batch_id
+
+
 def test_an_owner_without_a_key(
     make_services: MakeServices,
     tmp_path: Path,
@@ -167,13 +174,7 @@ def test_an_owner_without_a_key(
 
     monkeypatch.setattr(LineAnswerer, "visit", visiting)
     file = write_keys(tmp_path / "keys.yaml", alice={}, bob={})
-    lines = jsonl([chat_line("a")])
     engine = ScriptedEngine(ANSWER)
-
-    async def batch_of(client: Any, owner: str) -> str:
-        file_id = await uploaded(client, lines, headers=bearer(owner))
-        batch_id: str = (await asked(client, file_id, bearer(owner))).json()["id"]
-        return batch_id
 
     async def run() -> None:
         services = make_services(Held().engine, state=tmp_path, keys_file=str(file))

@@ -65,9 +65,7 @@ def test_large_answers(make_services: MakeServices, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(asking, "PAUSE_S", 0.001)
     monkeypatch.setattr(parts, "window_of", lambda services: 8)
     engine = ScriptedEngine(ANSWER)
-    stored: list[int] = []
-    read: list[int] = []
-    behind: list[int] = []
+    stored, read, behind = list[int](), list[int](), list[int]()
     save, ended_lines = BatchRecords.save_results, BatchRecords.ended_lines
 
     async def saving(records: BatchRecords, batch: Any, runner: str, results: Any) -> bool:
